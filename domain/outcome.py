@@ -32,6 +32,7 @@ class Phase(StrEnum):
     CAPABILITY = "capability"
     STARTTLS = "starttls"
     AUTH = "auth"
+    MAILBOX = "mailbox"
     QUIT = "quit"
 
 
@@ -77,6 +78,7 @@ class Category(StrEnum):
     AUTH_TEMPORARY = "auth_temporary"
     AUTH_REQUIRES_TLS = "auth_requires_tls"
     AUTH_DISABLED = "auth_disabled"
+    MAILBOX_UNAVAILABLE = "mailbox_unavailable"
     PROTOCOL_ERROR = "protocol_error"
 
 

@@ -1,0 +1,28 @@
+"""Who did something: recorded in every event."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class Actor(TypedDict):
+    """The doer of a command, as JSON-native values.
+
+    `type` says what kind of doer it is: `token` (a REST client, `id` is the token's
+    public id), `operator` (the command line, `id` is the user of the operating system),
+    `checker` (`id` is the location and process) or `system` (the first start).
+    """
+
+    type: Literal["token", "operator", "checker", "system"]
+    id: str
+    name: NotRequired[str]
+    role: NotRequired[str]
+    request_id: NotRequired[str]
+
+
+SYSTEM: Actor = {"type": "system", "id": "first-start"}
+
+
+def operator(user: str) -> Actor:
+    """Return the actor for a person at the command line."""
+    return {"type": "operator", "id": user}

@@ -1,0 +1,61 @@
+"""What a caller may ask of the `monitoring` log, with all fields in their normal form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.access_token import Role
+    from domain.mail_config import Config, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMonitor:
+    """Watch a mail server. `config` still holds its secret in clear: it has no repr."""
+
+    kind: Kind
+    organization_id: UUID
+    customer_id: UUID
+    name: str
+    hostname: str
+    port: int | None
+    status: str
+    check_interval: float
+    timeout_seconds: float
+    notification_email: str | None
+    notification_phone_number: str | None
+    allowed_check_country_codes: list[str] | None
+    config: Config = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateMonitor:
+    """Change a monitor. In `changes`: absent is unchanged, null is cleared."""
+
+    monitor_id: UUID
+    changes: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCustomer:
+    """Add a customer to an organization."""
+
+    organization_id: UUID
+    name: str
+    email: str | None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IssueToken:
+    """Give somebody the right to call the API. `token` is the secret itself."""
+
+    organization_id: UUID
+    customer_id: UUID | None
+    name: str
+    role: Role
+    token: str = field(repr=False)
+    expires_at: str | None = None

@@ -1,0 +1,61 @@
+"""What can be wrong with a command, in the words of the domain.
+
+No HTTP status stands here: the border that talks to a caller translates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class DomainError(Exception):
+    """Base of everything that a command refuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one field: where, a stable code, and a sentence.
+
+    The sentence never repeats the value, which may be a secret.
+    """
+
+    path: str
+    code: str
+    message: str
+
+
+class InvalidInputError(DomainError):
+    """Some fields are wrong; every problem is named at once."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(f"{each.path}: {each.message}" for each in problems))
+
+
+class InvalidValueError(DomainError):
+    """A single value is wrong. Whoever knows the field's path turns it into a `Problem`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class NotFoundError(DomainError):
+    """The thing that a command names does not exist, or is not visible to the caller."""
+
+
+class ConflictError(DomainError):
+    """Another change came first, or the state does not allow the command."""
+
+
+class SecretUnreadableError(DomainError):
+    """A sealed secret cannot be opened: its key was destroyed, or the sealed text was moved."""
+
+
+class MasterKeyError(DomainError):
+    """The master key is missing, malformed, or not the one that this store was made with."""
+
+
+class StoreError(DomainError):
+    """The store cannot be opened or used; the text says where and what to do."""

@@ -1,0 +1,156 @@
+"""The monitor: what is watched, how and how often."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eventsourcing.domain import Aggregate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+    from domain.actor import Actor
+    from domain.commands import CreateMonitor
+    from domain.mail_config import Config, Kind
+
+CHANGEABLE = (
+    "name",
+    "hostname",
+    "port",
+    "status",
+    "check_interval",
+    "timeout_seconds",
+    "notification_email",
+    "notification_phone_number",
+    "allowed_check_country_codes",
+    "config",
+)
+"""The fields that an update may change, all in their normal form."""
+
+
+class Monitor(Aggregate):
+    """One mail server that is watched."""
+
+    TOPIC = "Monitor"
+
+    class Event(Aggregate.Event):
+        """Base of a monitor's events."""
+
+        TOPIC = "MonitorEvent"
+
+    class Created(Event, Aggregate.Created):
+        """A monitor was created.
+
+        `kind` is `smtp` or `imap_pop`, `number` its id among those of its kind,
+        `check_interval` in minutes, `port` null for the default of the protocol.
+        `config` is the documented object with the secret sealed in its place.
+        """
+
+        TOPIC = "MonitorCreated"
+
+        kind: str
+        number: int
+        organization_id: str
+        customer_id: str
+        name: str
+        hostname: str
+        port: int | None
+        status: str
+        check_interval: float
+        timeout_seconds: float
+        notification_email: str | None
+        notification_phone_number: str | None
+        allowed_check_country_codes: list[str] | None
+        config: dict[str, Any]
+        actor: Actor
+
+        def apply(self, aggregate: Monitor) -> None:
+            """Assign the changeable fields."""
+            aggregate.fields = {name: getattr(self, name) for name in CHANGEABLE}
+
+    class Updated(Event):
+        """Some fields changed. In `changes`: absent is unchanged, null is cleared.
+
+        A config is replaced as a whole. An update that changes nothing is not recorded.
+        """
+
+        TOPIC = "MonitorUpdated"
+
+        changes: dict[str, Any]
+        actor: Actor
+
+        def apply(self, aggregate: Monitor) -> None:
+            """Assign what changed."""
+            aggregate.fields.update(self.changes)
+
+    class Deleted(Event):
+        """A monitor was deleted: it is not checked or shown any more, its history stays."""
+
+        TOPIC = "MonitorDeleted"
+
+        actor: Actor
+
+        def apply(self, aggregate: Monitor) -> None:
+            """Note the deletion."""
+            aggregate.deleted = True
+
+    def __init__(self, *, kind: Kind, number: int, organization_id: str, customer_id: str) -> None:
+        self.kind = kind
+        self.number = number
+        self.organization_id = organization_id
+        self.customer_id = customer_id
+        self.fields: dict[str, Any] = {}
+        self.deleted = False
+
+    @classmethod
+    def create(
+        cls,
+        number: int,
+        command: CreateMonitor,
+        *,
+        monitor_id: UUID,
+        config: Config,
+        actor: Actor,
+        now: datetime,
+    ) -> Monitor:
+        """Return a new monitor, still to be saved. `config` holds its secret sealed."""
+        fields = {name: getattr(command, name) for name in CHANGEABLE if name != "config"}
+        return cls._create(
+            cls.Created,
+            id=monitor_id,
+            timestamp=now,
+            kind=command.kind,
+            number=number,
+            organization_id=str(command.organization_id),
+            customer_id=str(command.customer_id),
+            config=config,
+            actor=actor,
+            **fields,
+        )
+
+    def update(self, changes: dict[str, Any], *, actor: Actor, now: datetime) -> bool:
+        """Record what really changes; return whether anything did."""
+        real = {
+            name: value
+            for name, value in changes.items()
+            if name in CHANGEABLE and not _same(value, self.fields[name])
+        }
+        if real:
+            self.trigger_event(Monitor.Updated, timestamp=now, changes=real, actor=actor)
+        return bool(real)
+
+    def delete(self, *, actor: Actor, now: datetime) -> None:
+        """Record the deletion."""
+        self.trigger_event(Monitor.Deleted, timestamp=now, actor=actor)
+
+
+def _same(one: object, other: object) -> bool:
+    """Compare as JSON does: true is not 1."""
+    if type(one) is not type(other) and isinstance(one, bool) | isinstance(other, bool):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other

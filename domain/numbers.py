@@ -1,0 +1,64 @@
+"""Numeric ids: a stream for each sort of thing, whose version is the next number.
+
+The registration is saved in one transaction with the thing that gets the number, so
+numbers are unique and without gaps; of two racing writers the loser stores nothing and
+tries again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from eventsourcing.application import EventSourcedLog
+from eventsourcing.domain import DomainEvent
+from eventsourcing.utils import register_topic
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from eventsourcing.persistence import EventStore
+
+    from domain.actor import Actor
+
+Sort = Literal["organization", "customer", "access_token", "smtp", "imap_pop"]
+
+_NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
+
+
+@dataclass(frozen=True)
+class Registered(DomainEvent):
+    """A number was given to a thing. The number is the event's version in its stream."""
+
+    TOPIC = "Registered"
+
+    registered_id: str
+    actor: Actor
+
+
+register_topic(Registered.TOPIC, Registered)
+
+
+class NumberStream:
+    """Hands out the numbers of one sort of thing."""
+
+    def __init__(self, events: EventStore[UUID], sort: Sort) -> None:
+        self._log = EventSourcedLog(events, uuid5(_NAMESPACE, sort), Registered)
+
+    def next_number(self) -> int:
+        """Return the number that comes next, unless another writer takes it first."""
+        last = self._log.get_last()
+        return 1 if last is None else last.originator_version + 1
+
+    def registration(
+        self, number: int, thing: UUID, *, actor: Actor, timestamp: datetime
+    ) -> Registered:
+        """Return the event that gives `number` to `thing`."""
+        return Registered(
+            originator_id=self._log.originator_id,
+            originator_version=number,
+            timestamp=timestamp,
+            registered_id=str(thing),
+            actor=actor,
+        )

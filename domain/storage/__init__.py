@@ -1,0 +1,1 @@
+"""Where logs and keys are kept: the only SQL of the domain."""

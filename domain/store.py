@@ -1,0 +1,172 @@
+"""One data folder: the logs, the keys, and where they lie.
+
+logs/monitoring.db   logs/checks.db     what is true
+keys/keys.db         keys/master.key    what opens the secrets
+views/               locks/             of the processes; can be thrown away
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from domain import sealing
+from domain.checks import Checks
+from domain.errors import MasterKeyError, StoreError
+from domain.keys import KeyRing
+from domain.monitoring import Monitoring
+from domain.storage.sqlite_keys import SqliteKeyStore
+from domain.storage.sqlite_log import LogSignal, log_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The paths inside a data folder."""
+
+    root: Path
+
+    @property
+    def monitoring_log(self) -> Path:
+        """The file of the `monitoring` log."""
+        return self.root / "logs" / "monitoring.db"
+
+    @property
+    def checks_log(self) -> Path:
+        """The file of the `checks` log."""
+        return self.root / "logs" / "checks.db"
+
+    @property
+    def keys(self) -> Path:
+        """The file of the wrapped data keys."""
+        return self.root / "keys" / "keys.db"
+
+    @property
+    def master_key(self) -> Path:
+        """The file of the master key that was made here."""
+        return self.root / "keys" / "master.key"
+
+    @property
+    def views(self) -> Path:
+        """The folder of the views."""
+        return self.root / "views"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the processes' lock files."""
+        return self.root / "locks"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a store was made here."""
+        return self.keys.exists() and self.monitoring_log.exists() and self.checks_log.exists()
+
+    def create(self) -> None:
+        """Make the folders, readable by their owner only. Raises StoreError."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for path in (self.monitoring_log.parent, self.keys.parent, self.views, self.locks):
+                path.mkdir(exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the data folder {self.root}: {error.strerror}; "
+                "choose another one with POSTWATCH_DATA, or change its owner"
+            ) from error
+
+
+class Store:
+    """The logs and keys of one data folder, open. Close it, or use it in a `with`."""
+
+    def __init__(self, folder: DataFolder, keys: KeyRing, *, create: bool = False) -> None:
+        """Open the logs of a folder."""
+        self.folder = folder
+        self._keys = keys
+        monitoring = log_environment(str(folder.monitoring_log), create=create)
+        self.monitoring = Monitoring(keys, monitoring)
+        self.checks = Checks(log_environment(str(folder.checks_log), create=create))
+
+    def monitoring_signal(self) -> LogSignal:
+        """Return what tells that somebody wrote to the `monitoring` log."""
+        return LogSignal(str(self.folder.monitoring_log))
+
+    def checks_signal(self) -> LogSignal:
+        """Return what tells that somebody wrote to the `checks` log."""
+        return LogSignal(str(self.folder.checks_log))
+
+    def close(self) -> None:
+        """Close logs and keys."""
+        self.monitoring.close()
+        self.checks.close()
+        self._keys.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def create_store(root: Path, master_key: bytes | None = None) -> Store:
+    """Open the store in a folder, making what is not there yet.
+
+    Raises StoreError when the folder cannot be used, MasterKeyError when the master key
+    is not the one that the store was made with.
+    """
+    folder = DataFolder(root)
+    folder.create()
+    key = _existing_master_key(folder, master_key) or _make_master_key(folder)
+    keys = KeyRing(SqliteKeyStore(folder.keys, create=True), key)
+    return Store(folder, keys, create=True)
+
+
+def open_store(root: Path, master_key: bytes | None = None) -> Store:
+    """Open the store in a folder. Raises StoreError when there is none, MasterKeyError."""
+    folder = DataFolder(root)
+    if not folder.exists:
+        raise StoreError(
+            f"there is no Postwatch store in {root}; run `postwatch up` or `postwatch init` first, "
+            "or name another folder with POSTWATCH_DATA"
+        )
+    key = _existing_master_key(folder, master_key)
+    if key is None:
+        raise MasterKeyError(
+            f"the master key is missing: {folder.master_key} is not there and "
+            "POSTWATCH_MASTER_KEY is not set"
+        )
+    return Store(folder, KeyRing(SqliteKeyStore(folder.keys, create=False), key))
+
+
+def _existing_master_key(folder: DataFolder, given: bytes | None) -> bytes | None:
+    if given is not None:
+        return given
+    try:
+        return sealing.parse_master_key(folder.master_key.read_text())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {folder.master_key}: {error.strerror}") from error
+
+
+def _make_master_key(folder: DataFolder) -> bytes:
+    if folder.keys.exists():
+        raise MasterKeyError(
+            f"the master key is missing: {folder.master_key} is not there and "
+            "POSTWATCH_MASTER_KEY is not set; without it no stored secret can be read"
+        )
+    key = sealing.new_key()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(folder.master_key, flags, 0o600), "wb") as file:
+        file.write(b64encode(key) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key
