@@ -4,20 +4,15 @@ An acknowledged event survives a power cut: `synchronous=FULL` is set on each co
 instead of trusting how SQLite was built. Positions are never given twice, also after old
 events were pruned (AUTOINCREMENT; a plain rowid would start again in an emptied table).
 
-The event store finds this module by the setting `PERSISTENCE_MODULE`.
+The event store finds this module by the setting `PERSISTENCE_MODULE`, and in it the one
+class that is a factory: hence no factory is imported by name.
 """
 
 from __future__ import annotations
 
 import sqlite3
 
-from eventsourcing.sqlite import (
-    SQLiteApplicationRecorder,
-    SQLiteConnection,
-    SQLiteConnectionPool,
-    SQLiteDatastore,
-    SQLiteFactory,
-)
+from eventsourcing import sqlite
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
@@ -33,20 +28,20 @@ def log_environment(path: str, *, create: bool) -> dict[str, str]:
     }
 
 
-class DurableConnectionPool(SQLiteConnectionPool):
+class DurableConnectionPool(sqlite.SQLiteConnectionPool):
     """Opens connections whose commits are on disk when they return."""
 
-    def _create_connection(self) -> SQLiteConnection:
+    def _create_connection(self) -> sqlite.SQLiteConnection:
         connection = super()._create_connection()
         connection.cursor().execute("PRAGMA synchronous=FULL")
         return connection
 
 
-class DurableRecorder(SQLiteApplicationRecorder):
+class DurableRecorder(sqlite.SQLiteApplicationRecorder):
     """Keeps events in the order of their positions, which never repeat."""
 
     def __init__(
-        self, datastore: SQLiteDatastore, events_table_name: str = "stored_events"
+        self, datastore: sqlite.SQLiteDatastore, events_table_name: str = "stored_events"
     ) -> None:
         super().__init__(datastore, events_table_name)
         self.insert_events_statement = (
@@ -71,7 +66,7 @@ class DurableRecorder(SQLiteApplicationRecorder):
         ]
 
 
-class Factory(SQLiteFactory):
+class Factory(sqlite.SQLiteFactory):
     """Builds recorders on durable connections."""
 
     application_recorder_class = DurableRecorder
