@@ -1,0 +1,152 @@
+"""One probe from the name to the farewell: the steps, in their order.
+
+It knows what comes after what; each step itself is another module's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import trio
+
+from checker import imap, pop3, smtp
+from checker.addresses import address_literal, ascii_name, parse_literal
+from checker.dialling import dial
+from checker.dialogue import Action, Dialogue, Enter, Receive, Send, Upgrade, Warn
+from checker.failure import ProbeFailed
+from checker.transport import Connection
+from domain.outcome import Category, Phase
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    from checker.certificates import CertificateJudge
+    from checker.course import Course
+    from checker.names import Resolver
+    from checker.network_policy import NetworkPolicy
+    from checker.target import ProbeTarget
+    from domain.outcome import TlsFacts
+
+_DIALOGUES: Mapping[str, Callable[[ProbeTarget, str], Dialogue]] = MappingProxyType(
+    {"smtp": smtp.dialogue, "imap": imap.dialogue, "pop3": pop3.dialogue}
+)
+
+# How long a farewell may take: it makes no server down, so it gets little of the time.
+FAREWELL_SECONDS = 2.0
+FAREWELL_SHARE = 1 / 3
+
+# A certificate is renewed by machines when a third of its life is left, or 30 days.
+EXPIRES_SOON_DAYS = 14
+"""Days before the expiry at which a check begins to warn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """What all probes of a process share."""
+
+    resolver: Resolver
+    policy: NetworkPolicy
+    judge: CertificateJudge
+    tls: ssl.SSLContext
+
+
+class Attempt:
+    """One probe under way. `scope` is its time limit, which the farewell may shorten."""
+
+    def __init__(
+        self, target: ProbeTarget, equipment: Equipment, course: Course, scope: trio.CancelScope
+    ) -> None:
+        self._target = target
+        self._equipment = equipment
+        self._course = course
+        self._scope = scope
+
+    async def run(self) -> None:
+        """Go through all steps; return when a client could have used the server.
+
+        Raises:
+            ProbeFailed: It could not; or, in the last phase, it was not polite.
+        """
+        addresses = await self._equipment.resolver.resolve(self._target.hostname)
+        self._equipment.policy.check(addresses)
+        self._course.enter(Phase.CONNECT)
+        if len(addresses) == 1:
+            self._course.address = str(addresses[0])
+        connection = Connection(await dial(addresses, self._target.port))
+        try:
+            self._course.address = connection.peer_address
+            if self._target.tls == "implicit":
+                await self._encrypt(connection)
+            await self._converse(connection)
+        finally:
+            connection.close()
+
+    async def _converse(self, connection: Connection) -> None:
+        name = address_literal(connection.local_address)
+        dialogue = _DIALOGUES[self._target.protocol](self._target, name)
+        action = next(dialogue)
+        while True:
+            answer = await self._perform(action, connection)
+            try:
+                action = dialogue.send(answer)
+            except StopIteration:
+                return
+
+    async def _perform(self, action: Action, connection: Connection) -> bytes:
+        match action:
+            case Receive():
+                return await self._receive(connection)
+            case Send():
+                await self._send(action, connection)
+            case Enter():
+                self._enter(action.phase)
+            case Upgrade():
+                await self._encrypt(connection)
+            case Warn():
+                self._course.warn(action.code, action.message)
+        return b""
+
+    async def _send(self, action: Send, connection: Connection) -> None:
+        if action.secret:
+            self._course.hide(action.secret)
+        self._course.show("client", action.text + (b"***" if action.secret else b""))
+        await connection.send(action.line)
+
+    async def _receive(self, connection: Connection) -> bytes:
+        line = await connection.receive_line()
+        self._course.heard_anything = True
+        self._course.show("server", line)
+        return line
+
+    def _enter(self, phase: Phase) -> None:
+        self._course.enter(phase)
+        if phase is Phase.QUIT:
+            patience = min(FAREWELL_SECONDS, self._target.timeout_seconds * FAREWELL_SHARE)
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + patience)
+
+    async def _encrypt(self, connection: Connection) -> None:
+        self._course.enter(Phase.TLS)
+        hostname = self._target.hostname
+        is_name = parse_literal(hostname) is None
+        session = await connection.start_tls(
+            self._equipment.tls, ascii_name(hostname) if is_name else None
+        )
+        facts = self._equipment.judge.judge(session, hostname)
+        self._course.tls = facts
+        self._course.show("note", f"{facts.version}, {facts.cipher}".encode())
+        self._consider(facts)
+
+    def _consider(self, facts: TlsFacts) -> None:
+        """Stop before anything secret is sent when the certificate is bad."""
+        if facts.verdict is not Category.OK:
+            message = f"the certificate is bad: {facts.verify_message}"
+            if self._target.verify_certificate:
+                raise ProbeFailed(facts.verdict, message)
+            self._course.warn(facts.verdict.value, message)
+        elif facts.days_left < EXPIRES_SOON_DAYS:
+            self._course.warn(
+                "cert_expires_soon", f"the certificate expires in {facts.days_left} days"
+            )

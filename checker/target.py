@@ -1,0 +1,71 @@
+"""What a probe is asked to do: one server, and how to talk to it.
+
+Knows nothing of monitors, schedules or sockets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Protocol: TypeAlias = Literal["smtp", "imap", "pop3"]
+
+TlsMode: TypeAlias = Literal["implicit", "never", "auto", "require"]
+"""When the connection is encrypted.
+
+`implicit`: from the first byte (RFC 8314). `never`: not at all, whatever is offered.
+`auto`: by STARTTLS when the server offers it; an offer that then fails is a failure.
+`require`: by STARTTLS, or the server is down.
+"""
+
+_DEFAULT_PORTS: dict[Protocol, tuple[int, int]] = {
+    "smtp": (25, 465),
+    "imap": (143, 993),
+    "pop3": (110, 995),
+}
+
+_LINE_BREAKERS = frozenset("\r\n\0")
+
+
+def default_port(protocol: Protocol, tls: TlsMode) -> int:
+    """Return the port that a monitor without one means."""
+    plain, implicit = _DEFAULT_PORTS[protocol]
+    return implicit if tls == "implicit" else plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTarget:
+    """One mail server to contact.
+
+    A login is tried when both `user` and `password` are set. `mailbox` asks for one step
+    more after the login: IMAP opens that mailbox read-only, POP3 asks for the size of its
+    only one. `timeout_seconds` bounds the whole probe.
+
+    Raises:
+        ValueError: A value that no probe can work with. The text never shows a secret.
+    """
+
+    protocol: Protocol
+    hostname: str
+    port: int
+    tls: TlsMode
+    timeout_seconds: float
+    verify_certificate: bool = True
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    mailbox: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.port < 65536:  # noqa: PLR2004 (the range of a port number)
+            raise ValueError(f"port must be between 1 and 65535, not {self.port}")
+        if not self.timeout_seconds > 0:
+            raise ValueError(f"timeout_seconds must be above 0, not {self.timeout_seconds}")
+        for name in ("user", "password", "mailbox"):
+            # A line break in a credential would let it speak commands of its own.
+            if _LINE_BREAKERS.intersection(getattr(self, name) or ""):
+                raise ValueError(f"{name} must not contain line breaks or NUL")
+
+    @property
+    def credentials(self) -> tuple[str, str] | None:
+        """User and password, or None when a login is not wanted."""
+        return (self.user, self.password) if self.user and self.password else None
