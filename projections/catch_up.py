@@ -1,0 +1,73 @@
+"""Bringing a view up to its log: in batches, each with its position in one transaction.
+
+Any process may do it at any time. Whoever comes second finds the position taken and
+goes on from there, so an event is never applied twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domain.log_reader import LogReader
+    from projections.projection import Projection
+    from projections.view import Side, Transaction, View
+
+BATCH: Final = 500
+"""Events a transaction: large enough to share its cost, small enough to let others in."""
+
+
+class Projector:
+    """Keeps one view at the head of its log."""
+
+    def __init__(self, projection: Projection, log: LogReader, view: View) -> None:
+        self.projection = projection
+        self.log = log
+        self.view = view
+
+    def catch_up(self) -> int:
+        """Apply everything that the log holds; return how many events that took."""
+        applied = 0
+        while step := self.step():
+            applied += step
+            if step < BATCH:
+                break
+        return applied
+
+    def step(self, side: Side = "live") -> int:
+        """Apply the next batch; return its size. Locks nothing when there is nothing new."""
+        if not self.log.after(self.view.position(side), 1):
+            return 0
+        with self.view.transaction(side) as transaction:
+            return self._apply_next(transaction)
+
+    def rebuild(self, progress: Callable[[int, int], None]) -> None:
+        """Build the view anew beside the live one, then swap, while everything runs.
+
+        `progress` is told the position reached and the head of the log after each batch.
+        """
+        self.view.start_shadow()
+        while self.step("shadow"):
+            progress(self.view.position("shadow"), self.log.head())
+        self.view.swap(self._finish)
+        progress(self.view.position(), self.log.head())
+
+    def is_ahead(self) -> bool:
+        """Return whether the view shows events that its log does not have.
+
+        That happens when a log was put back from a backup: the view must be rebuilt.
+        """
+        return self.view.position() > self.log.head()
+
+    def _finish(self, transaction: Transaction) -> None:
+        while self._apply_next(transaction) == BATCH:
+            pass
+
+    def _apply_next(self, transaction: Transaction) -> int:
+        events = self.log.after(transaction.position(), BATCH)
+        if events:
+            self.projection.apply(events, transaction)
+            transaction.set_position(events[-1].position)
+        return len(events)

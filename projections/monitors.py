@@ -1,0 +1,82 @@
+"""The `monitors` view: what the `monitoring` log says now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from domain.access_token import AccessToken
+from domain.monitor import Monitor
+from domain.organization import Customer, Organization
+from projections import records
+from projections.projection import Document, Projection
+from projections.view import Table
+
+if TYPE_CHECKING:
+    from projections.view import Record
+
+ORGANIZATIONS: Final = Table(
+    "organizations",
+    {"number": "INTEGER"},
+    lambda record: (record["number"],),
+    indexes=(("number",),),
+)
+CUSTOMERS: Final = Table(
+    "customers",
+    {"organization_id": "TEXT", "number": "INTEGER", "search": "TEXT"},
+    lambda record: (record["organization_id"], record["number"], record["name"].casefold()),
+    indexes=(("number",), ("organization_id", "number")),
+)
+TOKENS: Final = Table(
+    "tokens",
+    {"token_hash": "TEXT", "organization_id": "TEXT", "number": "INTEGER"},
+    lambda record: (record["token_hash"], record["organization_id"], record["number"]),
+    indexes=(("token_hash",), ("organization_id", "number")),
+)
+
+
+def _monitor_columns(record: Record) -> tuple[str | int | None, ...]:
+    return (
+        record["kind"],
+        record["organization_id"],
+        record["customer_id"],
+        record["number"],
+        f"{record['name'].casefold()}\n{record['hostname']}",
+    )
+
+
+MONITORS: Final = Table(
+    "monitors",
+    {
+        "kind": "TEXT",
+        "organization_id": "TEXT",
+        "customer_id": "TEXT",
+        "number": "INTEGER",
+        "search": "TEXT",
+    },
+    _monitor_columns,
+    indexes=(
+        ("kind", "number"),
+        ("kind", "organization_id", "number"),
+        ("kind", "customer_id", "number"),
+    ),
+)
+
+
+def _key(event: Any) -> str:  # noqa: ANN401 - any event of the library
+    return str(event.originator_id)
+
+
+PROJECTION: Final = Projection(
+    name="monitors",
+    log="monitoring",
+    tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, MONITORS),
+    documents={
+        Organization.Created: Document(ORGANIZATIONS, _key, records.organization),
+        Customer.Created: Document(CUSTOMERS, _key, records.customer),
+        AccessToken.Created: Document(TOKENS, _key, records.token),
+        AccessToken.Revoked: Document(TOKENS, _key, records.revoked_token),
+        Monitor.Created: Document(MONITORS, _key, records.monitor),
+        Monitor.Updated: Document(MONITORS, _key, records.updated_monitor),
+        Monitor.Deleted: Document(MONITORS, _key, records.deleted_monitor),
+    },
+)

@@ -1,0 +1,81 @@
+"""The queries that the views answer: the port that the API and the commands read through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.mail_config import Kind
+    from projections.view import Record
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorView:
+    """A monitor with what is shown beside it."""
+
+    monitor: Record
+    customer: Record
+    organization: Record
+    last_checked_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFilter:
+    """Which monitors a list holds. None means any; `search` is a part of a name."""
+
+    kind: Kind
+    organization_id: str | None = None
+    customer_id: str | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and how many there are in all."""
+
+    items: Sequence[MonitorView]
+    total: int
+
+
+class Reader(ABC):
+    """Reads the live side of the views. Every answer may be behind the log by a moment."""
+
+    @abstractmethod
+    def token(self, token_hash: str) -> Record | None:
+        """Return the token with this hash, also when it is revoked."""
+
+    @abstractmethod
+    def tokens(self) -> Sequence[Record]:
+        """Return all tokens by number."""
+
+    @abstractmethod
+    def organization(self, identifier: int | str) -> Record | None:
+        """Return an organization by number or public id."""
+
+    @abstractmethod
+    def organizations(self) -> Sequence[Record]:
+        """Return all organizations by number."""
+
+    @abstractmethod
+    def customer(self, identifier: int | str) -> Record | None:
+        """Return a customer by number or public id."""
+
+    @abstractmethod
+    def customers(self) -> Sequence[Record]:
+        """Return all customers by number."""
+
+    @abstractmethod
+    def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
+        """Return a monitor of a kind."""
+
+    @abstractmethod
+    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors by number, counting pages from 1."""
+
+    @abstractmethod
+    def last_checks(self, monitor_id: str) -> Sequence[Record]:
+        """Return the last check of a monitor at each location, newest first."""

@@ -1,0 +1,116 @@
+"""Pure folds: a record and an event make the next record.
+
+Records hold JSON-native values in the words of the domain. Times are the documented ISO
+strings, because that is all anyone does with them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.clock import iso_milliseconds
+from domain.monitor import CHANGEABLE, Monitor
+
+if TYPE_CHECKING:
+    from domain.access_token import AccessToken
+    from domain.check import CheckPerformed
+    from domain.organization import Customer, Organization
+    from projections.view import Record
+
+
+def organization(_: Record | None, event: Organization.Created) -> Record:
+    """Fold an organization."""
+    return {
+        "public_id": str(event.originator_id),
+        "number": event.number,
+        "name": event.name,
+        "created_at": iso_milliseconds(event.timestamp),
+    }
+
+
+def customer(_: Record | None, event: Customer.Created) -> Record:
+    """Fold a customer."""
+    created_at = iso_milliseconds(event.timestamp)
+    return {
+        "public_id": str(event.originator_id),
+        "number": event.number,
+        "organization_id": event.organization_id,
+        "name": event.name,
+        "email": event.email,
+        "details": event.details,
+        "created_at": created_at,
+        "updated_at": created_at,
+    }
+
+
+def token(_: Record | None, event: AccessToken.Created) -> Record:
+    """Fold an issued token."""
+    return {
+        "public_id": str(event.originator_id),
+        "number": event.number,
+        "organization_id": event.organization_id,
+        "customer_id": event.customer_id,
+        "name": event.name,
+        "role": event.role,
+        "token_hash": event.token_hash,
+        "hint": event.hint,
+        "expires_at": event.expires_at,
+        "created_at": iso_milliseconds(event.timestamp),
+        "revoked_at": None,
+    }
+
+
+def revoked_token(record: Record | None, event: AccessToken.Revoked) -> Record:
+    """Fold a revocation: the row stays, so that lists can show it."""
+    return {**_existing(record), "revoked_at": iso_milliseconds(event.timestamp)}
+
+
+def monitor(_: Record | None, event: Monitor.Created) -> Record:
+    """Fold a created monitor."""
+    created_at = iso_milliseconds(event.timestamp)
+    return {
+        "public_id": str(event.originator_id),
+        "kind": event.kind,
+        "number": event.number,
+        "organization_id": event.organization_id,
+        "customer_id": event.customer_id,
+        **{name: getattr(event, name) for name in CHANGEABLE},
+        "version": event.originator_version,
+        "created_at": created_at,
+        "updated_at": created_at,
+    }
+
+
+def updated_monitor(record: Record | None, event: Monitor.Updated) -> Record:
+    """Fold a change."""
+    return {
+        **_existing(record),
+        **event.changes,
+        "version": event.originator_version,
+        "updated_at": iso_milliseconds(event.timestamp),
+    }
+
+
+def deleted_monitor(record: Record | None, _: Monitor.Deleted) -> None:
+    """Fold a deletion: nothing is shown any more."""
+    _existing(record)
+
+
+def last_check(_: Record | None, event: CheckPerformed) -> Record:
+    """Keep the newest check of a monitor at a location."""
+    return {
+        "check_id": f"{event.originator_id}/{event.originator_version}",
+        "monitor_id": event.monitor_id,
+        "monitor_version": event.monitor_version,
+        "location": event.location,
+        "due_at": event.due_at,
+        "started_at": event.started_at,
+        "checked_at": iso_milliseconds(event.timestamp),
+        "outcome": event.outcome,
+    }
+
+
+def _existing(record: Record | None) -> Record:
+    if record is None:
+        raise LookupError("the log changes something that it never created: it is damaged")
+    return record

@@ -1,0 +1,1 @@
+"""Where views are kept: the only SQL of the projections."""

@@ -1,0 +1,218 @@
+"""A view in an SQLite file of its own.
+
+Views can be rebuilt, so they run with relaxed fsync (`synchronous=NORMAL`): after a
+power cut the file is intact and at most a little behind, position and rows together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from projections.view import Record, Side, Table, Transaction, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from projections.projection import Projection
+
+LOCK_TIMEOUT_SECONDS: Final = 10
+_PREFIX: Final[dict[Side, str]] = {"live": "", "shadow": "shadow_"}
+_SIDES: Final = """
+CREATE TABLE IF NOT EXISTS sides (
+    side TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    definition TEXT NOT NULL
+) WITHOUT ROWID
+"""
+_TABLES_OF_VIEW: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'sides'"
+_NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": ""}
+
+# Table and column names come from the projections' definitions, never from input.
+# ruff: noqa: S608
+
+
+class SqliteView(View):
+    """A view in a file. Each thread has its own connection, opened when it first asks."""
+
+    def __init__(self, path: Path, projection: Projection) -> None:
+        self._path = path
+        self._tables = projection.tables
+        self._definition = projection.definition
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._create()
+
+    def select(self, statement: str, values: Sequence[str | int | None] = ()) -> list[Any]:
+        """Return the rows of a query on the live side."""
+        return self._connection().execute(statement, values).fetchall()
+
+    def position(self, side: Side = "live") -> int:
+        """Return the position that readers see now."""
+        position: int = _side(self._connection(), side)["position"]
+        return position
+
+    def generation(self) -> int:
+        """Return how many times the view was rebuilt, counting from 1."""
+        generation: int = _side(self._connection(), "live")["generation"]
+        return generation
+
+    def count(self) -> dict[str, int]:
+        """Return the number of rows in each table."""
+        return {
+            table.name: self.select(f"SELECT count(*) FROM {table.name}")[0][0]
+            for table in self._tables
+        }
+
+    def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
+        """Return every row in the order of keys, for comparing."""
+        name = _PREFIX[side] + table.name
+        for key, record in self.select(f"SELECT key, record FROM {name} ORDER BY key"):
+            yield key, orjson.loads(record)
+
+    @contextmanager
+    def transaction(self, side: Side = "live") -> Iterator[Transaction]:
+        """Lock the file for writing and open a transaction on one side."""
+        with self._writing() as connection:
+            yield SqliteTransaction(connection, side)
+
+    def start_shadow(self) -> None:
+        """Make an empty shadow side."""
+        with self._writing() as connection:
+            for table in self._tables:
+                connection.execute(f"DROP TABLE IF EXISTS shadow_{table.name}")
+            generation = _side(connection, "live")["generation"] + 1
+            self._create_side(connection, "shadow", generation)
+
+    def swap(self, finish: Callable[[Transaction], None]) -> None:
+        """Put the shadow side in the place of the live one, in one transaction."""
+        with self._writing() as connection:
+            finish(SqliteTransaction(connection, "shadow"))
+            for table in self._tables:
+                connection.execute(f"DROP TABLE {table.name}")
+                connection.execute(f"ALTER TABLE shadow_{table.name} RENAME TO {table.name}")
+            connection.execute("DELETE FROM sides WHERE side = 'live'")
+            connection.execute("UPDATE sides SET side = 'live' WHERE side = 'shadow'")
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        while self._connections:
+            self._connections.pop().close()
+        self._local = threading.local()
+
+    def _create(self) -> None:
+        """Make the tables, or make them anew when another version of the code made them.
+
+        An empty view at position 0 is always right: catching up fills it.
+        """
+        with self._writing() as connection:
+            connection.execute(_SIDES)
+            if _side(connection, "live")["definition"] == self._definition:
+                return
+            generation = _side(connection, "live")["generation"] + 1
+            for (name,) in connection.execute(_TABLES_OF_VIEW).fetchall():
+                connection.execute(f"DROP TABLE {name}")
+            connection.execute("DELETE FROM sides")
+            self._create_side(connection, "live", generation)
+
+    def _create_side(self, connection: sqlite3.Connection, side: Side, generation: int) -> None:
+        for table in self._tables:
+            _create_table(connection, table, side, generation)
+        connection.execute(
+            "INSERT OR REPLACE INTO sides VALUES (?, 0, ?, ?)",
+            (side, generation, self._definition),
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self._path,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=LOCK_TIMEOUT_SECONDS,
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+
+class SqliteTransaction(Transaction):
+    """A transaction on one side, inside the file's write lock."""
+
+    def __init__(self, connection: sqlite3.Connection, side: Side) -> None:
+        self._connection = connection
+        self._side: Side = side
+
+    def position(self) -> int:
+        """Return the position of the last event that the rows show."""
+        position: int = _side(self._connection, self._side)["position"]
+        return position
+
+    def set_position(self, position: int) -> None:
+        """Record up to which event the rows show the log."""
+        self._connection.execute(
+            "UPDATE sides SET position = ? WHERE side = ?", (position, self._side)
+        )
+
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a record."""
+        row = self._connection.execute(
+            f"SELECT record FROM {self._name(table)} WHERE key = ?", (key,)
+        ).fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Write a record; None removes it."""
+        if record is None:
+            self._connection.execute(f"DELETE FROM {self._name(table)} WHERE key = ?", (key,))
+            return
+        values = (key, orjson.dumps(record), *table.columns_of(record))
+        marks = ", ".join("?" * len(values))
+        self._connection.execute(
+            f"INSERT OR REPLACE INTO {self._name(table)} VALUES ({marks})", values
+        )
+
+    def _name(self, table: Table) -> str:
+        return _PREFIX[self._side] + table.name
+
+
+def _side(connection: sqlite3.Connection, side: Side) -> dict[str, Any]:
+    row = connection.execute(
+        "SELECT position, generation, definition FROM sides WHERE side = ?", (side,)
+    ).fetchone()
+    return dict(zip(_NEW_SIDE, row, strict=True)) if row else _NEW_SIDE
+
+
+def _create_table(
+    connection: sqlite3.Connection, table: Table, side: Side, generation: int
+) -> None:
+    """Make a table with its indexes.
+
+    The indexes bear the generation, because they keep their names when a table is renamed.
+    """
+    name = _PREFIX[side] + table.name
+    columns = "".join(f", {column} {kind}" for column, kind in table.columns.items())
+    connection.execute(f"CREATE TABLE {name} (key TEXT PRIMARY KEY, record BLOB NOT NULL{columns})")
+    for index in table.indexes:
+        title = f"{table.name}_{'_'.join(index)}_{generation}"
+        connection.execute(f"CREATE INDEX {title} ON {name} ({', '.join(index)})")

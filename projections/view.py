@@ -1,0 +1,91 @@
+"""The port to a stored view: documents in tables, and one position, changed together.
+
+A view has two sides. Readers see the live side; a rebuild fills the shadow side and
+then, in one transaction, puts it in the place of the live one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+Record = dict[str, Any]
+Side = Literal["live", "shadow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of records by key.
+
+    `columns` are kept beside the record so that a query can find it: name to SQL type.
+    `columns_of` reads their values from a record. `indexes` lists columns for each index.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    columns_of: Callable[[Record], tuple[str | int | None, ...]]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+
+class Transaction(ABC):
+    """Exclusive access to one side of a view; ends with everything or nothing written."""
+
+    @abstractmethod
+    def position(self) -> int:
+        """Return the position of the last event that the rows show."""
+
+    @abstractmethod
+    def set_position(self, position: int) -> None:
+        """Record up to which event the rows show the log."""
+
+    @abstractmethod
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a record."""
+
+    @abstractmethod
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Write a record; None removes it."""
+
+
+class View(ABC):
+    """A stored view with a live and, during a rebuild, a shadow side."""
+
+    @abstractmethod
+    def position(self, side: Side = "live") -> int:
+        """Return the position that readers see now."""
+
+    @abstractmethod
+    def generation(self) -> int:
+        """Return how many times the view was rebuilt, counting from 1."""
+
+    @abstractmethod
+    def count(self) -> dict[str, int]:
+        """Return the number of rows in each table."""
+
+    @abstractmethod
+    def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
+        """Return every row in the order of keys, for comparing."""
+
+    @abstractmethod
+    def transaction(self, side: Side = "live") -> AbstractContextManager[Transaction]:
+        """Lock one side for writing."""
+
+    @abstractmethod
+    def start_shadow(self) -> None:
+        """Make an empty shadow side; one left over by a broken rebuild is dropped."""
+
+    @abstractmethod
+    def swap(self, finish: Callable[[Transaction], None]) -> None:
+        """Put the shadow side in the place of the live one, in one transaction.
+
+        `finish` is called inside it, to bring the shadow to the head of the log.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open."""

@@ -1,0 +1,61 @@
+"""Every view of a store, opened together with the logs that feed them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+from domain.errors import StoreError
+from domain.log_reader import LogReader
+from projections import checks, monitors
+from projections.catch_up import Projector
+from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_view import SqliteView
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from domain.store import Store
+    from projections.projection import Projection
+    from projections.reader import Reader
+
+PROJECTIONS: Final[tuple[Projection, ...]] = (monitors.PROJECTION, checks.PROJECTION)
+
+
+class Views:
+    """The views of a store. Close them, or use them in a `with`."""
+
+    def __init__(self, store: Store) -> None:
+        """Open the views, making what is not there yet."""
+        logs = {each.name: LogReader(each) for each in (store.monitoring, store.checks)}
+        self._views = {
+            each.name: SqliteView(store.folder.views / f"{each.name}.db", each)
+            for each in PROJECTIONS
+        }
+        self.projectors = {
+            each.name: Projector(each, logs[each.log], self._views[each.name])
+            for each in PROJECTIONS
+        }
+        self.reader: Reader = SqliteReader(self._views["monitors"], self._views["checks"])
+
+    def projector(self, name: str) -> Projector:
+        """Return the projector of a view. Raises StoreError when there is none of that name."""
+        if name not in self.projectors:
+            names = ", ".join(self.projectors)
+            raise StoreError(f"there is no projection {name!r}; there are {names}")
+        return self.projectors[name]
+
+    def close(self) -> None:
+        """Close all views."""
+        for view in self._views.values():
+            view.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
