@@ -1,0 +1,104 @@
+"""Errors as the documented body: from Falcon's errors and from the domain's, in a table."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import falcon
+import orjson
+
+from domain.errors import (
+    ConflictError,
+    DomainError,
+    InvalidInputError,
+    NotFoundError,
+    Problem,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+log = logging.getLogger("postwatch.api")
+
+STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
+    InvalidInputError: HTTPStatus.BAD_REQUEST,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+}
+"""Anything else that the domain raises in a request is a fault of ours: 500."""
+
+_MAX_MESSAGE: Final = 1000
+
+
+def register(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+    """Make every error of the app answer with the documented body."""
+    app.set_error_serializer(_serialize)
+    app.add_error_handler(DomainError, _handle_domain_error)
+    app.add_error_handler(Exception, _handle_fault)
+
+
+def invalid(problems: Iterable[Problem]) -> InvalidInputError:
+    """Return the error for wrong fields of a request."""
+    return InvalidInputError(tuple(problems))
+
+
+def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
+    status = HTTPStatus(falcon.http_status_to_code(error.status))
+    _answer(req, resp, status, error.description or status.phrase)
+
+
+def _handle_domain_error(
+    req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, object]
+) -> None:
+    status = STATUS_OF.get(type(error)) if isinstance(error, DomainError) else None
+    if status is None:
+        _handle_fault(req, resp, error, params)
+    elif isinstance(error, InvalidInputError):
+        _answer(req, resp, status, _summary(error.problems), error.problems)
+    else:
+        _answer(req, resp, status, str(error))
+
+
+def _handle_fault(
+    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, object]
+) -> None:
+    """Answer 500. The log gets where it happened, never the text: it may hold event data."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "unknown place"
+    log.error("request %s failed: %s at %s", req.context.request_id, type(error).__name__, place)
+    _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here, not with you")
+
+
+def _summary(problems: tuple[Problem, ...]) -> str:
+    if len(problems) == 1 and not problems[0].path:
+        return problems[0].message
+    text = "Validation failed: " + "; ".join(
+        f"'{each.path}' {each.message}" if each.path else each.message for each in problems
+    )
+    return text[:_MAX_MESSAGE]
+
+
+def _answer(
+    req: falcon.Request,
+    resp: falcon.Response,
+    status: HTTPStatus,
+    message: str,
+    problems: tuple[Problem, ...] = (),
+) -> None:
+    body: dict[str, object] = {
+        "statusCode": status.value,
+        "statusMessage": status.phrase,
+        "message": message,
+        "requestId": req.context.request_id,
+    }
+    if problems:
+        body["errors"] = [
+            {"path": each.path, "code": each.code, "message": each.message} for each in problems
+        ]
+    resp.status = falcon.code_to_http_status(status.value)
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = orjson.dumps(body)
