@@ -1,0 +1,1 @@
+"""Tests, and the support that several of them share."""

@@ -1,0 +1,165 @@
+"""A private Dovecot: IMAP and POP3, plain, STARTTLS and implicit TLS, with one mailbox.
+
+For Dovecot 2.3, whose configuration language 2.4 changed. Runs as root or as anybody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import grp
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.mailservers.processes import free_ports, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.mailservers.certificates import ServerCertificate
+
+USER = "alice@example.org"
+PASSWORD = "correct horse"
+UNICODE_USER = "zoë@example.org"
+UNICODE_PASSWORD = 'pä"ss\\wörd'
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """Where the server listens. The constants of this module say who may log in."""
+
+    imap_port: int
+    imaps_port: int
+    pop3_port: int
+    pop3s_port: int
+
+
+@contextlib.contextmanager
+def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) -> Iterator[Dovecot]:
+    """Run a Dovecot until the block ends; skip the test where it is not installed.
+
+    Without `plaintext_logins` it announces LOGINDISABLED before TLS.
+    """
+    binary = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if binary is None:
+        pytest.skip("dovecot is not installed")
+    if (
+        "2.3."
+        not in subprocess.run(
+            [binary, "--version"], capture_output=True, text=True, check=True
+        ).stdout
+    ):
+        pytest.skip("this configuration is for Dovecot 2.3")
+    with tempfile.TemporaryDirectory(prefix="dovecot-") as folder:
+        base = Path(folder)
+        server = Dovecot(*free_ports(4))
+        config = _write(base, server, certificate, plaintext_logins=plaintext_logins)
+        ports = (server.imap_port, server.imaps_port, server.pop3_port, server.pop3s_port)
+        with running([binary, "-F", "-c", config], ports, base / "output"):
+            yield server
+
+
+def _write(
+    base: Path, server: Dovecot, certificate: ServerCertificate, *, plaintext_logins: bool
+) -> Path:
+    base.chmod(0o755)
+    owner = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+    mail = base / "mail"
+    mail.mkdir()
+    if os.getuid() == 0:
+        os.chown(mail, owner.pw_uid, owner.pw_gid)
+    chain, key = certificate.write(base)
+    users = base / "users"
+    users.write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n{UNICODE_USER}:{{PLAIN}}{UNICODE_PASSWORD}\n")
+    config = base / "dovecot.conf"
+    config.write_text(
+        f"""
+base_dir = {base}/run
+state_dir = {base}/state
+log_path = {base}/dovecot.log
+protocols = imap pop3
+listen = 127.0.0.1
+mail_location = maildir:{mail}/%u
+mail_home = {mail}/%u
+first_valid_uid = {owner.pw_uid}
+last_valid_uid = {owner.pw_uid}
+first_valid_gid = {owner.pw_gid}
+auth_username_chars =
+auth_mechanisms = plain login cram-md5
+auth_failure_delay = 0
+disable_plaintext_auth = {"no" if plaintext_logins else "yes"}
+mail_max_userip_connections = 0
+ssl = yes
+ssl_cert = <{chain}
+ssl_key = <{key}
+ssl_dh =
+ssl_min_protocol = TLSv1.2
+passdb {{
+  driver = passwd-file
+  args = scheme=PLAIN {users}
+}}
+userdb {{
+  driver = static
+  args = uid={owner.pw_uid} gid={owner.pw_gid} home={mail}/%u allow_all_users=yes
+}}
+{_listener("imap", server.imap_port, server.imaps_port)}
+{_listener("pop3", server.pop3_port, server.pop3s_port)}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+{_identity()}
+"""
+    )
+    return config
+
+
+def _listener(protocol: str, plain: int, implicit: int) -> str:
+    return f"""
+service {protocol}-login {{
+  service_count = 0
+  inet_listener {protocol} {{
+    address = 127.0.0.1
+    port = {plain}
+  }}
+  inet_listener {protocol}s {{
+    address = 127.0.0.1
+    port = {implicit}
+    ssl = yes
+  }}
+}}
+"""
+
+
+def _identity() -> str:
+    if os.getuid() == 0:
+        return "default_internal_user = dovecot\ndefault_login_user = dovenull\n"
+    user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
+    rootless = "".join(
+        f"service {name} {{\n  chroot =\n}}\n"
+        for name in ("imap-login", "pop3-login", "anvil", "stats", "auth")
+    )
+    return f"""
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+{rootless}
+service auth {{
+  user = {user}
+}}
+service auth-worker {{
+  user = {user}
+}}
+service log {{
+  user =
+}}
+"""

@@ -1,0 +1,62 @@
+"""Starts a server's process, waits until it listens, and ends it for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 20.0
+STOP_SECONDS = 10.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on loopback that nobody listens on, all different."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str | Path], ports: Sequence[int], log: Path) -> Iterator[None]:
+    """Run a server in the foreground until the block ends."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(each) for each in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    try:
+        for port in ports:
+            _wait_until_listening(process, port, log)
+        yield
+    finally:
+        _stop(process)
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended: {log.read_text(errors='replace')}")
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.01)
+    raise TimeoutError(f"nobody listens on port {port}: {log.read_text(errors='replace')}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
