@@ -70,19 +70,31 @@ class Attempt:
         Raises:
             ProbeFailed: It could not; or, in the last phase, it was not polite.
         """
-        addresses = await self._equipment.resolver.resolve(self._target.hostname)
-        self._equipment.policy.check(addresses)
-        self._course.enter(Phase.CONNECT)
-        if len(addresses) == 1:
-            self._course.address = str(addresses[0])
-        connection = Connection(await dial(addresses, self._target.port))
+        connection = await self._connect()
         try:
-            self._course.address = connection.peer_address
             if self._target.tls == "implicit":
                 await self._encrypt(connection)
             await self._converse(connection)
         finally:
             connection.close()
+
+    async def _connect(self) -> Connection:
+        addresses = await self._equipment.resolver.resolve(self._target.hostname)
+        self._equipment.policy.check(addresses)
+        self._course.enter(Phase.CONNECT)
+        if len(addresses) == 1:
+            self._course.address = str(addresses[0])
+        try:
+            socket, address = await dial(addresses, self._target.port)
+        except ProbeFailed as failure:
+            if failure.category is Category.CONNECTION_RESET:
+                # Only a connection that stands can be reset (RFC 9293 3.10.7.3 would have
+                # refused it): the RST was merely faster than our look at it.
+                is_implicit = self._target.tls == "implicit"
+                self._course.enter(Phase.TLS if is_implicit else Phase.GREETING)
+            raise
+        self._course.address = str(address)
+        return Connection(socket)
 
     async def _converse(self, connection: Connection) -> None:
         name = address_literal(connection.local_address)

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 ATTEMPT_DELAY_SECONDS = 0.25
 
 
-async def dial(addresses: Sequence[Address], port: int) -> trio.socket.SocketType:
-    """Return a connected socket, which is the caller's to close.
+async def dial(addresses: Sequence[Address], port: int) -> tuple[trio.socket.SocketType, Address]:
+    """Return a connected socket, which is the caller's to close, and whom it reached.
 
     Raises:
         ProbeFailed: No address takes the connection; it says why the first one does not.
     """
     if len(addresses) == 1:
-        return await _connect(addresses[0], port)
+        return await _connect(addresses[0], port), addresses[0]
     race = _Race(port)
     await race.run(addresses)
     if race.winner is None:
@@ -43,7 +43,7 @@ class _Race:
     """Attempts that overlap: the next begins when one fails or is silent for too long."""
 
     def __init__(self, port: int) -> None:
-        self.winner: trio.socket.SocketType | None = None
+        self.winner: tuple[trio.socket.SocketType, Address] | None = None
         self.failures: dict[int, ProbeFailed] = {}
         self._port = port
 
@@ -57,7 +57,7 @@ class _Race:
                         await failed.wait()
         except BaseException:
             if self.winner is not None:
-                self.winner.close()
+                self.winner[0].close()
             raise
 
     async def _attempt(
@@ -72,7 +72,7 @@ class _Race:
         # Between the end of the connect and here lies no checkpoint, so two attempts can
         # both have succeeded only if they ended in the same step of the loop.
         if self.winner is None:
-            self.winner = connected
+            self.winner = (connected, address)
             nursery.cancel_scope.cancel()
         else:
             connected.close()

@@ -60,12 +60,6 @@ class Connection:
         address: str = self._socket.getsockname()[0]
         return address
 
-    @property
-    def peer_address(self) -> str:
-        """The server's address on this connection."""
-        address: str = self._socket.getpeername()[0]
-        return address
-
     def close(self) -> None:
         """Close at once: a TLS farewell would wait for a peer that may be silent."""
         self._socket.close()

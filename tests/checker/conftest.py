@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checker.probe import Prober
-from tests.mailservers.certificates import CertificateShop
+from tests.checker.fault_cases import SHOP
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.mailservers.certificates import CertificateShop
 
 
 @pytest.fixture(scope="session")
 def certificates() -> CertificateShop:
     """The certificates of all test servers."""
-    return CertificateShop()
+    return SHOP
 
 
 @pytest.fixture(scope="session")

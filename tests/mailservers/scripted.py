@@ -1,0 +1,178 @@
+"""A server that plays a script: the fault server of the checker's tests.
+
+It uses blocking sockets in threads, because a server on trio could not play all faults: it
+never sends the alert of a failed TLS handshake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from tests.mailservers.processes import LOOPBACK
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
+
+JOIN_SECONDS = 10.0
+
+
+class Peer:
+    """The server's side of one connection, as a script sees it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._buffer = b""
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self._socket.sendall(data)
+
+    def expect(self, command: str) -> bytes:
+        """Read a line that begins with a command (after its tag, if any); return it."""
+        line = self.read_line()
+        if command.upper().encode() not in line.upper():
+            raise AssertionError(f"expected {command}, the client sent {line!r}")
+        return line
+
+    def read_line(self) -> bytes:
+        """Read up to the next line end."""
+        while b"\n" not in self._buffer:
+            data = self._socket.recv(4096)
+            if not data:
+                raise ConnectionAbortedError
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def read_some(self) -> bytes:
+        """Read whatever comes, such as the first bytes of a handshake."""
+        return self._socket.recv(65536)
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands as a server."""
+        self._socket = context.wrap_socket(self._socket, server_side=True)
+
+    def end_sending(self) -> None:
+        """Send the end of the stream and go on listening."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """End the connection with a RST."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def wait_for_end(self) -> None:
+        """Say nothing more until the client goes away."""
+        while self._socket.recv(65536):
+            pass
+
+    def abort(self) -> None:
+        """Wake up whoever waits on this connection, from another thread."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+
+Script: TypeAlias = Callable[[Peer], None]
+
+
+def steps(*parts: bytes | str | Script) -> Script:
+    """Make a script: bytes are sent, texts are commands to wait for, functions are called.
+
+    In the end it waits until the client goes away.
+    """
+
+    def play(peer: Peer) -> None:
+        for part in parts:
+            if isinstance(part, bytes):
+                peer.send(part)
+            elif isinstance(part, str):
+                peer.expect(part)
+            else:
+                part(peer)
+        peer.wait_for_end()
+
+    return play
+
+
+class _ScriptedServer:
+    def __init__(self, script: Script, listener: socket.socket) -> None:
+        self.mistakes: list[BaseException] = []
+        self._script = script
+        self._listener = listener
+        self._peers: list[Peer] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            peer = Peer(connection)
+            self._peers.append(peer)
+            thread = threading.Thread(target=self._play, args=(peer,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _play(self, peer: Peer) -> None:
+        # A client that has seen enough goes away: that is how most scripts end.
+        with contextlib.closing(peer), contextlib.suppress(OSError):
+            try:
+                self._script(peer)
+            except AssertionError as mistake:
+                self.mistakes.append(mistake)
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for peer in self._peers:
+            peer.abort()
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
+
+
+@contextlib.contextmanager
+def scripted(script: Script, *, host: str = LOOPBACK, port: int = 0) -> Iterator[int]:
+    """Play a script to everyone who connects; give the port.
+
+    Raises:
+        AssertionError: At the end, when a client did not follow the script.
+    """
+    listener = socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+    )
+    server = _ScriptedServer(script, listener)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.stop()
+    for mistake in server.mistakes:
+        raise mistake
+
+
+@contextlib.contextmanager
+def deaf(host: str = LOOPBACK) -> Iterator[int]:
+    """Listen on a port whose queue is full, so that a SYN is dropped; give the port."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(
+            socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        )
+        listener.bind((host, 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket(listener.family))
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname()[:2])
+        yield listener.getsockname()[1]
