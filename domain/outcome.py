@@ -80,6 +80,8 @@ class Category(StrEnum):
     AUTH_DISABLED = "auth_disabled"
     MAILBOX_UNAVAILABLE = "mailbox_unavailable"
     PROTOCOL_ERROR = "protocol_error"
+    SECRET_UNREADABLE = "secret_unreadable"
+    CONFIG_INVALID = "config_invalid"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The `postwatch` command: thin, each sub-command calls into a package."""

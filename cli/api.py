@@ -1,0 +1,121 @@
+"""`postwatch api`: the REST API under gunicorn."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from api.app import App, create_app
+from cli import logs
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
+from cli.settings import Settings
+from cli.supervised import follow_supervisor, supervised_option
+from domain.store import open_store
+from projections.views import Views
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+THREADS: Final = 4
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn's heartbeat files, on tmpfs
+
+
+class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Sends gunicorn's own lines where all others go; the API logs its requests itself."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        """Leave the handlers to the root logger."""
+        self.loglevel = getattr(logging, cfg.loglevel.upper(), logging.INFO)
+        self.error_log.setLevel(max(self.loglevel, logging.WARNING))
+        self.error_log.propagate = True
+
+
+class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn with our settings. Each worker opens the store for itself, after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._views: Views | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what docs/decisions.md explains."""
+        options = {
+            "bind": [self._settings.bind],
+            "workers": self._settings.workers,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "reuse_port": True,
+            "control_socket_disable": True,
+            "keepalive": 15,
+            "timeout": 30,
+            "graceful_timeout": 30,
+            "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
+            "loglevel": self._settings.log_level,
+            "logger_class": RootLogger,
+            "when_ready": _log_ready,
+            "worker_exit": self._close,
+            "proc_name": "postwatch-api",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> App:
+        """Return the WSGI application of one worker."""
+        store = open_store(self._settings.data, self._settings.master_key)
+        self._views = Views(store)
+        projector = self._views.projector("monitors")
+        projector.catch_up()
+        return create_app(store.monitoring, self._views.reader, projector)
+
+    def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
+        if self._views is not None:
+            self._views.close()
+
+
+def _log_ready(arbiter: Arbiter) -> None:
+    logging.getLogger("postwatch.api").info(
+        "api: listening on %s with %d workers", arbiter.address, arbiter.num_workers
+    )
+
+
+def refuse_address_in_use(settings: Settings) -> None:
+    """Raise CommandError when something listens on the API's address already.
+
+    Workers share the port by SO_REUSEPORT, which would also let a second service of the
+    same user in, unseen; a bind without that option tells.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((settings.host, settings.port))
+    except OSError as error:
+        raise CommandError(
+            ExitCode.ADDRESS_IN_USE,
+            f"cannot listen on {settings.bind}: {error.strerror}; set POSTWATCH_BIND to "
+            "another host:port, or stop what listens there",
+        ) from error
+
+
+@click.command()
+@supervised_option
+def api(*, supervised_by: int | None) -> None:
+    """Serve the REST API on POSTWATCH_BIND with POSTWATCH_WORKERS workers."""
+    with exit_on_failure():
+        settings = Settings.from_env()
+        logs.configure(settings.log_level, settings.log_format)
+        follow_supervisor(supervised_by)
+        if supervised_by is None:
+            refuse_address_in_use(settings)
+        # Opened and closed before the fork: a wrong key ends here, in one line.
+        open_store(settings.data, settings.master_key).close()
+        ApiServer(settings).run()

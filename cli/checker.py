@@ -1,0 +1,68 @@
+"""`postwatch checker`: watches the mail servers from one location."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+import trio
+
+from checker.location import Location
+from checker.probe import Prober
+from checker.run import run_checker
+from cli import logs
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
+from cli.locks import hold
+from cli.settings import Settings
+from cli.supervised import follow_supervisor, lock_wait, supervised_option
+from domain.store import open_store
+
+if TYPE_CHECKING:
+    from domain.store import Store
+
+
+@click.command()
+@supervised_option
+def checker(*, supervised_by: int | None) -> None:
+    """Check the monitors of the store on schedule until stopped.
+
+    SIGTERM lets running checks finish; a second one breaks them off.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        logs.configure(settings.log_level, settings.log_format)
+        follow_supervisor(supervised_by)
+        prober = _prober(settings)
+        part = f"checker-{settings.location}"
+        with (
+            open_store(settings.data, settings.master_key) as store,
+            hold(store.folder, part, wait_seconds=lock_wait(supervised_by)),
+        ):
+            _run(store, prober, settings)
+
+
+def _run(store: Store, prober: Prober, settings: Settings) -> None:
+    trio.run(
+        partial(
+            run_checker,
+            store,
+            prober.probe,
+            location=Location(settings.location, settings.location_name, settings.country),
+            policy=_policy(settings),
+        )
+    )
+
+
+def _prober(settings: Settings) -> Prober:
+    try:
+        return Prober.from_settings(settings.allowed_networks, settings.resolvers, settings.ca_file)
+    except ValueError as error:
+        raise CommandError(ExitCode.SETTINGS_WRONG, f"settings are wrong: {error}") from None
+
+
+def _policy(settings: Settings) -> str:
+    if not settings.allowed_networks:
+        return "public addresses only"
+    return f"public addresses and {', '.join(settings.allowed_networks)}"

@@ -1,0 +1,56 @@
+"""`postwatch customer`: whose mail servers are watched."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import click
+
+from cli.session import session
+from cli.tables import print_json, print_rows
+from domain.commands import CreateCustomer
+from domain.values import parse_email, parse_name
+
+
+@click.group()
+def customer() -> None:
+    """Create and list customers."""
+
+
+@customer.command()
+@click.argument("name")
+@click.option("--organization", help="Number or public id; not needed when there is only one.")
+@click.option("--email", help="Where the customer is reached.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def create(name: str, organization: str | None, email: str | None, *, as_json: bool) -> None:
+    """Create a customer called NAME."""
+    with session() as opened:
+        owner = opened.organization(organization)
+        command = CreateCustomer(UUID(owner["public_id"]), parse_name(name), parse_email(email))
+        made = opened.store.monitoring.create_customer(command, opened.actor)
+        opened.catch_up()
+        if as_json:
+            print_json({"number": made.number, "public_id": str(made.id), "name": made.name})
+        else:
+            print(f"customer {made.number} ({made.id}) {made.name}")
+
+
+@customer.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def list_customers(*, as_json: bool) -> None:
+    """List customers by number."""
+    with session() as opened:
+        numbers = {each["public_id"]: each["number"] for each in opened.reader.organizations()}
+        rows = [
+            {**each, "organization": numbers[each["organization_id"]]}
+            for each in opened.reader.customers()
+        ]
+        columns = {
+            "number": "Number",
+            "public_id": "Public id",
+            "organization": "Organization",
+            "name": "Name",
+            "email": "Email",
+            "created_at": "Created",
+        }
+        print_rows(rows, columns, as_json=as_json)

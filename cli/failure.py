@@ -1,0 +1,55 @@
+"""Every failure of a command as one line: what happened, where, what to do next."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from eventsourcing.persistence import PersistenceError
+
+from cli.exit_codes import ExitCode
+from domain.errors import DomainError, MasterKeyError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the text is the line to print."""
+
+    def __init__(self, code: ExitCode, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@contextmanager
+def exit_on_failure() -> Iterator[None]:
+    """Turn expected failures into a line on stderr and a documented exit status."""
+    try:
+        yield
+    except CommandError as error:
+        _exit(error.code, str(error))
+    except MasterKeyError as error:
+        _exit(
+            ExitCode.MASTER_KEY_WRONG,
+            f"{error}; set POSTWATCH_MASTER_KEY (or POSTWATCH_MASTER_KEY_FILE) to the key that "
+            "the store was made with",
+        )
+    except StoreError as error:
+        _exit(ExitCode.STORE_UNUSABLE, str(error))
+    except DomainError as error:
+        _exit(ExitCode.FAILED, str(error))
+    except (sqlite3.DatabaseError, PersistenceError) as error:
+        # The text of these may hold event data; their kind is enough to act on.
+        _exit(
+            ExitCode.STORE_UNUSABLE,
+            f"the store does not answer ({type(error).__name__}): it is locked, full or damaged; "
+            "see the data folder's free space and permissions",
+        )
+
+
+def _exit(code: ExitCode, message: str) -> None:
+    print(f"postwatch: {message}", file=sys.stderr)
+    sys.exit(code)

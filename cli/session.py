@@ -1,0 +1,91 @@
+"""What most commands need: the settings, the store, its views, and who is asking."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
+from cli.settings import Settings
+from domain.actor import Actor, operator
+from domain.store import Store, open_store
+from projections.views import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from projections.reader import Reader
+    from projections.view import Record
+
+
+class Session:
+    """An operator's command at work on the store."""
+
+    def __init__(self, store: Store, views: Views) -> None:
+        self.store = store
+        self.views = views
+
+    @property
+    def reader(self) -> Reader:
+        """The views, caught up with the log when the session began."""
+        return self.views.reader
+
+    @property
+    def actor(self) -> Actor:
+        """Who is asking, as events record it."""
+        return operator(_user())
+
+    def catch_up(self) -> None:
+        """Let every process read what was just written."""
+        self.views.projector("monitors").catch_up()
+
+    def organization(self, identifier: str | None) -> Record:
+        """Return an organization by number or public id; None means the only one."""
+        if identifier is not None:
+            return _found(
+                self.reader.organization(_identifier(identifier)), "organization", identifier
+            )
+        organizations = self.reader.organizations()
+        if len(organizations) != 1:
+            raise CommandError(
+                ExitCode.FAILED,
+                f"there are {len(organizations)} organizations; say which with --organization "
+                "(see `postwatch organization list`)",
+            )
+        return organizations[0]
+
+    def customer(self, identifier: str) -> Record:
+        """Return a customer by number or public id."""
+        return _found(self.reader.customer(_identifier(identifier)), "customer", identifier)
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Open the store that the settings name; failures end the command with one line."""
+    with exit_on_failure():
+        settings = Settings.from_env()
+        with open_store(settings.data, settings.master_key) as store, Views(store) as views:
+            opened = Session(store, views)
+            opened.catch_up()
+            yield opened
+
+
+def _identifier(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text.lower()
+
+
+def _found(record: Record | None, what: str, identifier: str) -> Record:
+    if record is None:
+        raise CommandError(
+            ExitCode.FAILED, f"there is no {what} {identifier}; see `postwatch {what} list`"
+        )
+    return record
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,185 @@
+"""The settings, read once per process from the environment into a frozen dataclass.
+
+Every problem is reported at once. A secret may also stand in a file that
+`<NAME>_FILE` names; it is never shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError
+from domain.access_token import check_token
+from domain.countries import CODES
+from domain.errors import InvalidValueError, MasterKeyError
+from domain.sealing import parse_master_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+T = TypeVar("T")
+
+_LOCATION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_BIND: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
+_MAX_PORT: Final = 65535
+_MAX_WORKERS: Final = 64
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("json", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator sets. Names and meanings: docs/operations.md."""
+
+    data: Path
+    host: str
+    port: int
+    workers: int
+    master_key: bytes | None = field(repr=False)
+    admin_token: str | None = field(repr=False)
+    allowed_networks: tuple[str, ...]
+    location: str
+    location_name: str
+    country: str | None
+    resolvers: tuple[str, ...]
+    ca_file: Path | None
+    log_level: str
+    log_format: str | None
+
+    @property
+    def bind(self) -> str:
+        """The address that the API listens on, as gunicorn takes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine reaches the API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings. Raises CommandError that names every wrong one."""
+        reader = _Reader(env)
+        host, port = reader.read("POSTWATCH_BIND", _parse_bind, ("127.0.0.1", 8025))
+        settings = cls(
+            data=reader.read("POSTWATCH_DATA", Path, Path("data")),
+            host=host,
+            port=port,
+            workers=reader.read("POSTWATCH_WORKERS", _parse_workers, 2),
+            master_key=reader.read_secret("POSTWATCH_MASTER_KEY", parse_master_key),
+            admin_token=reader.read_secret("POSTWATCH_ADMIN_TOKEN", check_token),
+            allowed_networks=reader.read("POSTWATCH_ALLOWED_NETWORKS", _parse_networks, ()),
+            location=reader.read("POSTWATCH_LOCATION", _parse_location, "local"),
+            location_name=reader.read("POSTWATCH_LOCATION_NAME", str, "Local"),
+            country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
+            resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),
+            ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),
+            log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
+            log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
+        )
+        reader.refuse("POSTWATCH_DATABASE_URL", "this version keeps its store in a data folder")
+        reader.finish()
+        return settings
+
+
+class _Reader:
+    """Collects the problems of all settings."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self._problems: list[str] = []
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        text = self._env.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except (ValueError, InvalidValueError, MasterKeyError) as error:
+            self._problems.append(f"{name}: {error}")
+            return default
+
+    def read_secret(self, name: str, parse: Callable[[str], T]) -> T | None:
+        path = self._env.get(f"{name}_FILE", "").strip()
+        if not path:
+            return self.read(name, parse, None)
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+            return parse(text)
+        except OSError as error:
+            self._problems.append(f"{name}_FILE: cannot read {path}: {error.strerror}")
+        except (ValueError, InvalidValueError, MasterKeyError) as error:
+            self._problems.append(f"{name}_FILE: {error}")
+        return None
+
+    def refuse(self, name: str, why: str) -> None:
+        if self._env.get(name):
+            self._problems.append(f"{name}: cannot be used, {why}")
+
+    def finish(self) -> None:
+        if self._problems:
+            raise CommandError(
+                ExitCode.SETTINGS_WRONG, "settings are wrong: " + "; ".join(self._problems)
+            )
+
+
+def _parse_bind(text: str) -> tuple[str, int]:
+    match = _BIND.fullmatch(text)
+    if not match or not 0 < int(match["port"]) <= _MAX_PORT:
+        raise ValueError("must be host:port, such as 127.0.0.1:8025")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _parse_workers(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_WORKERS:
+        raise ValueError(f"must be a whole number from 1 to {_MAX_WORKERS}")
+    return int(text)
+
+
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parse_networks(text: str) -> tuple[str, ...]:
+    networks = _parse_list(text)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(f"{network} is not a network such as 10.0.0.0/8") from None
+    return networks
+
+
+def _parse_location(text: str) -> str:
+    if not _LOCATION.fullmatch(text):
+        raise ValueError("must be lower-case letters, digits and hyphens, such as de-nbg")
+    return text
+
+
+def _parse_country(text: str) -> str:
+    if text.upper() not in CODES:
+        raise ValueError("must be a two-letter country code of ISO 3166-1")
+    return text.upper()
+
+
+def _parse_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _parse_choice(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text.lower()
+
+    return parse

@@ -1,0 +1,124 @@
+"""Runs parts as child processes: starts them, starts them again, stops them cleanly."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+log = logging.getLogger("postwatch.up")
+
+GRACE_SECONDS: Final = 40
+"""How long a part may drain before it is killed. Longer than gunicorn's own grace."""
+
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 10.0
+STEADY_SECONDS: Final = 30.0
+"""A part that ran this long is taken to be well: its next restart is quick again."""
+
+_HOPELESS: Final = frozenset(code.value for code in ExitCode if code >= ExitCode.USAGE)
+"""Exit statuses that starting again does not mend."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A child process: its name in log lines and its command."""
+
+    name: str
+    command: Sequence[str]
+    process: trio.Process | None = field(default=None, repr=False)
+
+
+async def supervise(parts: Sequence[Part], on_started: Callable[[], None]) -> None:
+    """Run the parts until SIGINT or SIGTERM, then stop them.
+
+    `on_started` is called in a thread once the parts are started, to wait until they
+    answer. Raises CommandError when a part cannot start at all.
+    """
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_on_signal, stopping, nursery.cancel_scope)
+        for part in parts:
+            nursery.start_soon(_keep_running, part, nursery.cancel_scope, stopping)
+        await trio.to_thread.run_sync(on_started, abandon_on_cancel=True)
+    failed = [part.name for part in parts if part.process and _is_hopeless(part.process)]
+    if failed and not stopping.is_set():
+        raise CommandError(
+            ExitCode(_status(parts)), f"{failed[0]} could not start; see its message above"
+        )
+
+
+async def _stop_on_signal(stopping: trio.Event, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("%s: stopping", signal.Signals(number).name)
+            stopping.set()
+            scope.cancel()
+            return
+
+
+async def _keep_running(part: Part, scope: trio.CancelScope, stopping: trio.Event) -> None:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        started = trio.current_time()
+        status = await _run_once(part, stopping)
+        if trio.current_time() - started > STEADY_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        if status in _HOPELESS:
+            scope.cancel()
+        log.warning("%s ended with %s; starting it again in %.1f s", part.name, status, pause)
+        await trio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+async def _run_once(part: Part, stopping: trio.Event) -> int:
+    """Run a part until it ends. When cancelled, ask it to end and wait for that."""
+    # A session of its own: Ctrl-C reaches this process only, which stops the parts in order.
+    part.process = await trio.lowlevel.open_process(part.command, start_new_session=True)
+    log.info("%s started as process %d", part.name, part.process.pid)
+    try:
+        return await part.process.wait()
+    finally:
+        if part.process.returncode is None:
+            with trio.CancelScope(shield=True):
+                await _stop(part)
+        if stopping.is_set():
+            log.info("%s stopped", part.name)
+
+
+async def _stop(part: Part) -> None:
+    assert part.process is not None  # noqa: S101 - called for a running part only
+    part.process.terminate()
+    with trio.move_on_after(GRACE_SECONDS):
+        await part.process.wait()
+    if part.process.returncode is None:
+        log.warning("%s did not end within %d s; it is killed", part.name, GRACE_SECONDS)
+        part.process.kill()
+        await part.process.wait()
+
+
+def _is_hopeless(process: trio.Process) -> bool:
+    return process.returncode in _HOPELESS
+
+
+def _status(parts: Sequence[Part]) -> int:
+    return next(
+        part.process.returncode or 0
+        for part in parts
+        if part.process and _is_hopeless(part.process)
+    )
+
+
+def own_command(*arguments: str) -> list[str]:
+    """Return the command line that starts another `postwatch` of the same installation."""
+    return [sys.executable, "-m", "cli.main", *arguments]

@@ -1,0 +1,19 @@
+"""Which exceptions of a store are no bugs, for those who may wait and try again."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
+
+STORE_AWAY: Final[tuple[type[Exception], ...]] = (
+    OperationalError,
+    InterfaceError,
+    sqlite3.OperationalError,
+)
+"""The store is away for now: locked, full, unmounted, unreachable. Nothing was stored, or
+the answer got lost."""
+
+ANOTHER_CAME_FIRST: Final[tuple[type[Exception], ...]] = (IntegrityError,)
+"""Another writer wrote to the same stream. The text holds stored data: never log it."""
