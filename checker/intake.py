@@ -1,0 +1,75 @@
+"""The intake: what the feed brings goes into the configuration and from there to the schedule.
+
+Up to the head of the log changes are only folded, so that nothing is checked that was
+changed or deleted long ago. From then on each change takes effect at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from checker.configuration import Configuration
+    from checker.feed import Batch
+    from checker.schedule import Schedule
+    from checker.status import Status
+
+
+class Intake:
+    """Keeps configuration and schedule in step with the log."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        schedule: Schedule,
+        status: Status,
+        on_change: Callable[[UUID], None],
+    ) -> None:
+        self._configuration = configuration
+        self._schedule = schedule
+        self._status = status
+        self._on_change = on_change
+
+    async def read_up(
+        self, receive: trio.MemoryReceiveChannel[Batch], absent_since: float | None
+    ) -> None:
+        """Read the log to its head, then go on with each monitor at its own phase."""
+        at_head = False
+        while not at_head:
+            batch = await receive.receive()
+            self._fold(batch)
+            at_head = batch.at_head
+        now = trio.current_time()
+        for monitor in self._configuration.all_watched():
+            self._schedule.resume(monitor.monitor_id, monitor.interval_seconds, now, absent_since)
+        self._count(batch)
+
+    async def follow(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
+        """Let each change take effect, for ever."""
+        async for batch in receive:
+            for monitor_id in self._fold(batch):
+                self._reschedule(monitor_id)
+            self._count(batch)
+
+    def _fold(self, batch: Batch) -> dict[UUID, None]:
+        """Return the monitors that changed, each once, in order."""
+        touched = (self._configuration.apply(each.event) for each in batch.events)
+        return dict.fromkeys(each for each in touched if each is not None)
+
+    def _reschedule(self, monitor_id: UUID) -> None:
+        monitor = self._configuration.watched(monitor_id)
+        if monitor is None:
+            self._schedule.remove(monitor_id)
+        else:
+            self._schedule.watch(monitor_id, monitor.interval_seconds, trio.current_time())
+        self._on_change(monitor_id)
+
+    def _count(self, batch: Batch) -> None:
+        self._status.position = batch.position
+        self._status.monitors = len(self._configuration)
+        self._status.watched = len(self._schedule)

@@ -1,0 +1,25 @@
+"""How much a checker does at a time, and how long it waits: every figure in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The budgets of one checker process.
+
+    Two budgets hold back new probes: how many begin in each `tick_seconds` (the CPU of a
+    TLS handshake, which would falsify the timings of its neighbours) and how many sockets
+    are open (memory; hanging targets keep theirs until their timeout). `queue` is the
+    number of checks that may wait for the store before no more probes begin.
+    """
+
+    open_sockets: int = 2000
+    starts_per_tick: int = 5
+    tick_seconds: float = 0.01
+    queue: int = 1000
+    batch: int = 200
+    linger_seconds: float = 0.05
+    grace_seconds: float = 10.0
+    flush_seconds: float = 10.0

@@ -1,0 +1,138 @@
+"""The recorder: takes finished checks and appends them to the `checks` log in batches.
+
+One transaction a batch, in a thread, never on the loop. While the store is away the batch
+is kept and tried again; `has_room` then tells the checker to begin no more probes, and the
+queue has a place for each one that has begun, so that nothing is ever thrown away.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+
+from checker.patience import Patience
+from domain.checks import PerformedCheck
+from domain.errors import ConflictError
+from domain.storage.failures import ANOTHER_CAME_FIRST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from checker.limits import Limits
+    from checker.location import Location
+    from checker.status import Status
+    from domain.actor import Actor
+
+log = logging.getLogger("postwatch.checker")
+
+ATTEMPTS: Final = 20
+"""How often a batch is tried again after another process wrote to the same streams."""
+
+
+class CheckLog(Protocol):
+    """Where checks are recorded."""
+
+    def record(self, batch: Sequence[PerformedCheck], *, location: str, actor: Actor) -> None:
+        """Append a batch, all or none."""
+
+
+class Recorder:
+    """A bounded queue with one writer behind it."""
+
+    def __init__(
+        self,
+        check_log: CheckLog,
+        location: Location,
+        limits: Limits,
+        status: Status,
+        on_room: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._log = check_log
+        self._location = location
+        self._limits = limits
+        self._status = status
+        self._on_room = on_room
+        self._patience = Patience("record checks")
+        self._scope = trio.CancelScope(shield=True)
+        self._holds = 0
+        self.finished = trio.Event()
+        """Set when everything is flushed, or given up."""
+        # The channel also takes what is in flight when it is full: has_room is the limit.
+        bound = limits.queue + limits.open_sockets
+        self._send, self._receive = trio.open_memory_channel[PerformedCheck](bound)
+
+    @property
+    def queued(self) -> int:
+        """How many checks wait to be taken into a batch."""
+        return self._receive.statistics().current_buffer_used
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more probes may begin."""
+        return self.queued < self._limits.queue
+
+    def put(self, check: PerformedCheck) -> None:
+        """Take a check over. Never waits: its place was kept when its probe began."""
+        self._send.send_nowait(check)
+
+    def close(self) -> None:
+        """Take no more checks. The writer flushes what it has and ends."""
+        self._send.close()
+        self._scope.deadline = trio.current_time() + self._limits.flush_seconds
+
+    async def run(self) -> None:
+        """Write until closed and flushed. Only `close` ends it: a cancellation does not."""
+        try:
+            with self._scope:
+                while batch := await self._next_batch():
+                    self._holds = len(batch)
+                    await self._write(batch)
+                    self._holds = 0
+            lost = self._holds + self.queued
+            if lost:
+                log.error("the store did not come back: %d checks were not recorded", lost)
+        finally:
+            self.finished.set()
+
+    async def _next_batch(self) -> list[PerformedCheck]:
+        """Return what has come in; empty when closed and flushed.
+
+        The first check waits a moment for others, unless a whole batch is there already.
+        """
+        try:
+            batch = [await self._receive.receive()]
+        except trio.EndOfChannel:
+            return []
+        self._drain_into(batch)
+        if len(batch) < self._limits.batch:
+            await trio.sleep(self._limits.linger_seconds)
+            self._drain_into(batch)
+        return batch
+
+    def _drain_into(self, batch: list[PerformedCheck]) -> None:
+        while len(batch) < self._limits.batch:
+            try:
+                batch.append(self._receive.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel):
+                return
+
+    async def _write(self, batch: list[PerformedCheck]) -> None:
+        await self._patience.insist(lambda: self._append(batch))
+        self._status.recorded += len(batch)
+        self._on_room()
+
+    def _append(self, batch: list[PerformedCheck]) -> None:
+        """Append in a thread. Another writer means that our versions are old: once more."""
+        for _ in range(ATTEMPTS):
+            try:
+                self._log.record(batch, location=self._location.code, actor=self._location.actor)
+            except ANOTHER_CAME_FIRST:
+                continue
+            return
+        # Not `from` the conflict: its text holds stored data.
+        raise ConflictError(
+            f"checks of location {self._location.code} cannot be recorded: another process "
+            "keeps recording checks of the same monitors; run one checker for each location"
+        ) from None

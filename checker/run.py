@@ -1,0 +1,169 @@
+"""One checker process: feed, schedule, probes and recorder in one nursery.
+
+The composition of the parts; each of them is explained where it stands. Knows no
+settings: everything comes as an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import trio
+
+from checker.aiming import Aiming
+from checker.checking import Checking, Ports, Probe
+from checker.configuration import Configuration
+from checker.feed import Batch, Feed
+from checker.intake import Intake
+from checker.limits import Limits
+from checker.pulse import Pulse
+from checker.recorder import Recorder
+from checker.schedule import Schedule
+from checker.status import Status
+from domain.clock import Clock, utc_now
+from domain.log_reader import LogReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from checker.location import Location
+    from domain.store import Store
+
+log = logging.getLogger("postwatch.checker")
+
+
+async def run_checker(
+    store: Store,
+    probe: Probe,
+    *,
+    location: Location,
+    policy: str = "default",
+    limits: Limits | None = None,
+    status: Status | None = None,
+    stop: trio.Event | None = None,
+    on_ready: Callable[[Status], None] = lambda _: None,
+    wall: Clock = utc_now,
+) -> None:
+    """Check what the store says, until stopped; then drain and return.
+
+    `stop` ends it when set; without one SIGTERM and SIGINT do, and a second signal cuts
+    the drain short. `on_ready` is called when the configuration was read. `policy` is
+    text for the start line. A bug raises, after what was found out is recorded.
+    """
+    checker = _Checker(
+        store,
+        probe,
+        location=location,
+        limits=limits or Limits(),
+        status=status or Status(),
+        wall=wall,
+    )
+
+    def ready() -> None:
+        log.info(
+            "checker ready: location %s, position %d, %d of %d monitors, policy %s",
+            *(location, checker.status.position),
+            *(checker.status.watched, checker.status.monitors, policy),
+        )
+        on_ready(checker.status)
+
+    async with trio.open_nursery() as nursery:
+        if stop is None:
+            stop = trio.Event()
+            await nursery.start(_stop_on_signals, stop, checker)
+        await checker.run(stop, ready)
+        nursery.cancel_scope.cancel()
+
+
+class _Checker:
+    """The parts of one process, put together."""
+
+    def __init__(
+        self,
+        store: Store,
+        probe: Probe,
+        *,
+        location: Location,
+        limits: Limits,
+        status: Status,
+        wall: Clock,
+    ) -> None:
+        self.status = status
+        self._store = store
+        self._limits = limits
+        self._pulse = Pulse()
+        self._aiming = Aiming(store.monitoring.unsealed)
+        self._recorder = Recorder(store.checks, location, limits, status, on_room=self._nudge)
+        configuration = Configuration(location)
+        schedule = Schedule(origin=trio.current_time() - wall().timestamp())
+        self._intake = Intake(configuration, schedule, status, on_change=self._changed)
+        ports = Ports(configuration.watched, self._aiming.aim, probe, self._recorder, wall)
+        self._checking = Checking(schedule, ports, limits=limits, pulse=self._pulse, status=status)
+        self._probes = trio.CancelScope()
+
+    async def run(self, stop: trio.Event, ready: Callable[[], None]) -> None:
+        """Check until stopped. The recorder outlives the probes, also when one of them fails."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pulse.beat)
+            nursery.start_soon(self._recorder.run)
+            try:
+                await self._check_until(stop, ready)
+            finally:
+                self._recorder.close()
+            await self._recorder.finished.wait()
+            nursery.cancel_scope.cancel()
+
+    def hurry(self) -> None:
+        """Break off the probes that a drain waits for."""
+        self._probes.cancel()
+
+    async def _check_until(self, stop: trio.Event, ready: Callable[[], None]) -> None:
+        with self._probes:
+            async with trio.open_nursery() as probes:
+                async with trio.open_nursery() as loop:
+                    loop.start_soon(self._follow, probes, ready)
+                    await stop.wait()
+                    loop.cancel_scope.cancel()
+                log.info("stopping: waiting for %d probes", self.status.in_flight)
+                self._probes.deadline = trio.current_time() + self._limits.grace_seconds
+        if self.status.not_made:
+            log.warning("%d checks were broken off and not made", self.status.not_made)
+
+    async def _follow(self, probes: trio.Nursery, ready: Callable[[], None]) -> None:
+        """Read the configuration, then check and follow its changes at the same time."""
+        signal_ = self._store.monitoring_signal()
+        send, receive = trio.open_memory_channel[Batch](0)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(Feed(LogReader(self._store.monitoring), signal_).follow, send)
+                await self._intake.read_up(receive, None)
+                ready()
+                nursery.start_soon(self._checking.keep_time, probes)
+                await self._intake.follow(receive)
+        finally:
+            signal_.close()
+
+    def _changed(self, monitor_id: UUID) -> None:
+        self._aiming.forget(monitor_id)
+        self._nudge()
+
+    def _nudge(self) -> None:
+        self._checking.nudge()
+
+
+async def _stop_on_signals(
+    stop: trio.Event,
+    checker: _Checker,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for number in signals:
+            if stop.is_set():
+                checker.hurry()
+            else:
+                log.info("%s: finishing what is running", signal.Signals(number).name)
+                stop.set()

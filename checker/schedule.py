@@ -1,0 +1,218 @@
+"""When each monitor is due: a heap, and the rules of time.
+
+Pure: time is an argument, in monotonic seconds. Knows no monitors (only their ids), no
+trio and no clock.
+
+A monitor has a grid: times one interval apart, at a phase that follows from its id. The
+grid is anchored to the wall clock of the start (`origin`), so it is the same one after a
+restart, and due times are counted on it in whole steps, so they do not drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from heapq import heapify, heappop, heappush
+from math import ceil, floor
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+GRACE_SECONDS: Final = 5.0
+"""How late a due check may begin. What is later still is skipped: see `_postpone`."""
+
+SPREAD_SECONDS: Final = 60.0
+"""Over how long the checks that a stall or a restart left behind are spread."""
+
+_SMALL_HEAP: Final = 64
+
+
+class Due(NamedTuple):
+    """A monitor that is to be checked now, and when it should have been."""
+
+    monitor_id: UUID
+    due: float
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One monitor's place in time.
+
+    `settled` is the last step of the grid that was taken or skipped. `pending` is the step
+    that the entry in the heap stands for; equal to `settled` when it is a check between
+    two steps. An entry of the heap with another `generation` is stale.
+    """
+
+    interval: float
+    anchor: float
+    generation: int = 0
+    settled: int = 0
+    pending: int = 0
+    urgent: bool = False
+    running: bool = False
+    changed: bool = False
+    removed: bool = False
+
+    def time_of(self, step: int) -> float:
+        return self.anchor + step * self.interval
+
+    def last_step(self, now: float) -> int:
+        return floor((now - self.anchor) / self.interval)
+
+    def next_step(self, now: float) -> int:
+        """Return the first step from now on. Never one that is settled, however we round."""
+        return max(self.settled + 1, ceil((now - self.anchor) / self.interval))
+
+
+class Schedule:
+    """Who is due when. A monitor that was taken stays out until it is reported done."""
+
+    def __init__(self, origin: float) -> None:
+        """Anchor all grids: `origin` is the monotonic time of the wall clock's zero."""
+        self._origin = origin
+        self._entries: dict[UUID, _Entry] = {}
+        self._heap: list[tuple[float, int, UUID]] = []
+        self._generation = 0
+        self.skipped = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def resume(
+        self, monitor_id: UUID, interval: float, now: float, absent_since: float | None
+    ) -> None:
+        """Go on with a monitor after a restart, at its own phase.
+
+        When it was due while nobody checked (since `absent_since`; None is since ever), it
+        is checked within the spread.
+        """
+        entry = self._enter(monitor_id, interval)
+        entry.settled = entry.last_step(now)
+        if absent_since is None or entry.last_step(absent_since) < entry.settled:
+            self._push_spread(monitor_id, entry, now)
+        else:
+            self._push_step(monitor_id, entry, entry.next_step(now))
+
+    def watch(self, monitor_id: UUID, interval: float, now: float) -> None:
+        """Check a new or changed monitor at once, or as soon as its running check ends."""
+        entry = self._enter(monitor_id, interval)
+        if entry.running:
+            entry.changed = True
+        else:
+            self._push_urgent(monitor_id, entry, now)
+
+    def remove(self, monitor_id: UUID) -> None:
+        """Do not check a monitor any more. A running check still has to be reported."""
+        entry = self._entries.get(monitor_id)
+        if entry is None:
+            return
+        if entry.running:
+            entry.removed = True
+        else:
+            del self._entries[monitor_id]
+
+    def next_due(self) -> float | None:
+        """Return when there is something to take, None when nothing is waiting."""
+        while self._heap and self._is_stale(self._heap[0]):
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, now: float, limit: int) -> list[Due]:
+        """Return up to `limit` monitors that are due; each is running from now on."""
+        taken: list[Due] = []
+        while len(taken) < limit and self._heap and self._heap[0][0] <= now:
+            item = heappop(self._heap)
+            if self._is_stale(item):
+                continue
+            due, _, monitor_id = item
+            entry = self._entries[monitor_id]
+            if self._is_too_late(entry, now - due):
+                self._postpone(monitor_id, entry, now)
+                continue
+            entry.running = True
+            entry.generation = 0
+            entry.settled = entry.last_step(now) if entry.urgent else entry.pending
+            taken.append(Due(monitor_id, due))
+        return taken
+
+    def done(self, monitor_id: UUID, now: float) -> None:
+        """Report that a taken monitor's check ended. Steps that it ran over are skipped."""
+        entry = self._entries[monitor_id]
+        entry.running = False
+        if entry.removed:
+            del self._entries[monitor_id]
+        elif entry.changed:
+            entry.changed = False
+            self._push_urgent(monitor_id, entry, now)
+        else:
+            self._skip_to(entry, entry.next_step(now))
+            self._push_step(monitor_id, entry, entry.settled + 1)
+
+    def _enter(self, monitor_id: UUID, interval: float) -> _Entry:
+        anchor = self._origin + unit_fraction(monitor_id) * interval
+        entry = self._entries.get(monitor_id)
+        if entry is None:
+            entry = self._entries[monitor_id] = _Entry(interval, anchor)
+        elif interval != entry.interval:
+            # Steps of another grid mean nothing on this one. A running check sets
+            # `settled` anew when it is taken again, as it is urgent then.
+            entry.interval, entry.anchor = interval, anchor
+        entry.removed = False
+        return entry
+
+    def _is_stale(self, item: tuple[float, int, UUID]) -> bool:
+        entry = self._entries.get(item[2])
+        return entry is None or entry.generation != item[1]
+
+    def _is_too_late(self, entry: _Entry, late: float) -> bool:
+        return not entry.urgent and late > min(GRACE_SECONDS, entry.interval / 2)
+
+    def _postpone(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
+        """Skip what a stall left behind, without a burst and without a long gap.
+
+        The next step of the grid is soon enough for a short interval; a long interval
+        gets one check at a place of its own within the spread.
+        """
+        self._skip_to(entry, entry.next_step(now))
+        self._push_spread(monitor_id, entry, now)
+
+    def _skip_to(self, entry: _Entry, step: int) -> None:
+        self.skipped += step - 1 - entry.settled
+        entry.settled = step - 1
+
+    def _push_urgent(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
+        entry.urgent = True
+        self._push(monitor_id, entry, now)
+
+    def _push_step(self, monitor_id: UUID, entry: _Entry, step: int) -> None:
+        entry.urgent = False
+        entry.pending = step
+        self._push(monitor_id, entry, entry.time_of(step))
+
+    def _push_spread(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
+        step = entry.next_step(now)
+        if entry.time_of(step) - now <= SPREAD_SECONDS:
+            self._push_step(monitor_id, entry, step)
+        else:
+            entry.urgent = False
+            entry.pending = entry.settled
+            self._push(monitor_id, entry, now + unit_fraction(monitor_id) * SPREAD_SECONDS)
+
+    def _push(self, monitor_id: UUID, entry: _Entry, due: float) -> None:
+        self._generation += 1
+        entry.generation = self._generation
+        heappush(self._heap, (due, self._generation, monitor_id))
+        if len(self._heap) > 2 * len(self._entries) + _SMALL_HEAP:
+            self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Keep the heap in proportion when monitors change faster than they are due."""
+        self._heap = [item for item in self._heap if not self._is_stale(item)]
+        heapify(self._heap)
+
+
+def unit_fraction(monitor_id: UUID) -> float:
+    """Return a number from 0 up to 1 that is the monitor's own and evenly spread."""
+    digest = blake2b(monitor_id.bytes, digest_size=6).digest()
+    return int.from_bytes(digest) / (1 << 48)

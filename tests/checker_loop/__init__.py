@@ -1,0 +1,1 @@
+"""Tests of the checker around the probe: configuration, schedule, feed, recorder, run."""

@@ -1,0 +1,27 @@
+"""Fixtures: a real store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.store import Store, create_store
+from tests.checker_loop.monitors import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A real store in a new data folder."""
+    with create_store(tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def owner(store: Store) -> Owner:
+    """A customer whose monitors the test creates."""
+    return Owner(store)
