@@ -1,0 +1,59 @@
+# The two commands: `make run` and `make test`. Both set up what they need in .venv.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+ARGS ?=
+LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header
+
+.PHONY: run demo test check format lock clean help
+
+run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
+	@$(VENV)/bin/postwatch up $(ARGS)
+
+demo: $(VENV)/.demo  ## run the service with real mail servers on loopback, healthy and broken
+	@$(VENV)/bin/postwatch demo $(ARGS)
+
+test: $(VENV)/.dev  ## set everything up and run the tests; ARGS="-k name" chooses some
+	@$(VENV)/bin/pytest $(ARGS)
+
+check: $(VENV)/.dev  ## formatting, lint and types, as CI does
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.dev  ## format the code
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+lock: $(VENV)/.dev  ## write the requirement files anew from pyproject.toml
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra build --output-file requirements-build.lock
+	$(LOCK) --extra build --extra demo --output-file requirements-demo.lock
+	$(LOCK) --extra build --extra demo --extra dev --output-file requirements-dev.lock
+
+clean:  ## remove the virtual environment; data stays
+	rm -rf $(VENV)
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##/\1:/p' Makefile
+
+$(VENV)/bin/python:
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+
+# A stamp for each set of packages. The larger sets hold the smaller ones.
+$(VENV)/.run: requirements-build.lock pyproject.toml | $(VENV)/bin/python
+	@$(PIP) install --require-hashes -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.demo: requirements-demo.lock $(VENV)/.run
+	@$(PIP) install --require-hashes -r requirements-demo.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
