@@ -1,0 +1,181 @@
+"""Everything an API test needs around it: owners, tokens of every persona, callers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from falcon.testing import Result, TestClient
+
+from api.app import create_app
+from domain.commands import CreateCustomer, IssueToken
+from domain.store import create_store
+from projections.views import Views
+from tests.domain.given import CREATE_IMAP, CREATE_SMTP, TESTER, Owners, make_owners
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from api.app import App
+    from domain.access_token import Role
+    from domain.monitor import Monitor
+    from domain.store import Store
+
+Persona = Literal[
+    "admin",
+    "user",
+    "scoped_user",
+    "readonly",
+    "scoped_readonly",
+    "supporter",
+    "stranger",
+    "expired",
+    "revoked",
+    "unknown",
+    "nobody",
+]
+Whose = Literal["own", "other", "foreign"]
+"""A monitor of the customer in scope, of another customer, of another organization."""
+
+SMTP = "/api/smtp-monitors"
+IMAP = "/api/imap-pop-monitors"
+PATHS = {"smtp": SMTP, "imap_pop": IMAP}
+COMMANDS = {"smtp": CREATE_SMTP, "imap_pop": CREATE_IMAP}
+LONG_AGO = "2020-01-01T00:00:00.000Z"
+JSON = {"Content-Type": "application/json"}
+
+
+class Caller:
+    """A client of the API with one token, or none."""
+
+    def __init__(self, app: App, token: str | None) -> None:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._client = TestClient(app, headers=headers)
+
+    def get(self, path: str, **query: str | int) -> Result:
+        """Ask for something."""
+        return self._client.simulate_get(path, params=query)
+
+    def post(self, path: str, body: object) -> Result:
+        """Create something."""
+        return self.send("POST", path, json.dumps(body))
+
+    def patch(self, path: str, body: object) -> Result:
+        """Change something."""
+        return self.send("PATCH", path, json.dumps(body))
+
+    def delete(self, path: str) -> Result:
+        """Delete something."""
+        return self._client.simulate_delete(path)
+
+    def send(
+        self, method: str, path: str, body: str | bytes, headers: Mapping[str, str] = JSON
+    ) -> Result:
+        """Send a body as it is."""
+        return self._client.simulate_request(method, path, body=body, headers=dict(headers))
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """An app on a data folder with two organizations, and tokens of every persona."""
+
+    store: Store
+    views: Views
+    app: App
+    owners: Mapping[Whose, Owners]
+    tokens: Mapping[Persona, str | None]
+
+    def caller(self, persona: Persona) -> Caller:
+        """Return a client with the persona's token."""
+        return Caller(self.app, self.tokens[persona])
+
+    @property
+    def admin(self) -> Caller:
+        """The client that may do everything in its organization."""
+        return self.caller("admin")
+
+    def monitor(self, kind: str = "smtp", whose: Whose = "own", **fields: Any) -> Monitor:  # noqa: ANN401 - any field
+        """Store a monitor behind the API's back, and show it."""
+        command = self.owners[whose].create(COMMANDS[kind], **fields)
+        monitor = self.store.monitoring.create_monitor(command, TESTER)
+        self.views.projector("monitors").catch_up()
+        return monitor
+
+    def body(self, kind: str = "smtp", whose: Whose = "own", **keys: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+        """Return the smallest body that creates a monitor, with keys added."""
+        customer = str(self.owners[whose].customer.id)
+        name = COMMANDS[kind].name
+        return {"customerId": customer, "name": name, "hostname": "mail.example.com", **keys}
+
+    def history(self, public_id: str) -> list[Any]:
+        """Return every event of a monitor."""
+        return list(self.store.monitoring.events.get(UUID(public_id)))
+
+    def close(self) -> None:
+        """Close the files."""
+        self.views.close()
+        self.store.close()
+
+
+def path_of(monitor: Monitor) -> str:
+    """Return a monitor's URL."""
+    return f"{PATHS[monitor.kind]}/{monitor.id}"
+
+
+def make_world(root: Path) -> World:
+    """Make a data folder with everyone in it."""
+    store = create_store(root)
+    own = make_owners(store)
+    command = CreateCustomer(own.organization.id, "Second Customer", None)
+    other = Owners(own.organization, store.monitoring.create_customer(command, TESTER))
+    owners: dict[Whose, Owners] = {
+        "own": own,
+        "other": other,
+        "foreign": make_owners(store, "Foreign"),
+    }
+    views = Views(store)
+    projector = views.projector("monitors")
+    tokens = _issue_tokens(store, owners)
+    projector.catch_up()
+    return World(
+        store, views, create_app(store.monitoring, views.reader, projector), owners, tokens
+    )
+
+
+def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona, str | None]:
+    tokens: dict[Persona, str | None] = {"nobody": None, "unknown": _token("unknown")}
+
+    def issue(
+        persona: Persona,
+        role: Role,
+        *,
+        whose: Whose = "own",
+        scoped: bool = False,
+        expires_at: str | None = None,
+    ) -> None:
+        organization, customer = owners[whose].organization.id, owners[whose].customer.id
+        tokens[persona] = token = _token(persona)
+        command = IssueToken(
+            organization, customer if scoped else None, persona, role, token, expires_at
+        )
+        issued = store.monitoring.issue_token(command, TESTER)
+        if persona == "revoked":
+            store.monitoring.revoke_token(issued.id, TESTER)
+
+    issue("admin", "admin")
+    issue("user", "user")
+    issue("scoped_user", "user", scoped=True)
+    issue("readonly", "readonly")
+    issue("scoped_readonly", "readonly", scoped=True)
+    issue("supporter", "supporter")
+    issue("stranger", "admin", whose="foreign")
+    issue("expired", "admin", expires_at=LONG_AGO)
+    issue("revoked", "admin")
+    return tokens
+
+
+def _token(persona: str) -> str:
+    return f"wsm_{persona}".ljust(40, "x")
