@@ -124,13 +124,15 @@ class Attempt:
     async def _send(self, action: Send, connection: Connection) -> None:
         if action.secret:
             self._course.hide(action.secret)
-        self._course.show("client", action.text + (b"***" if action.secret else b""))
+        if self._course.is_traced:
+            self._course.show("client", action.text + (b"***" if action.secret else b""))
         await connection.send(action.line)
 
     async def _receive(self, connection: Connection) -> bytes:
         line = await connection.receive_line()
         self._course.heard_anything = True
-        self._course.show("server", line)
+        if self._course.is_traced:
+            self._course.show("server", line)
         return line
 
     def _enter(self, phase: Phase) -> None:

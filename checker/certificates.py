@@ -26,7 +26,7 @@ from domain.outcome import Category, TlsFacts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from checker.transport import TlsSession
+    from checker.tls import TlsSession
 
 MAX_CACHED_VERDICTS = 20_000
 MAX_CACHE_AGE = timedelta(hours=1)

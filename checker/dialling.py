@@ -96,4 +96,4 @@ async def _connect(address: Address, port: int) -> trio.socket.SocketType:
 
 
 def _finding(error: OSError) -> BaseException:
-    return faults.from_connecting(error) or error
+    return faults.from_network(error) or error

@@ -9,26 +9,31 @@ from __future__ import annotations
 import errno
 import ssl
 
-import trio
-
 from checker.failure import ProbeFailed
 from domain.outcome import Category, Phase
 
-_UNREACHABLE = frozenset(
-    {
-        errno.ENETUNREACH,
-        errno.EHOSTUNREACH,
-        errno.ENETDOWN,
-        errno.EHOSTDOWN,
-        errno.EADDRNOTAVAIL,  # no address of this family here
-        errno.EAFNOSUPPORT,  # IPv6 is switched off here
-        errno.EACCES,  # a firewall rule rejects the packet
-        errno.EPERM,
-        errno.EINVAL,  # an address that the kernel does not connect to
-        errno.EPROTO,
-        errno.ENONET,
-    }
-)
+_CLOSED = (Category.CONNECTION_CLOSED, "the server closes the connection")
+_RESET = (Category.CONNECTION_RESET, "the server resets the connection")
+_UNREACHABLE = (Category.CONNECT_UNREACHABLE, "there is no way to the server")
+
+_FINDINGS = {
+    errno.ECONNREFUSED: (Category.CONNECT_REFUSED, "the connection is refused"),
+    errno.ETIMEDOUT: (Category.TIMEOUT, "the server does not answer"),
+    errno.ECONNRESET: _RESET,
+    errno.ECONNABORTED: _RESET,
+    errno.EPIPE: _CLOSED,
+    errno.ENETUNREACH: _UNREACHABLE,
+    errno.EHOSTUNREACH: _UNREACHABLE,
+    errno.ENETDOWN: _UNREACHABLE,
+    errno.EHOSTDOWN: _UNREACHABLE,
+    errno.ENONET: _UNREACHABLE,
+    errno.EADDRNOTAVAIL: _UNREACHABLE,  # no address of this family here
+    errno.EAFNOSUPPORT: _UNREACHABLE,  # IPv6 is switched off here
+    errno.EACCES: _UNREACHABLE,  # a firewall rule rejects the packet
+    errno.EPERM: _UNREACHABLE,
+    errno.EINVAL: _UNREACHABLE,  # an address that the kernel does not connect to
+    errno.EPROTO: _UNREACHABLE,
+}
 
 # A record header that is no TLS shows as one of these, depending on its bytes.
 _NOT_TLS = frozenset(
@@ -45,39 +50,17 @@ _OLD_VERSION = frozenset(
 )
 
 
-def from_connecting(error: OSError) -> ProbeFailed | None:
-    """Return what a failed connect says about the server, None when it says nothing."""
-    if error.errno == errno.ECONNREFUSED:
-        return ProbeFailed(Category.CONNECT_REFUSED, "the connection is refused")
-    if error.errno in {errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE}:
-        return ProbeFailed(Category.CONNECTION_RESET, "the connection is reset")
-    if error.errno == errno.ETIMEDOUT:
-        return ProbeFailed(Category.TIMEOUT, "the server does not answer")
-    if error.errno in _UNREACHABLE:
-        return ProbeFailed(Category.CONNECT_UNREACHABLE, "there is no way to the server")
-    return None
-
-
-def from_stream(error: trio.BrokenResourceError) -> ProbeFailed | None:
-    """Return what a broken stream says about the server, None when it says nothing.
-
-    trio hides the reason in the cause: an `OSError` of the socket, or an `ssl.SSLError`.
-    """
-    cause = error.__cause__
-    if isinstance(cause, trio.BrokenResourceError):
-        return from_stream(cause)
-    if isinstance(cause, ssl.SSLError):
-        return _from_tls(cause)
-    if isinstance(cause, OSError):
-        if cause.errno == errno.EPIPE:
-            return closed()
-        return from_connecting(cause)
-    return None
+def from_network(error: OSError) -> ProbeFailed | None:
+    """Return what an error says about the server, None when it says nothing about it."""
+    if isinstance(error, ssl.SSLError):
+        return _from_tls(error)
+    finding = _FINDINGS.get(error.errno or 0)
+    return ProbeFailed(*finding) if finding else None
 
 
 def closed() -> ProbeFailed:
     """The server ended the connection before it had said all."""
-    return ProbeFailed(Category.CONNECTION_CLOSED, "the server closes the connection")
+    return ProbeFailed(*_CLOSED)
 
 
 def _from_tls(error: ssl.SSLError) -> ProbeFailed:

@@ -16,7 +16,7 @@ from checker.dns_queries import DnsClient
 from checker.failure import ProbeFailed
 from checker.names import Resolver
 from checker.network_policy import NetworkPolicy
-from checker.transport import probing_context
+from checker.tls import probing_context
 from checker.trust_store import load_trust_store
 from domain.outcome import Category, Outcome, Phase, Verdict
 
