@@ -73,17 +73,21 @@ class Checking:
         self._nap = trio.CancelScope()
 
     async def keep_time(self, probes: trio.Nursery) -> None:
-        """Begin what is due, for ever."""
+        """Begin what is due, for ever: a handful, then nothing until the next tick.
+
+        A tick also gathers what is due a moment later, which saves wake-ups.
+        """
+        tick = 0.0
         while True:
-            taken = self._schedule.take(trio.current_time(), self._allowance())
+            await trio.sleep_until(tick)
+            now = trio.current_time()
+            taken = self._schedule.take(now, self._allowance())
             for monitor_id, due in taken:
                 self._status.in_flight += 1
                 probes.start_soon(self._check, monitor_id, due)
             if taken:
-                # The pace. It also gathers what is due a moment later into one wake-up.
-                await trio.sleep(self._limits.tick_seconds)
-            else:
-                await self._doze()
+                tick = now + self._limits.tick_seconds
+            await self._doze(tick)
 
     def nudge(self) -> None:
         """Look at the schedule again: it changed, or there is room again."""
@@ -95,10 +99,11 @@ class Checking:
         free = self._limits.open_sockets - self._status.in_flight
         return min(free, self._limits.starts_per_tick)
 
-    async def _doze(self) -> None:
-        """Sleep until something is due or `nudge` wakes us."""
+    async def _doze(self, tick: float) -> None:
+        """Sleep until something is due, but not before `tick`, or until `nudge` wakes us."""
         due = self._schedule.next_due() if self._allowance() else None
-        with trio.CancelScope(deadline=float("inf") if due is None else due) as self._nap:
+        deadline = float("inf") if due is None else max(due, tick)
+        with trio.CancelScope(deadline=deadline) as self._nap:
             await trio.sleep_forever()
 
     async def _check(self, monitor_id: UUID, due: float) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from domain.log_reader import LoggedEvent
 
-BATCH: Final = 1000
+BATCH: Final = 250
 POLL_SECONDS: Final = 0.05
 
 

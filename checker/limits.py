@@ -20,6 +20,6 @@ class Limits:
     tick_seconds: float = 0.01
     queue: int = 1000
     batch: int = 200
-    linger_seconds: float = 0.05
+    linger_seconds: float = 0.1
     grace_seconds: float = 10.0
     flush_seconds: float = 10.0

@@ -57,8 +57,6 @@ class Recorder:
         self._patience = Patience("record checks")
         self._scope = trio.CancelScope(shield=True)
         self._holds = 0
-        self.finished = trio.Event()
-        """Set when everything is flushed, or given up."""
         # The channel also takes what is in flight when it is full: has_room is the limit.
         bound = limits.queue + limits.open_sockets
         self._send, self._receive = trio.open_memory_channel[PerformedCheck](bound)
@@ -84,17 +82,14 @@ class Recorder:
 
     async def run(self) -> None:
         """Write until closed and flushed. Only `close` ends it: a cancellation does not."""
-        try:
-            with self._scope:
-                while batch := await self._next_batch():
-                    self._holds = len(batch)
-                    await self._write(batch)
-                    self._holds = 0
-            lost = self._holds + self.queued
-            if lost:
-                log.error("the store did not come back: %d checks were not recorded", lost)
-        finally:
-            self.finished.set()
+        with self._scope:
+            while batch := await self._next_batch():
+                self._holds = len(batch)
+                await self._write(batch)
+                self._holds = 0
+        lost = self._holds + self.queued
+        if lost:
+            log.error("the store did not come back: %d checks were not recorded", lost)
 
     async def _next_batch(self) -> list[PerformedCheck]:
         """Return what has come in; empty when closed and flushed.

@@ -106,15 +106,13 @@ class _Checker:
 
     async def run(self, stop: trio.Event, ready: Callable[[], None]) -> None:
         """Check until stopped. The recorder outlives the probes, also when one of them fails."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pulse.beat)
-            nursery.start_soon(self._recorder.run)
-            try:
-                await self._check_until(stop, ready)
-            finally:
-                self._recorder.close()
-            await self._recorder.finished.wait()
-            nursery.cancel_scope.cancel()
+        with self._pulse.listening():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._recorder.run)
+                try:
+                    await self._check_until(stop, ready)
+                finally:
+                    self._recorder.close()
 
     def hurry(self) -> None:
         """Break off the probes that a drain waits for."""
