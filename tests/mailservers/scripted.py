@@ -67,6 +67,17 @@ class Peer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
+    def pause(self, seconds: float) -> None:
+        """Say nothing for a while, or until the client goes away."""
+        self._socket.settimeout(seconds)
+        try:
+            if not self._socket.recv(65536):
+                raise ConnectionAbortedError
+        except TimeoutError:
+            pass
+        finally:
+            self._socket.settimeout(None)
+
     def wait_for_end(self) -> None:
         """Say nothing more until the client goes away."""
         while self._socket.recv(65536):
