@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from projections.catch_up import Projector
     from projections.reader import Reader
 
+_MAX_DIGITS: Final = 18
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -235,7 +237,13 @@ def _query_identifier(req: falcon.Request, name: str) -> int | str | None:
     text = req.get_param(name)
     if text is None:
         return None
-    identifier = monitor_fields.parse_identifier(int(text) if text.isdecimal() else text)
+    identifier = monitor_fields.parse_identifier(_number(text) or text)
     if identifier is None:
         raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a number or a UUID")
     return identifier
+
+
+def _number(text: str) -> int | None:
+    """Return a whole number; None for more digits than any store can compare with."""
+    short_enough = len(text) <= _MAX_DIGITS
+    return int(text) if text.isascii() and text.isdecimal() and short_enough else None
