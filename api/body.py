@@ -13,6 +13,7 @@ from domain.errors import Problem
 
 MAX_BYTES: Final = 64 * 1024
 _MAX_INTEGER: Final = 2**63
+_MAX_DIGITS: Final = len(str(_MAX_INTEGER))
 
 
 def read_object(req: falcon.Request) -> dict[str, Any]:
@@ -64,7 +65,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _exact(digits: str) -> None:
-    if len(digits) > len(str(_MAX_INTEGER)) or not -_MAX_INTEGER <= int(digits) < _MAX_INTEGER:
+    length = len(digits.removeprefix("-"))
+    if length > _MAX_DIGITS or not -_MAX_INTEGER <= int(digits) < _MAX_INTEGER:
         raise _AmbiguousError("The body holds a whole number beyond 64 bits")
 
 
