@@ -17,7 +17,7 @@ from domain.access_token import AccessToken
 from domain.actor import SYSTEM
 from domain.clock import Clock, utc_now
 from domain.commands import CreateCustomer, CreateMonitor, IssueToken, UpdateMonitor
-from domain.errors import ConflictError, NotFoundError
+from domain.errors import ConflictError, NotFoundError, SecretUnreadableError
 from domain.monitor import Monitor
 from domain.numbers import NumberStream, Registered, Sort
 from domain.organization import Customer, Organization
@@ -181,9 +181,16 @@ class Monitoring(Application[UUID]):
         sealed = secret_fields.read_secret(kind, stored)
         if kept or sealed is None:
             return config if kept else self._seal(kind, config, monitor.id)
-        if secret_fields.read_secret(kind, config) == self._keys.unseal(monitor.id, sealed):
+        if secret_fields.read_secret(kind, config) == self._unseal_or_none(monitor.id, sealed):
             return secret_fields.replace_secret(kind, config, lambda _: sealed)
         return self._seal(kind, config, monitor.id)
+
+    def _unseal_or_none(self, owner: UUID, sealed: str) -> str | None:
+        """Return a stored secret; None when it is lost, so that a new one can replace it."""
+        try:
+            return self._keys.unseal(owner, sealed)
+        except SecretUnreadableError:
+            return None
 
     def _seal(self, kind: Kind, config: Config, owner: UUID) -> Config:
         return secret_fields.replace_secret(
