@@ -29,7 +29,7 @@ class Aiming:
     def __init__(self, unseal: Unseal) -> None:
         self._unseal = unseal
         self._opened: dict[UUID, tuple[WatchedMonitor, ProbeTarget]] = {}
-        self._patience = Patience("open stored passwords", THREADS)
+        self._patience = Patience("open stored passwords", threads=THREADS)
 
     async def aim(self, monitor: WatchedMonitor) -> ProbeTarget | Outcome:
         """Return the target of a monitor, or the outcome when it has none."""

@@ -6,10 +6,11 @@ log, no sockets and no secrets. Monotonic time decides, wall time is recorded.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 import trio
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from checker.schedule import Schedule
     from checker.status import Status
     from domain.clock import Clock
+
+log = logging.getLogger("postwatch.checker")
+
+SILENCE_SECONDS: Final = 10.0
 
 Find = Callable[[UUID], WatchedMonitor | None]
 """Returns the current version of a monitor, None when it is not to be checked."""
@@ -71,6 +76,7 @@ class Checking:
         self._pulse = pulse
         self._status = status
         self._nap = trio.CancelScope()
+        self._silent_until = float("-inf")
 
     async def keep_time(self, probes: trio.Nursery) -> None:
         """Begin what is due, for ever: a handful, then nothing until the next tick.
@@ -87,6 +93,7 @@ class Checking:
                 probes.start_soon(self._check, monitor_id, due)
             if taken:
                 tick = now + self._limits.tick_seconds
+            self._tell_skipped(now)
             await self._doze(tick)
 
     def nudge(self) -> None:
@@ -105,6 +112,16 @@ class Checking:
         deadline = float("inf") if due is None else max(due, tick)
         with trio.CancelScope(deadline=deadline) as self._nap:
             await trio.sleep_forever()
+
+    def _tell_skipped(self, now: float) -> None:
+        """Say that due times were skipped, but not with each of them."""
+        self._status.worst_loop_lag = self._pulse.worst
+        self._status.overrun = self._schedule.overrun
+        skipped = self._schedule.skipped - self._status.skipped
+        if skipped and now >= self._silent_until:
+            self._silent_until = now + SILENCE_SECONDS
+            self._status.skipped += skipped
+            log.warning("%d checks were due and could not begin in time: skipped", skipped)
 
     async def _check(self, monitor_id: UUID, due: float) -> None:
         try:

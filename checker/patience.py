@@ -27,17 +27,22 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 class Patience:
     """One use of a store, such as recording checks, and whether the store is there for it."""
 
-    def __init__(self, purpose: str, threads: int = 1) -> None:
-        """Name the purpose as the log line is to show it, such as `record checks`."""
+    def __init__(
+        self,
+        purpose: str,
+        *,
+        threads: int = 1,
+        on_change: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        """Name the purpose as the log line is to show it, such as `record checks`.
+
+        `on_change` is told when the store goes away (True) and when it is back.
+        """
         self._purpose = purpose
         # Threads of its own, so that one use that hangs does not stop the others.
         self._limiter = trio.CapacityLimiter(threads)
+        self._on_change = on_change
         self._away_since: float | None = None
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the last try failed."""
-        return self._away_since is not None
 
     async def insist(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, however long the store is away. Can be cancelled."""
@@ -56,6 +61,7 @@ class Patience:
     def _note_away(self, error: Exception) -> None:
         if self._away_since is None:
             self._away_since = trio.current_time()
+            self._on_change(True)
             log.warning("cannot %s, trying until it works: %s", self._purpose, error)
 
     def _note_back(self) -> None:
@@ -63,3 +69,4 @@ class Patience:
             seconds = trio.current_time() - self._away_since
             log.warning("can %s again after %.1f s; nothing was lost", self._purpose, seconds)
             self._away_since = None
+            self._on_change(False)

@@ -8,34 +8,23 @@ queue has a place for each one that has begun, so that nothing is ever thrown aw
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import trio
 
 from checker.patience import Patience
 from domain.checks import PerformedCheck
-from domain.errors import ConflictError
-from domain.storage.failures import ANOTHER_CAME_FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from checker.limits import Limits
-    from checker.location import Location
     from checker.status import Status
-    from domain.actor import Actor
 
 log = logging.getLogger("postwatch.checker")
 
-ATTEMPTS: Final = 20
-"""How often a batch is tried again after another process wrote to the same streams."""
 
-
-class CheckLog(Protocol):
-    """Where checks are recorded."""
-
-    def record(self, batch: Sequence[PerformedCheck], *, location: str, actor: Actor) -> None:
-        """Append a batch, all or none."""
+Append = Callable[[Sequence[PerformedCheck]], None]
+"""Appends a batch, all or none, in a thread. Given again when the store was away."""
 
 
 class Recorder:
@@ -43,18 +32,16 @@ class Recorder:
 
     def __init__(
         self,
-        check_log: CheckLog,
-        location: Location,
+        append: Append,
         limits: Limits,
         status: Status,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
-        self._log = check_log
-        self._location = location
+        self._append = append
         self._limits = limits
         self._status = status
         self._on_room = on_room
-        self._patience = Patience("record checks")
+        self._patience = Patience("record checks", on_change=self._note_store)
         self._scope = trio.CancelScope(shield=True)
         self._holds = 0
         # The channel also takes what is in flight when it is full: has_room is the limit.
@@ -74,6 +61,7 @@ class Recorder:
     def put(self, check: PerformedCheck) -> None:
         """Take a check over. Never waits: its place was kept when its probe began."""
         self._send.send_nowait(check)
+        self._status.queued = self.queued
 
     def close(self) -> None:
         """Take no more checks. The writer flushes what it has and ends."""
@@ -116,18 +104,8 @@ class Recorder:
     async def _write(self, batch: list[PerformedCheck]) -> None:
         await self._patience.insist(lambda: self._append(batch))
         self._status.recorded += len(batch)
+        self._status.queued = self.queued
         self._on_room()
 
-    def _append(self, batch: list[PerformedCheck]) -> None:
-        """Append in a thread. Another writer means that our versions are old: once more."""
-        for _ in range(ATTEMPTS):
-            try:
-                self._log.record(batch, location=self._location.code, actor=self._location.actor)
-            except ANOTHER_CAME_FIRST:
-                continue
-            return
-        # Not `from` the conflict: its text holds stored data.
-        raise ConflictError(
-            f"checks of location {self._location.code} cannot be recorded: another process "
-            "keeps recording checks of the same monitors; run one checker for each location"
-        ) from None
+    def _note_store(self, is_away: bool) -> None:  # noqa: FBT001 - a state, not an option
+        self._status.store_away = is_away

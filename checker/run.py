@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from checker.aiming import Aiming
+from checker.check_log import CheckLog
 from checker.checking import Checking, Ports, Probe
 from checker.configuration import Configuration
 from checker.feed import Batch, Feed
 from checker.intake import Intake
 from checker.limits import Limits
+from checker.patience import Patience
 from checker.pulse import Pulse
 from checker.recorder import Recorder
 from checker.schedule import Schedule
@@ -93,10 +95,12 @@ class _Checker:
     ) -> None:
         self.status = status
         self._store = store
+        self._wall = wall
         self._limits = limits
         self._pulse = Pulse()
         self._aiming = Aiming(store.monitoring.unsealed)
-        self._recorder = Recorder(store.checks, location, limits, status, on_room=self._nudge)
+        self._check_log = CheckLog(store.checks, location)
+        self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
         configuration = Configuration(location)
         schedule = Schedule(origin=trio.current_time() - wall().timestamp())
         self._intake = Intake(configuration, schedule, status, on_change=self._changed)
@@ -137,12 +141,20 @@ class _Checker:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(Feed(LogReader(self._store.monitoring), signal_).follow, send)
-                await self._intake.read_up(receive, None)
+                await self._intake.read_up(receive, await self._absent_since())
                 ready()
                 nursery.start_soon(self._checking.keep_time, probes)
                 await self._intake.follow(receive)
         finally:
             signal_.close()
+
+    async def _absent_since(self) -> float | None:
+        """Return since when nobody checked from here, on the monotonic clock."""
+        patience = Patience("read when the last check was made")
+        last = await patience.insist(self._check_log.last_check_at)
+        if last is None:
+            return None
+        return trio.current_time() - (self._wall() - last).total_seconds()
 
     def _changed(self, monitor_id: UUID) -> None:
         self._aiming.forget(monitor_id)

@@ -75,6 +75,9 @@ class Schedule:
         self._heap: list[tuple[float, int, UUID]] = []
         self._generation = 0
         self.skipped = 0
+        """How many due times passed by because nothing could begin in time."""
+        self.overrun = 0
+        """How many due times passed by while the monitor's own check was still running."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -137,7 +140,7 @@ class Schedule:
         return taken
 
     def done(self, monitor_id: UUID, now: float) -> None:
-        """Report that a taken monitor's check ended. Steps that it ran over are skipped."""
+        """Report that a taken monitor's check ended. Steps that it ran over are not made up for."""
         entry = self._entries[monitor_id]
         entry.running = False
         if entry.removed:
@@ -146,8 +149,9 @@ class Schedule:
             entry.changed = False
             self._push_urgent(monitor_id, entry, now)
         else:
-            self._skip_to(entry, entry.next_step(now))
-            self._push_step(monitor_id, entry, entry.settled + 1)
+            step = entry.next_step(now)
+            self.overrun += step - 1 - entry.settled
+            self._push_step(monitor_id, entry, step)
 
     def _enter(self, monitor_id: UUID, interval: float) -> _Entry:
         anchor = self._origin + unit_fraction(monitor_id) * interval
@@ -174,12 +178,10 @@ class Schedule:
         The next step of the grid is soon enough for a short interval; a long interval
         gets one check at a place of its own within the spread.
         """
-        self._skip_to(entry, entry.next_step(now))
+        passed = entry.next_step(now) - 1
+        self.skipped += passed - entry.settled
+        entry.settled = passed
         self._push_spread(monitor_id, entry, now)
-
-    def _skip_to(self, entry: _Entry, step: int) -> None:
-        self.skipped += step - 1 - entry.settled
-        entry.settled = step - 1
 
     def _push_urgent(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
         entry.urgent = True

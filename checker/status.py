@@ -17,6 +17,7 @@ class Status:
     """Counters since the start, and the current state of each part.
 
     `checks` counts by kind and category. `lateness` counts starts by how late they were.
+    `skipped` and `overrun` count due times that passed by, as in `Schedule`.
     `not_made` counts probes that were broken off at the end of a drain.
     """
 
@@ -27,6 +28,7 @@ class Status:
     queued: int = 0
     recorded: int = 0
     skipped: int = 0
+    overrun: int = 0
     not_made: int = 0
     lagged: int = 0
     store_away: bool = False

@@ -1,0 +1,226 @@
+"""The rules of time, on a schedule without a clock."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from checker.schedule import GRACE_SECONDS, SPREAD_SECONDS, Due, Schedule, unit_fraction
+
+START = 1000.0
+A, B = uuid4(), uuid4()
+
+
+@pytest.fixture
+def schedule() -> Schedule:
+    return Schedule(origin=0.0)
+
+
+def phase(monitor_id: UUID, interval: float) -> float:
+    return unit_fraction(monitor_id) * interval
+
+
+def take_at(schedule: Schedule, now: float) -> list[UUID]:
+    return [due.monitor_id for due in schedule.take(now, 1000)]
+
+
+def next_due(schedule: Schedule) -> float:
+    due = schedule.next_due()
+    assert due is not None
+    return due
+
+
+def test_empty_schedule_has_nothing_due(schedule: Schedule) -> None:
+    assert schedule.next_due() is None
+    assert schedule.take(START, 10) == []
+
+
+def test_new_monitor_is_due_at_once_and_then_at_its_own_phase(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    assert schedule.take(START, 10) == [Due(A, START)]
+    schedule.done(A, START + 1)
+
+    assert (next_due(schedule) - phase(A, 60)) % 60 == pytest.approx(0)
+    assert START < next_due(schedule) <= START + 60
+
+
+def test_running_monitor_is_not_taken_again(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    take_at(schedule, START)
+
+    assert take_at(schedule, START + 1000) == []
+    assert schedule.next_due() is None
+
+
+def test_due_times_do_not_drift_however_long_checks_take(schedule: Schedule) -> None:
+    schedule.resume(A, 6.0, START, START)
+    first = next_due(schedule)
+    for round_ in range(100_000):
+        due = next_due(schedule)
+        assert due == pytest.approx(first + round_ * 6.0, abs=1e-6)
+        assert take_at(schedule, due + 0.01) == [A]
+        schedule.done(A, due + 1.7)
+
+
+def test_edit_during_a_run_takes_effect_after_it(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    take_at(schedule, START)
+    schedule.watch(A, 600, START + 1)
+    assert take_at(schedule, START + 2) == []
+    schedule.done(A, START + 3)
+
+    assert schedule.take(START + 3, 10) == [Due(A, START + 3)]
+    schedule.done(A, START + 4)
+    assert (next_due(schedule) - phase(A, 600)) % 600 == pytest.approx(0)
+
+
+def test_changed_monitor_is_due_at_once_and_its_old_due_time_is_stale(schedule: Schedule) -> None:
+    schedule.resume(A, 60, START, START)
+    old = next_due(schedule)
+    schedule.watch(A, 3600, START)
+    assert take_at(schedule, START) == [A]
+    schedule.done(A, START)
+
+    assert next_due(schedule) != old
+    assert (next_due(schedule) - phase(A, 3600)) % 3600 == pytest.approx(0)
+
+
+def test_removed_monitor_is_not_due(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    schedule.remove(A)
+    schedule.remove(A)
+    schedule.remove(B)
+
+    assert take_at(schedule, START + 1000) == []
+    assert schedule.next_due() is None
+    assert len(schedule) == 0
+
+
+def test_monitor_that_is_removed_while_it_runs_ends_with_its_check(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    take_at(schedule, START)
+    schedule.remove(A)
+    schedule.done(A, START + 1)
+
+    assert schedule.next_due() is None
+    assert len(schedule) == 0
+
+
+def test_monitor_that_comes_back_while_it_runs_is_not_run_twice(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    take_at(schedule, START)
+    schedule.remove(A)
+    schedule.watch(A, 60, START + 1)
+    assert take_at(schedule, START + 1) == []
+    schedule.done(A, START + 2)
+
+    assert take_at(schedule, START + 2) == [A]
+
+
+def test_check_that_outlasts_its_interval_is_counted_not_made_up_for(schedule: Schedule) -> None:
+    schedule.resume(A, 10, START, START)
+    due = next_due(schedule)
+    take_at(schedule, due)
+    schedule.done(A, due + 35)
+
+    assert schedule.overrun == 3
+    assert schedule.skipped == 0
+    assert next_due(schedule) == pytest.approx(due + 40)
+
+
+def test_after_a_stall_missed_due_times_are_counted_not_fired(schedule: Schedule) -> None:
+    monitors = [uuid4() for _ in range(500)]
+    for each in monitors:
+        schedule.resume(each, 60, START, START)
+
+    assert take_at(schedule, START + 600) == []
+    assert schedule.skipped == pytest.approx(10 * len(monitors), rel=0.02)
+    per_second = [len(take_at(schedule, START + 600 + second)) for second in range(1, 61)]
+    assert sum(per_second) == len(monitors)
+    assert max(per_second) < 25
+
+
+def test_after_a_stall_a_long_interval_does_not_wait_for_its_next_due_time(
+    schedule: Schedule,
+) -> None:
+    day = 86_400.0
+    schedule.resume(A, day, START, START)
+    due = next_due(schedule)
+    awake = due + GRACE_SECONDS + 1
+    assert take_at(schedule, awake) == []
+
+    late = next_due(schedule)
+    assert awake <= late <= awake + SPREAD_SECONDS
+    assert take_at(schedule, late) == [A]
+    schedule.done(A, late + 1)
+    assert next_due(schedule) == pytest.approx(due + day)
+    assert schedule.skipped == 1
+
+
+def test_short_delay_does_not_skip(schedule: Schedule) -> None:
+    schedule.resume(A, 60, START, START)
+    assert take_at(schedule, next_due(schedule) + GRACE_SECONDS - 0.1) == [A]
+    assert schedule.skipped == 0
+
+
+def test_new_monitor_is_checked_however_long_it_had_to_wait(schedule: Schedule) -> None:
+    schedule.watch(A, 60, START)
+    assert take_at(schedule, START + 500) == [A]
+    assert schedule.skipped == 0
+
+
+def test_restart_goes_on_at_the_same_phase() -> None:
+    # Two processes: their monotonic clocks have nothing in common, the wall clock has.
+    before, after = Schedule(origin=-1_700_000_000.0), Schedule(origin=-1_700_000_000.0 - 7777.5)
+    before.resume(A, 300, START, START)
+    after.resume(A, 300, START - 7777.5, START - 7777.5)
+
+    assert next_due(before) == pytest.approx(next_due(after) + 7777.5, abs=1e-5)
+
+
+def test_restart_after_a_short_absence_checks_nothing_out_of_turn(schedule: Schedule) -> None:
+    schedule.resume(A, 86_400, START, START - 1)
+
+    assert (next_due(schedule) - phase(A, 86_400)) % 86_400 == pytest.approx(0)
+
+
+def test_restart_after_a_missed_due_time_spreads_the_overdue(schedule: Schedule) -> None:
+    monitors = [uuid4() for _ in range(600)]
+    for each in monitors:
+        schedule.resume(each, 3600, START, START - 3700)
+
+    assert take_at(schedule, START) == []
+    per_second = [len(take_at(schedule, START + second)) for second in range(1, 61)]
+    assert sum(per_second) == len(monitors)
+    assert max(per_second) < 30
+
+
+def test_first_start_ever_spreads_everything(schedule: Schedule) -> None:
+    schedule.resume(A, 3600, START, None)
+    assert START <= next_due(schedule) <= START + SPREAD_SECONDS
+
+
+def test_take_gives_the_longest_due_first_and_no_more_than_asked_for(schedule: Schedule) -> None:
+    ids = [uuid4() for _ in range(9)]
+    for number, each in enumerate(ids):
+        schedule.watch(each, 60, START + number / 10)
+
+    assert [due.monitor_id for due in schedule.take(START + 1, 4)] == ids[:4]
+    assert [due.monitor_id for due in schedule.take(START + 1, 100)] == ids[4:]
+
+
+def test_many_edits_do_not_let_the_heap_grow(schedule: Schedule) -> None:
+    for number in range(10_000):
+        schedule.watch(A, 60 + number % 7, START)
+
+    assert len(schedule._heap) < 100
+    assert take_at(schedule, START) == [A]
+
+
+def test_phases_are_evenly_spread() -> None:
+    buckets = [0] * 10
+    for _ in range(10_000):
+        buckets[int(unit_fraction(uuid4()) * 10)] += 1
+    assert min(buckets) > 850
+    assert max(buckets) < 1150
