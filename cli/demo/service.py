@@ -1,0 +1,150 @@
+"""A Postwatch of its own for the demo: `postwatch up` in a temporary data folder.
+
+Knows the API as any client does. It is stopped, and its folder removed, when the demo ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import orjson
+
+from cli.demo.servers import HOST
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cli.demo.monitors import DemoMonitor
+
+_FIRST_CUSTOMER: Final = 1
+"""The number of the customer that the first start makes."""
+
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 0.05
+_REQUEST_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running Postwatch: where its API and its data are."""
+
+    api: str
+    token: str = field(repr=False)
+    data: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def create(self, monitor: DemoMonitor) -> str:
+        """Create a monitor and return its public id. Raises CommandError."""
+        request = Request(  # noqa: S310 - our own API on loopback
+            self.api + monitor.path,
+            data=orjson.dumps(monitor.body(_FIRST_CUSTOMER)),
+            headers={
+                "Authorization": f"Bearer {self.token}",
+                "Content-Type": "application/json",
+            },
+        )
+        try:
+            with urlopen(request, timeout=_REQUEST_SECONDS) as response:  # noqa: S310 - see above
+                location: str = response.headers["Location"]
+        except (URLError, TimeoutError) as error:
+            raise CommandError(
+                ExitCode.FAILED, f"the API does not create the monitor {monitor.name!r}: {error}"
+            ) from None
+        return location.rpartition("/")[2]
+
+    def require_running(self) -> None:
+        """Raise CommandError when the service ended by itself."""
+        if self.process.poll() is not None:
+            raise _ended(self.log)
+
+
+@contextlib.contextmanager
+def running_service(ca_file: Path) -> Iterator[Service]:
+    """Run Postwatch until the block ends; its probes trust the CA and may go to loopback.
+
+    Raises CommandError when it does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="postwatch-demo-") as name:
+        folder = Path(name)
+        answer, log = folder / "up.json", folder / "up.log"
+        with answer.open("wb") as stdout, log.open("wb") as stderr:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+                [sys.executable, "-m", "cli.demo.up_process", str(os.getpid())],
+                env=_environment(folder / "data", ca_file),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                # Ctrl-C is for us alone; we stop the service when nobody reads its store.
+                start_new_session=True,
+            )
+        try:
+            ready = _wait_until_ready(process, answer, log)
+            yield Service(ready["api"], ready["adminToken"], folder / "data", log, process)
+        finally:
+            _stop(process)
+
+
+def _environment(data: Path, ca_file: Path) -> dict[str, str]:
+    # The operator's own settings are for another service.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("POSTWATCH")}
+    return {
+        **others,
+        "POSTWATCH_DATA": str(data),
+        "POSTWATCH_BIND": f"{HOST}:{_free_port()}",
+        "POSTWATCH_WORKERS": "1",
+        "POSTWATCH_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "POSTWATCH_CA_FILE": str(ca_file),
+        "POSTWATCH_LOG_LEVEL": "warning",
+        "POSTWATCH_LOG_FORMAT": "text",
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], answer: Path, log: Path) -> dict[str, Any]:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(orjson.JSONDecodeError):
+            ready: dict[str, Any] = orjson.loads(answer.read_bytes())
+            return ready
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK_SECONDS)
+            raise _ended(log)
+    raise CommandError(
+        ExitCode.FAILED, f"the demo's service is not ready after {_START_SECONDS:g} s"
+    )
+
+
+def _ended(log: Path) -> CommandError:
+    lines = log.read_text("utf-8", "replace").strip().splitlines()
+    reason = lines[-1] if lines else "it said nothing"
+    return CommandError(ExitCode.FAILED, f"the demo's service ended: {reason}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

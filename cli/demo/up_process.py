@@ -1,0 +1,17 @@
+"""The demo's `postwatch up --json`, which ends when the demo does: `... up_process PID`.
+
+PID is the demo's own: a demo that is killed leaves no service behind.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cli.failure import exit_on_failure
+from cli.main import main
+from cli.supervised import follow_supervisor
+
+if __name__ == "__main__":
+    with exit_on_failure():
+        follow_supervisor(int(sys.argv[1]))
+    main(["up", "--json"])
