@@ -71,6 +71,7 @@ RULES: Final[Mapping[Kind, Rules]] = {
         "user": _credential,
         "password": _credential,
         "tls": _boolean,
+        "mailbox": _credential,
         "startTls": _one_of("never", "auto", "require"),
         "tlsOptions": _TLS_OPTIONS,
     },

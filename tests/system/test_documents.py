@@ -1,0 +1,127 @@
+"""What README and docs show is run here: every `sh` block, in order, in one shell."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from cli.exit_codes import ExitCode
+from cli.main import main
+from domain.outcome import Category
+from tests.system.service import ROOT
+
+if TYPE_CHECKING:
+    from tests.system.service import Service
+
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+@pytest.mark.system
+def test_every_shell_example_of_every_document_works(service: Service) -> None:
+    blocks = [block for document in DOCUMENTS for block in _BLOCK.findall(document.read_text())]
+    assert len(blocks) > 3
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=service.data.parent,
+        env={
+            **os.environ,
+            **service.env,
+            "API": f"http://127.0.0.1:{service.port}",
+            "TOKEN": service.token,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for target in _LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_readme_names_real_make_targets() -> None:
+    targets = set(
+        re.findall(r"\bmake ([a-z]+)\b", text_of("README.md") + text_of("CONTRIBUTING.md"))
+    )
+    defined = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    assert targets <= defined
+    assert {"run", "test", "demo"} <= targets
+
+
+def test_every_command_is_documented() -> None:
+    documents = text_of("README.md") + text_of("docs/operations.md") + text_of("CHANGELOG.md")
+    for command in main.list_commands(None):  # type: ignore[arg-type] # needs no context
+        assert f"`{command}`" in documents or f"postwatch {command}" in documents, command
+
+
+def test_every_exit_code_and_setting_is_documented() -> None:
+    operations = text_of("docs/operations.md")
+    for code in ExitCode:
+        assert f"| {code.value} | " in operations
+    for setting in set(re.findall(r'"(POSTWATCH_[A-Z_]+)"', text_of("cli/settings.py"))):
+        assert setting in operations or setting == "POSTWATCH_DATABASE_URL"
+
+
+def test_every_category_and_event_is_in_the_catalogue() -> None:
+    catalogue = text_of("docs/events.md")
+    for category in Category:
+        assert f"`{category.value}`" in catalogue, category
+    topics = {
+        topic
+        for path in (ROOT / "domain").glob("*.py")
+        for topic in re.findall(r'^ +TOPIC = "(\w+)"', path.read_text(), re.MULTILINE)
+    }
+    bases = {"OrganizationEvent", "CustomerEvent", "TokenEvent", "MonitorEvent"}
+    for topic in topics - bases - {"Organization", "Customer", "AccessToken", "Monitor"}:
+        assert f"`{topic}`" in catalogue, topic
+
+
+def test_every_dependency_has_its_reason() -> None:
+    reasons = text_of("docs/dependencies.md")
+    listed = re.findall(r'^    "([a-z][a-z0-9-]+)[>=]', text_of("pyproject.toml"), re.MULTILINE)
+    assert len(listed) > 15
+    for name in listed:
+        assert name.removeprefix("types-") in reasons, name
+
+
+def test_lock_files_bear_hashes_and_no_address() -> None:
+    for path in ROOT.glob("requirements*.lock"):
+        text = path.read_text()
+        assert "://" not in text
+        pinned = re.findall(r"^[a-z0-9][^ ]*==", text, re.MULTILINE)
+        assert len(pinned) > 15
+        assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_the_compose_file_runs_each_part_once_and_hardened() -> None:
+    compose = yaml.safe_load(text_of("docker-compose.yml"))
+    commands = {name: service["command"] for name, service in compose["services"].items()}
+    assert commands == {
+        "init": ["postwatch", "init"],
+        "api": ["postwatch", "api"],
+        "projections": ["postwatch", "projections", "run"],
+        "checker": ["postwatch", "checker"],
+    }
+    for service in compose["services"].values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["volumes"] == ["data:/data"]
+    assert "healthcheck" in compose["services"]["api"]
