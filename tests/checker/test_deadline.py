@@ -1,7 +1,5 @@
 """One deadline bounds a probe, wherever the server stalls."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,5 @@
 """What holds for all dialogues and all bytes."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 import itertools

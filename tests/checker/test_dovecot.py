@@ -1,7 +1,5 @@
 """Dovecot, probed over IMAP and POP3 the way its users reach it."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from dataclasses import replace

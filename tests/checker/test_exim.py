@@ -1,7 +1,5 @@
 """Exim, probed the way a mail client submits: a second TLS stack, GnuTLS, among others."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from dataclasses import replace

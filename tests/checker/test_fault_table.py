@@ -3,8 +3,6 @@
 All servers and all probes run at once, so the table takes as long as its longest row.
 """
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 import contextlib

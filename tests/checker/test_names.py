@@ -1,0 +1,227 @@
+"""Host names: literals, the hosts file, DNS and its faults, the cache."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from checker.dns_queries import DnsAnswer, DnsClient
+from checker.failure import ProbeFailed
+from checker.hosts_file import REREAD_SECONDS, HostsFile
+from checker.names import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Resolver
+from checker.probe import Prober
+from checker.target import ProbeTarget
+from domain.outcome import Category, Phase
+from tests.mailservers.dns_server import DnsServer, dns_server
+from tests.mailservers.scripted import scripted, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from checker.addresses import Address
+    from tests.mailservers.dns_server import Zone
+
+ZONE: Zone = {
+    "mx.example": ["127.0.0.1"],
+    "six.example": ["::1"],
+    "both.example": ["127.0.0.1", "::1", "127.0.0.2"],
+    "rebinding.example": ["127.0.0.1", "10.0.0.1"],
+    "empty.example": [],
+    "xn--bcher-kva.example": ["127.0.0.1"],
+    "servfail.example": "servfail",
+    "refused.example": "refused",
+}
+
+
+class _FakeDns:
+    """Answers when the test lets it."""
+
+    def __init__(self, answer: DnsAnswer) -> None:
+        self.answer = answer
+        self.asked = 0
+        self.released = trio.Event()
+
+    async def query(self, name: str) -> DnsAnswer:
+        assert name == "mx.example"
+        self.asked += 1
+        await self.released.wait()
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def dns() -> Iterator[DnsServer]:
+    with dns_server(ZONE) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def named_prober(dns: DnsServer, ca_file: Path) -> Prober:
+    return Prober.from_settings(("127.0.0.0/8", "::1/128"), (dns.address,), ca_file)
+
+
+def _addresses(*texts: str) -> tuple[Address, ...]:
+    return tuple(map(ip_address, texts))
+
+
+def _no_hosts(tmp_path: Path) -> HostsFile:
+    return HostsFile(tmp_path / "absent", trio.current_time)
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("absent.example", Category.DNS_NXDOMAIN),
+        ("empty.example", Category.DNS_NO_ADDRESS),
+        ("servfail.example", Category.DNS_SERVFAIL),
+        ("refused.example", Category.DNS_SERVFAIL),
+        ("rebinding.example", Category.ADDRESS_BLOCKED),
+        ("10.0.0.1", Category.ADDRESS_BLOCKED),
+        ("[::ffff:10.0.0.1]", Category.ADDRESS_BLOCKED),
+        ("127.1", Category.DNS_NXDOMAIN),
+        ("2130706433", Category.DNS_NXDOMAIN),
+        ("-\N{SNOWMAN}-.example", Category.DNS_NXDOMAIN),
+        (f"{'x' * 64}.example", Category.DNS_SERVFAIL),
+        ("a..example", Category.DNS_SERVFAIL),
+    ],
+)
+async def test_a_name_that_leads_nowhere(
+    named_prober: Prober, name: str, category: Category
+) -> None:
+    outcome = await named_prober.probe(_target(name, 25))
+
+    assert (outcome.category, outcome.phase) == (category, Phase.DNS)
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("mx.example", "127.0.0.1"),
+        ("MX.Example.", "127.0.0.1"),
+        ("bücher.example", "127.0.0.1"),
+        ("six.example", "::1"),
+        ("[::1]", "::1"),
+        ("both.example", "127.0.0.2"),
+        ("localhost", "127.0.0.1"),
+    ],
+)
+async def test_a_name_that_leads_somewhere(named_prober: Prober, name: str, host: str) -> None:
+    script = steps(b"220 mx\r\n", "EHLO", b"250 mx\r\n", "QUIT", b"221 bye\r\n")
+    with scripted(script, host=host) as port:
+        outcome = await named_prober.probe(_target(name, port))
+
+    assert (outcome.category, outcome.address) == (Category.OK, host)
+
+
+async def test_families_take_turns(dns: DnsServer, tmp_path: Path) -> None:
+    resolver = Resolver(DnsClient((dns.address,)), _no_hosts(tmp_path))
+
+    found = await resolver.resolve("both.example")
+
+    assert [each.version for each in found] == [6, 4, 4]
+    assert set(found) == set(_addresses("::1", "127.0.0.1", "127.0.0.2"))
+
+
+async def test_one_lookup_serves_all_who_ask(tmp_path: Path) -> None:
+    fake = _FakeDns(DnsAnswer(_addresses("192.0.2.1"), 60))
+    resolver = Resolver(fake, _no_hosts(tmp_path))
+    found: list[tuple[Address, ...]] = []
+
+    async def ask() -> None:
+        found.append(await resolver.resolve("mx.example"))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        fake.released.set()
+
+    assert found == [_addresses("192.0.2.1")] * 10
+    assert fake.asked == 1
+
+
+async def test_a_lookup_outlives_the_one_who_began_it(tmp_path: Path) -> None:
+    fake = _FakeDns(DnsAnswer(_addresses("192.0.2.1"), 60))
+    resolver = Resolver(fake, _no_hosts(tmp_path))
+
+    async with trio.open_nursery() as nursery, trio.open_nursery() as impatient:
+        impatient.start_soon(resolver.resolve, "mx.example")
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(resolver.resolve, "mx.example")
+        await trio.testing.wait_all_tasks_blocked()
+        impatient.cancel_scope.cancel()
+        fake.released.set()
+
+    assert fake.asked == 2
+
+
+@pytest.mark.usefixtures("autojump_clock")
+async def test_an_answer_is_kept_for_its_time_but_not_for_ever(tmp_path: Path) -> None:
+    fake = _FakeDns(DnsAnswer(_addresses("192.0.2.1"), 1_000_000))
+    fake.released.set()
+    resolver = Resolver(fake, _no_hosts(tmp_path))
+
+    await resolver.resolve("mx.example")
+    await trio.sleep(MAX_TTL_SECONDS - 1)
+    await resolver.resolve("mx.example")
+    assert fake.asked == 1
+
+    await trio.sleep(2)
+    await resolver.resolve("mx.example")
+    assert fake.asked == 2
+
+
+@pytest.mark.usefixtures("autojump_clock")
+@pytest.mark.parametrize(
+    ("category", "asked"), [(Category.DNS_NXDOMAIN, 1), (Category.DNS_SERVFAIL, 2)]
+)
+async def test_only_an_answer_about_the_name_is_kept(
+    tmp_path: Path,
+    category: Category,
+    asked: int,
+) -> None:
+    fake = _FakeDns(DnsAnswer(failure=(category, "no")))
+    fake.released.set()
+    resolver = Resolver(fake, _no_hosts(tmp_path))
+
+    for _ in range(2):
+        with pytest.raises(ProbeFailed):
+            await resolver.resolve("mx.example")
+    assert fake.asked == asked
+
+    await trio.sleep(NEGATIVE_TTL_SECONDS + 1)
+    with pytest.raises(ProbeFailed):
+        await resolver.resolve("mx.example")
+    assert fake.asked == asked + 1
+
+
+def test_the_hosts_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    now = 0.0
+    path = tmp_path / "hosts"
+    path.write_text(
+        "192.0.2.1 mx.example MX2.example # a remark\nnonsense here\n2001:db8::1 mx.example\n"
+    )
+    hosts = HostsFile(path, lambda: now)
+    assert hosts.find("mx.example") == _addresses("192.0.2.1", "2001:db8::1")
+    assert hosts.find("mx2.example") == _addresses("192.0.2.1")
+    assert hosts.find("here") == ()
+    assert hosts.find("localhost") == _addresses("::1", "127.0.0.1")
+
+    path.unlink()
+    assert hosts.find("mx.example")
+    now = REREAD_SECONDS
+    assert hosts.find("mx.example") == ()
+
+
+@pytest.mark.parametrize("text", ["dns.example", "127.0.0.1:x", "[::1]", "", "127.0.0.1:"])
+def test_a_wrong_name_server_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="name server "):
+        DnsClient((text,))
+
+
+def _target(hostname: str, port: int) -> ProbeTarget:
+    return ProbeTarget(protocol="smtp", hostname=hostname, port=port, tls="auto", timeout_seconds=5)
