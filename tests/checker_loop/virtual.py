@@ -1,0 +1,139 @@
+"""A checker in virtual time: no store, no threads; a clock that jumps."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import trio
+
+from checker.checking import Checking, Ports
+from checker.configuration import Configuration, WatchedMonitor
+from checker.feed import Batch
+from checker.intake import Intake
+from checker.limits import Limits
+from checker.pulse import Pulse
+from checker.schedule import Schedule, unit_fraction
+from checker.status import Status
+from checker.targeting import aim
+from domain.log_reader import LoggedEvent
+from domain.monitor import Monitor
+from tests.checker_loop.monitors import HERE, ME, NOW, UP, command
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio.testing import MockClock
+
+    from checker.target import ProbeTarget
+    from domain.checks import PerformedCheck
+    from domain.mail_config import Config
+    from domain.outcome import Outcome
+
+
+class Results:
+    """Keeps what was found, and says that it is full when the test wants it."""
+
+    def __init__(self) -> None:
+        self.checks: list[PerformedCheck] = []
+        self.has_room = True
+
+    def put(self, check: PerformedCheck) -> None:
+        self.checks.append(check)
+
+    def dues_of(self, monitor: Monitor) -> list[datetime]:
+        return [
+            datetime.fromisoformat(check.due_at)
+            for check in self.checks
+            if check.monitor_id == monitor.id
+        ]
+
+
+class VirtualChecker:
+    """The parts from the feed's channel to the results."""
+
+    def __init__(
+        self,
+        clock: MockClock,
+        probe: Callable[[ProbeTarget], Awaitable[Outcome]] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._clock = clock
+        self.began = clock.current_time()
+        self.status = Status()
+        self.results = Results()
+        self.schedule = Schedule(origin=self.began - NOW.timestamp())
+        self.configuration = Configuration(HERE)
+        self.checking = Checking(
+            self.schedule,
+            Ports(self.configuration.watched, aim_at, probe or answer, self.results, self.wall),
+            limits=limits or Limits(),
+            pulse=Pulse(),
+            status=self.status,
+        )
+        self._intake = Intake(
+            self.configuration, self.schedule, self.status, lambda _: self.checking.nudge()
+        )
+        self._send, self._receive = trio.open_memory_channel[Batch](100)
+        self._position = 0
+
+    def wall(self) -> datetime:
+        """Return the virtual wall clock."""
+        return NOW + timedelta(seconds=self._clock.current_time() - self.began)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Check until cancelled."""
+        await self._intake.read_up(self._receive, self.began)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.checking.keep_time, nursery)
+            nursery.start_soon(self._intake.follow, self._receive)
+            task_status.started()
+
+    def feed(self, *monitors: Monitor) -> None:
+        """Bring the new events of monitors to the checker."""
+        events = []
+        for monitor in monitors:
+            for event in monitor.collect_events():
+                self._position += 1
+                events.append(LoggedEvent(self._position, event))
+        self._send.send_nowait(Batch(events, self._position, at_head=True))
+
+
+def new_monitor(**fields: Any) -> Monitor:  # noqa: ANN401 - any field of the command
+    """Return a monitor whose first event is still to be fed."""
+    made = command(**fields)
+    return Monitor.create(1, made, monitor_id=uuid4(), config=made.config, actor=ME, now=NOW)
+
+
+def change(monitor: Monitor, **changes: Any) -> Monitor:  # noqa: ANN401 - any field
+    """Change a monitor; the event is still to be fed."""
+    monitor.update(changes, actor=ME, now=NOW)
+    return monitor
+
+
+def grid(monitor: Monitor, seconds: float, begin: datetime, end: datetime) -> list[datetime]:
+    """Return every time from `begin` to `end` at which a monitor is due, by definition."""
+    phase = unit_fraction(monitor.id) * seconds
+    step = (begin.timestamp() - phase) // seconds + 1
+    times = []
+    while (moment := step * seconds + phase) <= end.timestamp():
+        times.append(datetime.fromtimestamp(moment, tz=begin.tzinfo))
+        step += 1
+    return times
+
+
+async def aim_at(monitor: WatchedMonitor) -> ProbeTarget | Outcome:
+    """Aim without threads: these monitors have no secrets."""
+    return aim(monitor, no_secrets)
+
+
+def no_secrets(monitor_id: UUID, kind: str, config: Config) -> Config:
+    """Fail: there is nothing to unseal."""
+    raise AssertionError(monitor_id, kind, config)
+
+
+async def answer(target: ProbeTarget) -> Outcome:
+    """Take a while, a different one for each server."""
+    await trio.sleep(len(target.hostname) % 7 / 10)
+    return UP
