@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import service_identity
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from OpenSSL import crypto
 from service_identity.cryptography import (
     verify_certificate_hostname,
@@ -39,6 +40,17 @@ _CATEGORIES = {
     18: Category.CERT_SELF_SIGNED,
 }
 _ERR_UNSPECIFIED = 1
+
+# What reading a certificate raises when it breaks the rules of its own format, or is none.
+_UNREADABLE = (
+    ValueError,
+    IndexError,
+    UnsupportedAlgorithm,
+    crypto.Error,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _ERR_INVALID_PURPOSE = 26
 _ERR_HOSTNAME_MISMATCH = 62
 
@@ -61,7 +73,7 @@ class _Judged:
 
 
 class CertificateJudge:
-    """Judges chains against one trust store. `clock` gives the wall time in UTC.
+    """Judges chains against one trust store. `clock` gives the wall time in UTC, for the days.
 
     A judgement is kept for the same chain and host: only the days left are counted anew. It
     is kept for an hour at most, and never past a moment at which a certificate of the chain
@@ -104,12 +116,12 @@ class CertificateJudge:
             certificates = [x509.load_der_x509_certificate(each) for each in chain]
             facts = read_facts(certificates[0], chain[0])
             verdict = (
-                self._chain_verdict(certificates, now)
+                self._chain_verdict(certificates)
                 or _purpose_verdict(facts)
                 or _name_verdict(certificates[0], hostname)
                 or _Verdict()
             )
-        except (ValueError, IndexError, x509.UnsupportedGeneralNameType) as error:
+        except _UNREADABLE as error:
             return _unreadable(error, now)
         moments = [each.not_valid_before_utc for each in certificates]
         moments += [each.not_valid_after_utc for each in certificates]
@@ -118,9 +130,10 @@ class CertificateJudge:
             _tls_facts(facts, verdict), facts.not_after, now, min(until, now + MAX_CACHE_AGE)
         )
 
-    def _chain_verdict(self, chain: list[x509.Certificate], now: datetime) -> _Verdict | None:
+    def _chain_verdict(self, chain: list[x509.Certificate]) -> _Verdict | None:
+        # OpenSSL takes the time of the system here. A store can be given another one, but
+        # keeps the first that it is given for ever.
         leaf, *others = map(crypto.X509.from_cryptography, chain)
-        self._store.set_time(now)
         try:
             crypto.X509StoreContext(self._store, leaf, others).verify_certificate()
         except crypto.X509StoreContextError as error:

@@ -159,8 +159,10 @@ async def test_a_lookup_outlives_the_one_who_began_it(tmp_path: Path) -> None:
     assert fake.asked == 2
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_an_answer_is_kept_for_its_time_but_not_for_ever(tmp_path: Path) -> None:
+async def test_an_answer_is_kept_for_its_time_but_not_for_ever(
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001 (its presence is what counts)
+) -> None:
     fake = _FakeDns(DnsAnswer(_addresses("192.0.2.1"), 1_000_000))
     fake.released.set()
     resolver = Resolver(fake, _no_hosts(tmp_path))
@@ -175,12 +177,12 @@ async def test_an_answer_is_kept_for_its_time_but_not_for_ever(tmp_path: Path) -
     assert fake.asked == 2
 
 
-@pytest.mark.usefixtures("autojump_clock")
 @pytest.mark.parametrize(
     ("category", "asked"), [(Category.DNS_NXDOMAIN, 1), (Category.DNS_SERVFAIL, 2)]
 )
 async def test_only_an_answer_about_the_name_is_kept(
     tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,  # noqa: ARG001 (its presence is what counts)
     category: Category,
     asked: int,
 ) -> None:

@@ -13,7 +13,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +108,11 @@ class CertificateShop:
         """Signed by its own key."""
         return self_signed(NAME)
 
+    @functools.cached_property
+    def for_clients(self) -> ServerCertificate:
+        """Signed by its own key, for clients to show and not for servers."""
+        return self_signed(NAME, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
+
     def _issue(
         self,
         *names: str,
@@ -125,7 +130,9 @@ class CertificateShop:
         )
 
 
-def self_signed(name: str) -> ServerCertificate:
+def self_signed(
+    name: str, purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
+) -> ServerCertificate:
     """Make a certificate that vouches for itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -139,6 +146,7 @@ def self_signed(name: str) -> ServerCertificate:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
         .sign(key, hashes.SHA256())
     )
     return ServerCertificate(

@@ -1,0 +1,88 @@
+"""Connecting to one of several addresses."""
+
+from __future__ import annotations
+
+import contextlib
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from checker.dialling import ATTEMPT_DELAY_SECONDS, dial
+from checker.failure import ProbeFailed
+from domain.outcome import Category
+from tests.mailservers.processes import free_ports
+from tests.mailservers.scripted import deaf, scripted, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from checker.addresses import Address
+
+FOUR, SIX, OTHER_FOUR = (ip_address(text) for text in ("127.0.0.1", "::1", "127.0.0.2"))
+
+
+@contextlib.contextmanager
+def _six_is_deaf_and_four_answers() -> Iterator[int]:
+    with deaf("::1") as port, scripted(steps(), port=port):
+        yield port
+
+
+async def _dial(*addresses: Address, port: int) -> Address:
+    socket, reached = await dial(addresses, port)
+    socket.close()
+    return reached
+
+
+async def test_the_first_address_that_answers_is_taken() -> None:
+    with scripted(steps()) as port:
+        assert await _dial(FOUR, OTHER_FOUR, port=port) == FOUR
+
+
+async def test_an_address_that_refuses_costs_no_time() -> None:
+    with scripted(steps()) as port:
+        began = trio.current_time()
+        assert await _dial(SIX, OTHER_FOUR, FOUR, port=port) == FOUR
+        assert trio.current_time() - began < ATTEMPT_DELAY_SECONDS
+
+
+async def test_an_address_that_is_silent_costs_the_delay() -> None:
+    with _six_is_deaf_and_four_answers() as port:
+        began = trio.current_time()
+        assert await _dial(SIX, FOUR, port=port) == FOUR
+        took = trio.current_time() - began
+
+    assert ATTEMPT_DELAY_SECONDS <= took < ATTEMPT_DELAY_SECONDS + 0.25
+
+
+async def test_when_all_refuse_the_first_one_says_why() -> None:
+    with pytest.raises(ProbeFailed) as caught:
+        await dial((FOUR, SIX), free_ports(1)[0])
+
+    assert caught.value.category is Category.CONNECT_REFUSED
+
+
+async def test_no_way_to_an_address() -> None:
+    with pytest.raises(ProbeFailed) as caught:
+        await dial((ip_address("255.255.255.255"),), 25)
+
+    assert caught.value.category is Category.CONNECT_UNREACHABLE
+
+
+async def test_an_error_of_our_own_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(trio.socket, "socket", full)
+
+    with pytest.raises(OSError, match="Too many open files"):
+        await dial((FOUR,), 25)
+
+
+async def test_a_cancelled_race_leaves_no_socket_open() -> None:
+    with deaf() as port, trio.move_on_after(0.1) as scope:
+        await dial((FOUR, FOUR, FOUR), port)
+
+    # An open socket would be a warning of the interpreter, and fail the test.
+    assert scope.cancelled_caught
