@@ -1,7 +1,5 @@
 """Who gets in: bearer tokens, and what is refused with 401."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from datetime import UTC, datetime

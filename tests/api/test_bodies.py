@@ -1,7 +1,5 @@
 """What is refused before any field is looked at: size, length, type, syntax."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """Each request and each response of the five documents, replayed and compared in order."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 import json

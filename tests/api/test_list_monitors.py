@@ -1,7 +1,5 @@
 """Lists: pages, filters, search, order, and the documented shape of an item."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -9,10 +7,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.world import IMAP, PATHS, SMTP
+from tests.api.world import IMAP, PATHS, SMTP, make_world
 from tests.domain.given import TESTER, check_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.api.world import Caller, World
 
 KINDS = ["smtp", "imap_pop"]
@@ -26,12 +26,25 @@ def numbers(caller: Caller, **query: str | int) -> list[int]:
     return [item["id"] for item in caller.get(SMTP, **query).json["items"]]
 
 
-@pytest.fixture
-def many(fresh_world: World) -> Caller:
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A caller whose list holds seven monitors."""
+    made = make_world(tmp_path_factory.mktemp("many") / "data")
     for number in range(1, 8):
-        fresh_world.monitor(name=f"Server {number}")
-    return fresh_world.admin
+        made.monitor(name=f"Server {number}")
+    yield made.admin
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """A caller whose list holds three monitors with names worth searching."""
+    made = make_world(tmp_path_factory.mktemp("named") / "data")
+    made.monitor(name="Postfix München", hostname="a.example.com")
+    made.monitor(name="100% relay", hostname="relay.example.com")
+    made.monitor("smtp", "other", name="under_score", hostname="b.example.com")
+    yield made.admin
+    made.close()
 
 
 @pytest.mark.parametrize("path", [SMTP, IMAP])
@@ -128,13 +141,9 @@ def test_a_customer_filter_takes_the_number_or_the_id(fresh_world: World) -> Non
     ],
 )
 def test_a_search_finds_a_part_of_name_hostname_or_customer(
-    fresh_world: World, search: str, found: list[str]
+    named: Caller, search: str, found: list[str]
 ) -> None:
-    fresh_world.monitor(name="Postfix München", hostname="a.example.com")
-    fresh_world.monitor(name="100% relay", hostname="relay.example.com")
-    fresh_world.monitor("smtp", "other", name="under_score", hostname="b.example.com")
-
-    assert names(fresh_world.admin, search=search) == found
+    assert names(named, search=search) == found
 
 
 def test_each_kind_counts_its_own_ids(fresh_world: World) -> None:

@@ -4,8 +4,6 @@
 fault and every fault that comes after it.
 """
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,5 @@
 """Who may do what to whose monitor: every role, endpoint, owner and kind, in one table."""
 
-# ruff: noqa: D103 (the names of the tests are sentences)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
