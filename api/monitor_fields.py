@@ -1,53 +1,92 @@
-"""The body of create and PATCH as one table: key, field of the domain, check.
-
-camelCase ends here. Every wrong field is found in one pass, and no value is repeated.
-"""
+"""The body of create and PATCH of a monitor."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from api.errors import invalid
+from api.fields import Body, Field, Fields, add_defaults, parse_identifier, read_known
+from api.schemas import COUNTRY_CODES, EMAIL, PHONE_NUMBER
 from domain import values
 from domain.countries import parse_country_codes
-from domain.errors import InvalidInputError, InvalidValueError, Problem
+from domain.errors import InvalidInputError, Problem
 from domain.hostname import parse_hostname
-from domain.mail_config import parse_config
+from domain.mail_config import check_credentials, parse_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from domain.mail_config import Kind
 
-Body = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A documented key of a body. `default` holds when a create leaves the key out."""
-
-    name: str
-    parse: Callable[[object], object]
-    required: bool = False
-    default: object = None
-
-
-FIELDS: Final[Mapping[str, Field]] = {
-    "name": Field("name", values.parse_name, required=True),
-    "hostname": Field("hostname", parse_hostname, required=True),
-    "port": Field("port", values.parse_port),
-    "status": Field("status", values.parse_status, default="active"),
+FIELDS: Final[Fields] = {
+    "name": Field(
+        "name",
+        values.parse_name,
+        {"type": "string", "minLength": 1, "maxLength": values.MAX_NAME_LENGTH},
+        required=True,
+    ),
+    "hostname": Field(
+        "hostname",
+        parse_hostname,
+        {
+            "type": "string",
+            "minLength": 1,
+            "description": "A hostname or an IP address; no protocol, path, port or user.",
+            "examples": ["mail.example.com"],
+        },
+        required=True,
+    ),
+    "port": Field(
+        "port",
+        values.parse_port,
+        {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": values.MAX_PORT,
+            "description": "null: the default of the protocol.",
+        },
+    ),
+    "status": Field(
+        "status",
+        values.parse_status,
+        {
+            "type": "string",
+            "enum": list(values.STATUSES),
+            "description": "`paused` and `inactive` are stored and shown as `disabled`.",
+        },
+        default="active",
+    ),
     "checkInterval": Field(
-        "check_interval", values.parse_check_interval, default=values.DEFAULT_INTERVAL_MINUTES
+        "check_interval",
+        values.parse_check_interval,
+        {
+            "type": "number",
+            "minimum": values.MIN_INTERVAL_MINUTES,
+            "maximum": values.MAX_INTERVAL_MINUTES,
+            "default": values.DEFAULT_INTERVAL_MINUTES,
+            "description": "Minutes between two checks; 0.5 is every 30 seconds.",
+        },
+        default=values.DEFAULT_INTERVAL_MINUTES,
     ),
     "timeoutSeconds": Field(
-        "timeout_seconds", values.parse_timeout_seconds, default=values.DEFAULT_TIMEOUT_SECONDS
+        "timeout_seconds",
+        values.parse_timeout_seconds,
+        {
+            "type": "number",
+            "minimum": values.MIN_TIMEOUT_SECONDS,
+            "maximum": values.MAX_TIMEOUT_SECONDS,
+            "default": values.DEFAULT_TIMEOUT_SECONDS,
+            "description": "Seconds that bound a whole check.",
+        },
+        default=values.DEFAULT_TIMEOUT_SECONDS,
     ),
-    "notificationEmail": Field("notification_email", values.parse_email),
-    "notificationPhoneNumber": Field("notification_phone_number", values.parse_phone_number),
-    "allowedCheckCountryCodes": Field("allowed_check_country_codes", parse_country_codes),
+    "notificationEmail": Field("notification_email", values.parse_email, EMAIL),
+    "notificationPhoneNumber": Field(
+        "notification_phone_number", values.parse_phone_number, PHONE_NUMBER
+    ),
+    "allowedCheckCountryCodes": Field(
+        "allowed_check_country_codes", parse_country_codes, COUNTRY_CODES
+    ),
 }
 CONFIG_KEYS: Final[Mapping[Kind, tuple[str, str]]] = {
     "smtp": ("smtpConfig", "config"),
@@ -75,12 +114,9 @@ def parse_create(kind: Kind, body: Body) -> dict[str, Any]:
     """
     problems: list[Problem] = []
     parsed = _parse_known(kind, body, problems)
-    for key, field in FIELDS.items():
-        if key not in body:
-            if field.required:
-                problems.append(Problem(key, "required", "is required"))
-            parsed[field.name] = field.default
+    add_defaults(FIELDS, body, parsed, problems)
     parsed.setdefault("config", {})
+    problems += _credential_problems(kind, parsed["config"])
     parsed["customer"] = _customer(body, problems)
     if problems:
         raise invalid(problems)
@@ -110,15 +146,7 @@ def touches_more_than_status(body: Body) -> bool:
 
 def _parse_known(kind: Kind, body: Body, problems: list[Problem]) -> dict[str, Any]:
     config_keys = CONFIG_KEYS[kind]
-    parsed: dict[str, Any] = {}
-    for key, value in body.items():
-        if key in FIELDS:
-            try:
-                parsed[FIELDS[key].name] = FIELDS[key].parse(value)
-            except InvalidValueError as error:
-                problems.append(Problem(key, error.code, error.message))
-        elif key not in READ_ONLY and key not in config_keys and key != "customerId":
-            problems.append(Problem(key, "unknown", "is not a known field"))
+    parsed = read_known(FIELDS, body, problems, also={*READ_ONLY, *config_keys, "customerId"})
     sent = [key for key in config_keys if key in body]
     if sent:
         parsed["config"] = _parse_config(kind, body, sent, problems)
@@ -135,6 +163,15 @@ def _parse_config(
     except InvalidInputError as error:
         problems += below(sent[0], error.problems)
         return {}
+
+
+def _credential_problems(kind: Kind, config: dict[str, Any]) -> list[Problem]:
+    """Return what is wrong with half a login, so that it is said with all the rest."""
+    try:
+        check_credentials(kind, config)
+    except InvalidInputError as error:
+        return below(CONFIG_KEYS[kind][0], error.problems)
+    return []
 
 
 def below(key: str, problems: tuple[Problem, ...]) -> list[Problem]:
@@ -154,19 +191,3 @@ def _customer(body: Body, problems: list[Problem]) -> int | str | None:
         message = "Invalid customer identifier: must be a number or a UUID"
         problems.append(Problem("customerId", "invalid", message))
     return identifier
-
-
-def parse_identifier(value: object) -> int | str | None:
-    """Return a numeric id, or a UUID in its normal form; None for anything else."""
-    if type(value) is int and value > 0:
-        return value
-    return parse_uuid(value) if isinstance(value, str) else None
-
-
-def parse_uuid(text: str) -> str | None:
-    """Return a UUID in its normal form; None for anything but the 36 character form."""
-    try:
-        normal = str(UUID(text))
-    except ValueError:
-        return None
-    return normal if normal == text.lower() else None

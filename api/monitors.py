@@ -16,6 +16,7 @@ import falcon
 from api import monitor_fields
 from api.body import read_object
 from api.errors import invalid
+from api.fields import parse_identifier, parse_uuid
 from api.paging import read_page
 from api.permissions import Action, Principal
 from domain.commands import CreateMonitor, UpdateMonitor
@@ -69,7 +70,7 @@ class Monitors:
 
     def find(self, public_id: str, principal: Principal) -> MonitorView:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
-        key = monitor_fields.parse_uuid(public_id)
+        key = parse_uuid(public_id)
         if key is None:
             raise falcon.HTTPBadRequest(description=self.family.id_required)
         found = self.reader.monitor(self.family.kind, key)
@@ -237,7 +238,7 @@ def _query_identifier(req: falcon.Request, name: str) -> int | str | None:
     text = req.get_param(name)
     if text is None:
         return None
-    identifier = monitor_fields.parse_identifier(_number(text) or text)
+    identifier = parse_identifier(_number(text) or text)
     if identifier is None:
         raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a number or a UUID")
     return identifier

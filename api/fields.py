@@ -1,0 +1,88 @@
+"""The fields of a body as data: key, name in the domain, check, and JSON Schema.
+
+One table for each body serves twice: it reads the body, finding every problem in one
+pass and repeating no value, and it describes the body in `/openapi.json`. camelCase
+ends here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from domain.errors import InvalidValueError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+Body = dict[str, Any]
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A documented key of a body. `default` holds when a create leaves the key out.
+
+    `schema` says for clients what `parse` accepts, with unit and meaning.
+    """
+
+    name: str
+    parse: Callable[[object], object]
+    schema: Schema = field(default_factory=dict)
+    required: bool = False
+    default: object = None
+
+
+Fields = Mapping[str, Field]
+
+
+def read_known(
+    fields: Fields, body: Body, problems: list[Problem], *, also: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the fields that a body holds, in the words of the domain.
+
+    Keys in `also` are somebody else's business; any other unknown key is a problem.
+    """
+    parsed: dict[str, Any] = {}
+    for key, value in body.items():
+        if key in fields:
+            try:
+                parsed[fields[key].name] = fields[key].parse(value)
+            except InvalidValueError as error:
+                problems.append(Problem(key, error.code, error.message))
+        elif key not in also:
+            problems.append(Problem(key, "unknown", "is not a known field"))
+    return parsed
+
+
+def add_defaults(
+    fields: Fields, body: Body, parsed: dict[str, Any], problems: list[Problem]
+) -> None:
+    """Complete the fields of a create; a missing required one is a problem."""
+    for key, each in fields.items():
+        if key not in body:
+            if each.required:
+                problems.append(Problem(key, "required", "is required"))
+            parsed[each.name] = each.default
+
+
+def parse_identifier(value: object) -> int | str | None:
+    """Return a numeric id, or a UUID in its normal form; None for anything else."""
+    if type(value) is int:
+        return value if 0 < value <= MAX_NUMBER else None
+    return parse_uuid(value) if isinstance(value, str) else None
+
+
+def parse_uuid(text: str) -> str | None:
+    """Return a UUID in its normal form; None for anything but the 36 character form."""
+    try:
+        normal = str(UUID(text))
+    except ValueError:
+        return None
+    return normal if normal == text.lower() else None
+
+
+MAX_NUMBER = 2**63 - 1
+"""The largest numeric id that a store can hold."""
