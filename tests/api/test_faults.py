@@ -1,0 +1,124 @@
+"""Faults of ours and of the path: the documented body, a request id, and no inner text."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import falcon
+import pytest
+from falcon.testing import TestClient
+
+from api import errors
+from api.requests import RequestLog
+from domain.errors import ConflictError, DomainError, MasterKeyError, NotFoundError
+from tests.api.world import SMTP
+
+if TYPE_CHECKING:
+    from tests.api.world import Caller, World
+
+CANARY = "canary-in-the-text"
+
+
+class Failing:
+    """A resource whose GET raises what it was given."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def on_get(self, _req: falcon.Request, _resp: falcon.Response) -> None:
+        """Raise."""
+        raise self._error
+
+
+def client_of(error: Exception) -> TestClient:
+    app = falcon.App(middleware=[RequestLog()])
+    errors.register(app)
+    app.add_route("/", Failing(error))
+    return TestClient(app)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError(CANARY), KeyError(CANARY), MasterKeyError(CANARY), DomainError(CANARY)]
+)
+def test_a_fault_is_500_with_its_place_in_the_log_and_its_text_nowhere(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client_of(error).simulate_get("/", headers={"X-Request-Id": "request-0815"})
+
+    assert answer.status_code == 500
+    assert answer.json == {
+        "statusCode": 500,
+        "statusMessage": "Internal Server Error",
+        "message": "Something went wrong here, not with you",
+        "requestId": "request-0815",
+    }
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert f"request request-0815 failed: {type(error).__name__} at " in record.getMessage()
+    assert "test_faults.py:" in record.getMessage()
+    assert CANARY not in record.getMessage() + answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "phrase"),
+    [(NotFoundError("No such"), 404, "Not Found"), (ConflictError("Too many"), 409, "Conflict")],
+)
+def test_a_refusal_of_the_domain_has_its_status(
+    error: DomainError, status: int, phrase: str
+) -> None:
+    answer = client_of(error).simulate_get("/")
+
+    assert answer.status_code == status
+    assert (answer.json["statusMessage"], answer.json["message"]) == (phrase, str(error))
+    assert "errors" not in answer.json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", SMTP, 405),
+        ("DELETE", SMTP, 405),
+        ("POST", f"{SMTP}/33333333-3333-4333-8333-333333333333", 405),
+        ("GET", "/api/ssh-monitors", 404),
+        ("GET", "/", 404),
+        ("GET", f"{SMTP}/x/y/z", 404),
+    ],
+)
+def test_a_wrong_method_or_path_has_the_documented_body(
+    admin: Caller, method: str, path: str, status: int
+) -> None:
+    answer = admin.send(method, path, "")
+
+    assert answer.status_code == status
+    assert list(answer.json) == ["statusCode", "statusMessage", "message", "requestId"]
+
+
+def test_a_path_may_end_in_a_slash(world: World, admin: Caller) -> None:
+    monitor = world.monitor()
+
+    assert admin.get(f"{SMTP}/{monitor.id}/").json["publicId"] == str(monitor.id)
+
+
+def test_a_callers_request_id_is_kept(world: World) -> None:
+    client = TestClient(world.app)
+
+    answer = client.simulate_get("/healthz", headers={"X-Request-Id": "Trace.42-abc_d"})
+
+    assert answer.headers["x-request-id"] == "Trace.42-abc_d"
+
+
+@pytest.mark.parametrize("given", ["", "short", "x" * 65, "with blank 1", 'quote"quote', "é" * 10])
+def test_another_request_id_is_replaced(world: World, given: str) -> None:
+    client = TestClient(world.app)
+
+    answer = client.simulate_get("/healthz", headers={"X-Request-Id": given})
+
+    assert answer.headers["x-request-id"] != given
+    assert len(answer.headers["x-request-id"]) == 36
+
+
+def test_every_answer_forbids_caching_and_guessing_its_type(admin: Caller) -> None:
+    for answer in (admin.get(SMTP), admin.get("/nothing"), admin.get(f"{SMTP}/x")):
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-type"] == "application/json"
