@@ -1,0 +1,264 @@
+"""The commands of the `monitoring` log: what they store, and what they refuse."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+from eventsourcing.persistence import IntegrityError
+
+from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
+from domain.errors import ConflictError, InvalidInputError, NotFoundError
+from domain.keys import KeyRing
+from domain.log_reader import LogReader
+from domain.monitor import Monitor
+from domain.monitoring import ATTEMPTS, Monitoring, _retry
+from domain.numbers import Registered
+from domain.sealing import new_key
+from domain.storage.sqlite_keys import SqliteKeyStore
+from domain.storage.sqlite_log import log_environment
+from tests.domain.given import CREATE_IMAP, NOON, TESTER, make_owners
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domain.access_token import AccessToken
+    from domain.store import Store
+    from tests.domain.given import Owners
+
+THREADS = 16
+TOKEN = f"wsm_{'t' * 40}"
+
+
+def head(store: Store) -> int:
+    return LogReader(store.monitoring).head()
+
+
+def stored(store: Store, monitor_id: UUID) -> list[object]:
+    return list(store.monitoring.events.get(monitor_id))
+
+
+def issue(store: Store, owners: Owners, customer_id: UUID | None = None) -> AccessToken:
+    command = IssueToken(owners.organization.id, customer_id, "Token", "user", TOKEN)
+    return store.monitoring.issue_token(command, TESTER)
+
+
+def test_the_first_start_makes_an_organization_a_customer_and_a_token_once(store: Store) -> None:
+    assert store.monitoring.set_up("Example", "First", TOKEN)
+    made = head(store)
+
+    assert not store.monitoring.set_up("Example", "First", TOKEN)
+
+    assert made == 6
+    assert head(store) == made
+
+
+def test_of_two_first_starts_at_once_one_makes_the_organization(store: Store) -> None:
+    barrier = Barrier(8)
+
+    def start(_: int) -> bool:
+        barrier.wait(10)
+        return store.monitoring.set_up("Example", "First", TOKEN)
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(start, range(8)))
+
+    assert made.count(True) == 1
+    assert head(store) == 6
+
+
+def test_numbers_count_from_1_for_each_sort_of_thing(store: Store) -> None:
+    first, second = make_owners(store), make_owners(store)
+
+    assert (first.organization.number, second.organization.number) == (1, 2)
+    assert (first.customer.number, second.customer.number) == (1, 2)
+    assert store.monitoring.create_monitor(first.create(), TESTER).number == 1
+    assert store.monitoring.create_monitor(first.create(CREATE_IMAP), TESTER).number == 1
+    assert store.monitoring.create_monitor(second.create(), TESTER).number == 2
+
+
+def test_a_number_is_registered_right_before_its_thing(store: Store, owners: Owners) -> None:
+    before = head(store)
+
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+
+    registered, created = (
+        each.event for each in LogReader(store.monitoring).after(before, limit=10)
+    )
+    assert type(registered) is Registered
+    assert registered.registered_id == str(monitor.id)
+    assert registered.originator_version == created.number == monitor.number
+    assert registered.actor == created.actor == TESTER
+    assert registered.timestamp == created.timestamp
+
+
+def test_numbers_are_unique_and_without_gaps_with_16_writers_at_once(
+    store: Store, owners: Owners
+) -> None:
+    barrier = Barrier(THREADS)
+
+    def create(_: int) -> list[int]:
+        barrier.wait(10)
+        return [
+            store.monitoring.create_monitor(
+                owners.create(config={"auth": {"user": "u", "pass": "p"}}), TESTER
+            ).number
+            for _ in range(3)
+        ]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        numbers = [number for made in pool.map(create, range(THREADS)) for number in made]
+
+    assert sorted(numbers) == list(range(1, 3 * THREADS + 1))
+
+
+def test_every_acknowledged_change_of_16_writers_is_in_the_history(
+    store: Store, owners: Owners
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    barrier = Barrier(THREADS)
+
+    def rename(number: int) -> None:
+        barrier.wait(10)
+        for step in range(2):
+            changes = {"name": f"Writer {number} step {step}"}
+            store.monitoring.update_monitor(UpdateMonitor(monitor.id, changes), TESTER)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(rename, range(THREADS)))
+
+    events = stored(store, monitor.id)
+    names = [each.changes["name"] for each in events if isinstance(each, Monitor.Updated)]
+    assert sorted(names) == sorted(
+        f"Writer {number} step {step}" for number in range(THREADS) for step in range(2)
+    )
+    versions = [each.originator_version for each in events if isinstance(each, Monitor.Event)]
+    assert versions == list(range(1, 2 * THREADS + 2))
+    for number in range(THREADS):
+        own = [name for name in names if name.startswith(f"Writer {number} ")]
+        assert own == sorted(own), "a writer's own changes swapped their order"
+
+
+def test_writers_of_different_fields_do_not_undo_each_other(store: Store, owners: Owners) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    changes = [
+        {"name": "New"},
+        {"port": 25},
+        {"status": "disabled"},
+        {"hostname": "new.example.com"},
+        {"config": {"auth": {"user": "u", "pass": "p"}}},
+    ]
+    barrier = Barrier(len(changes))
+
+    def change(one: dict[str, object]) -> None:
+        barrier.wait(10)
+        store.monitoring.update_monitor(UpdateMonitor(monitor.id, one), TESTER)
+
+    with ThreadPoolExecutor(len(changes)) as pool:
+        list(pool.map(change, changes))
+
+    found: Monitor = store.monitoring.repository.get(monitor.id)
+    assert found.fields["name"] == "New"
+    assert found.fields["port"] == 25
+    assert found.fields["status"] == "disabled"
+    assert found.fields["hostname"] == "new.example.com"
+    clear = store.monitoring.unsealed(monitor.id, "smtp", found.fields["config"])
+    assert clear == {"auth": {"user": "u", "pass": "p"}}
+
+
+def test_a_command_that_loses_every_race_is_a_conflict_without_event_data() -> None:
+    tried = 0
+
+    def lose() -> None:
+        nonlocal tried
+        tried += 1
+        raise IntegrityError("stored event with its data")
+
+    with pytest.raises(ConflictError, match="too many changes at the same time") as conflict:
+        _retry(lose)
+
+    assert tried == ATTEMPTS
+    assert "stored event" not in str(conflict.value)
+
+
+def test_a_customer_needs_its_organization(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="Organization not found"):
+        store.monitoring.create_customer(CreateCustomer(uuid4(), "Name", None), TESTER)
+
+
+def test_an_id_of_another_sort_is_not_found(store: Store, owners: Owners) -> None:
+    command = CreateCustomer(owners.customer.id, "Name", None)
+
+    with pytest.raises(NotFoundError, match="Organization not found"):
+        store.monitoring.create_customer(command, TESTER)
+    with pytest.raises(NotFoundError, match="Monitor not found"):
+        store.monitoring.delete_monitor(owners.customer.id, TESTER)
+
+
+def test_a_scoped_token_needs_a_customer_of_its_organization(store: Store, owners: Owners) -> None:
+    foreign = make_owners(store, "Foreign")
+
+    assert issue(store, owners, owners.customer.id).number == 1
+    with pytest.raises(NotFoundError, match="Customer not found"):
+        issue(store, owners, foreign.customer.id)
+    with pytest.raises(NotFoundError, match="Customer not found"):
+        issue(store, owners, uuid4())
+
+
+def test_a_token_is_revoked_once(store: Store, owners: Owners) -> None:
+    token = issue(store, owners)
+
+    store.monitoring.revoke_token(token.id, TESTER)
+
+    with pytest.raises(ConflictError, match="token 1 is revoked already"):
+        store.monitoring.revoke_token(token.id, TESTER)
+    with pytest.raises(NotFoundError, match="Token not found"):
+        store.monitoring.revoke_token(uuid4(), TESTER)
+
+
+@pytest.mark.parametrize("config", [{"user": "u"}, {"password": "p"}])
+def test_half_an_imap_login_is_refused_and_nothing_is_stored(
+    store: Store, owners: Owners, config: dict[str, str]
+) -> None:
+    before = head(store)
+
+    with pytest.raises(InvalidInputError):
+        store.monitoring.create_monitor(owners.create(CREATE_IMAP, config=config), TESTER)
+
+    assert head(store) == before
+
+
+def test_a_deleted_monitor_takes_no_commands(store: Store, owners: Owners) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    store.monitoring.delete_monitor(monitor.id, TESTER)
+
+    with pytest.raises(NotFoundError):
+        store.monitoring.delete_monitor(monitor.id, TESTER)
+    with pytest.raises(NotFoundError):
+        store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"name": "x"}), TESTER)
+
+
+def test_an_update_without_a_change_stores_nothing(store: Store, owners: Owners) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    before = head(store)
+
+    store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"port": 587}), TESTER)
+
+    assert head(store) == before
+
+
+def test_events_carry_the_time_of_the_clock_that_was_given(tmp_path: Path) -> None:
+    keys = KeyRing(SqliteKeyStore(tmp_path / "keys.db", create=True), new_key())
+    times = iter(NOON + timedelta(minutes=minute) for minute in range(10))
+    environment = log_environment(str(tmp_path / "log.db"), create=True)
+    monitoring = Monitoring(keys, environment, clock=lambda: next(times))
+    organization = monitoring.create_organization("Example", TESTER)
+    customer = monitoring.create_customer(CreateCustomer(organization.id, "C", None), TESTER)
+
+    assert organization.created_on == NOON
+    assert customer.created_on == NOON + timedelta(minutes=1)
+    monitoring.close()
