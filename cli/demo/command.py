@@ -62,7 +62,8 @@ def demo(*, once: bool, as_json: bool) -> None:
         if as_json:
             print_json({"monitors": [each.as_json() for each in findings]})
         else:
-            console().print(findings_table(findings, utc_now()))
+            out = console()
+            out.print(findings_table(findings, utc_now(), out.width))
 
 
 def _start(stack: ExitStack) -> _Watch:
@@ -101,18 +102,19 @@ class _Watch:
 
     def show_until_stopped(self) -> NoReturn:
         """Show the table until a signal ends it."""
-        with Live(console=console(), auto_refresh=False) as live:
+        out = console()
+        with Live(console=out, auto_refresh=False) as live:
             while True:
-                live.update(self._screen(), refresh=True)
+                live.update(self._screen(out.width), refresh=True)
                 self._pause.wait(_REFRESH_SECONDS)
 
     def _findings(self) -> list[Finding]:
         self._service.require_running()
         return read_findings(self._reader, self._monitors)
 
-    def _screen(self) -> RenderableType:
+    def _screen(self, width: int) -> RenderableType:
         return Group(
-            findings_table(self._findings(), utc_now()),
+            findings_table(self._findings(), utc_now(), width),
             Text(f"\nAPI: {self._service.api}   Ctrl-C ends the demo", "dim"),
         )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cli.demo.monitors import DemoMonitor
     from projections.reader import Reader
@@ -67,46 +67,74 @@ def _finding(monitor: DemoMonitor, check: Record | None) -> Finding:
     )
 
 
-def findings_table(findings: Sequence[Finding], now: datetime) -> Table:
-    """Return the table for a terminal; `now` is what the age of a check is counted from."""
+def findings_table(findings: Sequence[Finding], now: datetime, width: int) -> Table:
+    """Return the table for so many columns of a terminal; ages of checks count from `now`.
+
+    One line for each monitor where it is narrow: what was found shrinks to its category.
+    """
+    shown = [column for column in _COLUMNS if width >= column.from_width]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("Monitor", no_wrap=True)
-    table.add_column("Server", no_wrap=True, style="dim")
-    table.add_column("Status", no_wrap=True)
-    table.add_column("Category", no_wrap=True)
-    table.add_column("Found", overflow="fold", ratio=1)
-    table.add_column("Time", no_wrap=True, justify="right")
-    table.add_column("Checked", no_wrap=True, justify="right")
-    table.add_column("Checks", no_wrap=True, justify="right")
+    for column in shown:
+        folds = column.heading == "Found"
+        table.add_column(
+            column.heading,
+            no_wrap=not folds,
+            overflow="fold" if folds else "ellipsis",
+            justify="right" if column.is_number else "left",
+        )
     for finding in findings:
-        table.add_row(*_cells(finding, now))
+        table.add_row(*(column.cell(finding, now) for column in shown))
     return table
 
 
-def _cells(finding: Finding, now: datetime) -> list[Text]:
-    server = f"{finding.protocol} {finding.host}:{finding.port}"
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column, and the narrowest terminal that has room for it."""
+
+    heading: str
+    cell: Callable[[Finding, datetime], Text]
+    from_width: int = 0
+    is_number: bool = False
+
+
+def _server(finding: Finding, _now: datetime) -> Text:
+    return Text(f"{finding.protocol} {finding.host}:{finding.port}", "dim")
+
+
+def _status(finding: Finding, _now: datetime) -> Text:
     if finding.status is None:
-        return [Text(each) for each in (finding.name, server, "-", "-", "not yet", "", "", "0")]
-    return [
-        Text(finding.name),
-        Text(server),
-        Text(finding.status, _style(finding)),
-        Text(finding.category or ""),
-        Text("; ".join(finding.warnings) or finding.message or ""),
-        Text("-" if finding.total_ms is None else f"{finding.total_ms:.1f} ms"),
-        Text(_age(finding.checked_at, now)),
-        Text(str(finding.checks)),
-    ]
-
-
-def _style(finding: Finding) -> str:
+        return Text("-")
     if finding.status != "up":
-        return "bold red"
-    return "bold yellow" if finding.warnings else "bold green"
+        return Text(finding.status, "bold red")
+    return Text(finding.status, "bold yellow" if finding.warnings else "bold green")
 
 
-def _age(checked_at: str | None, now: datetime) -> str:
-    if checked_at is None:
-        return "-"
-    seconds = (now - datetime.fromisoformat(checked_at)).total_seconds()
-    return f"{max(0, int(seconds))} s ago"
+def _found(finding: Finding, _now: datetime) -> Text:
+    return Text("; ".join(finding.warnings) or finding.message or "not checked yet")
+
+
+def _time(finding: Finding, _now: datetime) -> Text:
+    if finding.total_ms is None:
+        return Text("-")
+    return Text(f"{finding.total_ms:.{0 if finding.total_ms >= _WHOLE_FROM_MS else 1}f} ms")
+
+
+def _age(finding: Finding, now: datetime) -> Text:
+    if finding.checked_at is None:
+        return Text("-")
+    seconds = (now - datetime.fromisoformat(finding.checked_at)).total_seconds()
+    return Text(f"{max(0, int(seconds))} s")
+
+
+_WHOLE_FROM_MS: Final = 100
+
+_COLUMNS: Final = (
+    _Column("Monitor", lambda finding, _: Text(finding.name)),
+    _Column("Server", _server, from_width=100),
+    _Column("Status", _status),
+    _Column("Category", lambda finding, _: Text(finding.category or "-")),
+    _Column("Found", _found, from_width=140),
+    _Column("Time", _time, is_number=True),
+    _Column("Age", _age, is_number=True),
+    _Column("Checks", lambda finding, _: Text(str(finding.checks)), is_number=True),
+)

@@ -61,9 +61,7 @@ def demo_monitors(servers: DemoServers) -> list[DemoMonitor]:
             _mailbox("imap", startTls="require"),
         ),
         DemoMonitor("POP3, TLS, login", "pop3", servers.pop3s, _mailbox("pop3", tls=True)),
-        DemoMonitor(
-            "Certificate expires soon", "smtp", servers.smtps_expires_soon, {"secure": True}
-        ),
+        DemoMonitor("Certificate runs out", "smtp", servers.smtps_expires_soon, {"secure": True}),
         *_broken(servers),
     ]
 
