@@ -6,6 +6,7 @@ It knows what comes after what; each step itself is another module's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -38,9 +39,10 @@ _DIALOGUES: Mapping[str, Callable[[ProbeTarget, str], Dialogue]] = MappingProxyT
 FAREWELL_SECONDS = 2.0
 FAREWELL_SHARE = 1 / 3
 
-# A certificate is renewed by machines when a third of its life is left, or 30 days.
+# Renewal by machines begins at 30 days, or at a third of a short life: what is left of a
+# certificate below these was meant to be renewed already.
 EXPIRES_SOON_DAYS = 14
-"""Days before the expiry at which a check begins to warn."""
+EXPIRES_SOON_SHARE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,13 @@ class Attempt:
             if self._target.verify_certificate:
                 raise ProbeFailed(facts.verdict, message)
             self._course.warn(facts.verdict.value, message)
-        elif facts.days_left < EXPIRES_SOON_DAYS:
+        elif facts.days_left < EXPIRES_SOON_DAYS and _is_late_in_life(facts):
             self._course.warn(
                 "cert_expires_soon", f"the certificate expires in {facts.days_left} days"
             )
+
+
+def _is_late_in_life(facts: TlsFacts) -> bool:
+    """A certificate that lives for days only is no reason to warn every day."""
+    not_before, not_after = map(datetime.fromisoformat, (facts.not_before, facts.not_after))
+    return facts.days_left < (not_after - not_before).days * EXPIRES_SOON_SHARE

@@ -38,6 +38,8 @@ _TEMPORARY = frozenset(
     {b"UNAVAILABLE", b"INUSE", b"IN-USE", b"LOGIN-DELAY", b"SERVERBUG", b"LIMIT"}
 )
 
+_ESCAPED = frozenset(b'"\\')
+
 _PREAUTH = Warn("preauth", "the server lets everyone in without a login")
 
 
@@ -182,11 +184,12 @@ class _Imap:
         self._tag += 1
         start = b"a%d " % self._tag
         for value, end in ((user.encode(), b" "), (password.encode(), b"")):
-            if value.isascii():
+            if value.isascii() and not _ESCAPED.intersection(value):
                 secret += _quoted(value) + end
                 continue
-            # RFC 9051 4.3: quoted strings are ASCII in IMAP4rev1. A literal is announced
-            # by its length and sent once the server says go on.
+            # RFC 3501 4.3: quoted strings are ASCII. What would have to be escaped in them
+            # goes as a literal too, because some servers do not take the escapes away. A
+            # literal is announced by its length and sent once the server says go on.
             yield Send(start + command, secret + b"{%d}" % len(value))
             answer = yield from self._read_answer()
             if answer.status != b"+":

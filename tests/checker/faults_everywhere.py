@@ -204,6 +204,10 @@ CERTIFICATES = [
         script=steps(tls(SHOP.with_intermediate), *_TLS_TALK),
     ),
     _implicit(
+        name="has a certificate that lives for days only",
+        script=steps(tls(SHOP.short_lived), *_TLS_TALK),
+    ),
+    _implicit(
         name="has a certificate that expires soon",
         script=steps(tls(SHOP.expires_soon), *_TLS_TALK),
         warnings=("cert_expires_soon",),

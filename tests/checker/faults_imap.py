@@ -217,12 +217,14 @@ LOGINS = [
         ),
     ),
     _login(
-        name="takes quotes in a password",
+        name="takes quotes in a password as a literal",
         script=steps(
             HI,
             "CAPABILITY",
             _capable(1),
-            r'LOGIN "alice@example.org" "a\"b\\c"',
+            'LOGIN "alice@example.org" {5}',
+            b"+ go on\r\n",
+            r'a"b\c',
             b"a2 OK in\r\n",
             *_leave(3),
         ),

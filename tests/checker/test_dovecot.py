@@ -105,3 +105,42 @@ async def test_a_mailbox_that_is_not_there_is_a_failure(prober: Prober, server: 
     )
 
     assert (outcome.category, outcome.phase) == (Category.MAILBOX_UNAVAILABLE, Phase.MAILBOX)
+
+
+@pytest.fixture(scope="module")
+def strict_server(certificates: CertificateShop) -> Iterator[Dovecot]:
+    with dovecot(certificates.good, plaintext_logins=False) as running:
+        yield running
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+async def test_a_login_that_is_disabled_without_tls(
+    prober: Prober, strict_server: Dovecot, protocol: Protocol
+) -> None:
+    target = replace(
+        _target(strict_server, protocol, "never"),
+        hostname=strict_server.host,
+        user=USER,
+        password=PASSWORD,
+    )
+    outcome = await prober.probe(target)
+
+    assert (outcome.category, outcome.phase) == (Category.AUTH_DISABLED, Phase.AUTH)
+    assert outcome.warnings == ()
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+async def test_starttls_lifts_what_is_disabled_without_it(
+    prober: Prober, strict_server: Dovecot, protocol: Protocol
+) -> None:
+    target = replace(
+        _target(strict_server, protocol, "auto"),
+        hostname=strict_server.host,
+        verify_certificate=False,
+        user=USER,
+        password=PASSWORD,
+    )
+    outcome = await prober.probe(target)
+
+    assert outcome.category is Category.OK
+    assert [each.code for each in outcome.warnings] == ["cert_hostname_mismatch"]

@@ -83,6 +83,11 @@ class CertificateShop:
         return self._issue(NAME, ADDRESS, days=(-300, 4))
 
     @functools.cached_property
+    def short_lived(self) -> ServerCertificate:
+        """Lives for six days, of which four are left."""
+        return self._issue(NAME, ADDRESS, days=(-2, 4))
+
+    @functools.cached_property
     def other_name(self) -> ServerCertificate:
         """Valid for another host."""
         return self._issue("elsewhere.example")

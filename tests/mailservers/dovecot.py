@@ -36,6 +36,7 @@ UNICODE_PASSWORD = 'pä"ss\\wörd'
 class Dovecot:
     """Where the server listens. The constants of this module say who may log in."""
 
+    host: str
     imap_port: int
     imaps_port: int
     pop3_port: int
@@ -46,7 +47,8 @@ class Dovecot:
 def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) -> Iterator[Dovecot]:
     """Run a Dovecot until the block ends; skip the test where it is not installed.
 
-    Without `plaintext_logins` it announces LOGINDISABLED before TLS.
+    Without `plaintext_logins` it announces LOGINDISABLED before TLS. It then listens on
+    another loopback address than clients have, because it trusts those of its own address.
     """
     binary = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if binary is None:
@@ -60,10 +62,10 @@ def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) ->
         pytest.skip("this configuration is for Dovecot 2.3")
     with tempfile.TemporaryDirectory(prefix="dovecot-") as folder:
         base = Path(folder)
-        server = Dovecot(*free_ports(4))
+        server = Dovecot("127.0.0.1" if plaintext_logins else "127.0.0.2", *free_ports(4))
         config = _write(base, server, certificate, plaintext_logins=plaintext_logins)
         ports = (server.imap_port, server.imaps_port, server.pop3_port, server.pop3s_port)
-        with running([binary, "-F", "-c", config], ports, base / "output"):
+        with running([binary, "-F", "-c", config], ports, base / "output", host=server.host):
             yield server
 
 
@@ -86,7 +88,7 @@ base_dir = {base}/run
 state_dir = {base}/state
 log_path = {base}/dovecot.log
 protocols = imap pop3
-listen = 127.0.0.1
+listen = {server.host}
 mail_location = maildir:{mail}/%u
 mail_home = {mail}/%u
 first_valid_uid = {owner.pw_uid}
@@ -128,11 +130,9 @@ def _listener(protocol: str, plain: int, implicit: int) -> str:
 service {protocol}-login {{
   service_count = 0
   inet_listener {protocol} {{
-    address = 127.0.0.1
     port = {plain}
   }}
   inet_listener {protocol}s {{
-    address = 127.0.0.1
     port = {implicit}
     ssl = yes
   }}

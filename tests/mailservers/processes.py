@@ -27,7 +27,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str | Path], ports: Sequence[int], log: Path) -> Iterator[None]:
+def running(
+    command: Sequence[str | Path], ports: Sequence[int], log: Path, *, host: str = LOOPBACK
+) -> Iterator[None]:
     """Run a server in the foreground until the block ends."""
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -35,22 +37,24 @@ def running(command: Sequence[str | Path], ports: Sequence[int], log: Path) -> I
         )
     try:
         for port in ports:
-            _wait_until_listening(process, port, log)
+            _wait_until_listening(process, (host, port), log)
         yield
     finally:
         _stop(process)
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_listening(
+    process: subprocess.Popen[bytes], address: tuple[str, int], log: Path
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended: {log.read_text(errors='replace')}")
-        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
+        with contextlib.suppress(OSError), socket.create_connection(address, timeout=1):
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.01)
-    raise TimeoutError(f"nobody listens on port {port}: {log.read_text(errors='replace')}")
+    raise TimeoutError(f"nobody listens on {address}: {log.read_text(errors='replace')}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
