@@ -148,6 +148,22 @@ LOGINS = [
         ),
     ),
     _login(
+        name="lets in with AUTH PLAIN inside TLS",
+        script=steps(
+            tls(),
+            HI,
+            "CAPA",
+            _capable("SASL PLAIN"),
+            "AUTH PLAIN",
+            b"+\r\n",
+            "AGFsaW",
+            b"+OK in\r\n",
+            *LEAVE,
+        ),
+        tls="implicit",
+        warnings=(),
+    ),
+    _login(
         name="refuses AUTH PLAIN at once",
         script=steps(HI, "CAPA", _capable("SASL PLAIN"), "AUTH PLAIN", b"-ERR no\r\n"),
         category=Category.AUTH_FAILED,

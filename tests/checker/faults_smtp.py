@@ -254,6 +254,12 @@ LOGINS = [
         ),
     ),
     _login(
+        name="refuses LOGIN at once",
+        script=steps(HI, "EHLO", b"250-mx\r\n250 AUTH LOGIN\r\n", "AUTH LOGIN", b"454 not now\r\n"),
+        category=Category.AUTH_TEMPORARY,
+        phase=Phase.AUTH,
+    ),
+    _login(
         name="lets in with CRAM-MD5",
         script=steps(
             HI,

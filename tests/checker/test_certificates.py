@@ -19,6 +19,7 @@ from checker.tls import TlsSession
 from checker.trust_store import load_trust_store
 from domain.outcome import Category
 from tests.checker.fault_cases import SHOP
+from tests.mailservers.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,6 +155,25 @@ def test_a_certificate_for_clients_is_not_trusted(tmp_path: Path) -> None:
     facts = judge.judge(_session(SHOP.for_clients), "localhost")
 
     assert (facts.verdict, facts.verify_code) == (Category.CERT_UNTRUSTED, 26)
+
+
+def test_a_certificate_without_extensions_is_for_no_name(tmp_path: Path) -> None:
+    bare = self_signed("localhost", with_extensions=False)
+    (tmp_path / "bare.pem").write_bytes(bare.chain)
+
+    facts = CertificateJudge(load_trust_store(tmp_path / "bare.pem")).judge(
+        _session(bare), "localhost"
+    )
+
+    assert (facts.verdict, facts.names) == (Category.CERT_HOSTNAME_MISMATCH, ())
+
+
+def test_the_cache_has_an_end(judge: CertificateJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checker.certificates.MAX_CACHED_VERDICTS", 2)
+    for host in ("a.example", "b.example", "c.example"):
+        judge.judge(_session(SHOP.good), host)
+
+    assert [host for _, host in judge._cache] == ["b.example", "c.example"]
 
 
 def test_one_certificate_alone_can_be_trusted(tmp_path: Path) -> None:

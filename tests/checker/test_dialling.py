@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
+from checker import dialling
 from checker.dialling import ATTEMPT_DELAY_SECONDS, dial
 from checker.failure import ProbeFailed
-from domain.outcome import Category
+from checker.target import ProbeTarget
+from domain.outcome import Category, Phase
 from tests.mailservers.processes import free_ports
 from tests.mailservers.scripted import deaf, scripted, steps
 
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from checker.addresses import Address
+    from checker.probe import Prober
 
 FOUR, SIX, OTHER_FOUR = (ip_address(text) for text in ("127.0.0.1", "::1", "127.0.0.2"))
 
@@ -78,6 +82,53 @@ async def test_an_error_of_our_own_is_no_finding(monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(OSError, match="Too many open files"):
         await dial((FOUR,), 25)
+
+
+async def test_of_two_that_answer_at_once_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = trio.Event()
+    opened: list[trio.socket.SocketType] = []
+
+    async def connect(address: Address, _port: int) -> trio.socket.SocketType:
+        if address == SIX:
+            both.set()
+        await both.wait()
+        opened.append(trio.socket.socket())
+        return opened[-1]
+
+    monkeypatch.setattr(dialling, "_connect", connect)
+    monkeypatch.setattr(dialling, "ATTEMPT_DELAY_SECONDS", 0)
+    winner, _ = await dial((FOUR, SIX), 25)
+
+    assert len([each for each in opened if each.fileno() >= 0]) == 1
+    winner.close()
+
+
+async def test_a_winner_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = trio.socket.socket()
+
+    async def connect(address: Address, _port: int) -> trio.socket.SocketType:
+        if address == FOUR:
+            await trio.sleep_forever()
+        scope.cancel()
+        return opened
+
+    monkeypatch.setattr(dialling, "_connect", connect)
+    monkeypatch.setattr(dialling, "ATTEMPT_DELAY_SECONDS", 0)
+    with trio.CancelScope() as scope:
+        await dial((FOUR, SIX), 25)
+
+    assert scope.cancelled_caught
+    assert opened.fileno() == -1
+
+
+async def test_a_refusal_is_an_outcome(prober: Prober) -> None:
+    port = free_ports(1)[0]
+    outcome = await prober.probe(
+        ProbeTarget(protocol="imap", hostname="localhost", port=port, tls="auto", timeout_seconds=5)
+    )
+
+    assert (outcome.category, outcome.phase) == (Category.CONNECT_REFUSED, Phase.CONNECT)
+    assert (outcome.address, outcome.port) == ("127.0.0.1", port)
 
 
 async def test_a_cancelled_race_leaves_no_socket_open() -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+import dns.asyncresolver
+import dns.resolver
 import pytest
 import trio
 import trio.testing
 
-from checker.dns_queries import DnsAnswer, DnsClient
+from checker import dns_queries, names
+from checker.dns_queries import OTHER_FAMILY_SECONDS, DnsAnswer, DnsClient
 from checker.failure import ProbeFailed
 from checker.hosts_file import REREAD_SECONDS, HostsFile
 from checker.names import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Resolver
@@ -54,14 +57,14 @@ class _FakeDns:
 
 
 @pytest.fixture(scope="module")
-def dns() -> Iterator[DnsServer]:
+def name_server() -> Iterator[DnsServer]:
     with dns_server(ZONE) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def named_prober(dns: DnsServer, ca_file: Path) -> Prober:
-    return Prober.from_settings(("127.0.0.0/8", "::1/128"), (dns.address,), ca_file)
+def named_prober(name_server: DnsServer, ca_file: Path) -> Prober:
+    return Prober.from_settings(("127.0.0.0/8", "::1/128"), (name_server.address,), ca_file)
 
 
 def _addresses(*texts: str) -> tuple[Address, ...]:
@@ -117,8 +120,8 @@ async def test_a_name_that_leads_somewhere(named_prober: Prober, name: str, host
     assert (outcome.category, outcome.address) == (Category.OK, host)
 
 
-async def test_families_take_turns(dns: DnsServer, tmp_path: Path) -> None:
-    resolver = Resolver(DnsClient((dns.address,)), _no_hosts(tmp_path))
+async def test_families_take_turns(name_server: DnsServer, tmp_path: Path) -> None:
+    resolver = Resolver(DnsClient((name_server.address,)), _no_hosts(tmp_path))
 
     found = await resolver.resolve("both.example")
 
@@ -223,6 +226,45 @@ def test_the_hosts_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 def test_a_wrong_name_server_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="name server "):
         DnsClient((text,))
+
+
+def test_a_system_without_name_servers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unconfigured(**_: object) -> None:
+        raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", unconfigured)
+
+    with pytest.raises(ValueError, match="no name servers"):
+        DnsClient()
+
+
+async def test_one_family_that_is_silent_does_not_hold_up_the_other(tmp_path: Path) -> None:
+    with dns_server({"mx.example": ["127.0.0.1"]}, silent_kinds=("AAAA",)) as server:
+        resolver = Resolver(DnsClient((server.address,)), _no_hosts(tmp_path))
+        began = trio.current_time()
+        assert await resolver.resolve("mx.example") == _addresses("127.0.0.1")
+
+    assert trio.current_time() - began < OTHER_FAMILY_SECONDS + 0.5
+
+
+async def test_silence_is_told_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_queries, "LIFETIME_SECONDS", 0.3)
+    with dns_server({"mx.example": "silent"}) as server:
+        answer = await DnsClient((server.address,)).query("mx.example")
+
+    assert answer.failure is not None
+    assert answer.failure[0] is Category.DNS_TIMEOUT
+
+
+async def test_the_cache_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_CACHED_NAMES", 2)
+    with dns_server({f"mx{each}.example": ["127.0.0.1"] for each in range(3)}) as server:
+        resolver = Resolver(DnsClient((server.address,)), _no_hosts(tmp_path))
+        for each in (0, 1, 2, 2, 0):
+            await resolver.resolve(f"mx{each}.example")
+
+    # A and AAAA each; only the name that was pushed out is asked again.
+    assert server.queries == {"mx0.example": 4, "mx1.example": 2, "mx2.example": 2}
 
 
 def _target(hostname: str, port: int) -> ProbeTarget:

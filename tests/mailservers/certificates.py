@@ -136,13 +136,16 @@ class CertificateShop:
 
 
 def self_signed(
-    name: str, purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
+    name: str,
+    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
+    *,
+    with_extensions: bool = True,
 ) -> ServerCertificate:
     """Make a certificate that vouches for itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -150,10 +153,12 @@ def self_signed(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .sign(key, hashes.SHA256())
     )
+    if with_extensions:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False
+        ).add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    certificate = builder.sign(key, hashes.SHA256())
     return ServerCertificate(
         key.private_bytes(
             serialization.Encoding.PEM,

@@ -33,10 +33,11 @@ TTL_SECONDS = 60
 class DnsServer:
     """A running name server. `address` is for the checker's setting of resolvers."""
 
-    def __init__(self, zone: Zone, endpoint: socket.socket) -> None:
+    def __init__(self, zone: Zone, endpoint: socket.socket, silent_kinds: Sequence[str]) -> None:
         self.address = "{}:{}".format(*endpoint.getsockname())
         self.queries: Counter[str] = Counter()
         self._zone = zone
+        self._silent_kinds = silent_kinds
         self._endpoint = endpoint
 
     def serve(self) -> None:
@@ -54,7 +55,7 @@ class DnsServer:
         name = question.name.to_text(omit_final_dot=True).lower()
         self.queries[name] += 1
         entry = self._zone.get(name)
-        if entry == "silent":
+        if entry == "silent" or question.rdtype.name in self._silent_kinds:
             return None
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
@@ -79,11 +80,11 @@ def _add_addresses(
 
 
 @contextlib.contextmanager
-def dns_server(zone: Zone) -> Iterator[DnsServer]:
-    """Run a name server until the block ends."""
+def dns_server(zone: Zone, *, silent_kinds: Sequence[str] = ()) -> Iterator[DnsServer]:
+    """Run a name server until the block ends; it leaves some kinds of query unanswered."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
         endpoint.bind((LOOPBACK, 0))
-        server = DnsServer(zone, endpoint)
+        server = DnsServer(zone, endpoint, silent_kinds)
         thread = threading.Thread(target=server.serve)
         thread.start()
         try:

@@ -1,0 +1,84 @@
+"""The parts of a connection that a well-timed server alone could bring about."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, cast
+
+import pytest
+import trio
+
+from checker import attempt
+from checker.failure import ProbeFailed
+from checker.target import ProbeTarget
+from checker.tls import _sent_chain
+from checker.transport import Connection
+from domain.outcome import Category, Phase
+from tests.checker.fault_cases import TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from trio.socket import SocketType
+
+    from checker.probe import Prober
+    from checker.target import TlsMode
+
+
+class _Socket:
+    """Fails to send, and has something left to read."""
+
+    def __init__(self, code: int, unread: bytes) -> None:
+        self._code = code
+        self._unread = unread
+
+    async def send(self, _data: bytes) -> int:
+        raise OSError(self._code, "no")
+
+    async def recv(self, _size: int) -> bytes:
+        unread, self._unread = self._unread, b""
+        return unread
+
+
+def _connection(code: int, unread: bytes) -> Connection:
+    return Connection(cast("SocketType", _Socket(code, unread)))
+
+
+async def test_last_words_are_heard_although_the_command_failed() -> None:
+    connection = _connection(errno.EPIPE, b"421 4.3.2 shutting down\r\n")
+
+    await connection.send(b"EHLO mx\r\n")
+
+    assert await connection.receive_line() == b"421 4.3.2 shutting down"
+    with pytest.raises(ProbeFailed) as caught:
+        await connection.receive_line()
+    assert caught.value.category is Category.CONNECTION_CLOSED
+
+
+async def test_an_error_of_our_own_is_raised() -> None:
+    with pytest.raises(OSError, match="no"):
+        await _connection(errno.ENOMEM, b"").send(b"EHLO mx\r\n")
+
+
+@pytest.mark.parametrize(("tls", "phase"), [("auto", Phase.GREETING), ("implicit", Phase.TLS)])
+async def test_a_reset_that_beats_the_connect_belongs_to_what_would_have_come(
+    prober: Prober, monkeypatch: pytest.MonkeyPatch, tls: TlsMode, phase: Phase
+) -> None:
+    async def reset(*_: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ProbeFailed(Category.CONNECTION_RESET, "reset")
+
+    monkeypatch.setattr(attempt, "dial", reset)
+    outcome = await prober.probe(
+        ProbeTarget(
+            protocol="smtp", hostname="127.0.0.1", port=25, tls=tls, timeout_seconds=TIMEOUT_SECONDS
+        )
+    )
+
+    assert (outcome.category, outcome.phase) == (Category.CONNECTION_RESET, phase)
+
+
+def test_the_public_way_to_the_chain_is_preferred() -> None:
+    class _Newer:
+        def get_unverified_chain(self) -> list[bytes]:
+            return [b"leaf", b"inner"]
+
+    assert _sent_chain(_Newer()) == (b"leaf", b"inner")
