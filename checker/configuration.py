@@ -17,13 +17,14 @@ from domain.monitor import Monitor
 from domain.organization import Customer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from uuid import UUID
 
     from checker.location import Location
     from domain.mail_config import Config
 
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
+_COUNTRIES: Final = "allowed_check_country_codes"
 _NO_CONFIG: Final = b"{}"
 _SECONDS_PER_MINUTE: Final = 60
 _MILLISECONDS: Final = 3
@@ -63,8 +64,8 @@ class Configuration:
     def __len__(self) -> int:
         return len(self._monitors)
 
-    def apply(self, event: object) -> UUID | None:
-        """Fold one event of the log in; return the monitor that it changed, if any."""
+    def apply(self, event: object) -> Collection[UUID]:
+        """Fold one event of the log in; return the monitors for which it matters."""
         match event:
             case Monitor.Created():
                 return self._create(event)
@@ -72,10 +73,12 @@ class Configuration:
                 return self._update(event)
             case Monitor.Deleted():
                 self._monitors.pop(event.originator_id, None)
-                return event.originator_id
+                return (event.originator_id,)
             case Customer.Created():
-                self._note_countries(event)
-        return None
+                return self._note_countries(str(event.originator_id), event.details)
+            case Customer.Updated():
+                return self._note_countries(str(event.originator_id), event.changes)
+        return ()
 
     def watched(self, monitor_id: UUID) -> WatchedMonitor | None:
         """Return a monitor that is to be checked from here, else None."""
@@ -92,7 +95,7 @@ class Configuration:
             countries = self._customer_countries.get(monitor.customer_id, ())
         return monitor.status != "disabled" and self._location.may_check(countries)
 
-    def _create(self, event: Monitor.Created) -> UUID:
+    def _create(self, event: Monitor.Created) -> Collection[UUID]:
         self._monitors[event.originator_id] = WatchedMonitor(
             monitor_id=event.originator_id,
             version=event.originator_version,
@@ -106,9 +109,9 @@ class Configuration:
             country_codes=_countries(event.allowed_check_country_codes),
             config_json=_as_json(event.config),
         )
-        return event.originator_id
+        return (event.originator_id,)
 
-    def _update(self, event: Monitor.Updated) -> UUID:
+    def _update(self, event: Monitor.Updated) -> Collection[UUID]:
         monitor_id = event.originator_id
         changed = {
             ours: read(event.changes[theirs])
@@ -118,12 +121,23 @@ class Configuration:
         self._monitors[monitor_id] = replace(
             self._monitors[monitor_id], version=event.originator_version, **changed
         )
-        return monitor_id
+        return (monitor_id,)
 
-    def _note_countries(self, event: Customer.Created) -> None:
-        countries = _countries(event.details.get("allowedCheckCountryCodes"))
-        if countries:
-            self._customer_countries[intern(str(event.originator_id))] = countries
+    def _note_countries(self, customer_id: str, fields: dict[str, Any]) -> Collection[UUID]:
+        """Take over what counts for monitors that have no countries of their own.
+
+        Return those that are checked from here only now, or no more.
+        """
+        if _COUNTRIES not in fields:
+            return ()
+        monitors = [each for each in self._monitors.values() if each.customer_id == customer_id]
+        before = [self._is_ours(each) for each in monitors]
+        self._customer_countries[customer_id] = _countries(fields[_COUNTRIES]) or ()
+        return [
+            monitor.monitor_id
+            for monitor, was_ours in zip(monitors, before, strict=True)
+            if self._is_ours(monitor) != was_ours
+        ]
 
 
 def _seconds(minutes: float) -> float:

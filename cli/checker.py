@@ -44,12 +44,16 @@ def checker(*, supervised_by: int | None) -> None:
 
 
 def _run(store: Store, prober: Prober, settings: Settings) -> None:
+    location = Location(settings.location, settings.location_name, settings.country)
+    store.monitoring.register_location(
+        location.code, location.name, location.country, location.actor
+    )
     trio.run(
         partial(
             run_checker,
             store,
             prober.probe,
-            location=Location(settings.location, settings.location_name, settings.country),
+            location=location,
             policy=_policy(settings),
         )
     )

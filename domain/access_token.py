@@ -7,6 +7,7 @@ random bits, so a slow password hash would add nothing (contract Q-24).
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, get_args
 from uuid import uuid4
@@ -25,6 +26,9 @@ Role = Literal["admin", "user", "readonly", "supporter"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 PREFIX: Final = "wsm_"
+USE_RECORDED_EVERY: Final = timedelta(hours=1)
+"""How coarse `lastUsedAt` is: reading must not write an event a request."""
+
 _HINT_LENGTH: Final = 8
 _MIN_LENGTH: Final = 32
 
@@ -95,12 +99,24 @@ class AccessToken(Aggregate):
             """Note the revocation."""
             aggregate.revoked = True
 
+    class Used(Event):
+        """The token was used. Recorded once in a while, not for each request."""
+
+        TOPIC = "TokenUsed"
+
+        actor: Actor
+
+        def apply(self, aggregate: AccessToken) -> None:
+            """Note the time."""
+            aggregate.last_used_at = self.timestamp
+
     def __init__(self, *, number: int, organization_id: str, name: str, role: str) -> None:
         self.number = number
         self.organization_id = organization_id
         self.name = name
         self.role = role
         self.revoked = False
+        self.last_used_at: datetime | None = None
 
     @classmethod
     def issue(cls, number: int, command: IssueToken, *, actor: Actor, now: datetime) -> AccessToken:
@@ -119,6 +135,13 @@ class AccessToken(Aggregate):
             expires_at=command.expires_at,
             actor=actor,
         )
+
+    def use(self, *, actor: Actor, now: datetime) -> bool:
+        """Record that the token is in use, unless that was recorded lately."""
+        if self.last_used_at is not None and now - self.last_used_at < USE_RECORDED_EVERY:
+            return False
+        self.trigger_event(AccessToken.Used, timestamp=now, actor=actor)
+        return True
 
     def revoke(self, *, actor: Actor, now: datetime) -> None:
         """Refuse the token from now on. Raises ConflictError if it is revoked already."""

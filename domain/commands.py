@@ -33,10 +33,14 @@ class CreateMonitor:
 
 @dataclass(frozen=True, slots=True)
 class UpdateMonitor:
-    """Change a monitor. In `changes`: absent is unchanged, null is cleared."""
+    """Change a monitor. In `changes`: absent is unchanged, null is cleared.
+
+    With `expected_version` the change is made to that version of the monitor or not at all.
+    """
 
     monitor_id: UUID
     changes: dict[str, Any] = field(repr=False)
+    expected_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class CreateCustomer:
     name: str
     email: str | None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateCustomer:
+    """Change a customer. In `changes`: absent is unchanged, null is cleared."""
+
+    customer_id: UUID
+    changes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

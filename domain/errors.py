@@ -49,6 +49,10 @@ class ConflictError(DomainError):
     """Another change came first, or the state does not allow the command."""
 
 
+class StaleVersionError(DomainError):
+    """The thing is not at the version that the caller expected; nothing was changed."""
+
+
 class SecretUnreadableError(DomainError):
     """A sealed secret cannot be opened: its key was destroyed, or the sealed text was moved."""
 

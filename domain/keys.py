@@ -82,6 +82,10 @@ class KeyRing:
             raise SecretUnreadableError(f"the data key of monitor {name} was destroyed")
         return sealing.unseal(sealing.unwrap_key(self._master_key, wrapped, name), sealed, name)
 
+    def digest(self, data: bytes) -> str:
+        """Return a keyed digest: nobody without the master key can guess at the data."""
+        return sealing.keyed_digest(self._master_key, data)
+
     def destroy(self, owner: UUID) -> None:
         """Make every secret of the owner unreadable for ever."""
         self._store.destroy(str(owner))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from eventsourcing.domain import Aggregate
 
+from domain.changes import real_changes
+
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
@@ -131,11 +133,7 @@ class Monitor(Aggregate):
 
     def update(self, changes: dict[str, Any], *, actor: Actor, now: datetime) -> bool:
         """Record what really changes; return whether anything did."""
-        real = {
-            name: value
-            for name, value in changes.items()
-            if name in CHANGEABLE and not _same(value, self.fields[name])
-        }
+        real = real_changes(changes, self.fields)
         if real:
             self.trigger_event(Monitor.Updated, timestamp=now, changes=real, actor=actor)
         return bool(real)
@@ -143,14 +141,3 @@ class Monitor(Aggregate):
     def delete(self, *, actor: Actor, now: datetime) -> None:
         """Record the deletion."""
         self.trigger_event(Monitor.Deleted, timestamp=now, actor=actor)
-
-
-def _same(one: object, other: object) -> bool:
-    """Compare as JSON does: true is not 1."""
-    if type(one) is not type(other) and isinstance(one, bool) | isinstance(other, bool):
-        return False
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return one == other

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from domain.actor import Actor
 
-Sort = Literal["organization", "customer", "access_token", "smtp", "imap_pop"]
+Sort = Literal["organization", "customer", "access_token", "smtp", "imap_pop", "location"]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
 

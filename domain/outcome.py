@@ -80,7 +80,7 @@ class Category(StrEnum):
     AUTH_DISABLED = "auth_disabled"
     MAILBOX_UNAVAILABLE = "mailbox_unavailable"
     PROTOCOL_ERROR = "protocol_error"
-    SECRET_UNREADABLE = "secret_unreadable"
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a category, not a secret
     CONFIG_INVALID = "config_invalid"
 
 

@@ -6,6 +6,7 @@ it cannot be opened. NIST SP 800-38D: 96-bit random nonces.
 
 from __future__ import annotations
 
+import hmac
 import os
 from base64 import b64decode, b64encode
 from hashlib import sha256
@@ -66,6 +67,12 @@ def parse_master_key(text: str) -> bytes:
 def fingerprint(key: bytes) -> str:
     """Return a name for a key that does not reveal it."""
     return sha256(b"postwatch master key" + key).hexdigest()[:16]
+
+
+def keyed_digest(key: bytes, data: bytes) -> str:
+    """Return an HMAC-SHA256 under a key derived from `key` for this purpose alone."""
+    own_key = hmac.digest(key, b"postwatch digest", "sha256")
+    return hmac.digest(own_key, data, "sha256").hex()
 
 
 def _encrypt(key: bytes, plain: bytes, owner: str) -> bytes:

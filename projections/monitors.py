@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from domain.access_token import AccessToken
+from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.organization import Customer, Organization
 from projections import records
@@ -31,6 +32,12 @@ TOKENS: Final = Table(
     {"token_hash": "TEXT", "organization_id": "TEXT", "number": "INTEGER"},
     lambda record: (record["token_hash"], record["organization_id"], record["number"]),
     indexes=(("token_hash",), ("organization_id", "number")),
+)
+LOCATIONS: Final = Table(
+    "locations",
+    {"number": "INTEGER"},
+    lambda record: (record["number"],),
+    indexes=(("number",),),
 )
 
 
@@ -69,11 +76,15 @@ def _key(event: Any) -> str:  # noqa: ANN401 - any event of the library
 PROJECTION: Final = Projection(
     name="monitors",
     log="monitoring",
-    tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, MONITORS),
+    tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, LOCATIONS, MONITORS),
     documents={
         Organization.Created: Document(ORGANIZATIONS, _key, records.organization),
         Customer.Created: Document(CUSTOMERS, _key, records.customer),
+        Customer.Updated: Document(CUSTOMERS, _key, records.updated_customer),
+        MonitoringLocation.Created: Document(LOCATIONS, _key, records.location),
+        MonitoringLocation.Updated: Document(LOCATIONS, _key, records.updated_location),
         AccessToken.Created: Document(TOKENS, _key, records.token),
+        AccessToken.Used: Document(TOKENS, _key, records.used_token),
         AccessToken.Revoked: Document(TOKENS, _key, records.revoked_token),
         Monitor.Created: Document(MONITORS, _key, records.monitor),
         Monitor.Updated: Document(MONITORS, _key, records.updated_monitor),

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from domain.clock import iso_milliseconds
 from domain.monitor import CHANGEABLE, Monitor
+from domain.organization import CUSTOMER_DEFAULTS
 
 if TYPE_CHECKING:
     from domain.access_token import AccessToken
     from domain.check import CheckPerformed
+    from domain.location import MonitoringLocation
     from domain.organization import Customer, Organization
     from projections.view import Record
 
@@ -37,10 +39,33 @@ def customer(_: Record | None, event: Customer.Created) -> Record:
         "organization_id": event.organization_id,
         "name": event.name,
         "email": event.email,
-        "details": event.details,
+        **CUSTOMER_DEFAULTS,
+        **event.details,
         "created_at": created_at,
         "updated_at": created_at,
     }
+
+
+def updated_customer(record: Record | None, event: Customer.Updated) -> Record:
+    """Fold a change."""
+    updated_at = iso_milliseconds(event.timestamp)
+    return {**_existing(record), **event.changes, "updated_at": updated_at}
+
+
+def location(_: Record | None, event: MonitoringLocation.Created) -> Record:
+    """Fold a location."""
+    return {
+        "number": event.number,
+        "code": event.code,
+        "name": event.name,
+        "country": event.country,
+        "created_at": iso_milliseconds(event.timestamp),
+    }
+
+
+def updated_location(record: Record | None, event: MonitoringLocation.Updated) -> Record:
+    """Fold another name or country."""
+    return {**_existing(record), **event.changes}
 
 
 def token(_: Record | None, event: AccessToken.Created) -> Record:
@@ -57,7 +82,13 @@ def token(_: Record | None, event: AccessToken.Created) -> Record:
         "expires_at": event.expires_at,
         "created_at": iso_milliseconds(event.timestamp),
         "revoked_at": None,
+        "last_used_at": None,
     }
+
+
+def used_token(record: Record | None, event: AccessToken.Used) -> Record:
+    """Fold a use."""
+    return {**_existing(record), "last_used_at": iso_milliseconds(event.timestamp)}
 
 
 def revoked_token(record: Record | None, event: AccessToken.Revoked) -> Record:

@@ -92,15 +92,14 @@ def _values(view: MonitorView, config: Config) -> Shape:
 
 def customer_shape(customer: Record, organization: Record) -> Shape:
     """Return the customer as it is embedded in an IMAP/POP monitor (part B, 5.4)."""
-    details = customer["details"]
     return {
         "id": customer["number"],
         "organizationId": organization["number"],
         "name": customer["name"],
         "email": customer["email"],
-        "allowedCheckCountryCodes": details.get("allowed_check_country_codes"),
-        "customFields": details.get("custom_fields"),
-        "alertLocationThresholdCount": details.get("alert_location_threshold_count", 1),
+        "allowedCheckCountryCodes": customer["allowed_check_country_codes"],
+        "customFields": customer["custom_fields"],
+        "alertLocationThresholdCount": customer["alert_location_threshold_count"],
         "createdAt": customer["created_at"],
         "updatedAt": customer["updated_at"],
         "publicId": customer["public_id"],

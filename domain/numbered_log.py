@@ -1,0 +1,115 @@
+"""What every command on the `monitoring` log rests on: load, number, save, try again.
+
+Knows aggregates and their numbers; knows no particular command.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+from uuid import UUID
+
+from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.domain import Aggregate
+from eventsourcing.persistence import IntegrityError
+
+from domain.access_token import AccessToken
+from domain.clock import Clock, utc_now
+from domain.errors import ConflictError, NotFoundError
+from domain.location import MonitoringLocation
+from domain.monitor import Monitor
+from domain.numbers import NumberStream, Registered, Sort
+from domain.organization import Customer, Organization
+from domain.transcoding import OrjsonTranscoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventsourcing.utils import EnvType
+
+    from domain.actor import Actor
+    from domain.repeats import RepeatKey
+
+T = TypeVar("T", bound=Aggregate)
+R = TypeVar("R")
+N = TypeVar("N", Organization, Customer, AccessToken, Monitor, MonitoringLocation)
+
+ATTEMPTS: Final = 100
+"""How often a command is tried again after losing a race. In each round somebody wins."""
+
+_CACHED_AGGREGATES: Final = 1000
+"""Aggregates that a process keeps, brought up to date at each use by their new events."""
+
+
+class NumberedLog(Application[UUID]):
+    """An application whose aggregates bear numbers."""
+
+    def __init__(self, env: EnvType | None = None, clock: Clock = utc_now) -> None:
+        super().__init__({"AGGREGATE_CACHE_MAXSIZE": str(_CACHED_AGGREGATES), **(env or {})})
+        self.clock = clock
+
+    def construct_transcoder(self) -> OrjsonTranscoder:
+        """Return the transcoder that foreign data cannot poison."""
+        return OrjsonTranscoder()
+
+    def load(self, aggregate_class: type[T], aggregate_id: UUID, missing: str) -> T:
+        """Return an aggregate. Raises NotFoundError with the text `missing`."""
+        try:
+            found: Aggregate = self.repository.get(aggregate_id)
+        except AggregateNotFoundError:
+            raise NotFoundError(missing) from None
+        if not isinstance(found, aggregate_class):
+            raise NotFoundError(missing)
+        return found
+
+    def next_number(self, sort: Sort) -> int:
+        """Return the number that comes next, unless another writer takes it first."""
+        return NumberStream(self.events, sort).next_number()
+
+    def registered(
+        self,
+        sort: Sort,
+        thing: Organization | Customer | AccessToken | Monitor | MonitoringLocation,
+        actor: Actor,
+    ) -> Registered:
+        """Return the event that gives a thing its number."""
+        return NumberStream(self.events, sort).registration(
+            thing.number, thing.id, actor=actor, timestamp=thing.created_on
+        )
+
+    def save_numbered(
+        self,
+        sort: Sort,
+        create: Callable[[int], N],
+        actor: Actor,
+        *,
+        repeat: RepeatKey | None = None,
+    ) -> N:
+        """Save a new thing together with its number, and with the client's key for it.
+
+        A request that was made before makes nothing: what it made then is returned, as it
+        is now. Raises ConflictError when the key was used for another request.
+        """
+
+        def attempt() -> N:
+            before = repeat.made_before(self.events) if repeat else None
+            if before is not None:
+                found: N = self.repository.get(before)
+                return found
+            thing = create(self.next_number(sort))
+            remembered = (
+                repeat.answered(thing.id, actor=actor, now=thing.created_on) if repeat else None
+            )
+            self.save(remembered, self.registered(sort, thing, actor), thing)
+            return thing
+
+        return retry(attempt)
+
+
+def retry(attempt: Callable[[], R]) -> R:
+    """Try until no other writer came first. The text of the conflict holds event data."""
+    for _ in range(ATTEMPTS):
+        try:
+            return attempt()
+        except IntegrityError:
+            continue
+    raise ConflictError("too many changes at the same time; try again")

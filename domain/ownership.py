@@ -1,0 +1,134 @@
+"""Commands on who owns monitors, who may call, and from where servers are checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from eventsourcing.persistence import IntegrityError
+
+from domain.access_token import AccessToken
+from domain.actor import SYSTEM
+from domain.commands import CreateCustomer, IssueToken, UpdateCustomer
+from domain.errors import NotFoundError
+from domain.location import MonitoringLocation, location_id
+from domain.numbered_log import NumberedLog, retry
+from domain.organization import Customer, Organization
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.actor import Actor
+    from domain.repeats import RepeatKey
+
+
+class Ownership(NumberedLog):
+    """Organizations, customers, tokens and locations."""
+
+    def set_up(self, organization: str, customer: str, token: str) -> bool:
+        """Make the first organization, customer and admin token in one transaction.
+
+        Return False, and store nothing, when there is an organization already.
+        """
+        if self.next_number("organization") > 1:
+            return False
+        now = self.clock()
+        first = Organization.create(1, organization, actor=SYSTEM, now=now)
+        owner = Customer.create(1, CreateCustomer(first.id, customer, None), actor=SYSTEM, now=now)
+        admin = AccessToken.issue(
+            1, IssueToken(first.id, None, "First admin", "admin", token), actor=SYSTEM, now=now
+        )
+        try:
+            self.save(
+                *(self.registered("organization", first, SYSTEM), first),
+                *(self.registered("customer", owner, SYSTEM), owner),
+                *(self.registered("access_token", admin, SYSTEM), admin),
+            )
+        except IntegrityError:
+            return False
+        return True
+
+    def create_organization(self, name: str, actor: Actor) -> Organization:
+        """Add an organization."""
+        return self.save_numbered(
+            "organization",
+            lambda number: Organization.create(number, name, actor=actor, now=self.clock()),
+            actor,
+        )
+
+    def create_customer(
+        self, command: CreateCustomer, actor: Actor, *, repeat: RepeatKey | None = None
+    ) -> Customer:
+        """Add a customer. Raises NotFoundError when there is no such organization."""
+        self.load(Organization, command.organization_id, "Organization not found")
+        return self.save_numbered(
+            "customer",
+            lambda number: Customer.create(number, command, actor=actor, now=self.clock()),
+            actor,
+            repeat=repeat,
+        )
+
+    def update_customer(self, command: UpdateCustomer, actor: Actor) -> Customer:
+        """Change a customer; an update without a change records nothing."""
+
+        def attempt() -> Customer:
+            customer = self.load(Customer, command.customer_id, "Customer not found")
+            if customer.update(command.changes, actor=actor, now=self.clock()):
+                self.save(customer)
+            return customer
+
+        return retry(attempt)
+
+    def issue_token(
+        self, command: IssueToken, actor: Actor, *, repeat: RepeatKey | None = None
+    ) -> AccessToken:
+        """Issue a token. The log keeps its hash only."""
+        self.load(Organization, command.organization_id, "Organization not found")
+        if command.customer_id is not None:
+            customer = self.load(Customer, command.customer_id, "Customer not found")
+            if customer.organization_id != str(command.organization_id):
+                raise NotFoundError("Customer not found")
+        return self.save_numbered(
+            "access_token",
+            lambda number: AccessToken.issue(number, command, actor=actor, now=self.clock()),
+            actor,
+            repeat=repeat,
+        )
+
+    def use_token(self, token_id: UUID, actor: Actor) -> None:
+        """Record that a token is in use, once in a while."""
+        token = self.load(AccessToken, token_id, "Token not found")
+        if token.use(actor=actor, now=self.clock()):
+            try:
+                self.save(token)
+            except IntegrityError:
+                return  # another process recorded the same
+
+    def revoke_token(self, token_id: UUID, actor: Actor) -> None:
+        """Refuse a token from now on. Raises NotFoundError or ConflictError."""
+
+        def attempt() -> None:
+            token = self.load(AccessToken, token_id, "Token not found")
+            token.revoke(actor=actor, now=self.clock())
+            self.save(token)
+
+        retry(attempt)
+
+    def register_location(
+        self, code: str, name: str, country: str | None, actor: Actor
+    ) -> MonitoringLocation:
+        """Make a location known, or its new name and country."""
+
+        def create(number: int) -> MonitoringLocation:
+            return MonitoringLocation.register(
+                number, code=code, name=name, country=country, actor=actor, now=self.clock()
+            )
+
+        def attempt() -> MonitoringLocation:
+            if location_id(code) not in self.repository:
+                return self.save_numbered("location", create, actor)
+            location = self.load(MonitoringLocation, location_id(code), "Location not found")
+            if location.update(name=name, country=country, actor=actor, now=self.clock()):
+                self.save(location)
+            return location
+
+        return retry(attempt)

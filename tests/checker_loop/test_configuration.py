@@ -1,0 +1,134 @@
+"""What the checker keeps of each monitor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from checker.configuration import Configuration, WatchedMonitor
+from checker.location import Location
+from domain.commands import CreateCustomer
+from domain.organization import Customer
+from tests.checker_loop.monitors import HERE, ME, NOW, command
+from tests.checker_loop.virtual import change, new_monitor
+
+if TYPE_CHECKING:
+    from domain.monitor import Monitor
+
+NOWHERE = Location("local", "Local")
+
+
+def fold(location: Location, *things: Monitor | Customer) -> Configuration:
+    configuration = Configuration(location)
+    for thing in things:
+        for event in thing.collect_events():
+            configuration.apply(event)
+    return configuration
+
+
+def watched(location: Location, monitor: Monitor) -> WatchedMonitor | None:
+    return fold(location, monitor).watched(monitor.id)
+
+
+def customer(countries: list[str] | None) -> Customer:
+    details = {"allowed_check_country_codes": countries}
+    made = CreateCustomer(command().organization_id, "Customer", None, details)
+    return Customer.create(1, made, actor=ME, now=NOW)
+
+
+def monitor_of(owner: Customer, **fields: Any) -> Monitor:  # noqa: ANN401 - any field
+    return new_monitor(owner=(command().organization_id, owner.id), **fields)
+
+
+def test_created_monitor_is_known_with_its_defaults() -> None:
+    monitor = new_monitor(check_interval=0.5)
+    kept = watched(HERE, monitor)
+
+    assert kept is not None
+    assert (kept.version, kept.kind, kept.hostname) == (1, "smtp", "mail.example.org")
+    assert (kept.interval_seconds, kept.timeout_seconds, kept.port) == (30, 30, None)
+    assert kept.config == {}
+
+
+def test_update_changes_what_it_names_and_the_version() -> None:
+    monitor = new_monitor(port=2525, config={"requireTls": True})
+    change(monitor, hostname="new.example.org", check_interval=1)
+    change(monitor, port=None, name="of no interest here", timeout_seconds=7)
+    kept = watched(HERE, monitor)
+
+    assert kept is not None
+    assert (kept.version, kept.hostname, kept.port) == (3, "new.example.org", None)
+    assert (kept.interval_seconds, kept.timeout_seconds) == (60, 7)
+    assert kept.config == {"requireTls": True}
+
+
+def test_each_change_names_its_monitor_and_nothing_else_does() -> None:
+    owner = customer(None)
+    monitor = monitor_of(owner)
+    change(monitor, port=1)
+    monitor.delete(actor=ME, now=NOW)
+    configuration = Configuration(HERE)
+
+    touched = [configuration.apply(event) for event in owner.collect_events()]
+    assert touched == [None]
+    touched = [configuration.apply(event) for event in monitor.collect_events()]
+    assert touched == [monitor.id] * 3
+
+
+@pytest.mark.parametrize(("status", "is_checked"), [("maintenance", True), ("disabled", False)])
+def test_status_says_whether_a_monitor_is_checked(status: str, *, is_checked: bool) -> None:
+    assert (watched(HERE, new_monitor(status=status)) is not None) is is_checked
+
+
+def test_deleted_monitor_is_gone() -> None:
+    monitor = new_monitor()
+    monitor.delete(actor=ME, now=NOW)
+    configuration = fold(HERE, monitor)
+
+    assert configuration.watched(monitor.id) is None
+    assert len(configuration) == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "of_customer", "from_here", "from_nowhere"),
+    [
+        (None, None, True, True),
+        (["DE", "FR"], None, True, False),
+        (["US"], None, False, False),
+        (None, ["DE"], True, False),
+        (None, ["US"], False, False),
+        (["DE"], ["US"], True, False),
+    ],
+)
+def test_countries_decide_who_checks(
+    own: list[str] | None,
+    of_customer: list[str] | None,
+    *,
+    from_here: bool,
+    from_nowhere: bool,
+) -> None:
+    for location, expected in ((HERE, from_here), (NOWHERE, from_nowhere)):
+        owner = customer(of_customer)
+        monitor = monitor_of(owner, allowed_check_country_codes=own)
+        configuration = fold(location, owner, monitor)
+        assert (configuration.watched(monitor.id) is not None) is expected
+        assert len(list(configuration.all_watched())) == expected
+
+
+def test_restriction_can_be_taken_away() -> None:
+    monitor = new_monitor(allowed_check_country_codes=["US"])
+    assert watched(HERE, change(monitor, allowed_check_country_codes=None)) is not None
+
+
+def test_poisonous_config_is_just_a_config() -> None:
+    config = {"auth": {"_type_": "uuid_hex", "_data_": "x"}}
+    kept = watched(HERE, new_monitor(config=config))
+
+    assert kept is not None
+    assert kept.config == config
+
+
+def test_config_is_not_shown() -> None:
+    kept = watched(HERE, new_monitor(config={"auth": {"user": "u", "pass": "sealed:v1:abc"}}))
+    assert "sealed" not in repr(kept)
