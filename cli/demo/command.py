@@ -53,7 +53,8 @@ def demo(*, once: bool, as_json: bool) -> None:
     """
     if as_json and not once:
         raise click.UsageError("--json needs --once")
-    with exit_on_failure(), _stopping_on_signals(), ExitStack() as stack:
+    stopped = ExitCode.FAILED if once else ExitCode.OK
+    with exit_on_failure(), _stopping_on_signals(stopped), ExitStack() as stack:
         print("Starting mail servers and Postwatch ...", file=sys.stderr)
         watch = _start(stack)
         if not once:
@@ -66,7 +67,7 @@ def demo(*, once: bool, as_json: bool) -> None:
             out.print(findings_table(findings, utc_now(), out.width))
 
 
-def _start(stack: ExitStack) -> _Watch:
+def _start(stack: ExitStack) -> Watch:
     """Start everything; the stack stops it again."""
     try:
         servers = stack.enter_context(demo_servers())
@@ -76,10 +77,10 @@ def _start(stack: ExitStack) -> _Watch:
     monitors = {service.create(each): each for each in demo_monitors(servers)}
     store = stack.enter_context(open_store(service.data))
     views = stack.enter_context(Views(store))
-    return _Watch(service, views.reader, monitors)
+    return Watch(service, views.reader, monitors)
 
 
-class _Watch:
+class Watch:
     """A running demo and the view of its checks."""
 
     def __init__(self, service: Service, reader: Reader, monitors: dict[str, DemoMonitor]) -> None:
@@ -88,17 +89,15 @@ class _Watch:
         self._monitors = monitors
         self._pause = threading.Event()
 
-    def first_findings(self) -> list[Finding]:
-        """Wait until every monitor was checked. Raises CommandError when that takes too long."""
-        deadline = time.monotonic() + FIRST_CHECKS_SECONDS
+    def first_findings(self, seconds: float = FIRST_CHECKS_SECONDS) -> list[Finding]:
+        """Wait until every monitor was checked. Raises CommandError after so long."""
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             findings = self._findings()
             if all(each.checks for each in findings):
                 return findings
             self._pause.wait(_LOOK_SECONDS)
-        raise CommandError(
-            ExitCode.FAILED, f"not every monitor was checked within {FIRST_CHECKS_SECONDS:g} s"
-        )
+        raise CommandError(ExitCode.FAILED, f"not every monitor was checked within {seconds:g} s")
 
     def show_until_stopped(self) -> NoReturn:
         """Show the table until a signal ends it."""
@@ -120,13 +119,14 @@ class _Watch:
 
 
 @contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    """Unwind on the first signal; the ones after it do not disturb the unwinding."""
+def _stopping_on_signals(status: ExitCode) -> Iterator[None]:
+    """Unwind on the first signal, then exit; the ones after it do not disturb that."""
     before = {each: signal.signal(each, _stop) for each in _STOP_SIGNALS}
     try:
         yield
     except KeyboardInterrupt:
         print("The demo is stopped, its data removed.", file=sys.stderr)
+        sys.exit(status)
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)

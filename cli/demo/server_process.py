@@ -9,7 +9,6 @@ SIGTERM, and when stdin ends, so that it never outlives whoever started it.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import sys
 from importlib import import_module
@@ -44,7 +43,8 @@ def main(ca_file: Path) -> None:
         }
         ca_file.write_bytes(certificates.ca_pem)
         print(orjson.dumps(ports).decode(), flush=True)
-        loop.add_reader(sys.stdin.fileno(), _end_with_stdin, reactor)
+        # Nobody writes to it, so what there is to read is its end.
+        loop.add_reader(sys.stdin.fileno(), reactor.stop)
         reactor.run()
 
 
@@ -82,11 +82,6 @@ def _listen_twisted(reactor: Any, certificates: Certificates) -> dict[str, int]:
         "pop3s": reactor.listenSSL(0, pop3(), good, interface=HOST),
     }
     return {name: each.getHost().port for name, each in listeners.items()}
-
-
-def _end_with_stdin(reactor: Any) -> None:
-    if not os.read(sys.stdin.fileno(), 1):
-        reactor.stop()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Final
 
 import orjson
 
+from cli.demo.child import stop
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -105,7 +107,9 @@ def _running(folder: Path, ca_file: Path) -> Iterator[dict[str, int]]:
     try:
         yield _ports(process.stdout, log_path)
     finally:
-        _stop(process)
+        stop(process, _STOP_SECONDS)
+        for pipe in filter(None, (process.stdin, process.stdout)):
+            pipe.close()
 
 
 def _ports(stdout: IO[bytes] | None, log: Path) -> dict[str, int]:
@@ -119,15 +123,3 @@ def _ports(stdout: IO[bytes] | None, log: Path) -> dict[str, int]:
         )
     ports: dict[str, int] = orjson.loads(line)
     return ports
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()

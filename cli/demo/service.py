@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 
 import orjson
 
+from cli.demo.child import stop
 from cli.demo.servers import HOST
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError
@@ -93,10 +94,10 @@ def running_service(ca_file: Path) -> Iterator[Service]:
                 start_new_session=True,
             )
         try:
-            ready = _wait_until_ready(process, answer, log)
+            ready = wait_until_ready(process, answer, log)
             yield Service(ready["api"], ready["adminToken"], folder / "data", log, process)
         finally:
-            _stop(process)
+            stop(process, _STOP_SECONDS)
 
 
 def _environment(data: Path, ca_file: Path) -> dict[str, str]:
@@ -121,8 +122,11 @@ def _free_port() -> int:
         return port
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], answer: Path, log: Path) -> dict[str, Any]:
-    deadline = time.monotonic() + _START_SECONDS
+def wait_until_ready(
+    process: subprocess.Popen[bytes], answer: Path, log: Path, seconds: float = _START_SECONDS
+) -> dict[str, Any]:
+    """Return what `postwatch up --json` wrote to a file. Raises CommandError after so long."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(orjson.JSONDecodeError):
             ready: dict[str, Any] = orjson.loads(answer.read_bytes())
@@ -130,21 +134,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], answer: Path, log: Path)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_LOOK_SECONDS)
             raise _ended(log)
-    raise CommandError(
-        ExitCode.FAILED, f"the demo's service is not ready after {_START_SECONDS:g} s"
-    )
+    raise CommandError(ExitCode.FAILED, f"the demo's service is not ready after {seconds:g} s")
 
 
 def _ended(log: Path) -> CommandError:
     lines = log.read_text("utf-8", "replace").strip().splitlines()
     reason = lines[-1] if lines else "it said nothing"
     return CommandError(ExitCode.FAILED, f"the demo's service ended: {reason}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -353,6 +355,16 @@ def test_a_terminal_gets_colours_and_bars(servers: DemoServers) -> None:
 
     assert result.stdout.startswith("\x1b[1;31mDOWN\x1b[0m: smtp")
     assert "━" in result.stdout
+
+
+def test_the_output_may_be_caught_in_memory(servers: DemoServers) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as caught:
+        status = check.main(
+            ["smtp", *_at(servers.refused, servers)], prog_name="check", standalone_mode=False
+        )
+
+    assert status == 2
+    assert caught.getvalue().startswith("DOWN: ")
 
 
 def _command(*arguments: object) -> list[str]:
