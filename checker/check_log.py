@@ -40,13 +40,15 @@ class CheckLog:
         Raises an error of STORE_AWAY when the store is away; the same batch is to be given
         again then. Raises ConflictError when another process keeps coming first.
         """
+        # The store may have gone away after it had committed: the answer got lost.
+        if self._in_doubt and self._holds(batch[-1]):
+            self._in_doubt = False
+            return
         for _ in range(ATTEMPTS):
             try:
                 self._record(batch)
             except ANOTHER_CAME_FIRST:
-                # The other one was ourselves if an answer got lost after the commit.
-                if not (self._in_doubt and self._holds(batch[-1])):
-                    continue
+                continue
             self._in_doubt = False
             return
         # Outside of the handler: the text of the conflict holds stored data.

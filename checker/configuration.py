@@ -75,9 +75,9 @@ class Configuration:
                 self._monitors.pop(event.originator_id, None)
                 return (event.originator_id,)
             case Customer.Created():
-                return self._note_countries(str(event.originator_id), event.details)
+                self._note_countries(event.originator_id, event.details)
             case Customer.Updated():
-                return self._note_countries(str(event.originator_id), event.changes)
+                return self._change_customer(event.originator_id, event.changes)
         return ()
 
     def watched(self, monitor_id: UUID) -> WatchedMonitor | None:
@@ -123,16 +123,20 @@ class Configuration:
         )
         return (monitor_id,)
 
-    def _note_countries(self, customer_id: str, fields: dict[str, Any]) -> Collection[UUID]:
-        """Take over what counts for monitors that have no countries of their own.
+    def _note_countries(self, customer_id: UUID, fields: dict[str, Any]) -> None:
+        """Take over what counts for monitors that have no countries of their own."""
+        if _COUNTRIES in fields:
+            countries = _countries(fields[_COUNTRIES])
+            self._customer_countries[intern(str(customer_id))] = countries or ()
 
-        Return those that are checked from here only now, or no more.
-        """
-        if _COUNTRIES not in fields:
+    def _change_customer(self, customer_id: UUID, changes: dict[str, Any]) -> Collection[UUID]:
+        """Return the monitors that are checked from here only now, or no more."""
+        if _COUNTRIES not in changes:
             return ()
-        monitors = [each for each in self._monitors.values() if each.customer_id == customer_id]
+        owner = str(customer_id)
+        monitors = [each for each in self._monitors.values() if each.customer_id == owner]
         before = [self._is_ours(each) for each in monitors]
-        self._customer_countries[customer_id] = _countries(fields[_COUNTRIES]) or ()
+        self._note_countries(customer_id, changes)
         return [
             monitor.monitor_id
             for monitor, was_ours in zip(monitors, before, strict=True)

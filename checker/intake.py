@@ -6,6 +6,7 @@ changed or deleted long ago. From then on each change takes effect at once.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import trio
@@ -59,7 +60,7 @@ class Intake:
     def _fold(self, batch: Batch) -> dict[UUID, None]:
         """Return the monitors that changed, each once, in order."""
         touched = (self._configuration.apply(each.event) for each in batch.events)
-        return dict.fromkeys(each for each in touched if each is not None)
+        return dict.fromkeys(chain.from_iterable(touched))
 
     def _reschedule(self, monitor_id: UUID) -> None:
         monitor = self._configuration.watched(monitor_id)

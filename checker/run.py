@@ -129,6 +129,7 @@ class _Checker:
                     loop.start_soon(self._follow, probes, ready)
                     await stop.wait()
                     loop.cancel_scope.cancel()
+                self.status.stopping = True
                 log.info("stopping: waiting for %d probes", self.status.in_flight)
                 self._probes.deadline = trio.current_time() + self._limits.grace_seconds
         if self.status.not_made:

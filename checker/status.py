@@ -32,6 +32,7 @@ class Status:
     not_made: int = 0
     lagged: int = 0
     store_away: bool = False
+    stopping: bool = False
     worst_loop_lag: float = 0.0
     worst_lateness: float = 0.0
     checks: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.store import Store, create_store
+from domain.store import Store, create_store, open_store
 from tests.checker_loop.monitors import Owner
 
 if TYPE_CHECKING:
@@ -25,3 +25,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def owner(store: Store) -> Owner:
     """A customer whose monitors the test creates."""
     return Owner(store)
+
+
+@pytest.fixture
+def other_process(store: Store, tmp_path: Path) -> Store:
+    """The same store, opened once more as another process would."""
+    del store
+    return open_store(tmp_path / "data")

@@ -71,9 +71,9 @@ def test_each_change_names_its_monitor_and_nothing_else_does() -> None:
     configuration = Configuration(HERE)
 
     touched = [configuration.apply(event) for event in owner.collect_events()]
-    assert touched == [None]
+    assert touched == [()]
     touched = [configuration.apply(event) for event in monitor.collect_events()]
-    assert touched == [monitor.id] * 3
+    assert touched == [(monitor.id,)] * 3
 
 
 @pytest.mark.parametrize(("status", "is_checked"), [("maintenance", True), ("disabled", False)])
@@ -114,6 +114,26 @@ def test_countries_decide_who_checks(
         configuration = fold(location, owner, monitor)
         assert (configuration.watched(monitor.id) is not None) is expected
         assert len(list(configuration.all_watched())) == expected
+
+
+def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it() -> None:
+    owner = customer(["DE"])
+    follows = monitor_of(owner)
+    has_own = monitor_of(owner, allowed_check_country_codes=["DE"])
+    configuration = fold(HERE, owner, follows, has_own, new_monitor())
+
+    owner.update({"allowed_check_country_codes": ["US"]}, actor=ME, now=NOW)
+    (event,) = owner.collect_events()
+    assert configuration.apply(event) == [follows.id]
+    assert configuration.watched(follows.id) is None
+    assert configuration.watched(has_own.id) is not None
+
+    owner.update({"allowed_check_country_codes": None}, actor=ME, now=NOW)
+    owner.update({"status": "inactive"}, actor=ME, now=NOW)
+    back, of_no_interest = owner.collect_events()
+    assert configuration.apply(back) == [follows.id]
+    assert configuration.apply(of_no_interest) == ()
+    assert configuration.watched(follows.id) is not None
 
 
 def test_restriction_can_be_taken_away() -> None:

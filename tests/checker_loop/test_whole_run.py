@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import pytest
 import trio
+import trio.testing
 
+from checker.limits import Limits
+from checker.pulse import Pulse
+from checker.run import run_checker
+from checker.status import Status
+from tests.checker_loop.monitors import HERE, UP
 from tests.checker_loop.whole_run import FakeProbe, running_checker, until
 
 if TYPE_CHECKING:
+    from checker.target import ProbeTarget
     from domain.check import CheckPerformed
+    from domain.outcome import Outcome
     from domain.store import Store
     from tests.checker_loop.monitors import Owner
 
@@ -81,3 +93,141 @@ async def test_deleted_monitor_is_not_checked_any_more(store: Store, owner: Owne
 def of_monitor(checks: list[CheckPerformed], monitor_id: UUID) -> list[CheckPerformed]:
     """Return the checks of one monitor."""
     return [check for check in checks if UUID(check.monitor_id) == monitor_id]
+
+
+async def test_drain_lets_running_probes_finish_and_records_them(
+    store: Store, owner: Owner
+) -> None:
+    probe = FakeProbe()
+    async with running_checker(store, probe) as checker:
+        probe.gate = trio.Event()
+        for _ in range(20):
+            owner.create()
+        await until(lambda: len(probe.targets) == 20)
+        checker.stop.set()
+        owner.create(name="comes too late")
+        await trio.testing.wait_all_tasks_blocked()
+        probe.gate.set()
+
+    assert len(checker.recorded()) == 20
+    assert checker.status.not_made == 0
+
+
+async def test_drain_breaks_off_what_takes_too_long(
+    store: Store, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    probe = FakeProbe()
+    async with running_checker(store, probe, limits=Limits(grace_seconds=0.1)) as checker:
+        owner.create()
+        await checker.wait_for_checks(1)
+        probe.gate = trio.Event()
+        for _ in range(3):
+            owner.create()
+        await until(lambda: len(probe.targets) == 4)
+
+    assert len(checker.recorded()) == 1
+    assert checker.status.not_made == 3
+    assert caplog.messages[-1] == "3 checks were broken off and not made"
+
+
+async def test_bug_in_a_probe_is_loud_and_other_results_are_kept(
+    store: Store, owner: Owner
+) -> None:
+    async def buggy(target: ProbeTarget) -> Outcome:
+        if target.hostname == "bug":
+            raise ZeroDivisionError
+        return UP
+
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        async with running_checker(store, buggy, limits=Limits(linger_seconds=1)) as checker:
+            owner.create()
+            await until(lambda: bool(checker.status.checks))
+            owner.create(hostname="bug")
+            await trio.sleep_forever()
+    assert len(checker.recorded()) == 1
+
+
+async def test_signal_drains_and_a_second_one_hurries(store: Store, owner: Owner) -> None:
+    probe = FakeProbe()
+    probe.gate = trio.Event()
+    status = Status()
+    owner.create(check_interval=0.1)
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(run_checker, store, probe, location=HERE, status=status))
+            await until(lambda: status.in_flight == 1)
+            signal.raise_signal(signal.SIGTERM)
+            await until(lambda: status.stopping)
+            signal.raise_signal(signal.SIGTERM)
+    assert status.not_made == 1
+
+
+async def test_second_start_goes_on_where_the_first_one_was(store: Store, owner: Owner) -> None:
+    monitors = [owner.create(check_interval=1440) for _ in range(20)]
+    async with running_checker(store, FakeProbe()) as first:
+        for monitor in monitors:
+            owner.update(monitor, port=2525)
+        await first.wait_for_checks(20)
+    async with running_checker(store, FakeProbe()) as second:
+        # A monitor that is due at once is the proof that the schedule runs.
+        new = owner.create()
+        await second.wait_for_checks(1, lambda check: UUID(check.monitor_id) == new.id)
+        assert second.status.watched == 21
+        assert len(second.recorded()) == 21
+
+
+async def test_unreadable_secret_is_recorded_and_the_checker_goes_on(
+    store: Store, owner: Owner
+) -> None:
+    async with running_checker(store, FakeProbe()) as checker:
+        monitor = owner.create(
+            status="disabled", kind="imap_pop", config={"user": "u", "password": "hidden"}
+        )
+        store._keys.destroy(monitor.id)
+        owner.update(monitor, status="active")
+        (check,) = await checker.wait_for_checks(1)
+        owner.create()
+        await checker.wait_for_checks(2)
+
+    assert check.outcome["verdict"] == "down"
+    assert check.outcome["category"] == "secret_unreadable"
+
+
+async def test_start_line_says_what_is_watched_and_no_secret_is_logged(
+    store: Store, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    owner.create(config={"auth": {"user": "u", "pass": "very-secret"}})
+    owner.create(status="disabled")
+    async with running_checker(store, FakeProbe(), policy="public addresses only"):
+        pass
+
+    assert any(
+        "location de-nbg (Nuremberg, DE), position" in line
+        and "1 of 2 monitors, policy public addresses only" in line
+        for line in caplog.messages
+    )
+    assert "very-secret" not in caplog.text
+
+
+async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
+    async def lagging(target: ProbeTarget) -> Outcome:
+        del target
+        time.sleep(0.12)  # noqa: ASYNC251 - the loop is to be held up
+        return UP
+
+    async with running_checker(store, lagging) as checker:
+        owner.create()
+        (check,) = await checker.wait_for_checks(1)
+
+    (warning,) = check.outcome["warnings"]
+    assert warning["code"] == "checker_lag"
+    assert checker.status.lagged == 1
+
+
+async def test_pulse_of_an_idle_loop_is_even() -> None:
+    pulse = Pulse()
+    with pulse.listening():
+        began = trio.current_time()
+        await trio.testing.wait_all_tasks_blocked()
+        assert pulse.lag_since(began, trio.current_time()) == 0
