@@ -16,7 +16,8 @@ from domain.errors import ConflictError, InvalidInputError, NotFoundError
 from domain.keys import KeyRing
 from domain.log_reader import LogReader
 from domain.monitor import Monitor
-from domain.monitoring import ATTEMPTS, Monitoring, _retry
+from domain.monitoring import Monitoring
+from domain.numbered_log import ATTEMPTS, retry
 from domain.numbers import Registered
 from domain.sealing import new_key
 from domain.storage.sqlite_keys import SqliteKeyStore
@@ -179,7 +180,7 @@ def test_a_command_that_loses_every_race_is_a_conflict_without_event_data() -> N
         raise IntegrityError("stored event with its data")
 
     with pytest.raises(ConflictError, match="too many changes at the same time") as conflict:
-        _retry(lose)
+        retry(lose)
 
     assert tried == ATTEMPTS
     assert "stored event" not in str(conflict.value)

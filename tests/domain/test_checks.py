@@ -1,0 +1,139 @@
+"""The `checks` log: batches, versions of streams, and two recorders at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from eventsourcing.persistence import IntegrityError
+
+from domain.check import CheckPerformed, check_log_id
+from domain.log_reader import LogReader
+from domain.outcome import Category, Finding, Outcome, Phase, TlsFacts, Verdict
+from domain.store import create_store, open_store
+from tests.domain.given import NOON, TESTER, check_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domain.monitor import Monitor
+    from domain.store import Store
+    from tests.domain.given import Owners
+
+
+@pytest.fixture
+def monitor(store: Store, owners: Owners) -> Monitor:
+    """A monitor to check."""
+    return store.monitoring.create_monitor(owners.create(), TESTER)
+
+
+def versions(store: Store, monitor: Monitor, location: str = "local") -> list[int]:
+    events = store.checks.recorder.select_events(check_log_id(monitor.id, location))
+    return [each.originator_version for each in events]
+
+
+def test_a_batch_is_stored_in_order_with_everything(store: Store, monitor: Monitor) -> None:
+    checks = [check_of(monitor, minute) for minute in range(3)]
+
+    store.checks.record(checks, location="local", actor=TESTER)
+
+    events = [each.event for each in LogReader(store.checks).after(0, 10)]
+    assert [type(each) for each in events] == [CheckPerformed] * 3
+    assert versions(store, monitor) == [1, 2, 3]
+    assert events[0].timestamp == NOON
+    assert events[0].monitor_id == str(monitor.id)
+    assert (events[0].monitor_version, events[0].kind) == (1, "smtp")
+    assert events[0].outcome == {"verdict": "up", "category": "ok"}
+    assert events[0].actor == TESTER
+
+
+def test_an_empty_batch_stores_nothing(store: Store) -> None:
+    store.checks.record([], location="local", actor=TESTER)
+
+    assert LogReader(store.checks).head() == 0
+
+
+def test_each_location_has_a_stream_of_its_own(store: Store, monitor: Monitor) -> None:
+    store.checks.record([check_of(monitor)], location="de-nbg", actor=TESTER)
+    store.checks.record([check_of(monitor)], location="fi-hel", actor=TESTER)
+
+    assert versions(store, monitor, "de-nbg") == versions(store, monitor, "fi-hel") == [1]
+    assert check_log_id(monitor.id, "de-nbg") != check_log_id(monitor.id, "fi-hel")
+    assert check_log_id(monitor.id, "de-nbg") == check_log_id(monitor.id, "de-nbg")
+
+
+def test_a_restarted_recorder_goes_on_at_the_next_version(
+    tmp_path: Path, store: Store, monitor: Monitor
+) -> None:
+    store.checks.record([check_of(monitor)], location="local", actor=TESTER)
+    store.close()
+
+    with create_store(tmp_path / "data") as again:
+        again.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
+        assert versions(again, monitor) == [1, 2]
+
+
+def test_of_two_recorders_the_second_stores_nothing_and_then_everything(
+    tmp_path: Path, store: Store, owners: Owners, monitor: Monitor
+) -> None:
+    other = store.monitoring.create_monitor(owners.create(), TESTER)
+    store.checks.record([check_of(monitor)], location="local", actor=TESTER)
+    with open_store(tmp_path / "data") as second:
+        second.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
+    batch = [check_of(other, 2), check_of(monitor, 2)]
+
+    with pytest.raises(IntegrityError):
+        store.checks.record(batch, location="local", actor=TESTER)
+    assert (versions(store, monitor), versions(store, other)) == ([1, 2], [])
+    store.checks.record(batch, location="local", actor=TESTER)
+
+    assert (versions(store, monitor), versions(store, other)) == ([1, 2, 3], [1])
+
+
+def test_a_log_is_read_after_a_position_up_to_a_limit(store: Store, monitor: Monitor) -> None:
+    log = LogReader(store.checks)
+    assert (log.head(), list(log.after(0, 10))) == (0, [])
+    store.checks.record(
+        [check_of(monitor, minute) for minute in range(5)], location="local", actor=TESTER
+    )
+
+    assert [each.position for each in log.after(0, 2)] == [1, 2]
+    assert [each.position for each in log.after(2, 10)] == [3, 4, 5]
+    assert list(log.after(5, 10)) == []
+    assert log.head() == 5
+    assert log.name == "checks"
+
+
+def test_an_outcome_is_json_with_every_key_always() -> None:
+    facts = TlsFacts(
+        version="TLSv1.3",
+        cipher="TLS_AES_256_GCM_SHA384",
+        subject="CN=a",
+        issuer="CN=b",
+        names=("a.example",),
+        not_before="2026-01-01T00:00:00Z",
+        not_after="2027-01-01T00:00:00Z",
+        days_left=365,
+        fingerprint_sha256="ab",
+        verdict=Category.OK,
+        verify_code=0,
+        verify_message="ok",
+    )
+    up = Outcome(Verdict.UP, Category.OK, None, "fine", {"total": 1.5}, tls=facts)
+    down = Outcome(
+        *(Verdict.DOWN, Category.TIMEOUT, Phase.CONNECT, "too slow", {}),
+        warnings=(Finding("cert_expires_soon", "in 3 days"),),
+    )
+
+    assert list(up.as_json()) == list(down.as_json())
+    assert up.as_json()["tls"]["names"] == ["a.example"]
+    assert up.as_json()["tls"]["verdict"] == "ok"
+    assert (up.as_json()["phase"], down.as_json()["phase"]) == (None, "connect")
+    assert down.as_json()["tls"] is None
+    assert down.as_json()["warnings"] == [{"code": "cert_expires_soon", "message": "in 3 days"}]
+    assert (up.is_up, down.is_up) == (True, False)
+
+
+def test_a_check_log_of_an_unknown_monitor_is_empty(store: Store) -> None:
+    assert store.checks.recorder.select_events(check_log_id(uuid4(), "local")) == []

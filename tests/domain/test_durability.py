@@ -1,0 +1,130 @@
+"""What an acknowledged event may rely on: synced commits, and positions never given twice."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.checks import Checks
+from domain.log_reader import LogReader
+from domain.storage.sqlite_keys import SqliteKeyStore
+from domain.storage.sqlite_log import LogSignal, log_environment
+from domain.store import create_store, open_store
+from tests.domain.given import TESTER, check_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from eventsourcing.application import Application
+
+    from domain.monitor import Monitor
+    from domain.store import Store
+    from tests.domain.given import Owners
+
+FULL = 2
+
+
+def pragmas(application: Application[Any]) -> list[tuple[int, str]]:
+    """Return `synchronous` and `journal_mode` of a writing and a reading connection."""
+    found = []
+    for commit in (True, False):
+        with application.recorder.datastore.transaction(commit=commit) as cursor:  # type: ignore[attr-defined] # the recorder is the SQLite one
+            values = []
+            for name in ("synchronous", "journal_mode"):
+                cursor.execute(f"PRAGMA {name}")
+                values.append(cursor.fetchone()[0])
+            found.append((values[0], values[1]))
+    return found
+
+
+def test_every_connection_of_both_logs_syncs_each_commit(store: Store, tmp_path: Path) -> None:
+    with open_store(tmp_path / "data") as opened:
+        for each in (store.monitoring, store.checks, opened.monitoring, opened.checks):
+            assert pragmas(each) == [(FULL, "wal"), (FULL, "wal")]
+
+
+def test_the_key_file_syncs_each_commit_and_keeps_no_write_ahead_log(tmp_path: Path) -> None:
+    keys = SqliteKeyStore(tmp_path / "keys.db", create=True)
+
+    with closing(keys._connect()) as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == FULL
+        assert connection.execute("PRAGMA secure_delete").fetchone()[0] == 1
+        assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+
+
+def test_positions_are_never_given_twice_also_after_the_newest_events_were_pruned(
+    store: Store, owners: Owners
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    for minute in range(3):
+        store.checks.record([check_of(monitor, minute)], location="local", actor=TESTER)
+    log = LogReader(store.checks)
+    assert log.head() == 3
+
+    with closing(sqlite3.connect(store.folder.checks_log)) as connection, connection:
+        connection.execute("DELETE FROM stored_events")
+    with Checks(log_environment(str(store.folder.checks_log), create=False)) as reopened:
+        reopened.record([check_of(monitor, 9)], location="local", actor=TESTER)
+
+    assert [each.position for each in log.after(0, 10)] == [4]
+
+
+def test_a_version_of_a_stream_is_stored_once(store: Store, owners: Owners) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+
+    with (
+        closing(sqlite3.connect(store.folder.monitoring_log)) as connection,
+        pytest.raises(sqlite3.IntegrityError),
+    ):
+        connection.execute(
+            "INSERT INTO stored_events (originator_id, originator_version, topic, state) "
+            "SELECT originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE originator_id = ?",
+            (monitor.id.hex,),
+        )
+
+
+def test_what_was_stored_is_there_after_the_store_was_opened_again(
+    tmp_path: Path, store: Store, owners: Owners
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    store.close()
+
+    with create_store(tmp_path / "data") as again:
+        found: Monitor = again.monitoring.repository.get(monitor.id)
+        assert again.monitoring.create_monitor(owners.create(), TESTER).number == 2
+
+    assert found == monitor
+
+
+def test_files_and_folders_are_their_owners_only(store: Store) -> None:
+    root = store.folder.root
+
+    for folder in (root, root / "logs", root / "keys", root / "views", root / "locks"):
+        assert folder.stat().st_mode & 0o077 == 0
+    assert store.folder.master_key.stat().st_mode & 0o777 == 0o600
+    assert os.access(store.folder.master_key, os.R_OK)
+
+
+def test_a_signal_tells_of_each_commit_of_somebody_else_once(store: Store, owners: Owners) -> None:
+    with closing(store.monitoring_signal()) as signal, closing(store.checks_signal()) as other:
+        assert signal.changed()
+        assert not signal.changed()
+        assert other.changed()
+
+        store.monitoring.create_monitor(owners.create(), TESTER)
+
+        assert signal.changed()
+        assert not signal.changed()
+        assert not other.changed()
+
+
+def test_a_signal_is_of_one_file(tmp_path: Path) -> None:
+    with closing(LogSignal(str(tmp_path / "new.db"))) as signal:
+        assert signal.changed()
+        assert not signal.changed()

@@ -1,0 +1,121 @@
+"""The config object: known keys checked and coerced, unknown ones kept, order kept."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from domain.errors import InvalidInputError
+from domain.mail_config import MAX_BYTES, MAX_DEPTH, check_credentials, parse_config
+
+if TYPE_CHECKING:
+    from domain.mail_config import Kind
+
+
+def problems(kind: Kind, value: object) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidInputError) as refusal:
+        parse_config(kind, value)
+    return [(each.path, each.code) for each in refusal.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "stored"),
+    [
+        ("smtp", None, {}),
+        ("smtp", {}, {}),
+        (
+            "smtp",
+            {"z": 1, "secure": "TRUE", "a": None},
+            {"z": 1, "secure": True, "a": None},
+        ),
+        ("smtp", {"secure": 0, "requireTls": 1.0}, {"secure": False, "requireTls": True}),
+        ("smtp", {"auth": None, "tlsOptions": None}, {"auth": None, "tlsOptions": None}),
+        ("smtp", {"auth": {"x": 1, "user": None}}, {"auth": {"x": 1, "user": None}}),
+        (
+            "smtp",
+            {"tlsOptions": {"rejectUnauthorized": "false", "ca": "x"}},
+            {"tlsOptions": {"rejectUnauthorized": False, "ca": "x"}},
+        ),
+        ("imap_pop", {"protocol": "POP3"}, {"protocol": "pop3"}),
+        ("imap_pop", {"startTls": "Require"}, {"startTls": "require"}),
+        ("imap_pop", {"tls": True, "startTls": "never"}, {"tls": True, "startTls": "never"}),
+        ("imap_pop", {"secure": "anything"}, {"secure": "anything"}),
+    ],
+)
+def test_a_config_is_coerced_in_its_own_order(
+    kind: Kind, sent: object, stored: dict[str, Any]
+) -> None:
+    assert json.dumps(parse_config(kind, sent)) == json.dumps(stored)
+
+
+def test_every_problem_is_named_at_once() -> None:
+    found = problems(
+        "smtp",
+        {
+            "secure": "maybe",
+            "auth": {"user": 1, "pass": "a\nb"},
+            "tlsOptions": {"rejectUnauthorized": None, "x": 1},
+            "ignoreTls": True,
+            "requireTls": True,
+        },
+    )
+
+    assert found == [
+        ("secure", "type"),
+        ("auth.user", "type"),
+        ("auth.pass", "invalid"),
+        ("ignoreTls", "contradiction"),
+    ]
+
+
+@pytest.mark.parametrize("value", ["x", 1, [], True])
+def test_a_config_that_is_no_object_is_refused(value: object) -> None:
+    assert problems("smtp", value) == [("", "type")]
+
+
+def test_a_config_may_be_as_large_and_deep_as_the_bounds() -> None:
+    deep: object = []
+    for _ in range(MAX_DEPTH - 2):
+        deep = [deep]
+    overhead = len(b'{"x":""}')
+
+    assert parse_config("smtp", {"x": deep}) == {"x": deep}
+    assert problems("smtp", {"x": [deep]}) == [("", "too_deep")]
+    assert parse_config("smtp", {"x": "y" * (MAX_BYTES - overhead)})
+    assert problems("smtp", {"x": "y" * (MAX_BYTES - overhead + 1)}) == [("", "too_large")]
+
+
+def test_depth_is_counted_without_recursion() -> None:
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert problems("smtp", {"x": deep}) == [("", "too_deep")]
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"user": "u"}, "password"),
+        ({"user": "u", "password": ""}, "password"),
+        ({"password": "p"}, "user"),
+        ({"user": None, "password": "p"}, "user"),
+    ],
+)
+def test_half_a_login_is_refused_for_imap_and_allowed_for_smtp(
+    config: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        check_credentials("imap_pop", config)
+
+    assert [each.path for each in refusal.value.problems] == [path]
+    check_credentials("smtp", {"auth": {"user": "u"}})
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"user": "", "password": ""}, {"user": "u", "password": "p"}]
+)
+def test_a_whole_login_or_none_is_fine(config: dict[str, Any]) -> None:
+    check_credentials("imap_pop", config)

@@ -1,0 +1,128 @@
+"""No secret stands in clear in any file of the data folder, nor in the repr of anything."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+from domain.commands import IssueToken, UpdateMonitor
+from domain.errors import DomainError
+from domain.log_reader import LogReader
+from tests.domain.given import CREATE_IMAP, TESTER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from domain.monitor import Monitor
+    from domain.store import Store
+    from projections.views import Views
+    from tests.domain.given import Owners
+
+FIRST = "canary-first-0f4a"
+SECOND = "canary-zweites-ü-77b1"
+THIRD = "canary-third-c9d2"
+TOKEN = "wsm_canary-token-5e6f-aaaaaaaaaaaaaaaaaaaaaaa"
+CANARIES = (FIRST, SECOND, THIRD, TOKEN)
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """Yield how a secret could stand in a file without being sealed."""
+    plain = secret.encode()
+    yield plain
+    yield plain.hex().encode()
+    yield secret.encode("utf-16-le")
+    yield orjson.dumps(secret)[1:-1]
+    for shift in range(3):
+        yield b64encode(bytes(shift) + plain)[4:-4]
+
+
+def leaks(root: Path) -> list[str]:
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert any(path.name.endswith("-wal") for path in files), "the write-ahead log is looked at"
+    return [
+        f"{path.name}: {secret}"
+        for path in files
+        for content in [path.read_bytes()]
+        for secret in CANARIES
+        if any(form in content for form in forms(secret))
+    ]
+
+
+@pytest.fixture
+def monitors(store: Store, owners: Owners) -> list[Monitor]:
+    """A monitor of each kind with a secret, one changed, and a token."""
+    smtp = store.monitoring.create_monitor(
+        owners.create(config={"auth": {"user": "u", "pass": FIRST}}), TESTER
+    )
+    imap = store.monitoring.create_monitor(
+        owners.create(CREATE_IMAP, config={"user": "u", "password": SECOND}), TESTER
+    )
+    changes = {"config": {"auth": {"user": "u", "pass": THIRD}}}
+    changed = store.monitoring.update_monitor(UpdateMonitor(smtp.id, changes), TESTER)
+    store.monitoring.issue_token(
+        IssueToken(owners.organization.id, None, "Token", "user", TOKEN), TESTER
+    )
+    return [smtp, imap, changed]
+
+
+def test_no_file_holds_a_secret_while_the_store_is_open(
+    store: Store, views: Views, monitors: list[Monitor]
+) -> None:
+    for projector in views.projectors.values():
+        projector.catch_up()
+        projector.rebuild(lambda *_: None)
+
+    assert leaks(store.folder.root) == []
+    store.monitoring.delete_monitor(monitors[0].id, TESTER)
+    assert leaks(store.folder.root) == []
+
+
+def test_the_search_would_find_a_secret_in_any_form(tmp_path: Path) -> None:
+    (tmp_path / "x-wal").write_bytes(b"....")
+    for number, form in enumerate(forms(FIRST)):
+        (tmp_path / f"file{number}").write_bytes(b"before" + form + b"after")
+
+    assert len(leaks(tmp_path)) == 7
+
+
+def test_no_repr_of_a_command_an_event_or_a_monitor_holds_a_secret(
+    store: Store, owners: Owners, monitors: list[Monitor]
+) -> None:
+    create = owners.create(config={"auth": {"user": "u", "pass": FIRST}})
+    things: list[Any] = [
+        create,
+        UpdateMonitor(monitors[0].id, {"config": {"auth": {"pass": THIRD}}}),
+        IssueToken(owners.organization.id, None, "Token", "user", TOKEN),
+        *monitors,
+        *(each.fields for each in monitors),
+        *LogReader(store.monitoring).after(0, 100),
+        *store.monitoring.recorder.select_notifications(start=None, limit=100),
+        store,
+        store.monitoring,
+        store.monitoring._keys,
+        store.monitoring._keys._store,
+    ]
+
+    text = "\n".join(f"{each!r} {each!s}" for each in things)
+
+    assert [secret for secret in CANARIES if secret in text] == []
+    master_key = store.folder.master_key.read_text().strip()
+    assert master_key not in text
+    assert repr(store.monitoring._keys._master_key) not in text
+
+
+def test_no_refusal_holds_a_secret(store: Store, owners: Owners) -> None:
+    wrong: list[dict[str, Any]] = [
+        {"password": FIRST},
+        {"user": FIRST},
+        {"user": FIRST, "password": "********"},
+    ]
+    for config in wrong:
+        with pytest.raises(DomainError) as refusal:
+            store.monitoring.create_monitor(owners.create(CREATE_IMAP, config=config), TESTER)
+        assert FIRST not in f"{refusal.value!r} {refusal.value}"
+        assert FIRST not in repr(refusal.value.__dict__)

@@ -1,0 +1,93 @@
+"""Opening a data folder: what is made, what is refused, and what the refusal says."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.errors import MasterKeyError, StoreError
+from domain.sealing import new_key
+from domain.store import DataFolder, create_store, open_store
+from tests.domain.given import TESTER, make_owners
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_store_is_made_with_a_master_key_of_its_own(tmp_path: Path) -> None:
+    with create_store(tmp_path / "a" / "b") as store:
+        assert store.folder.exists
+        assert store.folder.master_key.exists()
+    assert not DataFolder(tmp_path / "elsewhere").exists
+
+
+def test_a_store_made_with_a_given_master_key_keeps_none(tmp_path: Path) -> None:
+    key = new_key()
+
+    with create_store(tmp_path, key) as store:
+        assert not store.folder.master_key.exists()
+    with open_store(tmp_path, key) as store:
+        assert store.folder.root == tmp_path
+
+
+def test_opening_needs_a_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no Postwatch store in"):
+        open_store(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_master_key_is_refused_by_create_and_open(tmp_path: Path) -> None:
+    create_store(tmp_path).close()
+
+    for use in (create_store, open_store):
+        with pytest.raises(MasterKeyError, match="was made with master key"):
+            use(tmp_path, new_key())
+
+
+def test_a_lost_master_key_is_named_and_not_made_anew(tmp_path: Path) -> None:
+    create_store(tmp_path).close()
+    key_file = DataFolder(tmp_path).master_key
+    key_file.unlink()
+
+    for use in (create_store, open_store):
+        with pytest.raises(MasterKeyError, match="is not there and"):
+            use(tmp_path)
+    assert not key_file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "x", b64encode(b"short").decode()])
+def test_a_damaged_master_key_file_is_refused(tmp_path: Path, text: str) -> None:
+    create_store(tmp_path).close()
+    DataFolder(tmp_path).master_key.write_text(text)
+
+    with pytest.raises(MasterKeyError, match="the master key must be"):
+        open_store(tmp_path)
+
+
+def test_a_master_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    create_store(tmp_path).close()
+    key_file = DataFolder(tmp_path).master_key
+    key_file.unlink()
+    key_file.mkdir()
+
+    with pytest.raises(StoreError, match="cannot read"):
+        open_store(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_a_store_error_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError, match="choose another one with POSTWATCH_DATA"):
+        create_store(tmp_path / "file" / "data")
+
+
+def test_two_processes_may_hold_one_store(tmp_path: Path) -> None:
+    with create_store(tmp_path) as one, open_store(tmp_path) as two:
+        first = make_owners(one)
+        second = make_owners(two)
+
+        assert (first.organization.number, second.organization.number) == (1, 2)
+        assert one.monitoring.create_monitor(second.create(), TESTER).number == 1
