@@ -10,24 +10,30 @@ from falcon import media
 
 from api import errors
 from api.authentication import Authentication
+from api.check_history import CheckHistory
+from api.customers import CustomerCollection, CustomerItem
 from api.health import Health
-from api.monitors import FAMILIES, MonitorCollection, MonitorItem, Monitors
+from api.monitor_family import FAMILIES, Monitors
+from api.monitors import MonitorCollection, MonitorItem
+from api.organization import Locations, OrganizationResource
 from api.requests import RequestLog
+from api.tokens import TokenCollection, TokenItem, Tokens
 
 if TYPE_CHECKING:
-    from domain.monitoring import Monitoring
-    from projections.catch_up import Projector
-    from projections.reader import Reader
+    from domain.store import Store
+    from projections.views import Views
 
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(monitoring: Monitoring, reader: Reader, projector: Projector) -> App:
-    """Return the WSGI application.
+def create_app(store: Store, views: Views) -> App:
+    """Return the WSGI application on a store and its views.
 
-    `projector` keeps the `monitors` view: it catches up after each command, so that a
-    caller reads what it wrote, on any worker.
+    The `monitors` view catches up after each command, so that a caller reads what it
+    wrote, on any worker.
     """
+    monitoring, reader = store.monitoring, views.reader
+    projector = views.projector("monitors")
     app: App = falcon.App(middleware=[RequestLog(), Authentication(reader)])
     app.req_options.strip_url_path_trailing_slash = True
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
@@ -38,4 +44,14 @@ def create_app(monitoring: Monitoring, reader: Reader, projector: Projector) -> 
         monitors = Monitors(family, monitoring, reader, projector)
         app.add_route(family.path, MonitorCollection(monitors))
         app.add_route(family.path + "/{public_id}", MonitorItem(monitors))
+        history = CheckHistory(monitors, store.checks)
+        app.add_route(family.path + "/{public_id}/check-history", history)
+    app.add_route("/api/customers", CustomerCollection(monitoring, reader, projector))
+    app.add_route("/api/customers/{identifier}", CustomerItem(monitoring, reader, projector))
+    for door, of_customers in (("organization", False), ("customer", True)):
+        tokens = Tokens(monitoring, reader, projector, of_customers=of_customers)
+        app.add_route(f"/api/{door}/tokens", TokenCollection(tokens))
+        app.add_route(f"/api/{door}/tokens/{{number}}", TokenItem(tokens))
+    app.add_route("/api/organization", OrganizationResource(reader))
+    app.add_route("/api/monitoring-locations", Locations(reader))
     return app

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from projections.reader import Reader
     from projections.view import Record
 
-OPEN_PATHS: Final = frozenset({"/healthz"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/openapi.json", "/docs"})
 """Paths that anyone may ask."""
+
+OPEN_FOLDER: Final = "/docs/"
+"""Below it everything is open: the files of the documentation's page."""
 
 _CHALLENGE: Final = ["Bearer"]
 
@@ -29,7 +32,7 @@ class Authentication:
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Refuse a request without a valid token."""
-        if req.path not in OPEN_PATHS:
+        if req.path not in OPEN_PATHS and not req.path.startswith(OPEN_FOLDER):
             req.context.principal = self._principal(req.get_header("Authorization"))
 
     def _principal(self, header: str | None) -> Principal:

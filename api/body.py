@@ -33,7 +33,8 @@ def read_object(req: falcon.Request) -> dict[str, Any]:
         raise falcon.HTTPUnsupportedMediaType(
             description="Send JSON with the header Content-Type: application/json"
         )
-    return _parse(req.bounded_stream.read())
+    req.context.body = req.bounded_stream.read()
+    return _parse(req.context.body)
 
 
 def _parse(data: bytes) -> dict[str, Any]:

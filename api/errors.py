@@ -15,6 +15,7 @@ from domain.errors import (
     InvalidInputError,
     NotFoundError,
     Problem,
+    StaleVersionError,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
     InvalidInputError: HTTPStatus.BAD_REQUEST,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
 }
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 

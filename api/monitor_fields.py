@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.errors import invalid
 from api.fields import Body, Field, Fields, add_defaults, parse_identifier, read_known
-from api.schemas import COUNTRY_CODES, EMAIL, PHONE_NUMBER
+from api.schemas import COUNTRY_CODES, EMAIL, HOSTNAME, PHONE_NUMBER
 from domain import values
 from domain.countries import parse_country_codes
 from domain.errors import InvalidInputError, Problem
@@ -22,18 +22,18 @@ FIELDS: Final[Fields] = {
     "name": Field(
         "name",
         values.parse_name,
-        {"type": "string", "minLength": 1, "maxLength": values.MAX_NAME_LENGTH},
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": values.MAX_NAME_LENGTH,
+            "description": "Blanks at both ends are removed.",
+        },
         required=True,
     ),
     "hostname": Field(
         "hostname",
         parse_hostname,
-        {
-            "type": "string",
-            "minLength": 1,
-            "description": "A hostname or an IP address; no protocol, path, port or user.",
-            "examples": ["mail.example.com"],
-        },
+        HOSTNAME,
         required=True,
     ),
     "port": Field(
@@ -63,7 +63,6 @@ FIELDS: Final[Fields] = {
             "type": "number",
             "minimum": values.MIN_INTERVAL_MINUTES,
             "maximum": values.MAX_INTERVAL_MINUTES,
-            "default": values.DEFAULT_INTERVAL_MINUTES,
             "description": "Minutes between two checks; 0.5 is every 30 seconds.",
         },
         default=values.DEFAULT_INTERVAL_MINUTES,
@@ -75,7 +74,6 @@ FIELDS: Final[Fields] = {
             "type": "number",
             "minimum": values.MIN_TIMEOUT_SECONDS,
             "maximum": values.MAX_TIMEOUT_SECONDS,
-            "default": values.DEFAULT_TIMEOUT_SECONDS,
             "description": "Seconds that bound a whole check.",
         },
         default=values.DEFAULT_TIMEOUT_SECONDS,

@@ -7,108 +7,23 @@ first, then 404 and the scope.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import falcon
 
 from api import monitor_fields
 from api.body import read_object
-from api.errors import invalid
-from api.fields import parse_identifier, parse_uuid
 from api.paging import read_page
-from api.permissions import Action, Principal
+from api.permissions import Action, Principal, require
+from api.preconditions import entity_tag, expected_version, repeat_key
+from api.query import query_identifier
 from domain.commands import CreateMonitor, UpdateMonitor
-from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
-from domain.secret_fields import mask_secret
-from projections.reader import MonitorFilter, MonitorView
-from projections.shapes import Form, Shape, monitor_shape
+from domain.errors import NotFoundError
+from projections.reader import MonitorFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from domain.mail_config import Kind
-    from domain.monitoring import Monitoring
-    from projections.catch_up import Projector
-    from projections.reader import Reader
-
-_MAX_DIGITS: Final = 18
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One of the two kinds of monitors, in the words of its documented pages."""
-
-    kind: Kind
-    path: str
-    id_required: str
-    not_found: str
-
-
-FAMILIES: Final = (
-    Family("smtp", "/api/smtp-monitors", "SMTP monitor public ID (UUID) required", "Not found"),
-    Family(
-        "imap_pop",
-        "/api/imap-pop-monitors",
-        "IMAP/POP monitor public ID (UUID) required",
-        "IMAP/POP monitor not found",
-    ),
-)
-
-
-class Monitors:
-    """What both endpoints of a family share: finding, judging and showing monitors."""
-
-    def __init__(
-        self, family: Family, monitoring: Monitoring, reader: Reader, projector: Projector
-    ) -> None:
-        self.family = family
-        self.monitoring = monitoring
-        self.reader = reader
-        self._projector = projector
-
-    def find(self, public_id: str, principal: Principal) -> MonitorView:
-        """Return a monitor that the caller may know of; raises 400, 404 or 403."""
-        key = parse_uuid(public_id)
-        if key is None:
-            raise falcon.HTTPBadRequest(description=self.family.id_required)
-        found = self.reader.monitor(self.family.kind, key)
-        if found is None or not principal.sees_organization(found.monitor["organization_id"]):
-            raise NotFoundError(self.family.not_found)
-        if not principal.covers_customer(found.monitor["customer_id"]):
-            raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
-        return found
-
-    def written(self, monitor_id: UUID, principal: Principal) -> Shape:
-        """Return the answer to a command, after the view has caught up with it."""
-        self.catch_up()
-        view = self.reader.monitor(self.family.kind, str(monitor_id))
-        if view is None:
-            raise NotFoundError(self.family.not_found)
-        if not principal.may(Action.SEE_SECRETS):
-            return self.shown(view, "written")
-        try:
-            config = self.monitoring.unsealed(monitor_id, self.family.kind, view.monitor["config"])
-        except SecretUnreadableError:
-            return self.shown(view, "written")
-        return monitor_shape(view, "written", config)
-
-    def catch_up(self) -> None:
-        """Let the caller read what it wrote, on any worker."""
-        self._projector.catch_up()
-
-    def shown(self, view: MonitorView, form: Form) -> Shape:
-        """Return a shape with the secret masked."""
-        return monitor_shape(view, form, mask_secret(self.family.kind, view.monitor["config"]))
-
-    def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
-        """Run a command; problems of a config get the path of the documented key."""
-        try:
-            return send()
-        except InvalidInputError as error:
-            key = monitor_fields.CONFIG_KEYS[self.family.kind][0]
-            raise invalid(monitor_fields.below(key, error.problems)) from None
+    from api.monitor_family import Monitors
 
 
 class MonitorCollection:
@@ -130,13 +45,16 @@ class MonitorCollection:
             customer_id=UUID(customer["public_id"]),
             **fields,
         )
+        monitoring = self._monitors.monitoring
         actor = principal.actor(req.context.request_id)
+        repeat = repeat_key(req, monitoring, principal, family.path)
         monitor = self._monitors.command(
-            lambda: self._monitors.monitoring.create_monitor(command, actor)
+            lambda: monitoring.create_monitor(command, actor, repeat=repeat)
         )
         resp.status = falcon.HTTP_201
         resp.location = f"{family.path}/{monitor.id}"
-        resp.media = self._monitors.written(monitor.id, principal)
+        resp.etag = entity_tag(1)
+        resp.media = self._monitors.created(monitor.id, customer, principal)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List monitors (contract part B, 4.3 and 5.3)."""
@@ -166,7 +84,7 @@ class MonitorCollection:
         return customer
 
     def _organization_filter(self, req: falcon.Request, principal: Principal) -> str:
-        identifier = _query_identifier(req, "organizationId")
+        identifier = query_identifier(req, "organizationId")
         if identifier is None:
             return principal.organization_id
         organization = self._monitors.reader.organization(identifier)
@@ -176,7 +94,7 @@ class MonitorCollection:
         return found
 
     def _customer_filter(self, req: falcon.Request, principal: Principal) -> str | None:
-        identifier = _query_identifier(req, "customerId")
+        identifier = query_identifier(req, "customerId")
         if identifier is None:
             return principal.customer_id
         customer = self._monitors.reader.customer(identifier)
@@ -199,6 +117,7 @@ class MonitorItem:
         principal: Principal = req.context.principal
         view = self._monitors.find(public_id, principal)
         require(principal, Action.READ_MONITOR)
+        resp.etag = entity_tag(view.monitor["version"])
         resp.media = self._monitors.shown(view, "read")
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
@@ -210,10 +129,11 @@ class MonitorItem:
         if monitor_fields.touches_more_than_status(body):
             require(principal, Action.UPDATE_MONITOR)
         changes = monitor_fields.parse_update(self._monitors.family.kind, body, view.customer)
-        command = UpdateMonitor(UUID(view.monitor["public_id"]), changes)
+        monitor_id = UUID(view.monitor["public_id"])
+        command = UpdateMonitor(monitor_id, changes, expected_version(req))
         actor = principal.actor(req.context.request_id)
         self._monitors.command(lambda: self._monitors.monitoring.update_monitor(command, actor))
-        resp.media = self._monitors.written(command.monitor_id, principal)
+        resp.media = self._monitors.updated(monitor_id, principal, resp)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Delete a monitor (contract Q-4)."""
@@ -222,29 +142,9 @@ class MonitorItem:
         require(principal, Action.DELETE_MONITOR)
         monitor_id = UUID(view.monitor["public_id"])
         self._monitors.monitoring.delete_monitor(
-            monitor_id, principal.actor(req.context.request_id)
+            monitor_id,
+            principal.actor(req.context.request_id),
+            expected_version=expected_version(req),
         )
         self._monitors.catch_up()
         resp.media = {"success": True}
-
-
-def require(principal: Principal, action: Action) -> None:
-    """Raise 403 unless the caller's role allows the action."""
-    if not principal.may(action):
-        raise falcon.HTTPForbidden(description=f"The role {principal.role} may not {action.value}")
-
-
-def _query_identifier(req: falcon.Request, name: str) -> int | str | None:
-    text = req.get_param(name)
-    if text is None:
-        return None
-    identifier = parse_identifier(_number(text) or text)
-    if identifier is None:
-        raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a number or a UUID")
-    return identifier
-
-
-def _number(text: str) -> int | None:
-    """Return a whole number; None for more digits than any store can compare with."""
-    short_enough = len(text) <= _MAX_DIGITS
-    return int(text) if text.isascii() and text.isdecimal() and short_enough else None

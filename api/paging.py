@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 DEFAULTS: Final[Mapping[str, int]] = {"page": 1, "perPage": 50}
 MAX_PER_PAGE: Final = 200
-_MAX_PAGE: Final = 10**9
+MAX_PAGE: Final = 10**9
 
 
 def read_page(req: falcon.Request) -> tuple[int, int]:
@@ -21,7 +21,7 @@ def read_page(req: falcon.Request) -> tuple[int, int]:
 
 def _number(req: falcon.Request, name: str) -> int:
     text = req.get_param(name, default=str(DEFAULTS[name]))
-    short_enough = len(text) <= len(str(_MAX_PAGE))
-    if not (text.isascii() and text.isdecimal() and short_enough and int(text) > 0):
+    short_enough = len(text) <= len(str(MAX_PAGE))
+    if not (text.isascii() and text.isdecimal() and short_enough and 0 < int(text) <= MAX_PAGE):
         raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a whole number from 1")
     return int(text)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+import falcon
+
 from domain.access_token import Role
 
 if TYPE_CHECKING:
@@ -26,17 +28,29 @@ class Action(StrEnum):
     UPDATE_STATUS = "change a monitor"
     DELETE_MONITOR = "delete monitors"
     SEE_SECRETS = "see secrets that it writes"
+    READ_CUSTOMER = "read customers"
+    MANAGE_CUSTOMERS = "create or change customers"
+    MANAGE_ORGANIZATION_TOKENS = "manage the organization's tokens"
+    MANAGE_CUSTOMER_TOKENS = "manage customers' tokens"
+    READ_ORGANIZATION = "read the organization"
 
 
+_EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter"})
 _WRITERS: Final = frozenset[Role]({"admin", "user"})
+_ADMINS: Final = frozenset[Role]({"admin"})
 
 ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
-    Action.READ_MONITOR: frozenset({"admin", "user", "readonly", "supporter"}),
+    Action.READ_MONITOR: _EVERYONE,
     Action.CREATE_MONITOR: _WRITERS,
     Action.UPDATE_MONITOR: _WRITERS,
     Action.UPDATE_STATUS: _WRITERS | {"readonly"},
     Action.DELETE_MONITOR: _WRITERS,
     Action.SEE_SECRETS: _WRITERS,
+    Action.READ_CUSTOMER: _EVERYONE,
+    Action.MANAGE_CUSTOMERS: _ADMINS,
+    Action.MANAGE_ORGANIZATION_TOKENS: _ADMINS,
+    Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
+    Action.READ_ORGANIZATION: _EVERYONE,
 }
 
 
@@ -71,3 +85,9 @@ class Principal:
             "role": self.role,
             "request_id": request_id,
         }
+
+
+def require(principal: Principal, action: Action) -> None:
+    """Raise 403 unless the caller's role allows the action."""
+    if not principal.may(action):
+        raise falcon.HTTPForbidden(description=f"The role {principal.role} may not {action.value}")

@@ -4,22 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from domain.hostname import MAX_LENGTH
+
 if TYPE_CHECKING:
     from api.fields import Schema
 
+HOSTNAME: Final[Schema] = {
+    "anyOf": [
+        {
+            "type": "string",
+            "maxLength": MAX_LENGTH + 1,
+            "pattern": "^[0-9A-Za-z-]{1,63}(\\.[0-9A-Za-z-]{1,63})*\\.?$",
+        },
+        {"type": "string", "pattern": "^[0-9A-Fa-f:.]{2,45}$"},
+        {
+            "type": "string",
+            "maxLength": MAX_LENGTH + 1,
+            "pattern": "^[0-9A-Za-z.-]*([^\\u0000-\\u007f][0-9A-Za-z.-]*)+$",
+        },
+    ],
+    "description": "A hostname (also an internationalized one) or an IP address; no protocol, "
+    "path, port, user or blank. Lower-cased, one trailing dot dropped.",
+    "examples": ["mail.example.com"],
+}
 EMAIL: Final[Schema] = {
     "type": ["string", "null"],
-    "format": "email",
-    "description": "null clears it.",
+    "pattern": "^[^@\\s]{1,64}@[^@\\s]{1,253}$",
+    "description": "An email address; null clears it.",
+    "examples": ["ops@example.com"],
 }
 PHONE_NUMBER: Final[Schema] = {
     "type": ["string", "null"],
+    "pattern": "^\\+?[0-9][0-9 ()/.-]{2,31}$",
     "description": "With or without separators; null clears it.",
     "examples": ["+49 170 1234567"],
 }
 COUNTRY_CODES: Final[Schema] = {
     "type": ["array", "null"],
-    "items": {"type": "string", "minLength": 2, "maxLength": 2},
+    "items": {"type": "string", "pattern": "^\\s*[A-Za-z]{2}\\s*$"},
     "description": "ISO 3166-1 alpha-2; upper-cased, repeats dropped, an empty list is null.",
     "examples": [["DE", "US"]],
 }

@@ -72,9 +72,8 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         """Return the WSGI application of one worker."""
         store = open_store(self._settings.data, self._settings.master_key)
         self._views = Views(store)
-        projector = self._views.projector("monitors")
-        projector.catch_up()
-        return create_app(store.monitoring, self._views.reader, projector)
+        self._views.projector("monitors").catch_up()
+        return create_app(store, self._views)
 
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:

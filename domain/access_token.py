@@ -110,11 +110,14 @@ class AccessToken(Aggregate):
             """Note the time."""
             aggregate.last_used_at = self.timestamp
 
-    def __init__(self, *, number: int, organization_id: str, name: str, role: str) -> None:
+    def __init__(
+        self, *, number: int, organization_id: str, name: str, role: str, hint: str
+    ) -> None:
         self.number = number
         self.organization_id = organization_id
         self.name = name
         self.role = role
+        self.hint = hint
         self.revoked = False
         self.last_used_at: datetime | None = None
 

@@ -63,6 +63,11 @@ class Checks(Application[UUID]):
             raise
         self._versions = versions
 
+    def newest(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
+        """Return the newest checks of a monitor at a location, newest first."""
+        events = self.events.get(check_log_id(monitor_id, location), desc=True, limit=limit)
+        return [event for event in events if isinstance(event, CheckPerformed)]
+
     def _event(
         self, check: PerformedCheck, location: str, actor: Actor, versions: dict[UUID, int]
     ) -> CheckPerformed:

@@ -11,8 +11,8 @@ from projections.view import Table
 
 LAST_CHECKS: Final = Table(
     "last_checks",
-    {"monitor_id": "TEXT", "checked_at": "TEXT"},
-    lambda record: (record["monitor_id"], record["checked_at"]),
+    {"monitor_id": "TEXT", "location": "TEXT", "checked_at": "TEXT"},
+    lambda record: (record["monitor_id"], record["location"], record["checked_at"]),
     indexes=(("monitor_id", "checked_at"),),
 )
 

@@ -49,8 +49,8 @@ class Reader(ABC):
         """Return the token with this hash, also when it is revoked."""
 
     @abstractmethod
-    def tokens(self) -> Sequence[Record]:
-        """Return all tokens by number."""
+    def tokens(self, organization_id: str | None = None) -> Sequence[Record]:
+        """Return the tokens of an organization, or all, by number; also revoked ones."""
 
     @abstractmethod
     def organization(self, identifier: int | str) -> Record | None:
@@ -65,8 +65,16 @@ class Reader(ABC):
         """Return a customer by number or public id."""
 
     @abstractmethod
-    def customers(self) -> Sequence[Record]:
-        """Return all customers by number."""
+    def customers(self, organization_id: str | None = None) -> Sequence[Record]:
+        """Return the customers of an organization, or all, by number."""
+
+    @abstractmethod
+    def locations(self) -> Sequence[Record]:
+        """Return all locations by number."""
+
+    @abstractmethod
+    def last_check_of_locations(self) -> dict[str, str]:
+        """Return when each location made its newest check, by code."""
 
     @abstractmethod
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from projections import customer_shapes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domain.mail_config import Config, Kind
     from projections.reader import MonitorView
-    from projections.view import Record
 
 Shape = dict[str, Any]
 Form = Literal["written", "read", "listed"]
@@ -26,7 +27,7 @@ _SMTP_CONTACTS: Final = ("notificationEmail", "notificationPhoneNumber")
 _IMAP_SETTINGS: Final = ("checkInterval", "timeoutSeconds")
 _IMAP_CONTACTS: Final = ("status", "notificationPhoneNumber", "notificationEmail")
 
-_KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
+KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
     ("smtp", "written"): (
         *(*_HEAD, *_SMTP_SETTINGS, *_SMTP_CONTACTS, *_TIMES),
         *("config", "smtpConfig", *_OURS),
@@ -60,7 +61,7 @@ def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
     `config` is what may be shown to the caller: masked, or with its secret in clear.
     """
     values = _values(view, config)
-    return {key: values[key] for key in _KEYS[view.monitor["kind"], form]}
+    return {key: values[key] for key in KEYS[view.monitor["kind"], form]}
 
 
 def _values(view: MonitorView, config: Config) -> Shape:
@@ -71,7 +72,7 @@ def _values(view: MonitorView, config: Config) -> Shape:
         "organizationId": view.organization["number"],
         "customerId": view.customer["number"],
         "customerName": view.customer["name"],
-        "customer": customer_shape(view.customer, view.organization),
+        "customer": customer_shapes.embedded(view.customer, view.organization),
         "name": monitor["name"],
         "hostname": monitor["hostname"],
         "port": monitor["port"],
@@ -87,20 +88,4 @@ def _values(view: MonitorView, config: Config) -> Shape:
         "config": config,
         "smtpConfig": config,
         "imapPopConfig": config,
-    }
-
-
-def customer_shape(customer: Record, organization: Record) -> Shape:
-    """Return the customer as it is embedded in an IMAP/POP monitor (part B, 5.4)."""
-    return {
-        "id": customer["number"],
-        "organizationId": organization["number"],
-        "name": customer["name"],
-        "email": customer["email"],
-        "allowedCheckCountryCodes": customer["allowed_check_country_codes"],
-        "customFields": customer["custom_fields"],
-        "alertLocationThresholdCount": customer["alert_location_threshold_count"],
-        "createdAt": customer["created_at"],
-        "updatedAt": customer["updated_at"],
-        "publicId": customer["public_id"],
     }

@@ -26,6 +26,7 @@ JOIN organizations o ON o.key = m.organization_id
 """
 _COUNT: Final = "SELECT count(*) FROM monitors m JOIN customers c ON c.key = m.customer_id"
 _LAST_CHECKED: Final = "SELECT monitor_id, max(checked_at) FROM last_checks WHERE monitor_id IN "
+_BY_LOCATION: Final = "SELECT location, max(checked_at) FROM last_checks GROUP BY location"
 
 
 class SqliteReader(Reader):
@@ -39,9 +40,9 @@ class SqliteReader(Reader):
         """Return the token with this hash, also when it is revoked."""
         return self._one("SELECT record FROM tokens WHERE token_hash = ?", token_hash)
 
-    def tokens(self) -> Sequence[Record]:
-        """Return all tokens by number."""
-        return self._all("tokens")
+    def tokens(self, organization_id: str | None = None) -> Sequence[Record]:
+        """Return the tokens of an organization, or all, by number; also revoked ones."""
+        return self._all("tokens", organization_id)
 
     def organization(self, identifier: int | str) -> Record | None:
         """Return an organization by number or public id."""
@@ -55,9 +56,17 @@ class SqliteReader(Reader):
         """Return a customer by number or public id."""
         return self._by_identifier("customers", identifier)
 
-    def customers(self) -> Sequence[Record]:
-        """Return all customers by number."""
-        return self._all("customers")
+    def customers(self, organization_id: str | None = None) -> Sequence[Record]:
+        """Return the customers of an organization, or all, by number."""
+        return self._all("customers", organization_id)
+
+    def locations(self) -> Sequence[Record]:
+        """Return all locations by number."""
+        return self._all("locations")
+
+    def last_check_of_locations(self) -> dict[str, str]:
+        """Return when each location made its newest check, by code."""
+        return dict(self._checks.select(_BY_LOCATION))
 
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
         """Return a monitor of a kind."""
@@ -102,8 +111,10 @@ class SqliteReader(Reader):
         rows = self._monitors.select(statement, (value,))
         return orjson.loads(rows[0][0]) if rows else None
 
-    def _all(self, table: str) -> list[Record]:
-        rows = self._monitors.select(f"SELECT record FROM {table} ORDER BY number")
+    def _all(self, table: str, organization_id: str | None = None) -> list[Record]:
+        where = "" if organization_id is None else "WHERE organization_id = ?"
+        values = () if organization_id is None else (organization_id,)
+        rows = self._monitors.select(f"SELECT record FROM {table} {where} ORDER BY number", values)
         return [orjson.loads(row[0]) for row in rows]
 
 

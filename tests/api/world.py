@@ -141,7 +141,7 @@ def make_world(root: Path) -> World:
     tokens = _issue_tokens(store, owners)
     projector.catch_up()
     return World(
-        store, views, create_app(store.monitoring, views.reader, projector), owners, tokens
+        store, views, create_app(store, views), owners, tokens
     )
 
 

@@ -1,0 +1,118 @@
+"""What the endpoints of one kind of monitors share: finding, judging and showing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import falcon
+
+from api import monitor_fields
+from api.errors import invalid
+from api.fields import parse_uuid
+from api.permissions import Action, Principal
+from api.preconditions import entity_tag
+from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
+from domain.secret_fields import mask_secret
+from projections import records
+from projections.reader import MonitorView
+from projections.shapes import Form, Shape, monitor_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domain.mail_config import Kind
+    from domain.monitoring import Monitoring
+    from projections.catch_up import Projector
+    from projections.reader import Reader
+    from projections.view import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One of the two kinds of monitors, in the words of its documented pages."""
+
+    kind: Kind
+    path: str
+    id_required: str
+    not_found: str
+
+
+FAMILIES: Final = (
+    Family("smtp", "/api/smtp-monitors", "SMTP monitor public ID (UUID) required", "Not found"),
+    Family(
+        "imap_pop",
+        "/api/imap-pop-monitors",
+        "IMAP/POP monitor public ID (UUID) required",
+        "IMAP/POP monitor not found",
+    ),
+)
+
+
+class Monitors:
+    """The monitors of one kind, as a caller may see and change them."""
+
+    def __init__(
+        self, family: Family, monitoring: Monitoring, reader: Reader, projector: Projector
+    ) -> None:
+        self.family = family
+        self.monitoring = monitoring
+        self.reader = reader
+        self._projector = projector
+
+    def find(self, public_id: str, principal: Principal) -> MonitorView:
+        """Return a monitor that the caller may know of; raises 400, 404 or 403."""
+        key = parse_uuid(public_id)
+        if key is None:
+            raise falcon.HTTPBadRequest(description=self.family.id_required)
+        found = self.reader.monitor(self.family.kind, key)
+        if found is None or not principal.sees_organization(found.monitor["organization_id"]):
+            raise NotFoundError(self.family.not_found)
+        if not principal.covers_customer(found.monitor["customer_id"]):
+            raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
+        return found
+
+    def created(self, monitor_id: UUID, customer: Record, principal: Principal) -> Shape:
+        """Return the answer to a create: the monitor as it was made, also when asked again."""
+        self.catch_up()
+        event = self.monitoring.created(monitor_id)
+        organization: Any = self.reader.organization(event.organization_id)
+        view = MonitorView(records.monitor(None, event), customer, organization, None)
+        return self._with_secret(view, principal)
+
+    def updated(self, monitor_id: UUID, principal: Principal, resp: falcon.Response) -> Shape:
+        """Return the answer to a PATCH, after the view has caught up with it."""
+        self.catch_up()
+        view = self.reader.monitor(self.family.kind, str(monitor_id))
+        if view is None:
+            raise NotFoundError(self.family.not_found)
+        resp.etag = entity_tag(view.monitor["version"])
+        return self._with_secret(view, principal)
+
+    def catch_up(self) -> None:
+        """Let the caller read what it wrote, on any worker."""
+        self._projector.catch_up()
+
+    def shown(self, view: MonitorView, form: Form) -> Shape:
+        """Return a shape with the secret masked."""
+        return monitor_shape(view, form, mask_secret(self.family.kind, view.monitor["config"]))
+
+    def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
+        """Run a command; problems of a config get the path of the documented key."""
+        try:
+            return send()
+        except InvalidInputError as error:
+            key = monitor_fields.CONFIG_KEYS[self.family.kind][0]
+            raise invalid(monitor_fields.below(key, error.problems)) from None
+
+    def _with_secret(self, view: MonitorView, principal: Principal) -> Shape:
+        """Return the answer to a write: with the secret for those who may write it."""
+        if not principal.may(Action.SEE_SECRETS):
+            return self.shown(view, "written")
+        kind, monitor = self.family.kind, view.monitor
+        try:
+            config = self.monitoring.unsealed(UUID(monitor["public_id"]), kind, monitor["config"])
+        except SecretUnreadableError:
+            return self.shown(view, "written")
+        return monitor_shape(view, "written", config)
