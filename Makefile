@@ -7,7 +7,7 @@ ARGS ?=
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
-.PHONY: run demo test check format lock clean help
+.PHONY: run demo test check format lock openapi clean help
 
 run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 	@$(VENV)/bin/postwatch up $(ARGS)
@@ -32,6 +32,9 @@ lock: $(VENV)/.dev  ## write the requirement files anew from pyproject.toml
 	$(LOCK) --extra build --output-file requirements-build.lock
 	$(LOCK) --extra build --extra demo --output-file requirements-demo.lock
 	$(LOCK) --extra build --extra demo --extra dev --output-file requirements-dev.lock
+
+openapi: $(VENV)/.dev  ## write docs/openapi.json anew from the tables of the API
+	$(VENV)/bin/python -m api.openapi docs/openapi.json
 
 clean:  ## remove the virtual environment; data stays
 	rm -rf $(VENV)

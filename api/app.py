@@ -12,6 +12,7 @@ from api import errors
 from api.authentication import Authentication
 from api.check_history import CheckHistory
 from api.customers import CustomerCollection, CustomerItem
+from api.documentation import Documentation, OpenApi
 from api.health import Health
 from api.monitor_family import FAMILIES, Monitors
 from api.monitors import MonitorCollection, MonitorItem
@@ -40,6 +41,10 @@ def create_app(store: Store, views: Views) -> App:
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
     errors.register(app)
     app.add_route("/healthz", Health())
+    app.add_route("/openapi.json", OpenApi())
+    documentation = Documentation()
+    app.add_route("/docs", documentation)
+    app.add_route("/docs/{name}", documentation, suffix="file")
     for family in FAMILIES:
         monitors = Monitors(family, monitoring, reader, projector)
         app.add_route(family.path, MonitorCollection(monitors))

@@ -1,0 +1,111 @@
+"""The whole document."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from api.openapi import (
+    configs,
+    monitor_operations,
+    problems,
+    requests,
+    responses,
+    service_operations,
+)
+from api.openapi.vocabulary import SUCCESS, closed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from api.fields import Schema
+    from api.openapi.operations import Operation
+    from domain.mail_config import Kind
+
+_DESCRIPTION: Final = """\
+Watches SMTP, IMAP and POP3 servers; every change and every check is an event.
+
+Send a token as `Authorization: Bearer wsm_...`. Bodies are JSON with a `Content-Length`, at
+most 64 KiB. Times are ISO 8601 in UTC with milliseconds. `checkInterval` is in **minutes**,
+`timeoutSeconds` in seconds.
+
+Every answer bears `X-Request-Id`; a request may bring its own (8 to 64 of `A-Z a-z 0-9 . _ -`).
+Every error has the same body, which names the request and, for a wrong body, every wrong field.
+"""
+_TAGS: Final = (
+    ("SMTP monitors", "Servers that take mail."),
+    ("IMAP/POP monitors", "Servers that hand mail out."),
+    (service_operations.TAG, "The service itself. No token is needed."),
+)
+_KINDS: Final[tuple[Kind, ...]] = ("smtp", "imap_pop")
+
+
+def build_document(documentation_files: Iterable[str]) -> Schema:
+    """Return the OpenAPI document; the files are those of the page that shows it."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Postwatch",
+            "version": version("postwatch"),
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS],
+        "paths": _paths(_operations(tuple(documentation_files))),
+        "components": {
+            "schemas": _schemas(),
+            "responses": problems.components(),
+            "headers": _headers(),
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A token of an organization or of one customer: `wsm_...`.",
+                }
+            },
+        },
+    }
+
+
+def _operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
+    yield from monitor_operations.operations()
+    yield from service_operations.operations(documentation_files)
+
+
+def _paths(operations: Iterable[Operation]) -> Schema:
+    paths: Schema = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = operation.rendered()
+    return paths
+
+
+def _schemas() -> Schema:
+    bodies = {}
+    for kind in _KINDS:
+        bodies[monitor_operations.body_name("Create", kind)] = requests.create_monitor(kind)
+        bodies[monitor_operations.body_name("Update", kind)] = requests.update_monitor(kind)
+        bodies[configs.input_name(kind)] = configs.sent(kind)
+    return {
+        **bodies,
+        **responses.monitor_components(),
+        "Success": closed(SUCCESS),
+        "Health": closed({"status": {"type": "string", "const": "ok"}}),
+        **problems.schemas(),
+    }
+
+
+def _headers() -> Schema:
+    return {
+        "RequestId": {
+            "description": "The id of the request in the log.",
+            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
+            "required": True,
+        },
+        "Location": {
+            "description": "The path of what was made.",
+            "schema": {"type": "string"},
+            "required": True,
+        },
+    }

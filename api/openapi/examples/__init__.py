@@ -1,0 +1,25 @@
+"""The examples of the documented pages, as data: a request, its answer, and the page.
+
+Our own keys stand after the documented ones, as in a real answer.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from api.fields import Schema
+
+
+def example(name: str) -> dict[str, Any]:
+    """Return `page`, `request` if there is one, and `response`."""
+    found: dict[str, Any] = json.loads((Path(__file__).parent / f"{name}.json").read_bytes())
+    return found
+
+
+def shown(name: str, side: str) -> Schema:
+    """Return the `examples` of a body or an answer, for one side of an example."""
+    found = example(name)
+    return {name: {"summary": f"As {found['page']} shows it", "value": found[side]}}

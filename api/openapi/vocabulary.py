@@ -1,0 +1,58 @@
+"""The words that every part of the document uses: references and small schemas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from api.fields import MAX_NUMBER
+
+if TYPE_CHECKING:
+    from api.fields import Schema
+
+_UUID_PATTERN: Final = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
+_EXAMPLE_UUID: Final = "11111111-1111-4111-8111-111111111111"
+
+UUID: Final[Schema] = {"type": "string", "format": "uuid", "pattern": _UUID_PATTERN}
+NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+TIME: Final[Schema] = {
+    "type": "string",
+    "format": "date-time",
+    "description": "ISO 8601, UTC, milliseconds.",
+    "examples": ["2026-01-01T12:00:00.000Z"],
+}
+SUCCESS: Final[Schema] = {"success": {"type": "boolean", "const": True}}
+
+
+def ref(name: str, section: str = "schemas") -> Schema:
+    """Return a reference to a component."""
+    return {"$ref": f"#/components/{section}/{name}"}
+
+
+def identifier(what: str, maximum: int = MAX_NUMBER) -> Schema:
+    """Return the schema of a number or a UUID."""
+    return {
+        "anyOf": [{"type": "integer", "minimum": 1, "maximum": maximum}, UUID],
+        "description": f"{what}: its number or its public id.",
+        "examples": [_EXAMPLE_UUID],
+    }
+
+
+def described(schema: Schema, description: str, **more: Any) -> Schema:  # noqa: ANN401 - any JSON
+    """Return a schema with another description, and more keywords."""
+    return {**schema, "description": description, **more}
+
+
+def nullable(schema: Schema) -> Schema:
+    """Return a schema that takes null too."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def closed(properties: Schema, *, optional: frozenset[str] = frozenset()) -> Schema:
+    """Return an object with these keys, in this order, and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [key for key in properties if key not in optional],
+        "additionalProperties": False,
+    }
