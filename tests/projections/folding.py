@@ -1,0 +1,84 @@
+"""Logs as lists, views to fold them into, and everything that a view shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
+from domain.log_reader import LoggedEvent, LogReader
+from projections.views import PROJECTIONS, Views
+from tests.domain.given import CREATE_IMAP, TESTER, check_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from domain.store import Store
+    from projections.projection import Projection
+    from projections.view import Side, View
+    from tests.domain.given import Owners
+
+Rows = dict[str, list[tuple[str, dict[str, Any]]]]
+
+
+class ListLog(LogReader):
+    """A log that is a list. `batch` says how many events each read gives at most."""
+
+    def __init__(self, events: Sequence[LoggedEvent], batch: Callable[[], int]) -> None:
+        self.name = "list"
+        self._events = events
+        self._batch = batch
+
+    def after(self, position: int, limit: int) -> Sequence[LoggedEvent]:
+        """Return some events after a position."""
+        found = [each for each in self._events if each.position > position]
+        return found[: min(limit, self._batch())]
+
+    def head(self) -> int:
+        """Return the last position."""
+        return self._events[-1].position if self._events else 0
+
+
+def rows(view: View, projection: Projection, side: Side = "live") -> Rows:
+    """Return every row of every table."""
+    return {table.name: list(view.rows(table, side)) for table in projection.tables}
+
+
+def everything(views: Views) -> dict[str, tuple[int, Rows]]:
+    """Return position and rows of every view."""
+    return {
+        each.name: (
+            views.projector(each.name).view.position(),
+            rows(views.projector(each.name).view, each),
+        )
+        for each in PROJECTIONS
+    }
+
+
+def fill(store: Store, owners: Owners, monitors: int = 12) -> None:
+    """Let everything happen that a log can hold."""
+    commands = store.monitoring
+    commands.create_customer(CreateCustomer(owners.organization.id, "Another", None), TESTER)
+    for number in range(3):
+        token = f"wsm_{number}".ljust(40, "t")
+        issued = commands.issue_token(
+            IssueToken(owners.organization.id, None, f"Token {number}", "user", token), TESTER
+        )
+        if number == 1:
+            commands.revoke_token(issued.id, TESTER)
+    for number in range(monitors):
+        command = owners.create(CREATE_IMAP) if number % 3 == 0 else owners.create()
+        monitor = commands.create_monitor(command, TESTER)
+        for step in range(number % 4):
+            changes = {"name": f"Server {number} step {step}", "port": None if step else 25}
+            monitor = commands.update_monitor(UpdateMonitor(monitor.id, changes), TESTER)
+        for location in ("de-nbg", "fi-hel")[: number % 3]:
+            checks = [check_of(monitor, minute) for minute in range(number % 5)]
+            store.checks.record(checks, location=location, actor=TESTER)
+        if number % 5 == 4:
+            commands.delete_monitor(monitor.id, TESTER)
+
+
+def catch_up(views: Views) -> None:
+    """Bring every view to the head of its log."""
+    for projector in views.projectors.values():
+        projector.catch_up()

@@ -1,0 +1,214 @@
+"""Folding in one go, in any batches, with crashes and repeats: always the same rows."""
+
+from __future__ import annotations
+
+import contextlib
+from itertools import count, cycle
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.log_reader import LoggedEvent, LogReader
+from domain.monitor import Monitor
+from projections import catch_up as catch_up_module
+from projections.catch_up import Projector
+from projections.monitors import MONITORS
+from projections.storage.sqlite_view import SqliteView
+from projections.views import PROJECTIONS, Views
+from tests.domain.given import TESTER
+from tests.projections.folding import ListLog, catch_up, everything, fill, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from domain.store import Store
+    from projections.projection import Projection
+    from tests.domain.given import Owners
+    from tests.projections.folding import Rows
+
+Log = dict[str, list[LoggedEvent]]
+RELAXED = settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+_names = count()
+
+
+class CrashError(Exception):
+    """The process is killed here."""
+
+
+@pytest.fixture
+def logs(store: Store, owners: Owners) -> Log:
+    """Both logs, filled, as lists."""
+    fill(store, owners)
+    return {
+        each.name: list(LogReader(each).after(0, 10_000))
+        for each in (store.monitoring, store.checks)
+    }
+
+
+def folder(
+    tmp_path: Path, projection: Projection, events: list[LoggedEvent], batch: Callable[[], int]
+) -> tuple[Projector, SqliteView]:
+    view = SqliteView(tmp_path / f"{next(_names)}.db", projection)
+    return Projector(projection, ListLog(events, batch), view), view
+
+
+def crash_before_the_end(projector: Projector, view: SqliteView) -> None:
+    with contextlib.suppress(CrashError), view.transaction() as transaction:
+        projector._apply_next(transaction)
+        raise CrashError
+
+
+def drain(projector: Projector) -> None:
+    while projector.step():
+        pass
+
+
+def in_one_go(tmp_path: Path, projection: Projection, events: list[LoggedEvent]) -> Rows:
+    projector, view = folder(tmp_path, projection, events, lambda: 10_000)
+    projector.catch_up()
+    found = rows(view, projection)
+    view.close()
+    return found
+
+
+@pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda each: each.name)
+@given(data=st.data())
+@RELAXED
+def test_any_batches_with_crashes_and_repeats_make_the_same_rows(
+    tmp_path: Path, logs: Log, projection: Projection, data: st.DataObject
+) -> None:
+    events = logs[projection.log]
+    sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=20))
+    crashes = data.draw(st.sets(st.integers(0, 15)))
+    source = cycle(sizes)
+    projector, view = folder(tmp_path, projection, events, lambda: next(source))
+
+    for step in count():
+        if step in crashes:
+            crash_before_the_end(projector, view)
+            continue
+        if not projector.step():
+            break
+
+    assert rows(view, projection) == in_one_go(tmp_path, projection, events)
+    assert view.position() == events[-1].position
+    assert projector.step() == 0
+    view.close()
+
+
+def test_a_batch_that_is_delivered_again_changes_nothing(tmp_path: Path, logs: Log) -> None:
+    projection = PROJECTIONS[0]
+    events = logs[projection.log]
+    projector, view = folder(tmp_path, projection, events, lambda: 10_000)
+    projector.catch_up()
+    before = rows(view, projection)
+
+    assert projector.catch_up() == 0
+    with view.transaction() as transaction:
+        assert projector._apply_next(transaction) == 0
+
+    assert rows(view, projection) == before
+    view.close()
+
+
+def test_positions_may_have_gaps(tmp_path: Path, logs: Log) -> None:
+    projection = PROJECTIONS[0]
+    events = logs[projection.log]
+    spread = [LoggedEvent(each.position * 7 + 100, each.event) for each in events]
+    projector, view = folder(tmp_path, projection, spread, lambda: 4)
+    drain(projector)
+
+    assert rows(view, projection) == in_one_go(tmp_path, projection, events)
+    assert view.position() == spread[-1].position
+    view.close()
+
+
+def test_catching_up_tells_how_many_events_it_took(
+    store: Store, owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, owners)
+    monkeypatch.setattr(catch_up_module, "BATCH", 5)
+    projector = views.projector("monitors")
+
+    assert projector.catch_up() == projector.log.head() == projector.view.position()
+    assert projector.catch_up() == 0
+
+
+def test_a_full_last_batch_is_followed_by_nothing(
+    owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projector = views.projector("monitors")
+    monkeypatch.setattr(catch_up_module, "BATCH", projector.log.head())
+
+    assert projector.catch_up() == 4
+    assert owners.customer.number == 1
+
+
+def test_registrations_move_the_position_and_no_row(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    catch_up(views)
+
+    counts = views.projector("monitors").view.count()
+    filled = {table: number for table, number in counts.items() if number}
+
+    assert filled == {"organizations": 1, "customers": 1}
+    assert views.projector("monitors").view.position() == LogReader(store.monitoring).head() == 4
+    assert owners.organization.number == 1
+
+
+def test_a_deleted_monitor_has_no_row(store: Store, owners: Owners, views: Views) -> None:
+    kept = store.monitoring.create_monitor(owners.create(), TESTER)
+    gone = store.monitoring.create_monitor(owners.create(), TESTER)
+    catch_up(views)
+    store.monitoring.delete_monitor(gone.id, TESTER)
+    catch_up(views)
+
+    shown = [key for key, _ in views.projector("monitors").view.rows(MONITORS)]
+
+    assert shown == [str(kept.id)]
+
+
+def test_a_log_that_changes_what_it_never_created_stops_the_view_at_that_event(
+    tmp_path: Path, logs: Log
+) -> None:
+    projection = PROJECTIONS[0]
+    events = logs["monitoring"]
+    changed = next(each.event for each in events if isinstance(each.event, Monitor.Updated))
+    damaged = [
+        each
+        for each in events
+        if each.event.originator_id != changed.originator_id or each.event is changed
+    ]
+    projector, view = folder(tmp_path, projection, damaged, lambda: 1)
+
+    with pytest.raises(LookupError, match="never created"):
+        drain(projector)
+
+    stopped = view.position()
+    with pytest.raises(LookupError):
+        projector.step()
+    assert view.position() == stopped
+    view.close()
+
+
+def test_a_view_that_caught_up_event_by_event_equals_one_that_did_so_once(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    for number in range(6):
+        store.monitoring.create_monitor(owners.create(name=f"Server {number}"), TESTER)
+        catch_up(views)
+    incremental = everything(views)
+    views.close()
+    for path in store.folder.views.iterdir():
+        path.unlink()
+    with Views(store) as anew:
+        catch_up(anew)
+        assert everything(anew) == incremental
