@@ -7,7 +7,7 @@ changed or deleted long ago. From then on each change takes effect at once.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from checker.feed import Batch
     from checker.schedule import Schedule
     from checker.status import Status
+
+HANDFUL: Final = 500
+"""How many monitors are scheduled at a stretch, so that a signal need not wait for all."""
 
 
 class Intake:
@@ -45,9 +48,12 @@ class Intake:
             batch = await receive.receive()
             self._fold(batch)
             at_head = batch.at_head
-        now = trio.current_time()
-        for monitor in self._configuration.all_watched():
+        self._schedule.expect(len(self._configuration))
+        for number, monitor in enumerate(self._configuration.all_watched(), start=1):
+            now = trio.current_time()
             self._schedule.resume(monitor.monitor_id, monitor.interval_seconds, now, absent_since)
+            if number % HANDFUL == 0:
+                await trio.lowlevel.checkpoint()
         self._count(batch)
 
     async def follow(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:

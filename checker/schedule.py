@@ -23,7 +23,10 @@ GRACE_SECONDS: Final = 5.0
 """How late a due check may begin. What is later still is skipped: see `_postpone`."""
 
 SPREAD_SECONDS: Final = 60.0
-"""Over how long the checks that a stall or a restart left behind are spread."""
+"""Over how long the checks that a stall or a restart left behind are spread, at least."""
+
+SPREAD_PER_MONITOR_SECONDS: Final = 0.004
+"""No more than 250 checks a second come on top of those that are due anyway."""
 
 _SMALL_HEAP: Final = 64
 
@@ -74,6 +77,7 @@ class Schedule:
         self._entries: dict[UUID, _Entry] = {}
         self._heap: list[tuple[float, int, UUID]] = []
         self._generation = 0
+        self._spread = SPREAD_SECONDS
         self.skipped = 0
         """How many due times passed by because nothing could begin in time."""
         self.overrun = 0
@@ -81,6 +85,10 @@ class Schedule:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def expect(self, monitors: int) -> None:
+        """Make the spread wide enough for so many monitors that are all overdue."""
+        self._spread = max(SPREAD_SECONDS, monitors * SPREAD_PER_MONITOR_SECONDS)
 
     def resume(
         self, monitor_id: UUID, interval: float, now: float, absent_since: float | None
@@ -194,12 +202,12 @@ class Schedule:
 
     def _push_spread(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
         step = entry.next_step(now)
-        if entry.time_of(step) - now <= SPREAD_SECONDS:
+        if entry.time_of(step) - now <= self._spread:
             self._push_step(monitor_id, entry, step)
         else:
             entry.urgent = False
             entry.pending = entry.settled
-            self._push(monitor_id, entry, now + unit_fraction(monitor_id) * SPREAD_SECONDS)
+            self._push(monitor_id, entry, now + unit_fraction(monitor_id) * self._spread)
 
     def _push(self, monitor_id: UUID, entry: _Entry, due: float) -> None:
         self._generation += 1

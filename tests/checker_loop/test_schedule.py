@@ -202,6 +202,16 @@ def test_first_start_ever_spreads_everything(schedule: Schedule) -> None:
     assert START <= next_due(schedule) <= START + SPREAD_SECONDS
 
 
+def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:
+    schedule.expect(100_000)
+    monitors = [uuid4() for _ in range(400)]
+    for each in monitors:
+        schedule.resume(each, 86_400, START, None)
+
+    in_half_of_it = sum(len(take_at(schedule, START + second)) for second in range(201))
+    assert in_half_of_it == pytest.approx(200, abs=60)
+
+
 def test_take_gives_the_longest_due_first_and_no_more_than_asked_for(schedule: Schedule) -> None:
     ids = [uuid4() for _ in range(9)]
     for number, each in enumerate(ids):
