@@ -93,7 +93,7 @@ FIELDS: Final[Fields] = {
         "notification_phone_number", values.parse_phone_number, PHONE_NUMBER
     ),
     "monthlyReportsEnabled": Field(
-        "monthly_reports_enabled", _boolean, {"type": "boolean", "default": True}, default=True
+        "monthly_reports_enabled", _boolean, {"type": "boolean"}, default=True
     ),
     "customFields": Field(
         "custom_fields",
@@ -110,7 +110,6 @@ FIELDS: Final[Fields] = {
             "type": "integer",
             "minimum": 1,
             "maximum": MAX_THRESHOLD,
-            "default": 1,
             "description": "From how many locations a server must fail before it counts.",
         },
         default=1,

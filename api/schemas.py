@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from api.fields import MAX_NUMBER
 from domain.hostname import MAX_LENGTH
 
 if TYPE_CHECKING:
     from api.fields import Schema
+
+UUID: Final[Schema] = {
+    "type": "string",
+    "format": "uuid",
+    "pattern": "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
+}
+NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
+IDENTIFIER: Final = (NUMBER, UUID)
+"""A thing is named by its number or by its public id."""
 
 HOSTNAME: Final[Schema] = {
     "anyOf": [

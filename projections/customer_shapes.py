@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from projections.view import Record
 
-_CREATED: Final = (
+CREATED: Final = (
     "id",
     "publicId",
     "organizationId",
@@ -35,7 +35,7 @@ _CREATED: Final = (
     "updatedAt",
     "alertLocationThresholdCount",
 )
-_READ: Final = (
+READ: Final = (
     "id",
     "publicId",
     "organizationId",
@@ -57,7 +57,7 @@ _READ: Final = (
     "allowedCheckCountryCodes",
     "alertLocationThresholdCount",
 )
-_LISTED: Final = (
+LISTED: Final = (
     "id",
     "organizationId",
     "name",
@@ -70,7 +70,7 @@ _LISTED: Final = (
     "createdAt",
     "publicId",
 )
-_EMBEDDED: Final = (
+EMBEDDED: Final = (
     "id",
     "organizationId",
     "name",
@@ -86,22 +86,22 @@ _EMBEDDED: Final = (
 
 def created(customer: Record, organization: Record) -> dict[str, Any]:
     """Return the customer in the answer to POST (9.1)."""
-    return _pick(_CREATED, customer, organization)
+    return _pick(CREATED, customer, organization)
 
 
 def read(customer: Record, organization: Record) -> dict[str, Any]:
     """Return the answer to GET one and PATCH (9.3, 9.4)."""
-    return _pick(_READ, customer, organization)
+    return _pick(READ, customer, organization)
 
 
 def listed(customer: Record, organization: Record) -> dict[str, Any]:
     """Return an item of the list (9.2)."""
-    return _pick(_LISTED, customer, organization)
+    return _pick(LISTED, customer, organization)
 
 
 def embedded(customer: Record, organization: Record) -> dict[str, Any]:
     """Return the customer inside an IMAP/POP monitor (5.4)."""
-    return _pick(_EMBEDDED, customer, organization)
+    return _pick(EMBEDDED, customer, organization)
 
 
 def _pick(keys: tuple[str, ...], customer: Record, organization: Record) -> dict[str, Any]:

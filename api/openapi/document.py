@@ -6,8 +6,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from api.openapi import (
+    check_responses,
     configs,
     monitor_operations,
+    owner_operations,
+    owner_responses,
     problems,
     requests,
     responses,
@@ -35,6 +38,9 @@ Every error has the same body, which names the request and, for a wrong body, ev
 _TAGS: Final = (
     ("SMTP monitors", "Servers that take mail."),
     ("IMAP/POP monitors", "Servers that hand mail out."),
+    (owner_operations.CUSTOMERS, "Whose monitors they are."),
+    (owner_operations.TOKENS, "Who may call. Two doors to the same tokens."),
+    (owner_operations.ORGANIZATION, "The organization of the token, and where checks are made."),
     (service_operations.TAG, "The service itself. No token is needed."),
 )
 _KINDS: Final[tuple[Kind, ...]] = ("smtp", "imap_pop")
@@ -71,6 +77,7 @@ def build_document(documentation_files: Iterable[str]) -> Schema:
 
 def _operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
     yield from monitor_operations.operations()
+    yield from owner_operations.operations()
     yield from service_operations.operations(documentation_files)
 
 
@@ -89,7 +96,10 @@ def _schemas() -> Schema:
         bodies[configs.input_name(kind)] = configs.sent(kind)
     return {
         **bodies,
+        **owner_operations.bodies(),
         **responses.monitor_components(),
+        **check_responses.components(),
+        **owner_responses.components(),
         "Success": closed(SUCCESS),
         "Health": closed({"status": {"type": "string", "const": "ok"}}),
         **problems.schemas(),
@@ -101,6 +111,11 @@ def _headers() -> Schema:
         "RequestId": {
             "description": "The id of the request in the log.",
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},
+            "required": True,
+        },
+        "EntityTag": {
+            "description": "Names this version, for `If-Match` or `If-None-Match`.",
+            "schema": {"type": "string"},
             "required": True,
         },
         "Location": {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from api.openapi.check_responses import history_name
 from api.openapi.operations import Operation, json_answer, path_parameter, query
+from api.openapi.parameters import IDEMPOTENCY_KEY, IF_MATCH, LIMIT, PAGE
 from api.openapi.problems import BODY_ERRORS
 from api.openapi.responses import list_name, monitor_name
-from api.openapi.vocabulary import UUID, identifier, ref
-from api.paging import DEFAULTS, MAX_PAGE, MAX_PER_PAGE
+from api.openapi.vocabulary import identifier_in_text, ref
+from api.schemas import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from api.fields import Schema
     from domain.mail_config import Kind
 
-_MAX_QUERY_NUMBER: Final = 10**18 - 1
+
+_ENTITY_TAG: Final = {"ETag": ref("EntityTag", "headers")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +39,6 @@ _WORDS: Final[Mapping[Kind, _Words]] = {
         "ImapPopMonitor", "IMAP/POP monitors", "/api/imap-pop-monitors", "imap_pop_monitor"
     ),
 }
-
-
-def page_parameters() -> tuple[Schema, ...]:
-    """Return the parameters of a list with pages."""
-    number = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
-    return (
-        query("page", {**number, "default": DEFAULTS["page"]}, "Which page, from 1."),
-        query(
-            "perPage",
-            {**number, "default": DEFAULTS["perPage"]},
-            f"How many a page; more than {MAX_PER_PAGE} is {MAX_PER_PAGE}.",
-        ),
-    )
 
 
 def operations() -> Iterator[Operation]:
@@ -75,18 +65,16 @@ def _collection(kind: Kind) -> Iterator[Operation]:
         parameters=(
             query(
                 "organizationId",
-                identifier("The organization", _MAX_QUERY_NUMBER),
+                identifier_in_text("The organization"),
                 "Default: the token's organization.",
             ),
-            query(
-                "customerId", identifier("The customer", _MAX_QUERY_NUMBER), "Only this customer's."
-            ),
+            query("customerId", identifier_in_text("The customer"), "Only this customer's."),
             query(
                 "search",
                 {"type": "string"},
                 "A part of the monitor's name, its hostname or its customer's name.",
             ),
-            *page_parameters(),
+            *PAGE,
         ),
         answers={
             200: json_answer("A page", list_name(kind), example=f"list_{words.snake}s"),
@@ -100,18 +88,19 @@ def _collection(kind: Kind) -> Iterator[Operation]:
         tag=words.tag,
         summary="Create a monitor",
         description="It is checked at once. The answer shows the secret that was sent.",
+        parameters=(IDEMPOTENCY_KEY,),
         body=ref(body_name("Create", kind)),
         example=f"create_{words.snake}",
         answers={
             201: json_answer(
                 "The monitor",
                 monitor_name(kind, "written"),
-                headers={"Location": ref("Location", "headers")},
+                headers={"Location": ref("Location", "headers"), **_ENTITY_TAG},
                 links=_links(words),
                 example=f"create_{words.snake}",
             )
         },
-        errors=(*BODY_ERRORS, 403, 404),
+        errors=(*BODY_ERRORS, 403, 404, 409),
     )
 
 
@@ -129,7 +118,10 @@ def _item(kind: Kind) -> Iterator[Operation]:
         parameters=(public_id,),
         answers={
             200: json_answer(
-                "The monitor", monitor_name(kind, "read"), example=f"get_{words.snake}"
+                "The monitor",
+                monitor_name(kind, "read"),
+                headers=_ENTITY_TAG,
+                example=f"get_{words.snake}",
             )
         },
         errors=(400, 403, 404),
@@ -142,15 +134,18 @@ def _item(kind: Kind) -> Iterator[Operation]:
         summary="Change a monitor",
         description="A key that is absent is unchanged; null clears. A token of the role "
         "`readonly` may send `status` and nothing else. A change of nothing records nothing.",
-        parameters=(public_id,),
+        parameters=(public_id, IF_MATCH),
         body=ref(body_name("Update", kind)),
         example=f"update_{words.snake}",
         answers={
             200: json_answer(
-                "The monitor", monitor_name(kind, "written"), example=f"update_{words.snake}"
+                "The monitor",
+                monitor_name(kind, "written"),
+                headers=_ENTITY_TAG,
+                example=f"update_{words.snake}",
             )
         },
-        errors=(*BODY_ERRORS, 403, 404, 409),
+        errors=(*BODY_ERRORS, 403, 404, 409, 412),
     )
     yield Operation(
         method="delete",
@@ -159,9 +154,24 @@ def _item(kind: Kind) -> Iterator[Operation]:
         tag=words.tag,
         summary="Delete a monitor",
         description="Its history stays, its secret is destroyed.",
-        parameters=(public_id,),
+        parameters=(public_id, IF_MATCH),
         answers={200: json_answer("It is deleted", "Success")},
-        errors=(400, 403, 404, 409),
+        errors=(400, 403, 404, 409, 412),
+    )
+    yield Operation(
+        method="get",
+        path=path + "/check-history",
+        name=f"get{words.name}CheckHistory",
+        tag=words.tag,
+        summary="Show the newest checks of a monitor",
+        description="From all locations, newest first.",
+        parameters=(public_id, LIMIT),
+        answers={
+            200: json_answer(
+                "The checks", history_name(kind), example=f"{words.snake}_check_history"
+            )
+        },
+        errors=(400, 403, 404),
     )
 
 

@@ -31,6 +31,11 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
     ),
     404: ("NotFound", "There is no such thing in the caller's organization.", "Not found"),
     409: ("Conflict", "The request contradicts another one.", "Conflict"),
+    412: (
+        "PreconditionFailed",
+        "The monitor has changed since the caller saw the version in `If-Match`.",
+        "The monitor has changed since",
+    ),
     411: (
         "LengthRequired",
         "The body came in chunks.",

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.openapi import configs
-from api.openapi.vocabulary import COUNT, NUMBER, TIME, UUID, closed, nullable, ref
+from api.openapi.vocabulary import (
+    COUNT,
+    COUNTRY_CODES,
+    STRING,
+    TIME,
+    closed,
+    nullable,
+    ref,
+)
+from api.schemas import NUMBER, UUID
 from domain import values
 from projections import shapes
 
@@ -16,21 +25,14 @@ if TYPE_CHECKING:
     from domain.mail_config import Kind
     from projections.shapes import Form
 
-_STRING: Final[Schema] = {"type": "string"}
-_COUNTRY_CODES: Final[Schema] = {
-    "type": ["array", "null"],
-    "items": {"type": "string", "pattern": "^[A-Z]{2}$"},
-    "description": "ISO 3166-1 alpha-2; null: every location.",
-}
-_CUSTOM_FIELDS: Final[Schema] = {"type": ["object", "null"], "additionalProperties": True}
 _MONITOR: Final[Mapping[str, Schema]] = {
     "id": NUMBER,
     "organizationId": NUMBER,
     "customerId": NUMBER,
-    "customerName": _STRING,
+    "customerName": STRING,
     "customer": ref("MonitorCustomer"),
-    "name": _STRING,
-    "hostname": _STRING,
+    "name": STRING,
+    "hostname": STRING,
     "port": {
         "type": ["integer", "null"],
         "minimum": 1,
@@ -50,13 +52,13 @@ _MONITOR: Final[Mapping[str, Schema]] = {
         "maximum": values.MAX_TIMEOUT_SECONDS,
         "description": "Seconds that bound a whole check.",
     },
-    "notificationEmail": nullable(_STRING),
-    "notificationPhoneNumber": nullable(_STRING),
+    "notificationEmail": nullable(STRING),
+    "notificationPhoneNumber": nullable(STRING),
     "lastCheckedAt": {**nullable(TIME), "description": "null before the first check."},
     "createdAt": TIME,
     "updatedAt": TIME,
     "publicId": UUID,
-    "allowedCheckCountryCodes": _COUNTRY_CODES,
+    "allowedCheckCountryCodes": COUNTRY_CODES,
 }
 _KIND_NAMES: Final[Mapping[Kind, str]] = {"smtp": "SmtpMonitor", "imap_pop": "ImapPopMonitor"}
 _FORM_NAMES: Final[Mapping[Form, str]] = {"written": "Written", "read": "", "listed": "Item"}
@@ -74,7 +76,7 @@ def list_name(kind: Kind) -> str:
 
 def monitor_components() -> Schema:
     """Return every schema that the endpoints of monitors answer with."""
-    found: Schema = {"MonitorCustomer": _customer()}
+    found: Schema = {}
     for kind, name in configs.COMPONENTS.items():
         found[name] = configs.shown(kind)
     for (kind, form), keys in shapes.KEYS.items():
@@ -98,20 +100,3 @@ def page_of(item: str) -> Schema:
 
 def _monitor_key(kind: Kind, key: str) -> Schema:
     return _MONITOR.get(key) or ref(configs.COMPONENTS[kind])
-
-
-def _customer() -> Schema:
-    return closed(
-        {
-            "id": NUMBER,
-            "organizationId": NUMBER,
-            "name": _STRING,
-            "email": nullable(_STRING),
-            "allowedCheckCountryCodes": _COUNTRY_CODES,
-            "customFields": _CUSTOM_FIELDS,
-            "alertLocationThresholdCount": NUMBER,
-            "createdAt": TIME,
-            "updatedAt": TIME,
-            "publicId": UUID,
-        }
-    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.openapi.operations import JSON, Answer, Operation, header, json_answer, path_parameter
+from api.openapi.operations import JSON, Answer, Operation, json_answer, path_parameter
+from api.openapi.parameters import IF_NONE_MATCH
+from api.openapi.vocabulary import ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,10 +15,7 @@ if TYPE_CHECKING:
 
 TAG: Final = "Service"
 _TEXT: Final[Schema] = {"type": "string"}
-_ENTITY_TAG: Final[Schema] = {"schema": _TEXT, "required": True}
-_IF_NONE_MATCH: Final = header(
-    "If-None-Match", _TEXT, "The `ETag` of an answer that the caller has: 304 if it still holds."
-)
+_ENTITY_TAG: Final = ref("EntityTag", "headers")
 _UNCHANGED: Final = Answer("The caller has it already", headers={"ETag": _ENTITY_TAG})
 
 
@@ -37,7 +36,7 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
         name="getOpenApi",
         tag=TAG,
         summary="This document",
-        parameters=(_IF_NONE_MATCH,),
+        parameters=(IF_NONE_MATCH,),
         answers={200: _file("OpenAPI 3.1", JSON, {"type": "object"}), 304: _UNCHANGED},
         is_open=True,
     )
@@ -47,7 +46,7 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
         name="getDocumentation",
         tag=TAG,
         summary="This document as a page to read and to try",
-        parameters=(_IF_NONE_MATCH,),
+        parameters=(IF_NONE_MATCH,),
         answers={200: _file("The page", "text/html", _TEXT), 304: _UNCHANGED},
         is_open=True,
     )
@@ -59,7 +58,7 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
         summary="A file of that page",
         parameters=(
             path_parameter("name", {"type": "string", "enum": list(documentation_files)}, "Which."),
-            _IF_NONE_MATCH,
+            IF_NONE_MATCH,
         ),
         answers={
             200: Answer(

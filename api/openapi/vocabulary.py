@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from api.fields import MAX_NUMBER
+from api.schemas import NUMBER, UUID
 
 if TYPE_CHECKING:
     from api.fields import Schema
 
-_UUID_PATTERN: Final = "^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$"
 _EXAMPLE_UUID: Final = "11111111-1111-4111-8111-111111111111"
 
-UUID: Final[Schema] = {"type": "string", "format": "uuid", "pattern": _UUID_PATTERN}
-NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
+STRING: Final[Schema] = {"type": "string"}
+COUNTRY_CODES: Final[Schema] = {
+    "type": ["array", "null"],
+    "items": {"type": "string", "pattern": "^[A-Z]{2}$"},
+    "description": "ISO 3166-1 alpha-2; null: every location.",
+}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 TIME: Final[Schema] = {
     "type": "string",
@@ -29,13 +32,18 @@ def ref(name: str, section: str = "schemas") -> Schema:
     return {"$ref": f"#/components/{section}/{name}"}
 
 
-def identifier(what: str, maximum: int = MAX_NUMBER) -> Schema:
+def identifier(what: str) -> Schema:
     """Return the schema of a number or a UUID."""
     return {
-        "anyOf": [{"type": "integer", "minimum": 1, "maximum": maximum}, UUID],
+        "anyOf": [NUMBER, UUID],
         "description": f"{what}: its number or its public id.",
         "examples": [_EXAMPLE_UUID],
     }
+
+
+def identifier_in_text(what: str) -> Schema:
+    """Return the same where it is part of a URL: numbers have at most 18 digits there."""
+    return {**identifier(what), "anyOf": [{**NUMBER, "maximum": 10**18 - 1}, UUID]}
 
 
 def described(schema: Schema, description: str, **more: Any) -> Schema:  # noqa: ANN401 - any JSON

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def example(name: str) -> dict[str, Any]:
-    """Return `page`, `request` if there is one, and `response`."""
+    """Return `page` and `request` where there is one, and `response`."""
     found: dict[str, Any] = json.loads((Path(__file__).parent / f"{name}.json").read_bytes())
     return found
 
@@ -22,4 +22,5 @@ def example(name: str) -> dict[str, Any]:
 def shown(name: str, side: str) -> Schema:
     """Return the `examples` of a body or an answer, for one side of an example."""
     found = example(name)
-    return {name: {"summary": f"As {found['page']} shows it", "value": found[side]}}
+    summary = {"summary": f"As {found['page']} shows it"} if "page" in found else {}
+    return {name: {**summary, "value": found[side]}}

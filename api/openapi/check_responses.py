@@ -1,0 +1,99 @@
+"""The history of a monitor's checks, as schemas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from api.openapi.vocabulary import STRING, TIME, closed, nullable, ref
+from api.schemas import NUMBER, UUID
+from domain.outcome import Category, Phase
+from projections.check_shapes import STATUS, TIMING_KEY
+
+if TYPE_CHECKING:
+    from api.fields import Schema
+    from domain.mail_config import Kind
+
+_MILLISECONDS: Final[Schema] = {"type": "number", "minimum": 0, "description": "Milliseconds."}
+_TIMINGS: Final[Schema] = {
+    "type": "object",
+    "additionalProperties": {"type": "number", "minimum": 0},
+    "description": "Milliseconds of each phase that took place, and `total`.",
+}
+_CATEGORY: Final[Schema] = {
+    "type": "string",
+    "enum": [each.value for each in Category],
+    "description": "Why the server is down, or `ok`.",
+}
+
+
+def history_name(kind: Kind) -> str:
+    """Return the component's name of a history."""
+    return {"smtp": "SmtpCheckHistory", "imap_pop": "ImapPopCheckHistory"}[kind]
+
+
+def components() -> Schema:
+    """Return every schema of this family."""
+    kinds: tuple[Kind, ...] = ("smtp", "imap_pop")
+    found: Schema = {
+        "CheckWarning": closed({"code": STRING, "message": STRING}),
+        "CheckTls": closed(_tls()),
+        "CheckDiagnostics": closed(_diagnostics()),
+    }
+    for kind in kinds:
+        check = history_name(kind).removesuffix("History")
+        found[check] = closed(_check(TIMING_KEY[kind]))
+        found[history_name(kind)] = closed({"data": {"type": "array", "items": ref(check)}})
+    return found
+
+
+def _check(timing_key: str) -> Schema:
+    return {
+        "id": UUID,
+        "status": {"type": "string", "enum": list(STATUS.values())},
+        "errorMessage": nullable(STRING),
+        "warningMessage": nullable(STRING),
+        timing_key: {**_MILLISECONDS, "type": "integer"},
+        "diagnostics": ref("CheckDiagnostics"),
+        "checkedAt": TIME,
+        "locationId": nullable(NUMBER),
+        "locationName": STRING,
+        "locationCode": STRING,
+    }
+
+
+def _diagnostics() -> Schema:
+    return {
+        "message": STRING,
+        "category": _CATEGORY,
+        "phase": {
+            "type": ["string", "null"],
+            "enum": [*(each.value for each in Phase), None],
+            "description": "The step that failed.",
+        },
+        "serverReply": {
+            "type": ["string", "null"],
+            "description": "The server's own words at the failure; cut, credentials removed.",
+        },
+        "address": nullable(STRING),
+        "port": {"type": ["integer", "null"]},
+        "timings": _TIMINGS,
+        "tls": {"anyOf": [ref("CheckTls"), {"type": "null"}]},
+        "warnings": {"type": "array", "items": ref("CheckWarning")},
+    }
+
+
+def _tls() -> Schema:
+    return {
+        "version": STRING,
+        "cipher": STRING,
+        "subject": STRING,
+        "issuer": STRING,
+        "names": {"type": "array", "items": STRING},
+        "not_before": STRING,
+        "not_after": STRING,
+        "days_left": {"type": "integer", "description": "Days until it expires; may be negative."},
+        "fingerprint_sha256": STRING,
+        "verdict": _CATEGORY,
+        "verify_code": {"type": "integer", "description": "OpenSSL's number; 0: a good chain."},
+        "verify_message": STRING,
+    }

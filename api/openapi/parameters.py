@@ -1,0 +1,44 @@
+"""Parameters that several endpoints share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from api.check_history import DEFAULT_LIMIT, MAX_LIMIT
+from api.openapi.operations import header, query
+from api.paging import DEFAULTS, MAX_PAGE, MAX_PER_PAGE
+
+if TYPE_CHECKING:
+    from api.fields import Schema
+
+_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
+
+PAGE: Final = (
+    query("page", {**_NUMBER, "default": DEFAULTS["page"]}, "Which page, from 1."),
+    query(
+        "perPage",
+        {**_NUMBER, "default": DEFAULTS["perPage"]},
+        f"How many a page; more than {MAX_PER_PAGE} is {MAX_PER_PAGE}.",
+    ),
+)
+LIMIT: Final = query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": 10**18 - 1, "default": DEFAULT_LIMIT},
+    f"How many; more than {MAX_LIMIT} is {MAX_LIMIT}.",
+)
+IF_MATCH: Final = header(
+    "If-Match",
+    {"type": "string", "pattern": '^("v[0-9]{1,15}"|\\*)$', "examples": ['"v3"']},
+    "The `ETag` of the monitor that the caller saw: 412 if it has changed since.",
+)
+IDEMPOTENCY_KEY: Final = header(
+    "Idempotency-Key",
+    {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
+    "A name for this very request: sent again with the same body, nothing is made twice, and "
+    "with another body the answer is 409.",
+)
+IF_NONE_MATCH: Final = header(
+    "If-None-Match",
+    {"type": "string"},
+    "The `ETag` of an answer that the caller has: 304 if it still holds.",
+)
