@@ -44,6 +44,8 @@ def probing_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A resumed session would show no certificate, so no tickets are asked for.
+    context.options |= ssl.OP_NO_TICKET
     return context
 
 
