@@ -167,4 +167,50 @@ EVENTS: Final = (
         b'026-01-01T12:00:00.000Z","started_at":"2026-01-01T12:00:00.000Z","outcome":{"ve'
         b'rdict":"down","category":"timeout"},"actor":{"type":"checker","id":"de-nbg/1"}}',
     ),
+    Frozen(
+        "monitoring",
+        "CustomerUpdated",
+        "00066c5d-f05d-477e-a6b0-b066b6a8439e",
+        2,
+        b'{"timestamp":"2026-01-01T12:21:00.005000+00:00","changes":{"name":"Renamed","al'
+        b'lowed_check_country_codes":["DE"],"custom_fields":{"_type_":"x","_data_":"y"},"'
+        b'notification_email":null},"actor":{"type":"token","id":"00000000-0000-4000-8000'
+        b'-00000000000a","name":"Ops","role":"admin","request_id":"request-1"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "TokenUsed",
+        "1a024790-12c9-4871-b3d9-e391f98845ab",
+        3,
+        b'{"timestamp":"2026-01-01T12:22:00.005000+00:00","actor":{"type":"token","id":"0'
+        b'0000000-0000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"'
+        b'request-1"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "LocationRegistered",
+        "346f3276-01c4-5dd4-872e-69879e41b2a0",
+        1,
+        b'{"timestamp":"2026-01-01T12:20:00.005000+00:00","originator_topic":"MonitoringL'
+        b'ocation","number":1,"code":"de-nbg","name":"Nuremberg (DE)","country":"DE","act'
+        b'or":{"type":"checker","id":"de-nbg/1"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "LocationUpdated",
+        "346f3276-01c4-5dd4-872e-69879e41b2a0",
+        2,
+        b'{"timestamp":"2026-01-01T12:23:00.005000+00:00","changes":{"country":null},"act'
+        b'or":{"type":"checker","id":"de-nbg/1"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "RequestAnswered",
+        "9ffc06d3-21c4-562d-b221-6efeb4e633fa",
+        1,
+        b'{"timestamp":"2026-01-01T12:24:00.005000+00:00","digest":"5f5f5f5f5f5f5f5f5f5f5'
+        b'f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f","made_id":"00000000-0000-4000-8000'
+        b'-000000000003","actor":{"type":"token","id":"00000000-0000-4000-8000-0000000000'
+        b'0a","name":"Ops","role":"admin","request_id":"request-1"}}',
+    ),
 )

@@ -16,9 +16,11 @@ from eventsourcing.persistence import StoredEvent
 from domain import sealing
 from domain.access_token import AccessToken
 from domain.check import CheckPerformed
+from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.numbers import Registered
 from domain.organization import Customer, Organization
+from domain.repeats import RequestAnswered
 from tests.domain.stored_events import EVENTS, MASTER_KEY, WRAPPED_KEY, Frozen
 
 if TYPE_CHECKING:
@@ -34,6 +36,11 @@ CLASS_OF: dict[str, type[Any]] = {
     "MonitorUpdated": Monitor.Updated,
     "MonitorDeleted": Monitor.Deleted,
     "CheckPerformed": CheckPerformed,
+    "CustomerUpdated": Customer.Updated,
+    "TokenUsed": AccessToken.Used,
+    "LocationRegistered": MonitoringLocation.Created,
+    "LocationUpdated": MonitoringLocation.Updated,
+    "RequestAnswered": RequestAnswered,
 }
 DECODE_ALL = """
 import sys
