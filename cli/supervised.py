@@ -6,8 +6,8 @@ hold the locks and the port of the next start.
 
 from __future__ import annotations
 
-import ctypes
 import os
+import select
 import signal
 import sys
 import threading
@@ -21,7 +21,6 @@ from cli.failure import CommandError
 LOCK_WAIT_SECONDS: Final = 20
 """How long a restarted part waits for its predecessor to end."""
 
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _LOOK_SECONDS: Final = 0.5
 
 supervised_option = click.option("--supervised-by", type=int, hidden=True)
@@ -31,10 +30,7 @@ def follow_supervisor(pid: int | None) -> None:
     """Have this process terminated when its supervisor dies; None means it has none."""
     if pid is None:
         return
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    else:
-        threading.Thread(target=_watch, args=(pid,), daemon=True).start()
+    threading.Thread(target=_watch, args=(pid,), name="supervisor watch", daemon=True).start()
     if os.getppid() != pid:  # it died before we could ask to be told
         raise CommandError(ExitCode.FAILED, "the supervisor is gone")
 
@@ -45,7 +41,30 @@ def lock_wait(pid: int | None) -> float:
 
 
 def _watch(pid: int) -> None:
-    stop = threading.Event()
-    while os.getppid() == pid:
-        stop.wait(_LOOK_SECONDS)
+    """Wait for the end of a process, then end this one.
+
+    Not by PR_SET_PDEATHSIG, which tells the end of the *thread* that started us: the
+    supervisor starts its parts in a worker thread that lives for ten idle seconds.
+    """
+    if not _wait_on_handle(pid):
+        stop = threading.Event()
+        while os.getppid() == pid:
+            stop.wait(_LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _wait_on_handle(pid: int) -> bool:
+    """Wait on a process handle (Linux 5.3 and later); return whether the system has them."""
+    if sys.platform != "linux":
+        return False
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    try:
+        select.select([handle], [], [])
+    finally:
+        os.close(handle)
+    return True
