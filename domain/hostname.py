@@ -58,8 +58,6 @@ def _parse_name(value: str) -> str:
     if len(value) > MAX_LENGTH:
         raise InvalidValueError("too_long", f"must have at most {MAX_LENGTH} characters")
     name = value.lower() if value.isascii() else _to_a_labels(value)
-    if len(name) > MAX_LENGTH:
-        raise InvalidValueError("too_long", f"must have at most {MAX_LENGTH} characters")
     labels = name.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise InvalidValueError(
@@ -72,6 +70,7 @@ def _parse_name(value: str) -> str:
 
 
 def _to_a_labels(value: str) -> str:
+    """Return the DNS form, which is held to the same length by the codec."""
     try:
         return idna.encode(value, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
