@@ -98,6 +98,7 @@ def test_a_hostname_has_one_normal_form(sent: str, stored: str) -> None:
         ("\uff11\uff12\uff17.0.0.1", "invalid"),
         ("ü" * 64, "invalid"),
         ("\ud800.example", "blank"),
+        (".".join(["üäö" * 12] * 6), "invalid"),
         (LONGEST + "c", "too_long"),
         ("ü" * 254, "too_long"),
         (".".join(["ü" * 50] * 5), "too_long"),
@@ -118,7 +119,7 @@ def test_254_characters_are_one_too_many() -> None:
         parse_hostname("a" + LONGEST)
 
 
-@given(text=st.one_of(st.text(), st.from_regex(r"[a-zA-Z0-9äß.:%-]{1,40}", fullmatch=True)))
+@given(text=st.one_of(st.text(), st.text("abzABZ09äß.:%-xn", min_size=1, max_size=40)))
 def test_any_text_is_refused_or_normal_after_one_pass(text: str) -> None:
     try:
         normal = parse_hostname(text)

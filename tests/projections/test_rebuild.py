@@ -10,7 +10,9 @@ import pytest
 from domain.commands import UpdateMonitor
 from domain.errors import StoreError
 from projections import catch_up as catch_up_module
+from projections.catch_up import Projector
 from projections.reader import MonitorFilter
+from projections.storage.sqlite_view import SqliteView
 from projections.views import PROJECTIONS, Views
 from tests.domain.given import TESTER
 from tests.projections.folding import catch_up, everything, fill, rows
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from domain.store import Store
+    from projections.view import Transaction
     from tests.domain.given import Owners
 
 ALL = MonitorFilter("smtp")
@@ -147,6 +150,31 @@ def test_a_rebuild_that_fails_leaves_the_live_view_as_it_was(
 
     projector.rebuild(nothing)
     assert everything(views) == before
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_what_arrives_at_the_last_moment_is_in_the_new_view(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    class LateView(SqliteView):
+        """A view whose log grows by some batches while it waits for the lock of the swap."""
+
+        def swap(self, finish: Callable[[Transaction], None]) -> None:
+            """Write, then swap."""
+            for _ in range(10):
+                store.monitoring.create_monitor(owners.create(), TESTER)
+            super().swap(finish)
+
+    fill(store, owners)
+    view = LateView(store.folder.views / "monitors.db", PROJECTIONS[0])
+    projector = Projector(PROJECTIONS[0], views.projector("monitors").log, view)
+
+    projector.rebuild(nothing)
+
+    assert view.position() == projector.log.head()
+    catch_up(views)
+    assert rows(view, PROJECTIONS[0]) == rows(views.projector("monitors").view, PROJECTIONS[0])
+    view.close()
 
 
 class Bystanders:
