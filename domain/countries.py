@@ -33,7 +33,8 @@ def parse_country_codes(value: object) -> list[str] | None:
         return None
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidValueError("type", "must be a list of country codes, or null")
-    codes = list(dict.fromkeys(each.strip().upper() for each in value))
-    if not CODES.issuperset(codes):
+    codes = list(dict.fromkeys(each.strip(" ").upper() for each in value))
+    # Outside ASCII, upper-casing makes letters of something else: a sharp s would be SS.
+    if not CODES.issuperset(codes) or not all(each.isascii() for each in value):
         raise InvalidValueError("invalid", "must hold two-letter country codes of ISO 3166-1")
     return codes or None
