@@ -8,7 +8,7 @@ import orjson
 
 from api.errors import invalid
 from api.fields import Body, Field, Fields, add_defaults, read_known
-from api.schemas import COUNTRY_CODES, EMAIL, PHONE_NUMBER
+from api.schemas import COUNTRY_CODES, EMAIL, NAME, PHONE_NUMBER
 from domain import values
 from domain.countries import parse_country_codes
 from domain.errors import InvalidValueError, Problem
@@ -61,20 +61,14 @@ def _package_type(value: object) -> str | None:
 
 
 FIELDS: Final[Fields] = {
-    "name": Field(
-        "name",
-        values.parse_name,
-        {"type": "string", "minLength": 1, "maxLength": values.MAX_NAME_LENGTH},
-        required=True,
-    ),
+    "name": Field("name", values.parse_name, NAME, required=True),
     "email": Field("email", values.parse_email, EMAIL),
     "packageType": Field(
         "package_type",
         _package_type,
         {
+            **NAME,
             "type": ["string", "null"],
-            "minLength": 1,
-            "maxLength": values.MAX_NAME_LENGTH,
             "description": "A name of your own; nothing depends on it.",
         },
     ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.errors import invalid
 from api.fields import Body, Field, Fields, add_defaults, parse_identifier, read_known
-from api.schemas import COUNTRY_CODES, EMAIL, HOSTNAME, PHONE_NUMBER
+from api.schemas import COUNTRY_CODES, EMAIL, HOSTNAME, NAME, PHONE_NUMBER
 from domain import values
 from domain.countries import parse_country_codes
 from domain.errors import InvalidInputError, Problem
@@ -19,17 +19,7 @@ if TYPE_CHECKING:
     from domain.mail_config import Kind
 
 FIELDS: Final[Fields] = {
-    "name": Field(
-        "name",
-        values.parse_name,
-        {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": values.MAX_NAME_LENGTH,
-            "description": "Blanks at both ends are removed.",
-        },
-        required=True,
-    ),
+    "name": Field("name", values.parse_name, NAME, required=True),
     "hostname": Field(
         "hostname",
         parse_hostname,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.fields import MAX_NUMBER
 from domain.hostname import MAX_LENGTH
+from domain.values import MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
     from api.fields import Schema
@@ -19,12 +20,19 @@ NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
 IDENTIFIER: Final = (NUMBER, UUID)
 """A thing is named by its number or by its public id."""
 
+NAME: Final[Schema] = {
+    "type": "string",
+    "minLength": 1,
+    "pattern": f"^\\s*\\S([\\s\\S]{{0,{MAX_NAME_LENGTH - 2}}}\\S)?\\s*$",
+    "description": f"1 to {MAX_NAME_LENGTH} printable characters; blanks at both ends are dropped.",
+}
 HOSTNAME: Final[Schema] = {
     "anyOf": [
         {
             "type": "string",
             "maxLength": MAX_LENGTH + 1,
-            "pattern": "^[0-9A-Za-z-]{1,63}(\\.[0-9A-Za-z-]{1,63})*\\.?$",
+            "pattern": "^([0-9A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])?\\.)*"
+            "[0-9]*[A-Za-z-][0-9A-Za-z-]*\\.?$",
         },
         {"type": "string", "pattern": "^[0-9A-Fa-f:.]{2,45}$"},
         {
@@ -51,7 +59,7 @@ PHONE_NUMBER: Final[Schema] = {
 }
 COUNTRY_CODES: Final[Schema] = {
     "type": ["array", "null"],
-    "items": {"type": "string", "pattern": "^\\s*[A-Za-z]{2}\\s*$"},
+    "items": {"type": "string", "pattern": "^ *[A-Za-z]{2} *$"},
     "description": "ISO 3166-1 alpha-2; upper-cased, repeats dropped, an empty list is null.",
     "examples": [["DE", "US"]],
 }
