@@ -177,10 +177,8 @@ def _item(kind: Kind) -> Iterator[Operation]:
 
 def _links(words: _Words) -> Schema:
     """Return where one goes from a new monitor."""
+    names = [f"{action}{words.name}" for action in ("get", "update", "delete")]
     return {
-        action: {
-            "operationId": f"{action}{words.name}",
-            "parameters": {"public_id": "$response.body#/publicId"},
-        }
-        for action in ("get", "update", "delete")
+        name: {"operationId": name, "parameters": {"public_id": "$response.body#/publicId"}}
+        for name in (*names, f"get{words.name}CheckHistory")
     }
