@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import falcon
 import orjson
@@ -13,21 +14,35 @@ from api.authentication import Authentication
 from api.check_history import CheckHistory
 from api.customers import CustomerCollection, CustomerItem
 from api.documentation import Documentation, OpenApi
-from api.health import Health
+from api.health import Health, Readiness
+from api.last_use import LastUse
+from api.metrics import Metrics, RequestMetrics, count_events
 from api.monitor_family import FAMILIES, Monitors
 from api.monitors import MonitorCollection, MonitorItem
 from api.organization import Locations, OrganizationResource
+from api.rate_limit import Counter, RateLimit
 from api.requests import RequestLog
 from api.tokens import TokenCollection, TokenItem, Tokens
+from api.transport_headers import TransportHeaders
 
 if TYPE_CHECKING:
     from domain.store import Store
+    from projections.reader import Reader
     from projections.views import Views
 
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-def create_app(store: Store, views: Views) -> App:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an operator may switch on. `counter` must be shared by all workers."""
+
+    rate_limit_per_minute: int | None = None
+    counter: Counter | None = None
+    cors_origins: tuple[str, ...] = ()
+
+
+def create_app(store: Store, views: Views, options: Options | None = None) -> App:
     """Return the WSGI application on a store and its views.
 
     The `monitors` view catches up after each command, so that a caller reads what it
@@ -35,12 +50,15 @@ def create_app(store: Store, views: Views) -> App:
     """
     monitoring, reader = store.monitoring, views.reader
     projector = views.projector("monitors")
-    app: App = falcon.App(middleware=[RequestLog(), Authentication(reader)])
+    app: App = falcon.App(middleware=_middleware(store, reader, options or Options()))
     app.req_options.strip_url_path_trailing_slash = True
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
     errors.register(app)
+    monitoring.observers.append(count_events)
     app.add_route("/healthz", Health())
+    app.add_route("/readyz", Readiness(store, views.projectors))
+    app.add_route("/metrics", Metrics(views.projectors))
     app.add_route("/openapi.json", OpenApi())
     documentation = Documentation()
     app.add_route("/docs", documentation)
@@ -60,3 +78,22 @@ def create_app(store: Store, views: Views) -> App:
     app.add_route("/api/organization", OrganizationResource(reader))
     app.add_route("/api/monitoring-locations", Locations(reader))
     return app
+
+
+def _middleware(store: Store, reader: Reader, options: Options) -> list[Any]:
+    """Return the middleware, outermost first: answers pass it in the other direction."""
+    limit = None
+    if options.rate_limit_per_minute is not None and options.counter is not None:
+        limit = RateLimit(options.counter, options.rate_limit_per_minute)
+    parts: list[Any] = [RequestLog(), RequestMetrics(), TransportHeaders()]
+    if options.cors_origins:
+        parts.append(
+            falcon.CORSMiddleware(
+                allow_origins=options.cors_origins,
+                expose_headers=["ETag", "Location", "X-Request-Id", "Retry-After"],
+            )
+        )
+    parts += [Authentication(reader, limit=limit), LastUse(store.monitoring)]
+    if limit is not None:
+        parts.append(limit)
+    return parts

@@ -11,10 +11,11 @@ from domain.access_token import PREFIX, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
 
 if TYPE_CHECKING:
+    from api.rate_limit import RateLimit
     from projections.reader import Reader
     from projections.view import Record
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/openapi.json", "/docs"})
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
 """Paths that anyone may ask."""
 
 OPEN_FOLDER: Final = "/docs/"
@@ -26,14 +27,24 @@ _CHALLENGE: Final = ["Bearer"]
 class Authentication:
     """Falcon middleware that sets `req.context.principal`."""
 
-    def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, reader: Reader, clock: Clock = utc_now, *, limit: RateLimit | None = None
+    ) -> None:
         self._reader = reader
+        self._limit = limit
         self._clock = clock
 
-    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Refuse a request without a valid token."""
-        if req.path not in OPEN_PATHS and not req.path.startswith(OPEN_FOLDER):
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Refuse a request without a valid token; a browser's preflight bears none."""
+        open_path = req.path in OPEN_PATHS or req.path.startswith(OPEN_FOLDER)
+        if open_path or req.method == "OPTIONS":
+            return
+        try:
             req.context.principal = self._principal(req.get_header("Authorization"))
+        except falcon.HTTPUnauthorized:
+            if self._limit is not None:
+                self._limit.refuse_stranger(req, resp)
+            raise
 
     def _principal(self, header: str | None) -> Principal:
         scheme, _, token = (header or "").partition(" ")
@@ -49,6 +60,7 @@ class Authentication:
             role=record["role"],
             organization_id=record["organization_id"],
             customer_id=record["customer_id"],
+            last_used_at=record["last_used_at"],
         )
 
     def _is_valid(self, record: Record) -> bool:

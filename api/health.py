@@ -1,16 +1,57 @@
-"""Whether the process is alive. Touches nothing, needs no token."""
+"""Whether the process is alive, and whether it is fit to serve. Neither needs a token."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import falcon
+from eventsourcing.persistence import PersistenceError
 
 if TYPE_CHECKING:
-    import falcon
+    from collections.abc import Mapping
+
+    from domain.store import Store
+    from projections.catch_up import Projector
+
+MAX_LAG: Final = 1000
+"""Events that a view may be behind its log before the service is not ready."""
 
 
 class Health:
-    """GET /healthz."""
+    """GET /healthz: touches nothing."""
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer that this worker takes requests."""
         resp.media = {"status": "ok"}
+
+
+class Readiness:
+    """GET /readyz: is the log writable, and are the views caught up."""
+
+    def __init__(self, store: Store, projectors: Mapping[str, Projector]) -> None:
+        self._store = store
+        self._projectors = projectors
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer 200 when all parts are fit, 503 otherwise; the body says which are not."""
+        parts: dict[str, dict[str, Any]] = {"log": self._log()}
+        for name, projector in self._projectors.items():
+            parts[f"view {name}"] = _view(projector)
+        ready = all(part["ok"] for part in parts.values())
+        resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
+        resp.media = {"status": "ok" if ready else "unfit", "parts": parts}
+
+    def _log(self) -> dict[str, Any]:
+        try:
+            self._store.check_writable()
+        except PersistenceError as error:
+            return {"ok": False, "error": type(error).__name__}
+        return {"ok": True}
+
+
+def _view(projector: Projector) -> dict[str, Any]:
+    try:
+        lag = projector.lag()
+    except PersistenceError as error:
+        return {"ok": False, "error": type(error).__name__}
+    return {"ok": lag <= MAX_LAG, "lag": lag}

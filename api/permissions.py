@@ -33,6 +33,7 @@ class Action(StrEnum):
     MANAGE_ORGANIZATION_TOKENS = "manage the organization's tokens"
     MANAGE_CUSTOMER_TOKENS = "manage customers' tokens"
     READ_ORGANIZATION = "read the organization"
+    READ_METRICS = "read metrics"
 
 
 _EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter"})
@@ -51,6 +52,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_ORGANIZATION_TOKENS: _ADMINS,
     Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
     Action.READ_ORGANIZATION: _EVERYONE,
+    Action.READ_METRICS: frozenset({"admin", "supporter"}),
 }
 
 
@@ -63,6 +65,7 @@ class Principal:
     role: Role
     organization_id: str
     customer_id: str | None
+    last_used_at: str | None = None
 
     def may(self, action: Action) -> bool:
         """Return whether the role allows an action."""

@@ -12,6 +12,9 @@ import falcon
 
 log = logging.getLogger("postwatch.api")
 
+QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Routes that machines ask all the time: their lines are for debugging only."""
+
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -24,8 +27,6 @@ class RequestLog:
         req.context.request_id = given if _ACCEPTABLE.fullmatch(given) else str(uuid4())
         req.context.started = time.perf_counter()
         resp.set_header("X-Request-Id", req.context.request_id)
-        resp.set_header("Cache-Control", "no-store")
-        resp.set_header("X-Content-Type-Options", "nosniff")
 
     def process_response(
         self,
@@ -35,14 +36,22 @@ class RequestLog:
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
         """Log the request: the route, never the query or a header, which may hold secrets."""
+        level = logging.DEBUG if req.uri_template in QUIET else logging.INFO
+        if not log.isEnabledFor(level):
+            return
         principal = getattr(req.context, "principal", None)
-        log.info(
-            "%s %s %s %.1fms",
-            req.method,
-            req.uri_template or "(no route)",
-            falcon.http_status_to_code(resp.status),
-            (time.perf_counter() - req.context.started) * 1000,
+        status = falcon.http_status_to_code(resp.status)
+        duration = round((time.perf_counter() - req.context.started) * 1000, 1)
+        route = req.uri_template or "(no route)"
+        log.log(
+            level,
+            "%s %s %d %sms",
+            *(req.method, route, status, duration),
             extra={
+                "method": req.method,
+                "route": route,
+                "status": status,
+                "duration_ms": duration,
                 "request_id": req.context.request_id,
                 "token_id": getattr(principal, "token_id", None),
             },

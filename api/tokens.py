@@ -19,8 +19,9 @@ from api.fields import Body, Field, Fields, add_defaults, parse_identifier, read
 from api.permissions import Action, Principal, require
 from api.preconditions import repeat_key
 from api.query import query_identifier, whole_number
+from api.schemas import IDENTIFIER, NAME
 from domain import values
-from domain.access_token import new_token, token_hint
+from domain.access_token import new_token, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
 from domain.commands import IssueToken
 from domain.errors import ConflictError, InvalidValueError, NotFoundError, Problem
@@ -61,12 +62,7 @@ def _customer(value: object) -> int | str | None:
 
 
 FIELDS: Final[Fields] = {
-    "name": Field(
-        "name",
-        values.parse_name,
-        {"type": "string", "minLength": 1, "maxLength": values.MAX_NAME_LENGTH},
-        required=True,
-    ),
+    "name": Field("name", values.parse_name, NAME, required=True),
     "expiresInDays": Field(
         "days",
         _days,
@@ -81,7 +77,7 @@ FIELDS: Final[Fields] = {
         "customer",
         _customer,
         {
-            "type": ["integer", "string", "null"],
+            "anyOf": [*IDENTIFIER, {"type": "null"}],
             "description": "Number or UUID: the token is for this customer only.",
         },
     ),
@@ -91,7 +87,6 @@ FIELDS: Final[Fields] = {
         {
             "type": "string",
             "enum": list(RANKS),
-            "default": "user",
             "description": "Never above the caller's own.",
         },
         default="user",
@@ -159,7 +154,7 @@ class Tokens:
             principal.actor(req.context.request_id),
             repeat=repeat_key(req, self.monitoring, principal, "tokens"),
         )
-        if made.hint != token_hint(secret):
+        if made.token_hash != token_hash(secret):
             raise ConflictError("The token was issued and shown for this Idempotency-Key before")
         self.catch_up()
         return {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,18 +13,21 @@ import click
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from api.app import App, create_app
+from api.storage.sqlite_counter import SqliteCounter
 from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, supervised_option
-from domain.store import open_store
+from domain.store import DataFolder, open_store
 from projections.views import Views
 
 if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
+
+    from api.app import App, Options
+    from domain.store import Store
 
 THREADS: Final = 4
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn's heartbeat files, on tmpfs
@@ -63,6 +68,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "logger_class": RootLogger,
             "when_ready": _log_ready,
             "worker_exit": self._close,
+            "child_exit": _forget_worker,
             "proc_name": "postwatch-api",
         }
         for name, value in options.items():
@@ -70,14 +76,37 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
     def load(self) -> App:
         """Return the WSGI application of one worker."""
+        # Imported here: what counts for all workers must know the folder of the counts.
+        from api.app import create_app  # noqa: PLC0415
+
         store = open_store(self._settings.data, self._settings.master_key)
         self._views = Views(store)
         self._views.projector("monitors").catch_up()
-        return create_app(store, self._views)
+        return create_app(store, self._views, self._options(store))
+
+    def _options(self, store: Store) -> Options:
+        from api.app import Options  # noqa: PLC0415 - as above
+
+        limit = self._settings.rate_limit
+        counter = SqliteCounter(store.folder.views / "rate_limit.db") if limit else None
+        return Options(limit, counter, self._settings.cors_origins)
 
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:
             self._views.close()
+
+
+def _share_counts(folder: DataFolder) -> None:
+    """Give the workers an empty folder for the counts that they share."""
+    shutil.rmtree(folder.metrics, ignore_errors=True)
+    folder.metrics.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder.metrics)
+
+
+def _forget_worker(_arbiter: Arbiter, worker: Worker) -> None:
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - as above
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # has no types
 
 
 def _log_ready(arbiter: Arbiter) -> None:
@@ -117,4 +146,5 @@ def api(*, supervised_by: int | None) -> None:
             refuse_address_in_use(settings)
         # Opened and closed before the fork: a wrong key ends here, in one line.
         open_store(settings.data, settings.master_key).close()
+        _share_counts(DataFolder(settings.data))
         ApiServer(settings).run()

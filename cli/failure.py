@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from eventsourcing.persistence import PersistenceError
-
 from cli.exit_codes import ExitCode
 from domain.errors import DomainError, MasterKeyError, StoreError
+from domain.storage.failures import STORE_FAILS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +39,7 @@ def exit_on_failure() -> Iterator[None]:
         _exit(ExitCode.STORE_UNUSABLE, str(error))
     except DomainError as error:
         _exit(ExitCode.FAILED, str(error))
-    except (sqlite3.DatabaseError, PersistenceError) as error:
+    except STORE_FAILS as error:
         # The text of these may hold event data; their kind is enough to act on.
         _exit(
             ExitCode.STORE_UNUSABLE,

@@ -11,7 +11,7 @@ import orjson
 
 from domain.clock import iso_milliseconds
 
-_EXTRA: Final = ("request_id", "token_id")
+_EXTRA: Final = ("method", "route", "status", "duration_ms", "request_id", "token_id")
 
 
 class JsonFormatter(logging.Formatter):

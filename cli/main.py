@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Final
 
 import click
@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(metadata.version("postwatch"), prog_name="postwatch")
+@click.version_option(package_name="postwatch", prog_name="postwatch")
 def main() -> None:
     """Watch SMTP, IMAP and POP3 servers; keep every change and every check as an event.
 

@@ -29,6 +29,8 @@ _LOCATION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _BIND: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65535
 _MAX_WORKERS: Final = 64
+_MAX_RATE: Final = 1_000_000
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("json", "text")
 
@@ -49,6 +51,8 @@ class Settings:
     country: str | None
     resolvers: tuple[str, ...]
     ca_file: Path | None
+    rate_limit: int | None
+    cors_origins: tuple[str, ...]
     log_level: str
     log_format: str | None
 
@@ -81,6 +85,8 @@ class Settings:
             country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
             resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),
             ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),
+            rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
+            cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
             log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
             log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
         )
@@ -141,6 +147,19 @@ def _parse_workers(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= _MAX_WORKERS:
         raise ValueError(f"must be a whole number from 1 to {_MAX_WORKERS}")
     return int(text)
+
+
+def _parse_rate_limit(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_RATE:
+        raise ValueError(f"must be a whole number of requests a minute, from 1 to {_MAX_RATE}")
+    return int(text)
+
+
+def _parse_origins(text: str) -> tuple[str, ...]:
+    origins = _parse_list(text)
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be origins such as https://status.example.com, comma-separated")
+    return origins
 
 
 def _parse_list(text: str) -> tuple[str, ...]:

@@ -111,13 +111,13 @@ class AccessToken(Aggregate):
             aggregate.last_used_at = self.timestamp
 
     def __init__(
-        self, *, number: int, organization_id: str, name: str, role: str, hint: str
+        self, *, number: int, organization_id: str, name: str, role: str, token_hash: str
     ) -> None:
         self.number = number
         self.organization_id = organization_id
         self.name = name
         self.role = role
-        self.hint = hint
+        self.token_hash = token_hash
         self.revoked = False
         self.last_used_at: datetime | None = None
 

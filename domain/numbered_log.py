@@ -24,6 +24,7 @@ from domain.transcoding import OrjsonTranscoder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from eventsourcing.persistence import Recording
     from eventsourcing.utils import EnvType
 
     from domain.actor import Actor
@@ -46,10 +47,17 @@ class NumberedLog(Application[UUID]):
     def __init__(self, env: EnvType | None = None, clock: Clock = utc_now) -> None:
         super().__init__({"AGGREGATE_CACHE_MAXSIZE": str(_CACHED_AGGREGATES), **(env or {})})
         self.clock = clock
+        self.observers: list[Callable[[list[Recording[UUID]]], None]] = []
 
     def construct_transcoder(self) -> OrjsonTranscoder:
         """Return the transcoder that foreign data cannot poison."""
         return OrjsonTranscoder()
+
+    def _notify(self, recordings: list[Recording[UUID]]) -> None:
+        """Tell observers what was recorded; it is on disk by now."""
+        super()._notify(recordings)
+        for observe in self.observers:
+            observe(recordings)
 
     def load(self, aggregate_class: type[T], aggregate_id: UUID, missing: str) -> T:
         """Return an aggregate. Raises NotFoundError with the text `missing`."""

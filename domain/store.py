@@ -18,7 +18,7 @@ from domain.errors import MasterKeyError, StoreError
 from domain.keys import KeyRing
 from domain.monitoring import Monitoring
 from domain.storage.sqlite_keys import SqliteKeyStore
-from domain.storage.sqlite_log import LogSignal, log_environment
+from domain.storage.sqlite_log import LogSignal, check_writable, log_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,11 @@ class DataFolder:
     def views(self) -> Path:
         """The folder of the views."""
         return self.root / "views"
+
+    @property
+    def metrics(self) -> Path:
+        """The folder of counts that workers of the API share."""
+        return self.root / "metrics"
 
     @property
     def locks(self) -> Path:
@@ -97,6 +102,13 @@ class Store:
     def checks_signal(self) -> LogSignal:
         """Return what tells that somebody wrote to the `checks` log."""
         return LogSignal(str(self.folder.checks_log))
+
+    def check_writable(self) -> None:
+        """Take and give back the write lock of the `monitoring` log.
+
+        Raises PersistenceError when the log cannot be written.
+        """
+        check_writable(self.monitoring.recorder)
 
     def close(self) -> None:
         """Close logs and keys."""

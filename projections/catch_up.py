@@ -54,6 +54,10 @@ class Projector:
         self.view.swap(self._finish)
         progress(self.view.position(), self.log.head())
 
+    def lag(self) -> int:
+        """Return how many positions the view is behind its log."""
+        return max(self.log.head() - self.view.position(), 0)
+
     def is_ahead(self) -> bool:
         """Return whether the view shows events that its log does not have.
 

@@ -22,5 +22,5 @@ def pytest_runtest_makereport(
     report = yield
     if report.skipped and REQUIRED.intersection(mark.name for mark in item.iter_markers()):
         report.outcome = "failed"
-        report.longrepr = f"skipped, but POSTWATCH_TESTS_REQUIRE says it must run: {report.longrepr}"
+        report.longrepr = f"skipped, but it must run here: {report.longrepr}"
     return report

@@ -103,16 +103,6 @@ def outside_their_package(found: list[Import]) -> list[str]:
     ]
 
 
-def packages_but(**known_faults: str) -> list[ParameterSet | str]:
-    """Return all packages for a test; those with a known fault must fail until it is mended."""
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(reason=known_faults[name], strict=True))
-        if name in known_faults
-        else name
-        for name in PACKAGES
-    ]
-
-
 @pytest.fixture(scope="module")
 def imports() -> list[Import]:
     """Every import of every package."""
@@ -125,9 +115,7 @@ def test_dependencies_go_one_way(imports: list[Import]) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    packages_but(
-        cli="cli/failure.py catches sqlite3.DatabaseError by name; storage should name it for it"
-    ),
+    PACKAGES,
 )
 def test_databases_are_known_to_storage_modules_only(imports: list[Import], package: str) -> None:
     assert outside_storage([each for each in imports if each.package == package]) == []
@@ -247,7 +235,7 @@ def opened_by_importing(root: Path, packages: list[str]) -> list[str]:
 
 @pytest.mark.parametrize(
     "package",
-    packages_but(cli="cli/main.py reads the installed version while it is imported"),
+    PACKAGES,
 )
 def test_importing_any_module_opens_and_starts_nothing(package: str) -> None:
     assert opened_by_importing(ROOT, [package]) == []

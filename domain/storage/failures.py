@@ -5,7 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from eventsourcing.persistence import IntegrityError, InterfaceError, OperationalError
+from eventsourcing.persistence import (
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    PersistenceError,
+)
 
 STORE_AWAY: Final[tuple[type[Exception], ...]] = (
     OperationalError,
@@ -14,6 +19,9 @@ STORE_AWAY: Final[tuple[type[Exception], ...]] = (
 )
 """The store is away for now: locked, full, unmounted, unreachable. Nothing was stored, or
 the answer got lost."""
+
+STORE_FAILS: Final[tuple[type[Exception], ...]] = (PersistenceError, sqlite3.DatabaseError)
+"""The store does not do what it was asked: away, or damaged. The text may hold stored data."""
 
 ANOTHER_CAME_FIRST: Final[tuple[type[Exception], ...]] = (IntegrityError,)
 """Another writer wrote to the same stream. The text holds stored data: never log it."""

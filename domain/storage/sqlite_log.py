@@ -11,8 +11,12 @@ class that is a factory: hence no factory is imported by name.
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 from eventsourcing import sqlite
+
+if TYPE_CHECKING:
+    from eventsourcing.persistence import Recorder
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
@@ -77,6 +81,15 @@ class Factory(sqlite.SQLiteFactory):
         self.datastore.pool = DurableConnectionPool(
             db_name=pool.db_name, lock_timeout=pool.lock_timeout
         )
+
+
+def check_writable(recorder: Recorder) -> None:
+    """Take and give back the write lock of a log. Raises PersistenceError when it cannot."""
+    if not isinstance(recorder, DurableRecorder):
+        raise TypeError("not a log in an SQLite file")
+    with recorder.datastore.transaction(commit=False) as cursor:
+        # Changes no row, but only a writer may say it.
+        cursor.execute(f"DELETE FROM {recorder.events_table_name} WHERE rowid < 0")  # noqa: S608
 
 
 class LogSignal:

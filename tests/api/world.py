@@ -140,9 +140,7 @@ def make_world(root: Path) -> World:
     projector = views.projector("monitors")
     tokens = _issue_tokens(store, owners)
     projector.catch_up()
-    return World(
-        store, views, create_app(store, views), owners, tokens
-    )
+    return World(store, views, create_app(store, views), owners, tokens)
 
 
 def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona, str | None]:

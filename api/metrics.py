@@ -1,0 +1,115 @@
+"""Numbers for Prometheus, right under several workers.
+
+Counters are kept by prometheus-client, which shares them between workers by files when
+`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported. What the store knows
+(positions, lag) is read when somebody asks.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final
+
+import falcon
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from api.permissions import Action, Principal, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from uuid import UUID
+
+    from eventsourcing.persistence import Recording
+    from prometheus_client.metrics_core import Metric
+
+    from projections.catch_up import Projector
+
+OWN: Final = CollectorRegistry()
+"""This process's counters. Module-level, because a process has one set of them."""
+
+REQUESTS: Final = Counter(
+    "postwatch_http_requests", "Requests.", ("method", "route", "status"), registry=OWN
+)
+DURATION: Final = Histogram(
+    "postwatch_http_request_duration_seconds",
+    "Time from the first look at a request to its answer.",
+    ("method", "route"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=OWN,
+)
+EVENTS: Final = Counter(
+    "postwatch_events_recorded",
+    "Events that commands of the API recorded.",
+    ("event",),
+    registry=OWN,
+)
+_METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
+
+
+class RequestMetrics:
+    """Falcon middleware that counts and times requests."""
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
+    ) -> None:
+        """Count by route, never by path: a path holds ids, and there is no end of them."""
+        method = req.method if req.method in _METHODS else "other"
+        route = req.uri_template or "none"
+        status = str(falcon.http_status_to_code(resp.status))
+        REQUESTS.labels(method, route, status).inc()
+        DURATION.labels(method, route).observe(time.perf_counter() - req.context.started)
+
+
+def count_events(recordings: list[Recording[UUID]]) -> None:
+    """Count what a command recorded."""
+    for recording in recordings:
+        EVENTS.labels(recording.notification.topic).inc()
+
+
+class ViewCollector(Collector):
+    """Positions of logs and views, read at each scrape."""
+
+    def __init__(self, projectors: Mapping[str, Projector]) -> None:
+        self._projectors = projectors
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the position of each log and the lag of each view."""
+        positions = GaugeMetricFamily(
+            "postwatch_log_position", "Position of the newest event.", labels=["log"]
+        )
+        lags = GaugeMetricFamily(
+            "postwatch_view_lag_events", "Positions that a view is behind.", labels=["view"]
+        )
+        for name, projector in self._projectors.items():
+            positions.add_metric([projector.log.name], projector.log.head())
+            lags.add_metric([name], projector.lag())
+        yield positions
+        yield lags
+
+
+class Metrics:
+    """GET /metrics: for those who may read the numbers of the whole installation."""
+
+    def __init__(self, projectors: Mapping[str, Projector]) -> None:
+        self._registry = CollectorRegistry()
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call] # has no types
+        else:
+            self._registry.register(OWN)
+        self._registry.register(ViewCollector(projectors))
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer in the text format of Prometheus."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_METRICS)
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._registry)
