@@ -125,7 +125,10 @@ class Ownership(NumberedLog):
 
         def attempt() -> MonitoringLocation:
             if location_id(code) not in self.repository:
-                return self.save_numbered("location", create, actor)
+                # Its id is fixed, so whoever loses the race must look again, not save again.
+                made = create(self.next_number("location"))
+                self.save(self.registered("location", made, actor), made)
+                return made
             location = self.load(MonitoringLocation, location_id(code), "Location not found")
             if location.update(name=name, country=country, actor=actor, now=self.clock()):
                 self.save(location)
