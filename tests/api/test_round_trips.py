@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KINDS: list[Kind] = ["smtp", "imap_pop"]
 RELAXED = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -56,7 +56,7 @@ def test_an_accepted_body_survives_and_sent_back_changes_nothing(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_normalising_a_config_twice_is_normalising_it_once(kind: Kind, data: st.DataObject) -> None:
     once = parse_config(kind, data.draw(configs(kind)))
 

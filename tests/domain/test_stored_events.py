@@ -7,11 +7,11 @@ import subprocess
 import sys
 from base64 import b64decode
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import Mapper, StoredEvent
 
 from domain import sealing
 from domain.access_token import AccessToken
@@ -21,11 +21,10 @@ from domain.monitor import Monitor
 from domain.numbers import Registered
 from domain.organization import Customer, Organization
 from domain.repeats import RequestAnswered
+from domain.transcoding import OrjsonTranscoder
 from tests.domain.stored_events import EVENTS, MASTER_KEY, WRAPPED_KEY, Frozen
 
-if TYPE_CHECKING:
-    from domain.store import Store
-
+MAPPER: Mapper[UUID] = Mapper(OrjsonTranscoder())
 CLASS_OF: dict[str, type[Any]] = {
     "Registered": Registered,
     "OrganizationCreated": Organization.Created,
@@ -69,12 +68,11 @@ def name_of(frozen: Frozen) -> str:
     return f"{frozen.topic}-{frozen.originator_version}"
 
 
-def decode(store: Store, frozen: Frozen) -> Any:  # noqa: ANN401 - any event
-    application = store.monitoring if frozen.log == "monitoring" else store.checks
+def decode(frozen: Frozen) -> Any:  # noqa: ANN401 - any event
     stored = StoredEvent(
         UUID(frozen.originator_id), frozen.originator_version, frozen.topic, frozen.state
     )
-    return application.mapper.to_domain_event(stored)
+    return MAPPER.to_domain_event(stored)
 
 
 def fresh_interpreter(program: str, *arguments: str) -> list[str]:
@@ -90,8 +88,8 @@ def fresh_interpreter(program: str, *arguments: str) -> list[str]:
 
 
 @pytest.mark.parametrize("frozen", EVENTS, ids=name_of)
-def test_old_bytes_decode_to_the_same_event(store: Store, frozen: Frozen) -> None:
-    event = decode(store, frozen)
+def test_old_bytes_decode_to_the_same_event(frozen: Frozen) -> None:
+    event = decode(frozen)
 
     assert type(event) is CLASS_OF[frozen.topic]
     assert event.originator_id == UUID(frozen.originator_id)
@@ -102,18 +100,18 @@ def test_old_bytes_decode_to_the_same_event(store: Store, frozen: Frozen) -> Non
 
 
 @pytest.mark.parametrize("frozen", EVENTS, ids=name_of)
-def test_decoding_and_encoding_again_loses_nothing(store: Store, frozen: Frozen) -> None:
-    event = decode(store, frozen)
+def test_decoding_and_encoding_again_loses_nothing(frozen: Frozen) -> None:
+    event = decode(frozen)
 
-    again = store.monitoring.mapper.to_stored_event(event)
+    again = MAPPER.to_stored_event(event)
 
     assert (again.topic, again.originator_version) == (frozen.topic, frozen.originator_version)
     written, old = json.loads(again.state), json.loads(frozen.state)
     assert {key: written[key] for key in old} == old
 
 
-def test_old_events_still_make_the_same_monitor(store: Store) -> None:
-    events = [decode(store, frozen) for frozen in EVENTS]
+def test_old_events_still_make_the_same_monitor() -> None:
+    events = [decode(frozen) for frozen in EVENTS]
     created = next(each for each in events if getattr(each, "kind", "") == "smtp")
     stream = [each for each in events if each.originator_id == created.originator_id]
 
@@ -137,10 +135,10 @@ def test_old_events_still_make_the_same_monitor(store: Store) -> None:
     assert (monitor.kind, monitor.number, monitor.version) == ("smtp", 1, 2)
 
 
-def test_an_old_sealed_secret_still_opens_with_its_old_keys(store: Store) -> None:
+def test_an_old_sealed_secret_still_opens_with_its_old_keys() -> None:
     created = next(
         event
-        for event in (decode(store, frozen) for frozen in EVENTS)
+        for event in (decode(frozen) for frozen in EVENTS)
         if isinstance(event, Monitor.Created) and event.kind == "smtp"
     )
     owner = str(created.originator_id)
