@@ -41,7 +41,7 @@ _TAGS: Final = (
     (owner_operations.CUSTOMERS, "Whose monitors they are."),
     (owner_operations.TOKENS, "Who may call. Two doors to the same tokens."),
     (owner_operations.ORGANIZATION, "The organization of the token, and where checks are made."),
-    (service_operations.TAG, "The service itself. No token is needed."),
+    (service_operations.TAG, "The service itself."),
 )
 _KINDS: Final[tuple[Kind, ...]] = ("smtp", "imap_pop")
 
@@ -100,14 +100,18 @@ def _schemas() -> Schema:
         **responses.monitor_components(),
         **check_responses.components(),
         **owner_responses.components(),
+        **service_operations.components(),
         "Success": closed(SUCCESS),
-        "Health": closed({"status": {"type": "string", "const": "ok"}}),
         **problems.schemas(),
     }
 
 
 def _headers() -> Schema:
+    count: Schema = {"schema": {"type": "integer", "minimum": 0}}
     return {
+        "RateLimit": {"description": "Requests a minute, where a limit is set.", **count},
+        "RateLimitRemaining": {"description": "How many are left in this minute.", **count},
+        "RateLimitReset": {"description": "Seconds until the next minute begins.", **count},
         "RequestId": {
             "description": "The id of the request in the log.",
             "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{8,64}$"},

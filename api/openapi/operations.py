@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from api.openapi.examples import shown
-from api.openapi.problems import error_ref
+from api.openapi.problems import RATE_LIMIT, error_ref
 from api.openapi.vocabulary import ref
 
 if TYPE_CHECKING:
@@ -72,11 +72,12 @@ class Operation:
         return {"required": True, "content": {JSON: _media(self.body, self.example, "request")}}
 
     def _responses(self) -> Schema:
-        everywhere = () if self.is_open else (HTTPStatus.UNAUTHORIZED,)
+        counted = () if self.is_open else (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+        more = {} if self.is_open else RATE_LIMIT
         found: dict[int, Schema] = {
-            status: _rendered(answer) for status, answer in self.answers.items()
+            status: _rendered(answer, more) for status, answer in self.answers.items()
         }
-        for status in (*everywhere, *self.errors):
+        for status in (*counted, *self.errors):
             found[int(status)] = error_ref(int(status))
         return {str(status): found[status] for status in sorted(found)}
 
@@ -113,10 +114,10 @@ def _parameter(
     }
 
 
-def _rendered(answer: Answer) -> Schema:
+def _rendered(answer: Answer, headers: Mapping[str, Schema]) -> Schema:
     parts: Schema = {
         "description": answer.description,
-        "headers": {**answer.headers, **REQUEST_ID},
+        "headers": {**answer.headers, **REQUEST_ID, **headers},
         "content": {
             media_type: _media(schema, answer.example, "response")
             for media_type, schema in answer.content.items()

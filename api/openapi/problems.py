@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from api.fields import Schema
 
 _CHALLENGE: Final[Schema] = {"schema": {"type": "string", "const": "Bearer"}, "required": True}
+_RETRY_AFTER: Final[Schema] = {
+    "description": "Seconds.",
+    "schema": {"type": "integer", "minimum": 0},
+    "required": True,
+}
+RATE_LIMIT: Final = {
+    "X-RateLimit-Limit": ref("RateLimit", "headers"),
+    "X-RateLimit-Remaining": ref("RateLimitRemaining", "headers"),
+    "X-RateLimit-Reset": ref("RateLimitReset", "headers"),
+}
 _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
     400: (
         "Invalid",
@@ -46,6 +56,11 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
         "UnsupportedMediaType",
         "The body is not JSON.",
         "Send JSON with the header Content-Type: application/json",
+    ),
+    429: (
+        "TooManyRequests",
+        "More requests in a minute than the operator allows.",
+        "More than 100 requests in a minute; try again later",
     ),
 }
 BODY_ERRORS: Final = (400, 411, 413, 415)
@@ -95,8 +110,11 @@ def schemas() -> Schema:
 
 
 def _headers(status: int) -> Schema:
-    named = {"X-Request-Id": ref("RequestId", "headers")}
-    return {**named, "WWW-Authenticate": _CHALLENGE} if status == HTTPStatus.UNAUTHORIZED else named
+    special: Mapping[int, Schema] = {
+        HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": _CHALLENGE, **RATE_LIMIT},
+        HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": _RETRY_AFTER, **RATE_LIMIT},
+    }
+    return {"X-Request-Id": ref("RequestId", "headers"), **special.get(status, {})}
 
 
 def _example(status: int, message: str) -> Schema:

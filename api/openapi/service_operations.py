@@ -1,4 +1,4 @@
-"""The endpoints about the service itself: open to everyone."""
+"""The endpoints about the service itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.openapi.operations import JSON, Answer, Operation, json_answer, path_parameter
 from api.openapi.parameters import IF_NONE_MATCH
-from api.openapi.vocabulary import ref
+from api.openapi.vocabulary import closed, ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,25 @@ _ENTITY_TAG: Final = ref("EntityTag", "headers")
 _UNCHANGED: Final = Answer("The caller has it already", headers={"ETag": _ENTITY_TAG})
 
 
+def components() -> Schema:
+    """Return the schemas of this family."""
+    part = {
+        "ok": {"type": "boolean"},
+        "lag": {"type": "integer", "minimum": 0, "description": "Events behind the log."},
+        "error": {"type": "string", "description": "What went wrong, as a word."},
+    }
+    return {
+        "Health": closed({"status": {"type": "string", "const": "ok"}}),
+        "ReadinessPart": closed(part, optional=frozenset({"lag", "error"})),
+        "Readiness": closed(
+            {
+                "status": {"type": "string", "enum": ["ok", "unfit"]},
+                "parts": {"type": "object", "additionalProperties": ref("ReadinessPart")},
+            }
+        ),
+    }
+
+
 def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
     """Return the endpoints; the files are those of the page that shows this document."""
     yield Operation(
@@ -29,6 +48,27 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
         summary="Whether the process is alive",
         answers={200: json_answer("It takes requests", "Health")},
         is_open=True,
+    )
+    yield Operation(
+        method="get",
+        path="/readyz",
+        name="getReadiness",
+        tag=TAG,
+        summary="Whether the log is writable and the views are caught up",
+        answers={
+            200: json_answer("Everything is fit", "Readiness"),
+            503: json_answer("Some part is not; the body says which", "Readiness"),
+        },
+        is_open=True,
+    )
+    yield Operation(
+        method="get",
+        path="/metrics",
+        name="getMetrics",
+        tag=TAG,
+        summary="Numbers for Prometheus",
+        answers={200: Answer("In the text format of Prometheus", {"text/plain": _TEXT})},
+        errors=(403,),
     )
     yield Operation(
         method="get",

@@ -12,6 +12,8 @@ import pytest
 from api.documentation import FILES, PAGE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.api.world import World
 
 VENDORED = PAGE.parent / "swagger-ui"
