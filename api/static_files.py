@@ -54,14 +54,14 @@ class StaticFile:
             resp.status = 304
             return
         resp.content_type = self.media_type
-        if _accepts_gzip(req.get_header("Accept-Encoding", default="")):
+        if accepts_gzip(req.get_header("Accept-Encoding", default="")):
             resp.set_header("Content-Encoding", "gzip")
             resp.data = self.compressed
         else:
             resp.data = self.content
 
 
-def _accepts_gzip(header: str) -> bool:
+def accepts_gzip(header: str) -> bool:
     """Return whether a caller takes gzip (RFC 9110, 12.5.3); a weight of zero refuses it."""
     for choice in header.lower().split(","):
         coding, _, weight = choice.partition(";")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from api.static_files import accepts_gzip
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,7 +39,7 @@ class TransportHeaders:
         for name, value in HEADERS.items():
             if resp.get_header(name) is None:
                 resp.set_header(name, value)
-        if "gzip" in (req.get_header("Accept-Encoding") or ""):
+        if accepts_gzip(req.get_header("Accept-Encoding", default="")):
             _pack(resp)
 
 
