@@ -9,6 +9,7 @@ import pytest
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import SecretUnreadableError
 from tests.api.world import PATHS, SMTP, path_of
+from tests.domain.given import TESTER
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -207,3 +208,20 @@ def test_the_id_of_a_deleted_monitor_is_not_given_again(fresh_world: World) -> N
     admin.delete(first.headers["location"])
 
     assert admin.post(SMTP, fresh_world.body()).json["id"] == first.json["id"] + 1
+
+
+def test_a_change_that_is_followed_at_once_by_a_deletion_is_answered_with_404(
+    fresh_world: World,
+) -> None:
+    monitor = fresh_world.monitor()
+    commands = fresh_world.store.monitoring
+
+    def delete(_: object) -> None:
+        commands.observers.remove(delete)
+        commands.delete_monitor(monitor.id, TESTER)
+
+    commands.observers.append(delete)
+    answer = fresh_world.admin.patch(path_of(monitor), {"name": "New"})
+
+    assert answer.status_code == 404
+    assert len(fresh_world.history(str(monitor.id))) == 3
