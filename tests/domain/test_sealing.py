@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain import sealing
@@ -33,6 +33,7 @@ def keys(tmp_path: Path) -> KeyRing:
 
 
 @given(secret=st.text(st.characters(exclude_categories=["Cs"])), owner=st.uuids())
+@settings(deadline=None)
 def test_a_sealed_secret_opens_with_its_key_and_owner(secret: str, owner: object) -> None:
     sealed = sealing.seal(KEY, secret, str(owner))
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.transcoding import OrjsonTranscoder
@@ -34,6 +34,7 @@ transcoder = OrjsonTranscoder()
 
 
 @given(state=st.dictionaries(keys, values), timestamp=moments)
+@settings(max_examples=60, deadline=None)
 def test_any_state_comes_back_as_it_was(state: dict[str, object], timestamp: datetime) -> None:
     whole = {**state, "timestamp": timestamp}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain import values
@@ -129,6 +129,7 @@ def test_a_wrong_value_is_refused_with_its_code(parser: str, sent: object, code:
         st.dictionaries(st.text(), st.none(), max_size=2),
     )
 )
+@settings(max_examples=50, deadline=None)
 def test_any_value_is_refused_or_normal_after_one_pass(parser: str, sent: object) -> None:
     try:
         normal = PARSERS[parser](sent)

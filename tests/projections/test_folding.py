@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Log = dict[str, list[LoggedEvent]]
 RELAXED = settings(
     deadline=None,
-    max_examples=25,
+    max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 _names = count()
