@@ -46,6 +46,12 @@ def invalid(problems: Iterable[Problem]) -> InvalidInputError:
     return InvalidInputError(tuple(problems))
 
 
+def phrase(status: int) -> str:
+    """Return the words of a status line: Falcon's, because Python's differ by version."""
+    line: str = falcon.code_to_http_status(status)
+    return line.partition(" ")[2]
+
+
 def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     status = HTTPStatus(falcon.http_status_to_code(error.status))
     _answer(req, resp, status, error.description or status.phrase)
@@ -93,7 +99,7 @@ def _answer(
 ) -> None:
     body: dict[str, object] = {
         "statusCode": status.value,
-        "statusMessage": status.phrase,
+        "statusMessage": phrase(status),
         "message": message,
         "requestId": req.context.request_id,
     }

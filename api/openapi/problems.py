@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from api.errors import phrase
 from api.openapi.vocabulary import closed, ref
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _headers(status: int) -> Schema:
 def _example(status: int, message: str) -> Schema:
     example: Schema = {
         "statusCode": status,
-        "statusMessage": HTTPStatus(status).phrase,
+        "statusMessage": phrase(status),
         "message": message,
         "requestId": "3b0c1f4e-58f7-4a44-8a0f-5d1e9b3a7c62",
     }
