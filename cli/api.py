@@ -47,15 +47,15 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn with our settings. Each worker opens the store for itself, after the fork."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._views: Views | None = None
         super().__init__()
 
     def load_config(self) -> None:
         """Set what docs/decisions.md explains."""
         options = {
-            "bind": [self._settings.bind],
-            "workers": self._settings.workers,
+            "bind": [self.settings.bind],
+            "workers": self.settings.workers,
             "worker_class": "gthread",
             "threads": THREADS,
             "reuse_port": True,
@@ -64,7 +64,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "timeout": 30,
             "graceful_timeout": 30,
             "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
-            "loglevel": self._settings.log_level,
+            "loglevel": self.settings.log_level,
             "logger_class": RootLogger,
             "when_ready": _log_ready,
             "worker_exit": self._close,
@@ -79,7 +79,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         # Imported here: what counts for all workers must know the folder of the counts.
         from api.app import create_app  # noqa: PLC0415
 
-        store = open_store(self._settings.data, self._settings.master_key)
+        store = open_store(self.settings.data, self.settings.master_key)
         self._views = Views(store)
         self._views.projector("monitors").catch_up()
         return create_app(store, self._views, self._options(store))
@@ -87,16 +87,16 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def _options(self, store: Store) -> Options:
         from api.app import Options  # noqa: PLC0415 - as above
 
-        limit = self._settings.rate_limit
+        limit = self.settings.rate_limit
         counter = SqliteCounter(store.folder.views / "rate_limit.db") if limit else None
-        return Options(limit, counter, self._settings.cors_origins)
+        return Options(limit, counter, self.settings.cors_origins)
 
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:
             self._views.close()
 
 
-def _share_counts(folder: DataFolder) -> None:
+def share_counts(folder: DataFolder) -> None:
     """Give the workers an empty folder for the counts that they share."""
     shutil.rmtree(folder.metrics, ignore_errors=True)
     folder.metrics.mkdir(mode=0o700)
@@ -146,5 +146,5 @@ def api(*, supervised_by: int | None) -> None:
             refuse_address_in_use(settings)
         # Opened and closed before the fork: a wrong key ends here, in one line.
         open_store(settings.data, settings.master_key).close()
-        _share_counts(DataFolder(settings.data))
+        share_counts(DataFolder(settings.data))
         ApiServer(settings).run()

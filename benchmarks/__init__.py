@@ -1,0 +1,1 @@
+"""What the service costs, measured as ratios on one machine in one run."""
