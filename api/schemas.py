@@ -23,8 +23,9 @@ IDENTIFIER: Final = (NUMBER, UUID)
 NAME: Final[Schema] = {
     "type": "string",
     "minLength": 1,
-    "pattern": f"^\\s*\\S([\\s\\S]{{0,{MAX_NAME_LENGTH - 2}}}\\S)?\\s*$",
-    "description": f"1 to {MAX_NAME_LENGTH} printable characters; blanks at both ends are dropped.",
+    "maxLength": MAX_NAME_LENGTH,
+    "pattern": "\\S",
+    "description": "Printable characters; blanks at both ends are dropped.",
 }
 HOSTNAME: Final[Schema] = {
     "anyOf": [

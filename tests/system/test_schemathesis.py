@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.system.service import Service
 
 SEED = "20261121"
-PER_OPERATION = "6"
+PER_OPERATION = "5"
 NOT_CHECKED = "positive_data_acceptance"
 """A schema cannot say that a customer exists, that two keys agree, or what ISO 3166 lists."""
 
