@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import falcon
 
-from domain.access_token import Role
+from domain.roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,90 +8,27 @@ his own, and global supporters are made by the command line only.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import falcon
 
+from api import token_fields
 from api.body import read_object
 from api.errors import invalid
-from api.fields import Body, Field, Fields, add_defaults, parse_identifier, read_known
 from api.permissions import Action, Principal, require
 from api.preconditions import repeat_key
 from api.query import query_identifier, whole_number
-from api.schemas import IDENTIFIER, NAME
-from domain import values
 from domain.access_token import new_token, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
 from domain.commands import IssueToken
-from domain.errors import ConflictError, InvalidValueError, NotFoundError, Problem
+from domain.errors import ConflictError, NotFoundError, Problem
 
 if TYPE_CHECKING:
-    from domain.access_token import Role
     from domain.monitoring import Monitoring
     from projections.catch_up import Projector
     from projections.reader import Reader
     from projections.view import Record
-
-MAX_DAYS: Final = 365
-RANKS: Final[tuple[Role, ...]] = ("readonly", "user", "admin")
-"""The roles that the API gives out, from the least to the most."""
-
-
-def _days(value: object) -> int | None:
-    if value is None:
-        return None
-    if type(value) is not int:
-        raise InvalidValueError("type", "must be a whole number of days or null")
-    if not 1 <= value <= MAX_DAYS:
-        raise InvalidValueError("range", f"must be from 1 to {MAX_DAYS} days")
-    return value
-
-
-def _role(value: object) -> str:
-    if not isinstance(value, str) or value not in RANKS:
-        raise InvalidValueError("invalid", f"must be one of {', '.join(RANKS)}")
-    return value
-
-
-def _customer(value: object) -> int | str | None:
-    identifier = None if value is None else parse_identifier(value)
-    if value is not None and identifier is None:
-        raise InvalidValueError("invalid", "Invalid customer ID: must be a number or a UUID")
-    return identifier
-
-
-FIELDS: Final[Fields] = {
-    "name": Field("name", values.parse_name, NAME, required=True),
-    "expiresInDays": Field(
-        "days",
-        _days,
-        {
-            "type": ["integer", "null"],
-            "minimum": 1,
-            "maximum": MAX_DAYS,
-            "description": "Days until the token expires; null: never.",
-        },
-    ),
-    "customerId": Field(
-        "customer",
-        _customer,
-        {
-            "anyOf": [*IDENTIFIER, {"type": "null"}],
-            "description": "Number or UUID: the token is for this customer only.",
-        },
-    ),
-    "role": Field(
-        "role",
-        _role,
-        {
-            "type": "string",
-            "enum": list(RANKS),
-            "description": "Never above the caller's own.",
-        },
-        default="user",
-    ),
-}
 
 
 class Tokens:
@@ -135,8 +72,9 @@ class Tokens:
 
     def issue(self, req: falcon.Request, principal: Principal) -> dict[str, Any]:
         """Issue a token and return the answer, the only one that shows it."""
-        body = read_object(req)
-        fields = self._parse(body, principal)
+        fields = token_fields.parse_create(
+            read_object(req), principal, needs_customer=self.of_customers
+        )
         customer = self._customer(fields["customer"], principal)
         secret = new_token()
         days = fields["days"]
@@ -172,21 +110,6 @@ class Tokens:
     def catch_up(self) -> None:
         """Let every worker know what changed."""
         self._projector.catch_up()
-
-    def _parse(self, body: Body, principal: Principal) -> dict[str, Any]:
-        problems: list[Problem] = []
-        fields = read_known(FIELDS, body, problems)
-        add_defaults(FIELDS, body, fields, problems)
-        role = fields.get("role")
-        if role and RANKS.index(role) > RANKS.index(principal.role):
-            problems.append(Problem("role", "forbidden", "must not be above the caller's own"))
-        if self.of_customers and fields.get("customer", 0) is None:
-            if principal.customer_id is None:
-                problems.append(Problem("customerId", "required", "customerId is required"))
-            fields["customer"] = principal.customer_id
-        if problems:
-            raise invalid(problems)
-        return fields
 
     def _customer(self, identifier: int | str | None, principal: Principal) -> Record | None:
         if identifier is None:

@@ -12,15 +12,16 @@ from cli.exit_codes import ExitCode
 from cli.failure import CommandError
 from cli.session import session
 from cli.tables import print_json, print_rows
-from domain.access_token import ROLES, new_token
+from domain.access_token import new_token
 from domain.clock import iso_milliseconds, utc_now
 from domain.commands import IssueToken
+from domain.roles import ROLES
 from domain.values import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from domain.access_token import Role
+    from domain.roles import Role
     from projections.view import Record
 
 MAX_DAYS: Final = 365

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from eventsourcing.domain import Aggregate
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from domain.actor import Actor
     from domain.commands import IssueToken
-
-Role = Literal["admin", "user", "readonly", "supporter"]
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 PREFIX: Final = "wsm_"
 USE_RECORDED_EVERY: Final = timedelta(hours=1)

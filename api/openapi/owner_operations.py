@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api import customer_fields, tokens
+from api import customer_fields, token_fields
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.parameters import IDEMPOTENCY_KEY
 from api.openapi.problems import BODY_ERRORS
@@ -32,7 +32,7 @@ def bodies() -> Schema:
     return {
         "CreateCustomer": create_body(customer_fields.FIELDS, **read_only),
         "UpdateCustomer": update_body(customer_fields.FIELDS, **read_only),
-        "CreateToken": create_body(tokens.FIELDS),
+        "CreateToken": create_body(token_fields.FIELDS),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from api.customer_fields import MAX_THRESHOLD, STATUSES
 from api.openapi.vocabulary import COUNTRY_CODES, STRING, TIME, closed, nullable, ref
 from api.schemas import NUMBER, UUID
-from api.tokens import RANKS
+from api.token_fields import RANKS
 from projections import customer_shapes as shapes
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from api.app import App
-    from domain.access_token import Role
     from domain.monitor import Monitor
+    from domain.roles import Role
     from domain.store import Store
 
 Persona = Literal[
