@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from falcon import inspect
 from openapi_spec_validator import validate
 
 from api.documentation import FILES, document_text
-from api.openapi.configs import COMPONENTS
+from api.openapi import configs
 from api.openapi.document import build_document
 from api.openapi.examples import example
 from domain.mail_config import RULES
@@ -89,6 +91,15 @@ def test_the_committed_file_is_the_generated_document() -> None:
     assert committed == document_text(), "run: make openapi"
 
 
+def test_the_file_is_written_by_running_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "openapi.json"
+    monkeypatch.setattr(sys, "argv", ["api.openapi", str(written)])
+    runpy.run_module("api.openapi", run_name="__main__")
+    assert written.read_bytes() == document_text()
+
+
 def test_every_route_is_in_the_document_and_the_other_way_round(world: World) -> None:
     routed = {
         (method.method.lower(), route.path)
@@ -149,10 +160,15 @@ def test_every_key_of_a_config_is_described() -> None:
             for key, each in schema["properties"].items()
         }
 
-    for kind, name in COMPONENTS.items():
+    for kind, name in configs.COMPONENTS.items():
         for component in (name, name + "Input"):
             schema = DOCUMENT["components"]["schemas"][component]
             assert described(schema) == keys(RULES[kind])
+
+
+def test_a_description_without_a_key_is_noticed() -> None:
+    with pytest.raises(LookupError, match="nonsense"):
+        configs._object(RULES["smtp"], {**configs._LEAVES["smtp"], "nonsense": {}})
 
 
 def test_an_update_has_no_defaults_that_a_client_might_send() -> None:
