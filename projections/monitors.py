@@ -66,6 +66,13 @@ MONITORS: Final = Table(
         ("kind", "organization_id", "number"),
         ("kind", "customer_id", "number"),
     ),
+    counted=(
+        ("kind",),
+        ("kind", "organization_id"),
+        ("kind", "customer_id"),
+        ("kind", "organization_id", "customer_id"),
+    ),
+    searched="search",
 )
 
 

@@ -43,7 +43,10 @@ class Projection:
 
         Raise `version` when a fold changes its result; the tables speak for themselves.
         """
-        tables = [(each.name, dict(each.columns), each.indexes) for each in self.tables]
+        tables = [
+            (each.name, dict(each.columns), each.indexes, each.counted, each.searched)
+            for each in self.tables
+        ]
         return f"{self.version} {tables}"
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:

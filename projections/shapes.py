@@ -60,8 +60,11 @@ def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
 
     `config` is what may be shown to the caller: masked, or with its secret in clear.
     """
+    keys = KEYS[view.monitor["kind"], form]
     values = _values(view, config)
-    return {key: values[key] for key in KEYS[view.monitor["kind"], form]}
+    if "customer" in keys:
+        values["customer"] = customer_shapes.embedded(view.customer, view.organization)
+    return {key: values[key] for key in keys}
 
 
 def _values(view: MonitorView, config: Config) -> Shape:
@@ -72,7 +75,6 @@ def _values(view: MonitorView, config: Config) -> Shape:
         "organizationId": view.organization["number"],
         "customerId": view.customer["number"],
         "customerName": view.customer["name"],
-        "customer": customer_shapes.embedded(view.customer, view.organization),
         "name": monitor["name"],
         "hostname": monitor["hostname"],
         "port": monitor["port"],

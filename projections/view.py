@@ -24,12 +24,18 @@ class Table:
 
     `columns` are kept beside the record so that a query can find it: name to SQL type.
     `columns_of` reads their values from a record. `indexes` lists columns for each index.
+
+    `counted` lists columns for each count that is kept: how many rows there are of each of
+    their values, so that nobody counts rows. `searched` names a column in which any part of
+    three characters or more is found by an index.
     """
 
     name: str
     columns: Mapping[str, str]
     columns_of: Callable[[Record], tuple[str | int | None, ...]]
     indexes: tuple[tuple[str, ...], ...] = ()
+    counted: tuple[tuple[str, ...], ...] = ()
+    searched: str | None = None
 
 
 class Transaction(ABC):

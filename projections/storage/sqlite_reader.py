@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from projections.reader import MonitorFilter, MonitorView, Page, Reader
+from projections.storage.sqlite_derived import count_key, is_indexed, part_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,13 +19,22 @@ if TYPE_CHECKING:
 # Statements are put together from the constants of this module; values are bound.
 # ruff: noqa: S608
 
-_MONITORS: Final = """
-SELECT m.record, c.record, o.record
-FROM monitors m
-JOIN customers c ON c.key = m.customer_id
-JOIN organizations o ON o.key = m.organization_id
+_OWNERS: Final = """
+SELECT c.key, c.record, o.record
+FROM customers c JOIN organizations o ON o.key = c.organization_id
+WHERE c.key IN """
+# A search finds few monitors among many: it comes first, by CROSS JOIN, and the rest follows.
+_SOUGHT: Final = """
+(
+    {found}
+    UNION
+    SELECT id FROM monitors WHERE kind = ? AND customer_id IN
+        (SELECT key FROM customers WHERE instr(search, ?) > 0)
+) AS sought CROSS JOIN monitors ON monitors.id = sought.id
 """
-_COUNT: Final = "SELECT count(*) FROM monitors m JOIN customers c ON c.key = m.customer_id"
+_BY_INDEX: Final = "SELECT rowid AS id FROM monitors_parts WHERE monitors_parts MATCH ?"
+# instr, not LIKE: a percent sign in the search is a percent sign.
+_BY_LOOKING: Final = "SELECT id FROM monitors WHERE instr(search, ?) > 0"
 _LAST_CHECKED: Final = "SELECT monitor_id, max(checked_at) FROM last_checks WHERE monitor_id IN "
 _BY_LOCATION: Final = "SELECT location, max(checked_at) FROM last_checks GROUP BY location"
 
@@ -71,19 +81,34 @@ class SqliteReader(Reader):
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
         """Return a monitor of a kind."""
         rows = self._monitors.select(
-            f"{_MONITORS} WHERE m.key = ? AND m.kind = ?", (public_id, kind)
+            "SELECT record FROM monitors WHERE key = ? AND kind = ?", (public_id, kind)
         )
-        return self._with_last_check(rows)[0] if rows else None
+        found = self._with_others(rows)
+        return found[0] if found else None
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
-        where, values = _conditions(which)
+        values = _values(which)
+        source, sought = _source(which)
+        where = f"FROM {source} WHERE " + " AND ".join(f"{each} = ?" for each in values)
+        bound = (*sought, *values.values())
         rows = self._monitors.select(
-            f"{_MONITORS} {where} ORDER BY m.number LIMIT ? OFFSET ?",
-            (*values, per_page, (page - 1) * per_page),
+            f"SELECT record {where} ORDER BY number LIMIT ? OFFSET ?",
+            (*bound, per_page, (page - 1) * per_page),
         )
-        total = self._monitors.select(f"{_COUNT} {where}", values)[0][0]
-        return Page(self._with_last_check(rows), total)
+        total = (
+            self._monitors.select(f"SELECT count(*) {where}", bound)[0][0]
+            if sought
+            else self._count("monitors", values)
+        )
+        return Page(self._with_others(rows), total)
+
+    def _count(self, table: str, values: dict[str, str]) -> int:
+        """Return a count that the view keeps."""
+        rows = self._monitors.select(
+            f"SELECT number FROM {table}_counts WHERE counted = ?", (count_key(values, values),)
+        )
+        return rows[0][0] if rows else 0
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first."""
@@ -93,14 +118,24 @@ class SqliteReader(Reader):
         )
         return [orjson.loads(row[0]) for row in rows]
 
-    def _with_last_check(self, rows: list[Any]) -> list[MonitorView]:
-        loaded = [tuple(orjson.loads(part) for part in row) for row in rows]
-        keys = [monitor["public_id"] for monitor, _, _ in loaded]
-        marks = ", ".join("?" * len(keys))
-        checked = dict(self._checks.select(f"{_LAST_CHECKED} ({marks}) GROUP BY monitor_id", keys))
+    def _with_others(self, rows: list[Any]) -> list[MonitorView]:
+        """Return monitors with their owners and their last check, each owner read once."""
+        monitors: list[Record] = [orjson.loads(row[0]) for row in rows]
+        keys = [each["public_id"] for each in monitors]
+        checked = dict(
+            self._checks.select(f"{_LAST_CHECKED} ({_marks(keys)}) GROUP BY monitor_id", keys)
+        )
+        customers = list({each["customer_id"] for each in monitors})
+        owners = {
+            key: (orjson.loads(customer), orjson.loads(organization))
+            for key, customer, organization in self._monitors.select(
+                f"{_OWNERS} ({_marks(customers)})", customers
+            )
+        }
         return [
-            MonitorView(monitor, customer, organization, checked.get(monitor["public_id"]))
-            for monitor, customer, organization in loaded
+            MonitorView(each, *owners[each["customer_id"]], checked.get(each["public_id"]))
+            for each in monitors
+            if each["customer_id"] in owners
         ]
 
     def _by_identifier(self, table: str, identifier: int | str) -> Record | None:
@@ -118,16 +153,25 @@ class SqliteReader(Reader):
         return [orjson.loads(row[0]) for row in rows]
 
 
-def _conditions(which: MonitorFilter) -> tuple[str, tuple[str, ...]]:
-    clauses, values = ["m.kind = ?"], [str(which.kind)]
-    if which.organization_id is not None:
-        clauses.append("m.organization_id = ?")
-        values.append(which.organization_id)
-    if which.customer_id is not None:
-        clauses.append("m.customer_id = ?")
-        values.append(which.customer_id)
-    if which.search:
-        # instr, not LIKE: a percent sign in the search is a percent sign.
-        clauses.append("(instr(m.search, ?) > 0 OR instr(c.search, ?) > 0)")
-        values += [which.search.casefold()] * 2
-    return f"WHERE {' AND '.join(clauses)}", tuple(values)
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _values(which: MonitorFilter) -> dict[str, str]:
+    """Return the columns that a filter fixes, in the order of the counts that are kept."""
+    values = {
+        "kind": str(which.kind),
+        "organization_id": which.organization_id,
+        "customer_id": which.customer_id,
+    }
+    return {column: value for column, value in values.items() if value is not None}
+
+
+def _source(which: MonitorFilter) -> tuple[str, tuple[str, ...]]:
+    """Return where a list comes from, and the values that this binds."""
+    if not which.search:
+        return "monitors", ()
+    part = which.search.casefold()
+    by_index = is_indexed(part)
+    source = _SOUGHT.format(found=_BY_INDEX if by_index else _BY_LOOKING)
+    return source, (part_query(part) if by_index else part, str(which.kind), part)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from projections.storage import sqlite_derived
 from projections.view import Record, Side, Table, Transaction, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from projections.projection import Projection
@@ -31,7 +32,11 @@ CREATE TABLE IF NOT EXISTS sides (
     definition TEXT NOT NULL
 ) WITHOUT ROWID
 """
-_TABLES_OF_VIEW: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name != 'sides'"
+_TABLES_OF_VIEW: Final = """
+SELECT name FROM pragma_table_list
+WHERE schema = 'main' AND type IN ('table', 'virtual')
+AND name NOT LIKE 'sqlite%' AND name != 'sides'
+"""
 _NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": ""}
 
 # Table and column names come from the projections' definitions, never from input.
@@ -85,8 +90,8 @@ class SqliteView(View):
     def start_shadow(self) -> None:
         """Make an empty shadow side."""
         with self._writing() as connection:
-            for table in self._tables:
-                connection.execute(f"DROP TABLE IF EXISTS shadow_{table.name}")
+            for name in _stored_names(self._tables):
+                connection.execute(f"DROP TABLE IF EXISTS shadow_{name}")
             generation = _side(connection, "live")["generation"] + 1
             self._create_side(connection, "shadow", generation)
 
@@ -94,9 +99,9 @@ class SqliteView(View):
         """Put the shadow side in the place of the live one, in one transaction."""
         with self._writing() as connection:
             finish(SqliteTransaction(connection, "shadow"))
-            for table in self._tables:
-                connection.execute(f"DROP TABLE {table.name}")
-                connection.execute(f"ALTER TABLE shadow_{table.name} RENAME TO {table.name}")
+            for name in _stored_names(self._tables):
+                connection.execute(f"DROP TABLE {name}")
+                connection.execute(f"ALTER TABLE shadow_{name} RENAME TO {name}")
             connection.execute("DELETE FROM sides WHERE side = 'live'")
             connection.execute("UPDATE sides SET side = 'live' WHERE side = 'shadow'")
 
@@ -183,13 +188,26 @@ class SqliteTransaction(Transaction):
 
     def put(self, table: Table, key: str, record: Record | None) -> None:
         """Write a record; None removes it."""
+        name = self._name(table)
+        before = sqlite_derived.row(self._connection, name, table, key)
         if record is None:
-            self._connection.execute(f"DELETE FROM {self._name(table)} WHERE key = ?", (key,))
-            return
-        values = (key, orjson.dumps(record), *table.columns_of(record))
-        marks = ", ".join("?" * len(values))
+            self._connection.execute(f"DELETE FROM {name} WHERE key = ?", (key,))
+        else:
+            self._upsert(name, table, (key, orjson.dumps(record), *table.columns_of(record)))
+        after = sqlite_derived.row(self._connection, name, table, key)
+        sqlite_derived.follow(self._connection, name, table, before, after)
+
+    def _upsert(
+        self, name: str, table: Table, values: tuple[str | bytes | int | None, ...]
+    ) -> None:
+        """Write a row; an existing one keeps its id, which the tables beside it know."""
+        columns = ("key", "record", *table.columns)
+        marks = ", ".join("?" * len(columns))
+        updates = ", ".join(f"{each} = excluded.{each}" for each in columns[1:])
         self._connection.execute(
-            f"INSERT OR REPLACE INTO {self._name(table)} VALUES ({marks})", values
+            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks}) "
+            f"ON CONFLICT (key) DO UPDATE SET {updates}",
+            values,
         )
 
     def _name(self, table: Table) -> str:
@@ -212,7 +230,16 @@ def _create_table(
     """
     name = _PREFIX[side] + table.name
     columns = "".join(f", {column} {kind}" for column, kind in table.columns.items())
-    connection.execute(f"CREATE TABLE {name} (key TEXT PRIMARY KEY, record BLOB NOT NULL{columns})")
+    connection.execute(
+        f"CREATE TABLE {name} "
+        f"(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, record BLOB NOT NULL{columns})"
+    )
     for index in table.indexes:
         title = f"{table.name}_{'_'.join(index)}_{generation}"
         connection.execute(f"CREATE INDEX {title} ON {name} ({', '.join(index)})")
+    sqlite_derived.create(connection, name, table)
+
+
+def _stored_names(tables: Iterable[Table]) -> list[str]:
+    """Return the tables of a side, without its prefix."""
+    return [name for table in tables for name in (table.name, *sqlite_derived.names(table))]

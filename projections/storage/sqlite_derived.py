@@ -1,0 +1,101 @@
+"""What stands beside a table of a view so that large lists stay fast: counts, and parts of words.
+
+Both follow from the table's rows and change in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from projections.view import Table
+
+Row = tuple[Any, ...]
+
+SHORTEST_PART: Final = 3
+"""Characters that a part must have to be found by the index (SQLite, FTS5, 4.3.5)."""
+
+# Table and column names come from the projections' definitions, never from input.
+# ruff: noqa: S608
+
+
+def count_key(values: Mapping[str, Any], columns: Iterable[str]) -> str:
+    """Return the name of the count of rows that have these values."""
+    return json.dumps({each: values[each] for each in columns})
+
+
+def part_query(part: str) -> str:
+    """Return the full-text query for a part of a text, whatever characters it has."""
+    return '"' + part.replace('"', '""') + '"'
+
+
+def is_indexed(part: str) -> bool:
+    """Return whether the index can find a part; a NUL would end the query early."""
+    return len(part) >= SHORTEST_PART and "\0" not in part
+
+
+def names(table: Table) -> list[str]:
+    """Return the names of the tables beside a table."""
+    counts = [f"{table.name}_counts"] if table.counted else []
+    return counts + ([f"{table.name}_parts"] if table.searched else [])
+
+
+def create(connection: sqlite3.Connection, name: str, table: Table) -> None:
+    """Make the tables beside the empty table `name`."""
+    if table.counted:
+        connection.execute(
+            f"CREATE TABLE {name}_counts (counted TEXT PRIMARY KEY, number INTEGER NOT NULL)"
+            " WITHOUT ROWID"
+        )
+    if table.searched:
+        # Contentless: the text itself stands in the table. Case is folded by the projection.
+        connection.execute(
+            f"CREATE VIRTUAL TABLE {name}_parts USING fts5"
+            "(part, content = '', tokenize = 'trigram case_sensitive 1')"
+        )
+
+
+def row(connection: sqlite3.Connection, name: str, table: Table, key: str) -> Row | None:
+    """Return what a row gives to the tables beside it: its id and its columns."""
+    if not (table.counted or table.searched):
+        return None
+    columns = ", ".join(table.columns)
+    found: Row | None = connection.execute(
+        f"SELECT id, {columns} FROM {name} WHERE key = ?", (key,)
+    ).fetchone()
+    return found
+
+
+def follow(
+    connection: sqlite3.Connection, name: str, table: Table, before: Row | None, after: Row | None
+) -> None:
+    """Let counts and parts follow a row that was made, changed or removed."""
+    if before == after:
+        return
+    for changed, step in ((before, -1), (after, 1)):
+        if changed is not None:
+            values = dict(zip(table.columns, changed[1:], strict=True))
+            _count(connection, name, [count_key(values, each) for each in table.counted], step)
+            if table.searched:
+                _index(connection, f"{name}_parts", changed[0], values[table.searched], step)
+
+
+def _count(connection: sqlite3.Connection, name: str, keys: Sequence[str], step: int) -> None:
+    connection.executemany(
+        f"INSERT INTO {name}_counts VALUES (?, ?) "
+        "ON CONFLICT (counted) DO UPDATE SET number = number + excluded.number",
+        [(key, step) for key in keys],
+    )
+
+
+def _index(connection: sqlite3.Connection, name: str, number: int, text: str, step: int) -> None:
+    if step > 0:
+        connection.execute(f"INSERT INTO {name} (rowid, part) VALUES (?, ?)", (number, text))
+    else:
+        connection.execute(
+            f"INSERT INTO {name} ({name}, rowid, part) VALUES ('delete', ?, ?)", (number, text)
+        )

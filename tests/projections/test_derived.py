@@ -1,0 +1,161 @@
+"""Counts and searches of large lists: always what counting and looking would have found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from projections.monitors import MONITORS, PROJECTION
+from projections.reader import MonitorFilter
+from projections.storage.sqlite_derived import SHORTEST_PART, count_key, follow, row
+from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_view import SqliteView
+from projections.views import PROJECTIONS
+from tests.projections.folding import catch_up, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from domain.store import Store
+    from projections.views import Views
+    from tests.domain.given import Owners
+
+OWNERS = {"own": "one", "other": "one", "foreign": "two"}
+CUSTOMER_NAMES = {"own": "Straße GmbH", "other": "100% Relay", "foreign": 'A "quoted" one'}
+texts = st.text(
+    st.one_of(st.sampled_from('aAbßİ"%_* é日🙂'), st.characters(exclude_categories=["C"])),
+    min_size=1,
+    max_size=8,
+)
+steps = st.lists(
+    st.tuples(
+        st.integers(1, 6),
+        st.sampled_from(["smtp", "imap_pop"]),
+        st.sampled_from(sorted(OWNERS)),
+        st.one_of(st.none(), texts),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
+    """A view whose rows each example writes for itself."""
+    opened = SqliteView(tmp_path_factory.mktemp("view") / "monitors.db", PROJECTION)
+    with opened.transaction() as transaction:
+        for number, organization in enumerate(sorted(set(OWNERS.values())), start=1):
+            record = {"public_id": organization, "number": number}
+            transaction.put(PROJECTION.tables[0], organization, record)
+        for number, (key, name) in enumerate(CUSTOMER_NAMES.items(), start=1):
+            customer = {"organization_id": OWNERS[key], "number": number, "name": name}
+            transaction.put(PROJECTION.tables[1], key, {"public_id": key, **customer})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def reader(view: SqliteView, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteReader]:
+    """The queries on that view."""
+    checks = SqliteView(tmp_path_factory.mktemp("view") / "checks.db", PROJECTIONS[1])
+    yield SqliteReader(view, checks)
+    checks.close()
+
+
+def record(key: int, kind: str, customer: str, name: str) -> dict[str, Any]:
+    return {
+        "public_id": str(key),
+        "kind": kind,
+        "organization_id": OWNERS[customer],
+        "customer_id": customer,
+        "number": key,
+        "name": name,
+        "hostname": "mail.example.com",
+    }
+
+
+def write(view: SqliteView, changes: list[tuple[int, str, str, str | None]]) -> list[Any]:
+    """Empty the table, write rows over one another, and return the rows that are left."""
+    left: dict[int, dict[str, Any]] = {}
+    with view.transaction() as transaction:
+        for key in range(1, 7):
+            transaction.put(MONITORS, str(key), None)
+        for key, kind, customer, name in changes:
+            row = None if name is None else record(key, kind, customer, name)
+            transaction.put(MONITORS, str(key), row)
+            left.pop(key, None)
+            if row is not None:
+                left[key] = row
+    return [left[key] for key in sorted(left)]
+
+
+def matches(monitor: dict[str, Any], which: MonitorFilter) -> bool:
+    text = f"{monitor['name'].casefold()}\n{monitor['hostname']}"
+    sought = (which.search or "").casefold()
+    return (
+        monitor["kind"] == which.kind
+        and which.organization_id in (None, monitor["organization_id"])
+        and which.customer_id in (None, monitor["customer_id"])
+        and (sought in text or sought in CUSTOMER_NAMES[monitor["customer_id"]].casefold())
+    )
+
+
+@given(changes=steps, part=st.one_of(texts, st.just("mail.ex"), st.just("nul\0in it")))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_lists_and_totals_are_what_looking_at_each_row_finds(
+    view: SqliteView,
+    reader: SqliteReader,
+    changes: list[tuple[int, str, str, str | None]],
+    part: str,
+) -> None:
+    left = write(view, changes)
+
+    for search in (None, part, part[:SHORTEST_PART]):
+        for organization_id in (None, "one", "two"):
+            for customer_id in (None, "own", "foreign"):
+                which = MonitorFilter("smtp", organization_id, customer_id, search)
+                expected = [each["public_id"] for each in left if matches(each, which)]
+                page = reader.monitors(which, 1, 50)
+                assert [each.monitor["public_id"] for each in page.items] == expected, which
+                assert page.total == len(expected), which
+
+
+def test_counts_and_parts_are_the_same_after_a_rebuild(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    fill(store, owners)
+    catch_up(views)
+    monitors = views.projector("monitors")
+    counts = "SELECT counted, number FROM monitors_counts WHERE number != 0 ORDER BY 1"
+    found = views.reader.monitors(MonitorFilter("smtp", search="example"), 1, 200)
+    view = monitors.view
+    assert isinstance(view, SqliteView)
+    before = view.select(counts)
+    assert before
+    assert found.total > 0
+
+    monitors.rebuild(lambda *_: None)
+
+    assert view.select(counts) == before
+    assert views.reader.monitors(MonitorFilter("smtp", search="example"), 1, 200) == found
+
+
+def test_a_row_that_stays_the_same_touches_nothing_beside_it(view: SqliteView) -> None:
+    write(view, [(1, "smtp", "own", "Relay")])
+    with view.transaction():
+        connection = view._connection()
+        changes = connection.total_changes
+        same = row(connection, "monitors", MONITORS, "1")
+        follow(connection, "monitors", MONITORS, same, same)
+        assert connection.total_changes == changes
+
+
+def test_the_name_of_a_count_cannot_be_mixed_up_by_its_values() -> None:
+    columns = ("kind", "customer_id")
+
+    assert count_key({"kind": "a", "customer_id": 'b", "c'}, columns) != count_key(
+        {"kind": 'a", "customer_id": "b', "customer_id": "c"}, columns
+    )
