@@ -25,6 +25,7 @@ class LastUse:
     def __init__(self, monitoring: Monitoring, clock: Clock = utc_now) -> None:
         self._monitoring = monitoring
         self._clock = clock
+        self._noted: dict[str, str] = {}
 
     def process_response(
         self,
@@ -33,16 +34,22 @@ class LastUse:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Record the use unless the view shows one within the hour."""
+        """Record the use unless one within the hour is known.
+
+        The view may be behind, so this process also remembers when it last asked the log.
+        """
         principal = getattr(req.context, "principal", None)
         if principal is None:
             return
-        stale = iso_milliseconds(self._clock() - USE_RECORDED_EVERY)
-        if principal.last_used_at is not None and principal.last_used_at > stale:
+        now = self._clock()
+        stale = iso_milliseconds(now - USE_RECORDED_EVERY)
+        known = max(principal.last_used_at or "", self._noted.get(principal.token_id, ""))
+        if known > stale:
             return
         try:
             self._monitoring.use_token(
                 UUID(principal.token_id), principal.actor(req.context.request_id)
             )
+            self._noted[principal.token_id] = iso_milliseconds(now)
         except PersistenceError as error:
             log.warning("the use of a token was not recorded: %s", type(error).__name__)
