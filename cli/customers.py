@@ -6,6 +6,7 @@ from uuid import UUID
 
 import click
 
+from cli.arguments import parsed
 from cli.session import session
 from cli.tables import print_json, print_rows
 from domain.commands import CreateCustomer
@@ -26,7 +27,11 @@ def create(name: str, organization: str | None, email: str | None, *, as_json: b
     """Create a customer called NAME."""
     with session() as opened:
         owner = opened.organization(organization)
-        command = CreateCustomer(UUID(owner["public_id"]), parse_name(name), parse_email(email))
+        command = CreateCustomer(
+            UUID(owner["public_id"]),
+            parsed("NAME", parse_name, name),
+            parsed("--email", parse_email, email),
+        )
         made = opened.store.monitoring.create_customer(command, opened.actor)
         opened.catch_up()
         if as_json:

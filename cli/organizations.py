@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.arguments import parsed
 from cli.session import session
 from cli.tables import print_json, print_rows
 from domain.values import parse_name
@@ -20,7 +21,9 @@ def organization() -> None:
 def create(name: str, *, as_json: bool) -> None:
     """Create an organization called NAME."""
     with session() as opened:
-        made = opened.store.monitoring.create_organization(parse_name(name), opened.actor)
+        made = opened.store.monitoring.create_organization(
+            parsed("NAME", parse_name, name), opened.actor
+        )
         opened.catch_up()
         if as_json:
             print_json({"number": made.number, "public_id": str(made.id), "name": made.name})

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from cli.arguments import parsed
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError
 from cli.session import session
@@ -60,7 +61,7 @@ def create(
         command = IssueToken(
             organization_id=UUID(opened.organization(organization or owner)["public_id"]),
             customer_id=UUID(scope["public_id"]) if scope else None,
-            name=parse_name(name),
+            name=parsed("--name", parse_name, name),
             role=role,
             token=secret,
             expires_at=_expiry(expires_in_days),

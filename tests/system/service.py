@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
 
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("POSTWATCH_")}
+"""The environment without settings of whoever runs the tests."""
+
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40
 STOP_SECONDS = 60
@@ -70,7 +73,7 @@ def postwatch(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedPr
     return subprocess.run(
         [sys.executable, "-m", "cli.main", *arguments],
         cwd=ROOT,
-        env={**os.environ, **env},
+        env={**CLEAN, **env},
         capture_output=True,
         text=True,
         timeout=60,
@@ -106,7 +109,7 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", "up", "--json"],
                 cwd=ROOT,
-                env={**os.environ, **self.env},
+                env={**CLEAN, **self.env},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
