@@ -27,7 +27,7 @@ STEADY_SECONDS: Final = 30.0
 """A part that ran this long is taken to be well: its next restart is quick again."""
 
 _HOPELESS: Final = frozenset(code.value for code in ExitCode if code >= ExitCode.USAGE)
-"""Exit statuses that starting again does not mend."""
+"""Exit statuses that starting again does not mend, when they come first."""
 
 
 @dataclass(slots=True)
@@ -68,14 +68,20 @@ async def _stop_on_signal(stopping: trio.Event, scope: trio.CancelScope) -> None
 
 
 async def _keep_running(part: Part, scope: trio.CancelScope, stopping: trio.Event) -> None:
-    pause = FIRST_PAUSE_SECONDS
+    """Run a part for ever.
+
+    A part that cannot start at all ends everything, with its message. One that did start
+    and fails later, when the disk is full for a while, say, is started again and again.
+    """
+    pause, is_first = FIRST_PAUSE_SECONDS, True
     while True:
         started = trio.current_time()
         status = await _run_once(part, stopping)
         if trio.current_time() - started > STEADY_SECONDS:
             pause = FIRST_PAUSE_SECONDS
-        if status in _HOPELESS:
+        if is_first and status in _HOPELESS:
             scope.cancel()
+        is_first = False
         log.warning("%s ended with %s; starting it again in %.1f s", part.name, status, pause)
         await trio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
