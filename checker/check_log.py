@@ -15,6 +15,7 @@ from domain.storage.failures import ANOTHER_CAME_FIRST, STORE_AWAY
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from uuid import UUID
 
     from checker.location import Location
     from domain.checks import Checks, PerformedCheck
@@ -70,6 +71,11 @@ class CheckLog:
                     finished: datetime = logged.event.timestamp
                     return finished
         return None
+
+    def last_of(self, monitor_ids: Sequence[UUID]) -> dict[UUID, CheckPerformed]:
+        """Return the last check of each of these monitors that was ever checked from here."""
+        newest = ((each, self._checks.newest(each, self._location.code, 1)) for each in monitor_ids)
+        return {monitor_id: checks[0] for monitor_id, checks in newest if checks}
 
     def _record(self, batch: Sequence[PerformedCheck]) -> None:
         try:

@@ -1,67 +1,34 @@
-"""The heart of the checker: begins due checks at a steady pace and hands on what they find.
+"""The heart of the checker: begins due checks at a steady pace, politely, while it can.
 
-Knows the schedule and three ports: what to probe, how, and where results go. Knows no
-log, no sockets and no secrets. Monotonic time decides, wall time is recorded.
+Knows the schedule and what a contact needs; no log, no sockets and no secrets.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Protocol
-from uuid import UUID
+from collections import deque
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from checker.configuration import WatchedMonitor
-from checker.target import ProbeTarget
-from domain.checks import PerformedCheck
-from domain.clock import iso_milliseconds
-from domain.outcome import Finding, Outcome
+from checker.contact import Contact
+from checker.destinations import Admitted, Destinations
+from checker.faults import exhaustion
 
 if TYPE_CHECKING:
+    from checker.configuration import WatchedMonitor
+    from checker.contact import Ports
     from checker.limits import Limits
     from checker.pulse import Pulse
-    from checker.schedule import Schedule
+    from checker.schedule import Due, Schedule
     from checker.status import Status
-    from domain.clock import Clock
 
 log = logging.getLogger("postwatch.checker")
 
 SILENCE_SECONDS: Final = 10.0
 
-Find = Callable[[UUID], WatchedMonitor | None]
-"""Returns the current version of a monitor, None when it is not to be checked."""
-
-Aim = Callable[[WatchedMonitor], Awaitable[ProbeTarget | Outcome]]
-"""Returns what to probe, or the outcome when a probe cannot even begin."""
-
-Probe = Callable[[ProbeTarget], Awaitable[Outcome]]
-"""Contacts a server and judges it. Whatever the server does is an outcome."""
-
-
-class Results(Protocol):
-    """Where finished checks go."""
-
-    @property
-    def has_room(self) -> bool:
-        """Whether more probes may begin."""
-
-    def put(self, check: PerformedCheck) -> None:
-        """Take a check over, at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What a checker works with."""
-
-    find: Find
-    aim: Aim
-    probe: Probe
-    results: Results
-    wall: Clock
+EXHAUSTED_PAUSE_SECONDS: Final = 1.0
+"""How long nothing begins after the process ran out of sockets or memory."""
 
 
 class Checking:
@@ -75,8 +42,13 @@ class Checking:
         self._limits = limits
         self._pulse = pulse
         self._status = status
+        self._contact = Contact(ports, pulse=pulse, status=status)
+        self._destinations = Destinations(limits.per_destination)
+        self._admitted: deque[Admitted] = deque()
         self._nap = trio.CancelScope()
         self._silent_until = float("-inf")
+        self._exhausted_until = float("-inf")
+        self._exhaustion_told_until = float("-inf")
 
     async def keep_time(self, probes: trio.Nursery) -> None:
         """Begin what is due, for ever: a handful, then nothing until the next tick.
@@ -87,11 +59,8 @@ class Checking:
         while True:
             await trio.sleep_until(tick)
             now = trio.current_time()
-            taken = self._schedule.take(now, self._allowance())
-            for monitor_id, due in taken:
-                self._status.in_flight += 1
-                probes.start_soon(self._check, monitor_id, due)
-            if taken:
+            begun = self._begin(probes, now)
+            if begun:
                 tick = now + self._limits.tick_seconds
             self._tell_skipped(now)
             await self._doze(tick)
@@ -100,16 +69,47 @@ class Checking:
         """Look at the schedule again: it changed, or there is room again."""
         self._nap.cancel()
 
-    def _allowance(self) -> int:
-        if not self._ports.results.has_room:
+    def _begin(self, probes: trio.Nursery, now: float) -> int:
+        """Begin as much as is due and allowed; return how much that is."""
+        allowance = self._allowance(now)
+        if allowance <= 0:
+            return 0
+        # Whoever waited for its turn at a server comes before those that are due now.
+        begun = [self._admitted.popleft() for _ in range(min(allowance, len(self._admitted)))]
+        for due in self._schedule.take(now, allowance - len(begun)):
+            admitted = self._admit(due, now)
+            if admitted is not None:
+                begun.append(admitted)
+        for each in begun:
+            self._status.in_flight += 1
+            probes.start_soon(self._check, each)
+        return len(begun)
+
+    def _admit(self, due: Due, now: float) -> Admitted | None:
+        monitor = self._ports.find(due.monitor_id)
+        if monitor is None:
+            self._schedule.done(due.monitor_id, now)
+            return None
+        admitted = self._destinations.enter(due, monitor.hostname)
+        self._status.waiting += admitted is None
+        return admitted
+
+    def _allowance(self, now: float) -> int:
+        if now < self._exhausted_until or not self._ports.results.has_room:
             return 0
         free = self._limits.open_sockets - self._status.in_flight
         return min(free, self._limits.starts_per_tick)
 
+    def _next_start(self) -> float:
+        """Return when there is something to begin, as far as can be foreseen."""
+        if self._allowance(self._exhausted_until) <= 0:
+            return float("inf")
+        due = float("-inf") if self._admitted else self._schedule.next_due()
+        return float("inf") if due is None else max(due, self._exhausted_until)
+
     async def _doze(self, tick: float) -> None:
         """Sleep until something is due, but not before `tick`, or until `nudge` wakes us."""
-        due = self._schedule.next_due() if self._allowance() else None
-        deadline = float("inf") if due is None else max(due, tick)
+        deadline = max(self._next_start(), tick)
         with trio.CancelScope(deadline=deadline) as self._nap:
             await trio.sleep_forever()
 
@@ -123,53 +123,55 @@ class Checking:
             self._status.skipped += skipped
             log.warning("%d checks were due and could not begin in time: skipped", skipped)
 
-    async def _check(self, monitor_id: UUID, due: float) -> None:
+    async def _check(self, admitted: Admitted) -> None:
+        monitor_id = admitted.due.monitor_id
         try:
+            # It may have changed, or gone, while it waited for its turn.
             monitor = self._ports.find(monitor_id)
             if monitor is not None:
-                await self._contact(monitor, due)
+                await self._make(monitor, admitted)
         except trio.Cancelled:
             self._status.not_made += 1
             raise
         finally:
             self._status.in_flight -= 1
             self._schedule.done(monitor_id, trio.current_time())
-            if self._is_oversleeping():
+            self._leave(admitted.place)
+            if self._next_start() < self._nap.deadline:
                 self.nudge()
 
-    def _is_oversleeping(self) -> bool:
-        """Return whether keep_time sleeps longer than the schedule now has it."""
-        due = self._schedule.next_due()
-        return due is not None and due < self._nap.deadline
-
-    async def _contact(self, monitor: WatchedMonitor, due: float) -> None:
-        target = await self._ports.aim(monitor)
-        began, started = trio.current_time(), self._ports.wall()
-        late = began - due
-        self._status.note_start(late)
-        outcome = target if isinstance(target, Outcome) else await self._ports.probe(target)
-        outcome = self._with_lag(outcome, began)
-        self._status.checks[monitor.kind, outcome.category.value] += 1
-        self._ports.results.put(
-            PerformedCheck(
-                monitor_id=monitor.monitor_id,
-                monitor_version=monitor.version,
-                kind=monitor.kind,
-                # Seen from the start, so that a jump of the wall clock does not matter.
-                due_at=iso_milliseconds(started - timedelta(seconds=late)),
-                started_at=iso_milliseconds(started),
-                finished_at=self._ports.wall(),
-                outcome=outcome.as_json(),
+    async def _make(self, monitor: WatchedMonitor, admitted: Admitted) -> None:
+        try:
+            outcome = await self._contact.make(
+                monitor, admitted.due.due, was_held=admitted.was_held
             )
-        )
+        except (OSError, ExceptionGroup) as error:
+            lack = exhaustion(error)
+            if lack is None:
+                raise
+            self._pause(monitor, lack)
+        else:
+            self._destinations.learn(monitor.hostname, outcome.address)
 
-    def _with_lag(self, outcome: Outcome, began: float) -> Outcome:
-        lag = self._pulse.lag_since(began, trio.current_time())
-        if not lag:
-            return outcome
-        self._status.lagged += 1
-        finding = Finding(
-            "checker_lag",
-            f"the checker itself was held up for {lag * 1000:.0f} ms: the timings are too long",
-        )
-        return replace(outcome, warnings=(*outcome.warnings, finding))
+    def _leave(self, place: str) -> None:
+        next_one = self._destinations.leave(place)
+        if next_one is not None:
+            self._status.waiting -= 1
+            self._admitted.append(next_one)
+
+    def _pause(self, monitor: WatchedMonitor, lack: OSError) -> None:
+        """Begin nothing for a moment: it says nothing of a server that we cannot ask it.
+
+        The check is not recorded. It is made again after the pause.
+        """
+        now = trio.current_time()
+        self._status.exhausted += 1
+        self._schedule.again(monitor.monitor_id)
+        self._exhausted_until = now + EXHAUSTED_PAUSE_SECONDS
+        if now >= self._exhaustion_told_until:
+            log.error(
+                "checks pause, because this process lacks what a connection needs: %s; "
+                "%d checks are under way",
+                *(lack.strerror or lack, self._status.in_flight),
+            )
+        self._exhaustion_told_until = now + SILENCE_SECONDS

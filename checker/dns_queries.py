@@ -16,6 +16,7 @@ import dns.resolver
 import trio
 
 from checker.addresses import parse_literal
+from checker.faults import exhaustion
 from domain.outcome import Category
 
 if TYPE_CHECKING:
@@ -84,15 +85,25 @@ class DnsClient:
             return DnsAnswer(failure=(Category.DNS_NXDOMAIN, "the host name does not exist"))
         except dns.resolver.NoAnswer:
             return DnsAnswer(failure=(Category.DNS_NO_ADDRESS, "the host name has no address"))
-        except dns.exception.Timeout:
+        except dns.exception.Timeout as error:
+            _raise_what_is_ours(error)
             return DnsAnswer(failure=(Category.DNS_TIMEOUT, "the name servers do not answer"))
         except (dns.exception.DNSException, UnicodeError) as error:
+            _raise_what_is_ours(error)
             # NoNameservers (SERVFAIL, REFUSED), a loop of CNAMEs, a name that cannot be.
             kind_of = type(error).__name__
             return DnsAnswer(failure=(Category.DNS_SERVFAIL, f"the name servers fail ({kind_of})"))
         found = (parse_literal(record.to_text()) for record in answer)
         addresses = tuple(each for each in found if each is not None)
         return DnsAnswer(addresses, answer.expiration - time.time())
+
+
+def _raise_what_is_ours(error: Exception) -> None:
+    """Raise what the resolver takes for a fault of a name server, and is a lack of ours."""
+    tried = error.kwargs.get("errors", ()) if isinstance(error, dns.exception.DNSException) else ()
+    for *_, cause, _response in tried:
+        if isinstance(cause, OSError) and exhaustion(cause):
+            raise cause
 
 
 def _merged(answers: list[DnsAnswer]) -> DnsAnswer:

@@ -1,6 +1,6 @@
 """The one place where errors of the network and of TLS become findings about a server.
 
-What is not listed here is no finding: a full table of open files, a lack of memory or a
+What is not listed as one is no finding: a full table of open files, a lack of memory or a
 bug is ours, and goes up as it came.
 """
 
@@ -35,6 +35,9 @@ _FINDINGS = {
     errno.EPROTO: _UNREACHABLE,
 }
 
+# What this machine, or this process, has run out of.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
 # A record header that is no TLS shows as one of these, depending on its bytes.
 _NOT_TLS = frozenset(
     {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
@@ -56,6 +59,15 @@ def from_network(error: OSError) -> ProbeFailed | None:
         return _from_tls(error)
     finding = _FINDINGS.get(error.errno or 0)
     return ProbeFailed(*finding) if finding else None
+
+
+def exhaustion(error: Exception) -> OSError | None:
+    """Return what we lack according to an error, or a group of nothing else; else None."""
+    if isinstance(error, ExceptionGroup):
+        found = [exhaustion(each) for each in error.exceptions]
+        return found[0] if all(found) else None
+    is_lack = isinstance(error, OSError) and error.errno in _EXHAUSTED
+    return error if is_lack and isinstance(error, OSError) else None
 
 
 def closed() -> ProbeFailed:

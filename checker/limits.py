@@ -11,13 +11,15 @@ class Limits:
 
     Two budgets hold back new probes: how many begin in each `tick_seconds` (the CPU of a
     TLS handshake, which would falsify the timings of its neighbours) and how many sockets
-    are open (memory; hanging targets keep theirs until their timeout). `queue` is the
+    are open (memory; hanging targets keep theirs until their timeout). `per_destination`
+    checks go to one address at a time, so that no server sees a flood. `queue` is the
     number of checks that may wait for the store before no more probes begin.
     """
 
     open_sockets: int = 2000
     starts_per_tick: int = 5
     tick_seconds: float = 0.01
+    per_destination: int = 10
     queue: int = 1000
     batch: int = 200
     linger_seconds: float = 0.1

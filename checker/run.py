@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from checker.aiming import Aiming
+from checker.arrears import Arrears
 from checker.check_log import CheckLog
-from checker.checking import Checking, Ports, Probe
+from checker.checking import Checking
 from checker.configuration import Configuration
+from checker.contact import Ports, Probe
 from checker.feed import Batch, Feed
 from checker.intake import Intake
 from checker.limits import Limits
+from checker.logins import Logins
 from checker.patience import Patience
 from checker.pulse import Pulse
 from checker.recorder import Recorder
@@ -101,10 +104,12 @@ class _Checker:
         self._aiming = Aiming(store.monitoring.unsealed)
         self._check_log = CheckLog(store.checks, location)
         self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
-        configuration = Configuration(location)
+        self._configuration = configuration = Configuration(location)
         schedule = Schedule(origin=trio.current_time() - wall().timestamp())
+        self._logins = logins = Logins()
+        self._arrears = Arrears(self._check_log.last_of, schedule, logins, on_change=self._nudge)
         self._intake = Intake(configuration, schedule, status, on_change=self._changed)
-        ports = Ports(configuration.watched, self._aiming.aim, probe, self._recorder, wall)
+        ports = Ports(configuration.watched, self._aiming.aim, probe, self._recorder, wall, logins)
         self._checking = Checking(schedule, ports, limits=limits, pulse=self._pulse, status=status)
         self._probes = trio.CancelScope()
 
@@ -145,6 +150,7 @@ class _Checker:
                 await self._intake.read_up(receive, await self._absent_since())
                 ready()
                 nursery.start_soon(self._checking.keep_time, probes)
+                nursery.start_soon(self._arrears.look, self._configuration, self._wall)
                 await self._intake.follow(receive)
         finally:
             signal_.close()
@@ -159,6 +165,7 @@ class _Checker:
 
     def _changed(self, monitor_id: UUID) -> None:
         self._aiming.forget(monitor_id)
+        self._logins.forget(monitor_id)
         self._nudge()
 
     def _nudge(self) -> None:

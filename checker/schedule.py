@@ -26,7 +26,8 @@ SPREAD_SECONDS: Final = 60.0
 """Over how long the checks that a stall or a restart left behind are spread, at least."""
 
 SPREAD_PER_MONITOR_SECONDS: Final = 0.004
-"""No more than 250 checks a second come on top of those that are due anyway."""
+"""No more than 250 checks a second come on top of those that are due anyway, also when they
+are to be made at once: otherwise those would be late because of these."""
 
 _SMALL_HEAP: Final = 64
 
@@ -44,7 +45,8 @@ class _Entry:
 
     `settled` is the last step of the grid that was taken or skipped. `pending` is the step
     that the entry in the heap stands for; equal to `settled` when it is a check between
-    two steps. An entry of the heap with another `generation` is stale.
+    two steps. An entry of the heap with another `generation` is stale. `resumed` says that
+    nothing was checked since the restart.
     """
 
     interval: float
@@ -56,6 +58,7 @@ class _Entry:
     running: bool = False
     changed: bool = False
     removed: bool = False
+    resumed: bool = False
 
     def time_of(self, step: int) -> float:
         return self.anchor + step * self.interval
@@ -78,6 +81,7 @@ class Schedule:
         self._heap: list[tuple[float, int, UUID]] = []
         self._generation = 0
         self._spread = SPREAD_SECONDS
+        self._hastened_until = float("-inf")
         self.skipped = 0
         """How many due times passed by because nothing could begin in time."""
         self.overrun = 0
@@ -99,11 +103,23 @@ class Schedule:
         is checked within the spread.
         """
         entry = self._enter(monitor_id, interval)
+        entry.resumed = True
         entry.settled = entry.last_step(now)
         if absent_since is None or entry.last_step(absent_since) < entry.settled:
             self._push_spread(monitor_id, entry, now)
         else:
             self._push_step(monitor_id, entry, entry.next_step(now))
+
+    def hasten(self, monitor_id: UUID, now: float) -> None:
+        """Check a monitor soon that was resumed, and that was never checked as it is now.
+
+        One after the other, at a pace that leaves room for those that are due.
+        """
+        entry = self._entries.get(monitor_id)
+        if entry is None or not entry.resumed:
+            return
+        self._hastened_until = max(now, self._hastened_until + SPREAD_PER_MONITOR_SECONDS)
+        self._push_urgent(monitor_id, entry, self._hastened_until)
 
     def watch(self, monitor_id: UUID, interval: float, now: float) -> None:
         """Check a new or changed monitor at once, or as soon as its running check ends."""
@@ -111,6 +127,7 @@ class Schedule:
         if entry.running:
             entry.changed = True
         else:
+            entry.resumed = False
             self._push_urgent(monitor_id, entry, now)
 
     def remove(self, monitor_id: UUID) -> None:
@@ -141,11 +158,15 @@ class Schedule:
             if self._is_too_late(entry, now - due):
                 self._postpone(monitor_id, entry, now)
                 continue
-            entry.running = True
+            entry.running, entry.resumed = True, False
             entry.generation = 0
             entry.settled = entry.last_step(now) if entry.urgent else entry.pending
             taken.append(Due(monitor_id, due))
         return taken
+
+    def again(self, monitor_id: UUID) -> None:
+        """Check a taken monitor once more when it is done: its check could not be made."""
+        self._entries[monitor_id].changed = True
 
     def done(self, monitor_id: UUID, now: float) -> None:
         """Report that a taken monitor's check ended. Steps that it ran over are not made up for."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 import trio
 
+from checker.descriptors import fit_to_descriptors
+from checker.limits import Limits
 from checker.location import Location
 from checker.probe import Prober
 from checker.run import run_checker
@@ -55,6 +57,7 @@ def _run(store: Store, prober: Prober, settings: Settings) -> None:
             prober.probe,
             location=location,
             policy=_policy(settings),
+            limits=fit_to_descriptors(Limits()),
         )
     )
 

@@ -202,6 +202,41 @@ def test_first_start_ever_spreads_everything(schedule: Schedule) -> None:
     assert START <= next_due(schedule) <= START + SPREAD_SECONDS
 
 
+def test_what_was_never_checked_comes_soon_and_at_a_pace(schedule: Schedule) -> None:
+    monitors = [uuid4() for _ in range(500)]
+    for each in monitors:
+        schedule.resume(each, 86_400, START, START)
+    for each in monitors:
+        schedule.hasten(each, START)
+
+    assert take_at(schedule, START) == monitors[:1]
+    assert take_at(schedule, START + 1.0001) == monitors[1:251]
+    assert take_at(schedule, START + 60) == monitors[251:]
+    assert schedule.skipped == 0
+
+
+def test_what_was_checked_or_removed_since_the_start_is_not_hastened(schedule: Schedule) -> None:
+    schedule.resume(A, 60, START, START)
+    due = next_due(schedule)
+    take_at(schedule, due)
+    schedule.hasten(A, due)
+    schedule.hasten(B, due)
+    schedule.done(A, due)
+    schedule.hasten(A, due)
+
+    assert next_due(schedule) == pytest.approx(due + 60)
+
+
+def test_check_that_could_not_be_made_is_made_again(schedule: Schedule) -> None:
+    schedule.resume(A, 60, START, START)
+    due = next_due(schedule)
+    take_at(schedule, due)
+    schedule.again(A)
+    schedule.done(A, due + 1)
+
+    assert schedule.take(due + 1, 10) == [Due(A, due + 1)]
+
+
 def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:
     schedule.expect(100_000)
     monitors = [uuid4() for _ in range(400)]

@@ -26,6 +26,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.intervals: dict[UUID, float] = {}
         self.running: set[UUID] = set()
         self.changed: set[UUID] = set()
+        self.fresh: set[UUID] = set()
         self.fired: dict[UUID, float] = {}
 
     @rule(monitor_id=ids, interval=intervals)
@@ -33,6 +34,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.schedule.watch(monitor_id, interval, self.now)
         self.intervals[monitor_id] = interval
         self.changed.add(monitor_id)
+        self.fresh.discard(monitor_id)
 
     @rule(monitor_id=ids, interval=intervals, absence=st.floats(0, 10_000))
     def resume(self, monitor_id: UUID, interval: float, absence: float) -> None:
@@ -40,12 +42,28 @@ class ScheduleMachine(RuleBasedStateMachine):
             self.schedule.resume(monitor_id, interval, self.now, self.now - absence)
             self.intervals[monitor_id] = interval
             self.fired.pop(monitor_id, None)
+            self.fresh.add(monitor_id)
+
+    @rule(monitor_id=ids)
+    def hasten(self, monitor_id: UUID) -> None:
+        self.schedule.hasten(monitor_id, self.now)
+        if monitor_id in self.fresh:
+            self.changed.add(monitor_id)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        monitor_id = data.draw(st.sampled_from(sorted(self.running)))
+        self.schedule.again(monitor_id)
+        if monitor_id in self.intervals:
+            self.changed.add(monitor_id)
 
     @rule(monitor_id=ids)
     def remove(self, monitor_id: UUID) -> None:
         self.schedule.remove(monitor_id)
         self.intervals.pop(monitor_id, None)
         self.changed.discard(monitor_id)
+        self.fresh.discard(monitor_id)
 
     @rule(seconds=st.floats(0, 100) | st.floats(0, 200_000))
     def wait(self, seconds: float) -> None:
@@ -66,6 +84,7 @@ class ScheduleMachine(RuleBasedStateMachine):
             assert fresh or due != self.fired.get(monitor_id), "one due time was fired twice"
             self.running.add(monitor_id)
             self.changed.discard(monitor_id)
+            self.fresh.discard(monitor_id)
             self.fired[monitor_id] = due
 
     @precondition(lambda self: self.running)

@@ -63,6 +63,8 @@ async def test_thirty_days_of_two_hundred_monitors_every_due_check_exactly_once(
 
 async def test_life_of_a_monitor_with_pauses_and_edits(autojump_clock: MockClock) -> None:
     monitor = new_monitor(check_interval=10)
+    while not 0.2 < unit_fraction(monitor.id) < 0.8:  # no due time meets one of the changes
+        monitor = new_monitor(check_interval=10)
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock)
         checker.feed()
@@ -123,14 +125,14 @@ async def test_monitor_is_never_checked_twice_at_the_same_time(autojump_clock: M
 
 async def test_slow_server_does_not_delay_others(autojump_clock: MockClock) -> None:
     async def one_hangs(target: ProbeTarget) -> Outcome:
-        await trio.sleep(target.timeout_seconds if target.hostname == "hangs" else 0.1)
+        await trio.sleep(target.timeout_seconds if target.hostname[0] == "h" else 0.1)
         return UP
 
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock, one_hangs)
         checker.feed(
-            *(new_monitor(hostname="hangs", check_interval=1) for _ in range(300)),
-            *(new_monitor(hostname="healthy", check_interval=1) for _ in range(300)),
+            *(new_monitor(hostname=f"hangs{each}", check_interval=1) for each in range(300)),
+            *(new_monitor(hostname=f"works{each}", check_interval=1) for each in range(300)),
         )
         await nursery.start(checker.run)
         await trio.sleep(600)

@@ -17,13 +17,13 @@ from checker.limits import Limits
 from checker.pulse import Pulse
 from checker.run import run_checker
 from checker.status import Status
+from domain.outcome import Category, Outcome, Phase, Verdict
 from tests.checker_loop.monitors import HERE, UP
 from tests.checker_loop.whole_run import FakeProbe, running_checker, until
 
 if TYPE_CHECKING:
     from checker.target import ProbeTarget
     from domain.check import CheckPerformed
-    from domain.outcome import Outcome
     from domain.store import Store
     from tests.checker_loop.monitors import Owner
 
@@ -101,8 +101,8 @@ async def test_drain_lets_running_probes_finish_and_records_them(
     probe = FakeProbe()
     async with running_checker(store, probe) as checker:
         probe.gate = trio.Event()
-        for _ in range(20):
-            owner.create()
+        for number in range(20):
+            owner.create(hostname=f"mail{number}.example.org")
         await until(lambda: len(probe.targets) == 20)
         checker.stop.set()
         owner.create(name="comes too late")
@@ -167,13 +167,51 @@ async def test_second_start_goes_on_where_the_first_one_was(store: Store, owner:
     async with running_checker(store, FakeProbe()) as first:
         for monitor in monitors:
             owner.update(monitor, port=2525)
-        await first.wait_for_checks(20)
+        await first.wait_for_checks(20, lambda check: check.monitor_version == 2)
+        before = len(first.recorded())
     async with running_checker(store, FakeProbe()) as second:
         # A monitor that is due at once is the proof that the schedule runs.
         new = owner.create()
         await second.wait_for_checks(1, lambda check: UUID(check.monitor_id) == new.id)
         assert second.status.watched == 21
-        assert len(second.recorded()) == 21
+        assert len(second.recorded()) == before + 1
+
+
+async def test_what_was_created_or_changed_while_nobody_checked_is_checked_at_once(
+    store: Store, owner: Owner
+) -> None:
+    kept, changed = (owner.create(check_interval=1440) for _ in range(2))
+    async with running_checker(store, FakeProbe()) as first:
+        await first.wait_for_checks(2)
+    owner.update(changed, port=2525)
+    created = owner.create(check_interval=1440)
+    async with running_checker(store, FakeProbe()) as second:
+        with trio.fail_after(1):
+            checks = await second.wait_for_checks(4)
+
+    assert {(UUID(each.monitor_id), each.monitor_version) for each in checks[2:]} == {
+        (changed.id, 2),
+        (created.id, 1),
+    }
+    assert len(of_monitor(checks, kept.id)) == 1
+
+
+async def test_refused_login_is_not_free_again_after_a_restart(store: Store, owner: Owner) -> None:
+    refused = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "no", {})
+    passwords: list[str | None] = []
+
+    async def refuse(target: ProbeTarget) -> Outcome:
+        passwords.append(target.password)
+        return refused if target.password else UP
+
+    owner.create(check_interval=0.1, config={"auth": {"user": "u", "pass": "wrong"}})
+    async with running_checker(store, refuse) as first:
+        await first.wait_for_checks(1)
+    async with running_checker(store, refuse) as second:
+        checks = await second.wait_for_checks(2)
+
+    assert passwords == ["wrong", None]
+    assert [each.outcome["category"] for each in checks] == ["auth_failed"] * 2
 
 
 async def test_unreadable_secret_is_recorded_and_the_checker_goes_on(

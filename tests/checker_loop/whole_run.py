@@ -16,7 +16,7 @@ from tests.checker_loop.monitors import HERE, UP
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from checker.checking import Probe
+    from checker.contact import Probe
     from checker.target import ProbeTarget
     from domain.check import CheckPerformed
     from domain.outcome import Outcome
