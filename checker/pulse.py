@@ -24,8 +24,14 @@ TOLERATED_LAG_SECONDS: Final = 0.05
 class Pulse(trio.abc.Instrument):
     """Remembers the last time that a pass of the loop was long, or began late."""
 
-    def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = trio.current_time,
+        on_lag: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Tell `on_lag` how long each pass took, and how late each one began."""
         self._clock = clock
+        self._on_lag = on_lag
         self._pass_began = float("inf")
         self._wait_ends = float("inf")
         self._lag = 0.0
@@ -60,6 +66,10 @@ class Pulse(trio.abc.Instrument):
         return lag if lag > TOLERATED_LAG_SECONDS else 0.0
 
     def _note(self, lag: float, now: float) -> None:
+        # Of the first pass, which nothing was heard of, no more is known than that.
+        if lag < 0:
+            return
+        self._on_lag(lag)
         self.worst = max(self.worst, lag)
         if lag > TOLERATED_LAG_SECONDS:
             self._lag, self._lagged_at = lag, now

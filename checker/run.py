@@ -100,7 +100,7 @@ class _Checker:
         self._store = store
         self._wall = wall
         self._limits = limits
-        self._pulse = Pulse()
+        self._pulse = Pulse(on_lag=status.loop_lag.note)
         self._aiming = Aiming(store.monitoring.unsealed)
         self._check_log = CheckLog(store.checks, location)
         self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ import trio
 from checker.descriptors import fit_to_descriptors
 from checker.limits import Limits
 from checker.location import Location
+from checker.metrics import metrics_served
 from checker.probe import Prober
 from checker.run import run_checker
+from checker.status import Status
 from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
@@ -22,6 +25,8 @@ from cli.supervised import follow_supervisor, lock_wait, supervised_option
 from domain.store import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from domain.store import Store
 
 
@@ -50,16 +55,36 @@ def _run(store: Store, prober: Prober, settings: Settings) -> None:
     store.monitoring.register_location(
         location.code, location.name, location.country, location.actor
     )
-    trio.run(
-        partial(
-            run_checker,
-            store,
-            prober.probe,
-            location=location,
-            policy=_policy(settings),
-            limits=fit_to_descriptors(Limits()),
+    status = Status()
+    with _metrics(settings, status):
+        trio.run(
+            partial(
+                run_checker,
+                store,
+                prober.probe,
+                location=location,
+                policy=_policy(settings),
+                limits=fit_to_descriptors(Limits()),
+                status=status,
+            )
         )
-    )
+
+
+@contextmanager
+def _metrics(settings: Settings, status: Status) -> Iterator[None]:
+    """Serve metrics for as long as the block takes, if they are wanted."""
+    with ExitStack() as stack:
+        if settings.metrics_bind is not None:
+            host, port = settings.metrics_bind
+            try:
+                stack.enter_context(metrics_served(status, host, port))
+            except OSError as error:
+                raise CommandError(
+                    ExitCode.ADDRESS_IN_USE,
+                    f"cannot serve metrics on {host}:{port}: {error.strerror or error}; set "
+                    "POSTWATCH_METRICS_BIND to another host:port, or stop what listens there",
+                ) from error
+        yield
 
 
 def _prober(settings: Settings) -> Prober:

@@ -51,6 +51,7 @@ class Settings:
     country: str | None
     resolvers: tuple[str, ...]
     ca_file: Path | None
+    metrics_bind: tuple[str, int] | None
     rate_limit: int | None
     cors_origins: tuple[str, ...]
     log_level: str
@@ -85,6 +86,7 @@ class Settings:
             country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
             resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),
             ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),
+            metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
             log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
