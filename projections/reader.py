@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from projections.view import Record
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorView:
+class MonitorView(NamedTuple):
     """A monitor with what is shown beside it."""
 
     monitor: Record

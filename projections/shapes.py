@@ -27,6 +27,8 @@ _SMTP_CONTACTS: Final = ("notificationEmail", "notificationPhoneNumber")
 _IMAP_SETTINGS: Final = ("checkInterval", "timeoutSeconds")
 _IMAP_CONTACTS: Final = ("status", "notificationPhoneNumber", "notificationEmail")
 
+_CONFIG_KEYS: Final = frozenset({"config", "smtpConfig", "imapPopConfig"})
+
 KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
     ("smtp", "written"): (
         *(*_HEAD, *_SMTP_SETTINGS, *_SMTP_CONTACTS, *_TIMES),
@@ -55,39 +57,43 @@ KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
 }
 
 
+_FIELDS: Final[Mapping[str, str]] = {
+    "id": "number",
+    "publicId": "public_id",
+    "name": "name",
+    "hostname": "hostname",
+    "port": "port",
+    "status": "status",
+    "checkInterval": "check_interval",
+    "timeoutSeconds": "timeout_seconds",
+    "notificationEmail": "notification_email",
+    "notificationPhoneNumber": "notification_phone_number",
+    "allowedCheckCountryCodes": "allowed_check_country_codes",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+}
+"""Documented keys whose value stands in the monitor's own record."""
+
+_PLAN: Final = {
+    which: tuple((key, _FIELDS.get(key)) for key in keys) for which, keys in KEYS.items()
+}
+
+
 def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
     """Return the documented shape of a monitor.
 
     `config` is what may be shown to the caller: masked, or with its secret in clear.
     """
-    keys = KEYS[view.monitor["kind"], form]
-    values = _values(view, config)
-    if "customer" in keys:
-        values["customer"] = customer_shapes.embedded(view.customer, view.organization)
-    return {key: values[key] for key in keys}
-
-
-def _values(view: MonitorView, config: Config) -> Shape:
     monitor = view.monitor
-    return {
-        "id": monitor["number"],
-        "publicId": monitor["public_id"],
-        "organizationId": view.organization["number"],
-        "customerId": view.customer["number"],
-        "customerName": view.customer["name"],
-        "name": monitor["name"],
-        "hostname": monitor["hostname"],
-        "port": monitor["port"],
-        "status": monitor["status"],
-        "checkInterval": monitor["check_interval"],
-        "timeoutSeconds": monitor["timeout_seconds"],
-        "notificationEmail": monitor["notification_email"],
-        "notificationPhoneNumber": monitor["notification_phone_number"],
-        "allowedCheckCountryCodes": monitor["allowed_check_country_codes"],
-        "lastCheckedAt": view.last_checked_at,
-        "createdAt": monitor["created_at"],
-        "updatedAt": monitor["updated_at"],
-        "config": config,
-        "smtpConfig": config,
-        "imapPopConfig": config,
-    }
+    plan = _PLAN[monitor["kind"], form]
+    shape = {key: None if field is None else monitor[field] for key, field in plan}
+    shape["organizationId"] = view.organization["number"]
+    shape["customerId"] = view.customer["number"]
+    shape["lastCheckedAt"] = view.last_checked_at
+    for key in shape.keys() & _CONFIG_KEYS:
+        shape[key] = config
+    if "customerName" in shape:
+        shape["customerName"] = view.customer["name"]
+    if "customer" in shape:
+        shape["customer"] = customer_shapes.embedded(view.customer, view.organization)
+    return shape
