@@ -113,13 +113,16 @@ class Schedule:
     def hasten(self, monitor_id: UUID, now: float) -> None:
         """Check a monitor soon that was resumed, and that was never checked as it is now.
 
-        One after the other, at a pace that leaves room for those that are due.
+        One after the other, at a pace that leaves room for those that are due. One whose own
+        phase comes first is left to it.
         """
         entry = self._entries.get(monitor_id)
         if entry is None or not entry.resumed:
             return
-        self._hastened_until = max(now, self._hastened_until + SPREAD_PER_MONITOR_SECONDS)
-        self._push_urgent(monitor_id, entry, self._hastened_until)
+        turn = max(now, self._hastened_until + SPREAD_PER_MONITOR_SECONDS)
+        if turn < entry.time_of(entry.next_step(now)):
+            self._hastened_until = turn
+            self._push_urgent(monitor_id, entry, turn)
 
     def watch(self, monitor_id: UUID, interval: float, now: float) -> None:
         """Check a new or changed monitor at once, or as soon as its running check ends."""

@@ -227,6 +227,15 @@ def test_what_was_checked_or_removed_since_the_start_is_not_hastened(schedule: S
     assert next_due(schedule) == pytest.approx(due + 60)
 
 
+def test_what_is_due_before_its_turn_is_left_to_its_phase(schedule: Schedule) -> None:
+    monitors = [uuid4() for _ in range(500)]
+    for each in monitors:
+        schedule.resume(each, 1, START, START)
+        schedule.hasten(each, START)
+
+    assert len(schedule.take(START + 1, 1000)) == 500
+
+
 def test_check_that_could_not_be_made_is_made_again(schedule: Schedule) -> None:
     schedule.resume(A, 60, START, START)
     due = next_due(schedule)
