@@ -15,6 +15,7 @@ from api.query import identifier_of, query_identifier
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import NotFoundError
 from projections import customer_shapes as shapes
+from projections import records
 
 if TYPE_CHECKING:
     from domain.monitoring import Monitoring
@@ -35,6 +36,8 @@ class CustomerCollection:
         """Create a customer (9.1)."""
         principal: Principal = req.context.principal
         require(principal, Action.MANAGE_CUSTOMERS)
+        if principal.customer_id is not None:
+            raise falcon.HTTPForbidden(description="A token of one customer may not make others")
         fields = customer_fields.parse_create(read_object(req))
         name, email = fields.pop("name"), fields.pop("email")
         command = CreateCustomer(UUID(principal.organization_id), name, email, fields)
@@ -44,7 +47,9 @@ class CustomerCollection:
             repeat=repeat_key(req, self._monitoring, principal, "customers"),
         )
         self._projector.catch_up()
-        customer, organization = _with_organization(self._reader, str(made.id))
+        # The customer as it was made, also when asked again after a change.
+        customer = records.customer(None, self._monitoring.created_customer(made.id))
+        organization: Any = self._reader.organization(customer["organization_id"])
         resp.status = falcon.HTTP_201
         resp.location = f"/api/customers/{made.id}"
         resp.media = {"success": True, "customer": shapes.created(customer, organization)}

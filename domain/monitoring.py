@@ -65,10 +65,7 @@ class Monitoring(Ownership):
 
     def created(self, monitor_id: UUID) -> Monitor.Created:
         """Return the event that created a monitor."""
-        for event in self.events.get(monitor_id, limit=1):
-            if isinstance(event, Monitor.Created):
-                return event
-        raise NotFoundError("Monitor not found")
+        return self.created_by(Monitor.Created, monitor_id, "Monitor not found")
 
     def update_monitor(self, command: UpdateMonitor, actor: Actor) -> Monitor:
         """Change a monitor; an update without a change records nothing.

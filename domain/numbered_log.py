@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Aggregate)
 R = TypeVar("R")
+E = TypeVar("E", bound=Aggregate.Created)
 N = TypeVar("N", Organization, Customer, AccessToken, Monitor, MonitoringLocation)
 
 ATTEMPTS: Final = 100
@@ -68,6 +69,13 @@ class NumberedLog(Application[UUID]):
         if not isinstance(found, aggregate_class):
             raise NotFoundError(missing)
         return found
+
+    def created_by(self, event_class: type[E], aggregate_id: UUID, missing: str) -> E:
+        """Return the event that made an aggregate. Raises NotFoundError with the text `missing`."""
+        for event in self.events.get(aggregate_id, limit=1):
+            if isinstance(event, event_class):
+                return event
+        raise NotFoundError(missing)
 
     def next_number(self, sort: Sort) -> int:
         """Return the number that comes next, unless another writer takes it first."""

@@ -67,6 +67,10 @@ class Ownership(NumberedLog):
             repeat=repeat,
         )
 
+    def created_customer(self, customer_id: UUID) -> Customer.Created:
+        """Return the event that created a customer."""
+        return self.created_by(Customer.Created, customer_id, "Customer not found")
+
     def update_customer(self, command: UpdateCustomer, actor: Actor) -> Customer:
         """Change a customer; an update without a change records nothing."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -11,15 +12,15 @@ from falcon.testing import Result, TestClient
 
 from api.app import create_app
 from domain.commands import CreateCustomer, IssueToken
-from domain.store import create_store
+from domain.store import create_store, open_store
 from projections.views import Views
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, TESTER, Owners, make_owners
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from api.app import App
+    from api.app import App, Options
     from domain.monitor import Monitor
     from domain.roles import Role
     from domain.store import Store
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Persona = Literal[
     "admin",
     "user",
+    "scoped_admin",
     "scoped_user",
     "readonly",
     "scoped_readonly",
@@ -120,6 +122,14 @@ class World:
         self.store.close()
 
 
+@contextmanager
+def another_worker(world: World, options: Options | None = None) -> Iterator[World]:
+    """Open the world's store once more, as another worker or a later start does."""
+    with open_store(world.store.folder.root) as store, Views(store) as views:
+        app = create_app(store, views, options)
+        yield World(store, views, app, world.owners, world.tokens)
+
+
 def path_of(monitor: Monitor) -> str:
     """Return a monitor's URL."""
     return f"{PATHS[monitor.kind]}/{monitor.id}"
@@ -165,6 +175,7 @@ def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona,
 
     issue("admin", "admin")
     issue("user", "user")
+    issue("scoped_admin", "admin", scoped=True)
     issue("scoped_user", "user", scoped=True)
     issue("readonly", "readonly")
     issue("scoped_readonly", "readonly", scoped=True)
