@@ -108,7 +108,7 @@ class Store:
 
         Raises PersistenceError when the log cannot be written.
         """
-        check_writable(self.monitoring.recorder)
+        check_writable(str(self.folder.monitoring_log))
 
     def close(self) -> None:
         """Close logs and keys."""

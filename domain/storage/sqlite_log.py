@@ -11,12 +11,10 @@ class that is a factory: hence no factory is imported by name.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from contextlib import closing
 
 from eventsourcing import sqlite
-
-if TYPE_CHECKING:
-    from eventsourcing.persistence import Recorder
+from eventsourcing.persistence import OperationalError
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
@@ -83,13 +81,17 @@ class Factory(sqlite.SQLiteFactory):
         )
 
 
-def check_writable(recorder: Recorder) -> None:
-    """Take and give back the write lock of a log. Raises PersistenceError when it cannot."""
-    if not isinstance(recorder, DurableRecorder):
-        raise TypeError("not a log in an SQLite file")
-    with recorder.datastore.transaction(commit=False) as cursor:
-        # Changes no row, but only a writer may say it.
-        cursor.execute(f"DELETE FROM {recorder.events_table_name} WHERE rowid < 0")  # noqa: S608
+def check_writable(path: str) -> None:
+    """Take and give back the write lock of a log. Raises OperationalError when it cannot.
+
+    Whoever asks wants to know now, so this waits for another writer a second at most.
+    """
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=1)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise OperationalError(str(error)) from error
 
 
 class LogSignal:
