@@ -40,14 +40,8 @@ class RateLimit:
         """Count a request that has no valid token. Raises 429."""
         self._count(f"address {req.remote_addr}", resp)
 
-    def process_resource(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        _resource: object,
-        _params: dict[str, str],
-    ) -> None:
-        """Count a request of a token. Raises 429."""
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Count a request of a token, whatever path it asks for. Raises 429."""
         principal = getattr(req.context, "principal", None)
         if principal is not None:
             self._count(f"token {principal.token_id}", resp)
