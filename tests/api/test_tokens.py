@@ -1,0 +1,302 @@
+"""Tokens by the API: shown once, never above the caller, revoked at once, used coarsely."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import falcon
+import pytest
+from falcon.testing import TestClient
+
+from api.authentication import Authentication
+from api.last_use import LastUse
+from api.requests import RequestLog
+from domain.access_token import AccessToken, token_hash
+from domain.clock import iso_milliseconds
+from tests.api.world import JSON, SMTP, Caller, another_worker
+
+if TYPE_CHECKING:
+    from tests.api.world import Persona, World
+
+ORGANIZATION = "/api/organization/tokens"
+CUSTOMER = "/api/customer/tokens"
+ROLES_ASKED: tuple[Any, ...] = (
+    *("admin", "user", "readonly", "supporter", "ADMIN", "", None, 1, ["user"]),
+)
+DOORS = [ORGANIZATION, CUSTOMER]
+CREATED = (
+    *("id", "name", "token", "lastUsedAt", "expiresAt", "createdAt"),
+    *("publicId", "role", "customerId"),
+)
+LISTED = (
+    *("id", "organizationId", "name", "customerId", "customerName", "lastUsedAt", "expiresAt"),
+    *("createdAt", "tokenHint", "publicId", "role"),
+)
+
+
+def issue(caller: Caller, path: str = ORGANIZATION, **fields: object) -> dict[str, Any]:
+    answer = caller.post(path, {"name": "Made by the API", **fields})
+    assert answer.status_code == 201, answer.json
+    made: dict[str, Any] = answer.json
+    return made
+
+
+def listed(caller: Caller, path: str, number: int) -> dict[str, Any] | None:
+    found = [each for each in caller.get(path).json if each["id"] == number]
+    return found[0] if found else None
+
+
+def uses(world: World, public_id: str) -> int:
+    return sum(isinstance(each, AccessToken.Used) for each in world.history(public_id))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_token_is_shown_once_and_works(world: World, admin: Caller, door: str) -> None:
+    customer = world.owners["own"].customer
+
+    made = issue(admin, door, customerId=customer.number)
+
+    assert tuple(made) == CREATED
+    assert made["token"].startswith("wsm_")
+    assert len(made["token"]) > 40
+    assert (made["lastUsedAt"], made["expiresAt"]) == (None, None)
+    assert (made["role"], made["customerId"]) == ("user", customer.number)
+    row = listed(admin, door, made["id"])
+    assert row is not None
+    assert tuple(row) == LISTED
+    assert row["tokenHint"] == made["token"][:8] + "..."
+    assert row["customerName"] == customer.name
+    assert made["token"] not in admin.get(door).text
+    assert Caller(world.app, made["token"]).get(SMTP).status_code == 200
+
+
+def test_the_log_and_the_view_hold_the_hash_only(world: World, admin: Caller) -> None:
+    made = issue(admin)
+
+    (event,) = world.history(made["publicId"])
+    assert event.token_hash == token_hash(made["token"])
+    folder = world.store.folder.root
+    for path in folder.rglob("*.db*"):
+        assert made["token"].encode() not in path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize(
+    ("persona", "door", "may"),
+    [
+        ("admin", ORGANIZATION, {"admin", "user", "readonly"}),
+        ("admin", CUSTOMER, {"admin", "user", "readonly"}),
+        ("user", CUSTOMER, {"user", "readonly"}),
+        ("scoped_user", CUSTOMER, {"user", "readonly"}),
+    ],
+)
+def test_a_role_is_never_above_the_callers_own(
+    world: World, persona: Persona, door: str, may: set[str]
+) -> None:
+    body = {"name": "Name", "customerId": world.owners["own"].customer.number}
+    caller = world.caller(persona)
+
+    given = {
+        role for role in ROLES_ASKED if caller.post(door, {**body, "role": role}).status_code == 201
+    }
+
+    assert given == may
+
+
+def test_a_supporter_is_not_to_be_had_by_the_api(admin: Caller) -> None:
+    answer = admin.post(ORGANIZATION, {"name": "Name", "role": "supporter"})
+
+    assert answer.status_code == 400
+    assert [each["path"] for each in answer.json["errors"]] == ["role"]
+
+
+def test_a_token_expires(world: World, admin: Caller) -> None:
+    before = datetime.now(tz=UTC)
+    made = issue(admin, expiresInDays=30)
+    after = datetime.now(tz=UTC)
+    month = timedelta(days=30)
+
+    earliest, latest = iso_milliseconds(before + month), iso_milliseconds(after + month)
+    assert earliest <= made["expiresAt"] <= latest
+
+    def status(now: datetime) -> int:
+        app = falcon.App(middleware=[Authentication(world.views.reader, lambda: now)])
+        app.add_route("/", falcon.testing.SimpleTestResource(json={}))
+        return Caller(app, made["token"]).get("/").status_code
+
+    assert status(before + month - timedelta(seconds=1)) == 200
+    assert status(after + month + timedelta(seconds=1)) == 401
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("expiresInDays", each) for each in (0, 366, -1, 1.5, "30", True)),
+        *(("name", each) for each in ("", " ", "x" * 256, None, 1)),
+        *(("customerId", each) for each in ("x", 0, -1, 1.5, True, "1,2")),
+        ("token", "wsm_of_my_own_choice_that_is_long_enough"),
+        ("unheardOf", 1),
+    ],
+)
+@pytest.mark.parametrize("door", DOORS)
+def test_a_wrong_field_is_400_and_named(admin: Caller, door: str, key: str, value: object) -> None:
+    answer = admin.post(door, {"name": "Name", "customerId": 1, key: value})
+
+    assert answer.status_code == 400
+    assert [each["path"] for each in answer.json["errors"]] == [key]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_customer_must_be_the_organizations_own(world: World, admin: Caller, door: str) -> None:
+    foreign = world.owners["foreign"].customer
+
+    for identifier in (foreign.number, str(foreign.id), 4711):
+        answer = admin.post(door, {"name": "Name", "customerId": identifier})
+        assert answer.status_code == 400
+        assert answer.json["errors"][0]["message"] == "Invalid customer ID"
+
+
+def test_the_customers_door_needs_a_customer(world: World, admin: Caller) -> None:
+    scoped = world.caller("scoped_user")
+
+    for body in ({"name": "Name"}, {"name": "Name", "customerId": None}):
+        refused = admin.post(CUSTOMER, body)
+        assert refused.status_code == 400
+        assert refused.json["errors"][0]["message"] == "customerId is required"
+        # A caller with one customer can mean that one only.
+        assert issue(scoped, CUSTOMER)["customerId"] == world.owners["own"].customer.number
+
+
+def test_a_token_stays_in_the_scope_that_it_was_made_for(world: World, admin: Caller) -> None:
+    customer = world.owners["own"].customer
+    scoped = Caller(world.app, issue(admin, customerId=str(customer.id), role="admin")["token"])
+    own, other = world.monitor(), world.monitor("smtp", "other")
+
+    assert scoped.get(f"{SMTP}/{own.id}").status_code == 200
+    assert scoped.get(f"{SMTP}/{other.id}").status_code == 403
+    assert scoped.get(ORGANIZATION).status_code == 403
+    assert scoped.post(ORGANIZATION, {"name": "Name"}).status_code == 403
+
+
+def test_lists_hold_what_stands_behind_the_door(fresh_world: World) -> None:
+    admin = fresh_world.admin
+    own, other = (fresh_world.owners[each].customer.number for each in ("own", "other"))
+    wide, mine, theirs = (
+        issue(admin)["id"],
+        issue(admin, customerId=own)["id"],
+        issue(admin, customerId=other)["id"],
+    )
+
+    def seen(persona: Persona, path: str, **query: int | str) -> set[int]:
+        rows = fresh_world.caller(persona).get(path, **query).json
+        assert [each["id"] for each in rows] == sorted(each["id"] for each in rows)
+        return {wide, mine, theirs} & {each["id"] for each in rows}
+
+    assert seen("admin", ORGANIZATION) == {wide, mine, theirs}
+    assert seen("admin", CUSTOMER) == {mine, theirs}
+    assert seen("user", CUSTOMER) == {mine, theirs}
+    assert seen("scoped_user", CUSTOMER) == {mine}
+    assert seen("admin", CUSTOMER, customerId=other) == {theirs}
+    assert seen("stranger", ORGANIZATION) == set()
+    assert fresh_world.caller("readonly").get(CUSTOMER).status_code == 403
+    assert admin.get(CUSTOMER, customerId="x").status_code == 400
+
+
+def test_a_revoked_token_is_refused_at_once_on_every_worker(world: World, admin: Caller) -> None:
+    made = issue(admin)
+    with another_worker(world) as other:
+        there = Caller(other.app, made["token"])
+        assert there.get(SMTP).status_code == 200
+
+        answer = admin.delete(f"{ORGANIZATION}/{made['id']}")
+
+        assert (answer.status_code, answer.json) == (200, {"success": True})
+        assert there.get(SMTP).status_code == 401
+    assert Caller(world.app, made["token"]).get(SMTP).status_code == 401
+    assert listed(admin, ORGANIZATION, made["id"]) is None
+    again = admin.delete(f"{ORGANIZATION}/{made['id']}")
+    assert (again.status_code, again.json["message"]) == (404, "Token not found")
+
+
+def test_an_issued_token_is_good_at_once_on_every_worker(world: World, admin: Caller) -> None:
+    with another_worker(world) as other:
+        made = issue(admin)
+
+        assert Caller(other.app, made["token"]).get(SMTP).status_code == 200
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "1.5", "1" * 30, "é"])
+@pytest.mark.parametrize("door", DOORS)
+def test_a_malformed_number_is_400(admin: Caller, door: str, number: str) -> None:
+    assert admin.delete(f"{door}/{number}").status_code == 400
+
+
+def test_reading_records_one_use_an_hour_also_while_the_view_is_behind(world: World) -> None:
+    admin = world.admin
+    made = issue(admin)
+    caller = Caller(world.app, made["token"])
+
+    for _ in range(5):
+        assert caller.get(SMTP).status_code == 200
+
+    assert uses(world, made["publicId"]) == 1
+    world.views.projector("monitors").catch_up()
+    for _ in range(5):
+        caller.get(SMTP)
+    assert uses(world, made["publicId"]) == 1
+    row = listed(admin, ORGANIZATION, made["id"])
+    assert row is not None
+    assert row["lastUsedAt"] is not None
+
+
+def test_the_next_hours_use_is_recorded(world: World) -> None:
+    made = issue(world.admin)
+    now = [datetime.now(tz=UTC)]
+    monitoring = world.store.monitoring
+
+    def request() -> None:
+        use = LastUse(monitoring, lambda: now[0])
+        parts: list[Any] = [RequestLog(), Authentication(world.views.reader), use]
+        app = falcon.App(middleware=parts)
+        app.add_route("/", falcon.testing.SimpleTestResource(json={}))
+        assert Caller(app, made["token"]).get("/").status_code == 200
+
+    real_clock = monitoring.clock
+    monitoring.clock = lambda: now[0]
+    try:
+        for minutes in (0, 59, 60, 61, 119, 121):
+            now[0] = datetime.now(tz=UTC) + timedelta(minutes=minutes)
+            request()
+    finally:
+        monitoring.clock = real_clock
+
+    assert uses(world, made["publicId"]) == 3
+
+
+def test_a_refused_token_records_no_use(world: World) -> None:
+    head = world.store.monitoring.recorder.max_notification_id()
+
+    for persona in ("nobody", "unknown", "expired", "revoked"):
+        world.caller(persona).get(SMTP)
+
+    assert world.store.monitoring.recorder.max_notification_id() == head
+
+
+def test_a_repeated_request_for_a_token_is_409_and_shows_no_token(
+    world: World, admin: Caller
+) -> None:
+    headers = {**JSON, "Idempotency-Key": "once-for-a-token"}
+    body = '{"name": "Once"}'
+    first = admin.send("POST", ORGANIZATION, body, headers)
+    count = len(admin.get(ORGANIZATION).json)
+
+    again = admin.send("POST", ORGANIZATION, body, headers)
+
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert "wsm_" not in again.text
+    assert len(admin.get(ORGANIZATION).json) == count
+    assert Caller(world.app, first.json["token"]).get(SMTP).status_code == 200
+
+
+def test_a_request_without_a_token_gets_no_list(world: World) -> None:
+    assert TestClient(world.app).simulate_get(ORGANIZATION).status_code == 401
