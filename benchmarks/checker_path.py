@@ -7,6 +7,7 @@ handshake, and a plain probe without schedule and record.
 
 from __future__ import annotations
 
+import gc
 import resource
 import socket
 import ssl
@@ -146,6 +147,8 @@ async def running_checker(store: Store, probe: Probe, limits: Limits) -> AsyncIt
     status, ready, stop = Status(), trio.Event(), trio.Event()
 
     def begin(_: Status) -> None:
+        gc.freeze()
+        gc.enable()
         ready.set()
 
     async def run() -> None:
@@ -158,6 +161,7 @@ async def running_checker(store: Store, probe: Probe, limits: Limits) -> AsyncIt
             on_ready=begin,
         )
 
+    gc.disable()  # as the command does
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         await ready.wait()

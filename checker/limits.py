@@ -22,6 +22,6 @@ class Limits:
     per_destination: int = 10
     queue: int = 1000
     batch: int = 200
-    linger_seconds: float = 0.1
+    linger_seconds: float = 0.2
     grace_seconds: float = 10.0
     flush_seconds: float = 10.0

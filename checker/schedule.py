@@ -23,11 +23,14 @@ GRACE_SECONDS: Final = 5.0
 """How late a due check may begin. What is later still is skipped: see `_postpone`."""
 
 SPREAD_SECONDS: Final = 60.0
-"""Over how long the checks that a stall or a restart left behind are spread, at least."""
+"""Over how long the checks that a stall left behind are spread, at least."""
 
 SPREAD_PER_MONITOR_SECONDS: Final = 0.004
 """No more than 250 checks a second come on top of those that are due anyway, also when they
 are to be made at once: otherwise those would be late because of these."""
+
+OVERDUE_SECONDS: Final = 0.008
+"""How far apart checks are that were due while nobody checked: what is new comes first."""
 
 _SMALL_HEAP: Final = 64
 
@@ -82,6 +85,7 @@ class Schedule:
         self._generation = 0
         self._spread = SPREAD_SECONDS
         self._hastened_until = float("-inf")
+        self._overdue_until = float("-inf")
         self.skipped = 0
         """How many due times passed by because nothing could begin in time."""
         self.overrun = 0
@@ -100,15 +104,19 @@ class Schedule:
         """Go on with a monitor after a restart, at its own phase.
 
         When it was due while nobody checked (since `absent_since`; None is since ever), it
-        is checked within the spread.
+        is checked soon, one overdue monitor after the other.
         """
         entry = self._enter(monitor_id, interval)
         entry.resumed = True
         entry.settled = entry.last_step(now)
-        if absent_since is None or entry.last_step(absent_since) < entry.settled:
-            self._push_spread(monitor_id, entry, now)
+        step = entry.next_step(now)
+        turn = max(now, self._overdue_until + OVERDUE_SECONDS)
+        is_overdue = absent_since is None or entry.last_step(absent_since) < entry.settled
+        if is_overdue and turn < entry.time_of(step):
+            self._overdue_until = turn
+            self._push_between(monitor_id, entry, turn)
         else:
-            self._push_step(monitor_id, entry, entry.next_step(now))
+            self._push_step(monitor_id, entry, step)
 
     def hasten(self, monitor_id: UUID, now: float) -> None:
         """Check a monitor soon that was resumed, and that was never checked as it is now.
@@ -229,9 +237,12 @@ class Schedule:
         if entry.time_of(step) - now <= self._spread:
             self._push_step(monitor_id, entry, step)
         else:
-            entry.urgent = False
-            entry.pending = entry.settled
-            self._push(monitor_id, entry, now + unit_fraction(monitor_id) * self._spread)
+            self._push_between(monitor_id, entry, now + unit_fraction(monitor_id) * self._spread)
+
+    def _push_between(self, monitor_id: UUID, entry: _Entry, due: float) -> None:
+        entry.urgent = False
+        entry.pending = entry.settled
+        self._push(monitor_id, entry, due)
 
     def _push(self, monitor_id: UUID, entry: _Entry, due: float) -> None:
         self._generation += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -56,6 +57,9 @@ def _run(store: Store, prober: Prober, settings: Settings) -> None:
         location.code, location.name, location.country, location.actor
     )
     status = Status()
+    # Reading up makes very many objects that stay. Left alone, the collector goes through
+    # all of them again and again, and holds up the loop each time.
+    gc.disable()
     with _metrics(settings, status):
         trio.run(
             partial(
@@ -66,8 +70,14 @@ def _run(store: Store, prober: Prober, settings: Settings) -> None:
                 policy=_policy(settings),
                 limits=fit_to_descriptors(Limits()),
                 status=status,
+                on_ready=_collect_garbage_of_checks_only,
             )
         )
+
+
+def _collect_garbage_of_checks_only(_: Status) -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @contextmanager
