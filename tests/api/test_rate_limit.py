@@ -1,0 +1,141 @@
+"""The rate limit: one count for all workers, for each token, for strangers by address."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from falcon.testing import TestClient
+
+from api.app import Options
+from api.rate_limit import Counter
+from api.storage.sqlite_counter import SqliteCounter
+from tests.api.world import SMTP, Caller, another_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.api.world import World
+
+LIMIT = 5
+ORIGIN = "https://dashboard.example.com"
+
+
+class OneWindow(Counter):
+    """A counter for which the minute never ends, so that no test depends on the time."""
+
+    def __init__(self, counter: Counter) -> None:
+        self._counter = counter
+
+    def count(self, caller: str, _window: int) -> int:
+        """Count in the one window."""
+        return self._counter.count(caller, 1)
+
+
+@pytest.fixture
+def workers(fresh_world: World, tmp_path: Path) -> Iterator[list[World]]:
+    """Two workers with a limit, each with its own counter on the one file."""
+    with ExitStack() as stack:
+        opened = []
+        for _ in range(2):
+            counter = SqliteCounter(tmp_path / "rate_limit.db")
+            stack.callback(counter.close)
+            options = Options(LIMIT, OneWindow(counter), (ORIGIN,))
+            opened.append(stack.enter_context(another_worker(fresh_world, options)))
+        yield opened
+
+
+def test_the_count_is_right_across_workers(workers: list[World]) -> None:
+    answers = [workers[number % 2].admin.get(SMTP) for number in range(LIMIT + 2)]
+
+    assert [each.status_code for each in answers] == [200] * LIMIT + [429] * 2
+    assert [each.headers["x-ratelimit-remaining"] for each in answers] == [
+        *("4", "3", "2", "1", "0", "0", "0")
+    ]
+    assert {each.headers["x-ratelimit-limit"] for each in answers} == {str(LIMIT)}
+    assert all(1 <= int(each.headers["x-ratelimit-reset"]) <= 61 for each in answers)
+    refused = answers[-1]
+    assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"]
+    assert refused.json["statusCode"] == 429
+    assert refused.json["statusMessage"] == "Too Many Requests"
+    assert refused.headers["x-request-id"] == refused.json["requestId"]
+
+
+def test_each_token_counts_for_itself(workers: list[World]) -> None:
+    worker = workers[0]
+    for _ in range(LIMIT + 1):
+        last = worker.admin.get(SMTP)
+
+    assert last.status_code == 429
+    assert worker.caller("user").get(SMTP).status_code == 200
+
+
+def test_strangers_count_by_address_whatever_they_send(workers: list[World]) -> None:
+    def ask(worker: World, number: int, address: str) -> int:
+        client = TestClient(worker.app)
+        headers = {"Authorization": f"Bearer wsm_guess_{number:032}"} if number % 3 else {}
+        answer = client.simulate_get(SMTP, headers=headers, remote_addr=address)
+        return answer.status_code
+
+    statuses = [ask(workers[number % 2], number, "192.0.2.7") for number in range(LIMIT + 2)]
+
+    assert statuses == [401] * LIMIT + [429] * 2
+    assert ask(workers[0], 0, "192.0.2.8") == 401
+    assert workers[0].admin.get(SMTP).status_code == 200, "a valid token is no stranger"
+
+
+def test_a_path_that_does_not_exist_counts_too(workers: list[World]) -> None:
+    statuses = [workers[0].admin.get("/api/nothing").status_code for _ in range(LIMIT + 1)]
+
+    assert statuses == [404] * LIMIT + [429]
+
+
+def test_what_is_open_and_a_preflight_count_for_nobody(workers: list[World]) -> None:
+    client = TestClient(workers[0].app)
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+
+    for _ in range(LIMIT + 2):
+        assert client.simulate_get("/healthz").status_code == 200
+        assert client.simulate_options(SMTP, headers=preflight).status_code == 200
+    assert client.simulate_get(SMTP).status_code == 401
+
+
+def test_it_is_off_by_default(fresh_world: World) -> None:
+    answers = [fresh_world.admin.get(SMTP) for _ in range(150)]
+
+    assert {each.status_code for each in answers} == {200}
+    assert not any(name.startswith("x-ratelimit") for name in answers[0].headers)
+
+
+def test_a_new_minute_begins_a_new_count(tmp_path: Path) -> None:
+    counter = SqliteCounter(tmp_path / "rate_limit.db")
+
+    counts = [counter.count("caller", window) for window in (1, 1, 2, 2, 2, 3)]
+    counter.close()
+
+    assert counts == [1, 2, 1, 2, 3, 1]
+
+
+def test_no_request_is_lost_between_threads_and_counters(tmp_path: Path) -> None:
+    counters = [SqliteCounter(tmp_path / "rate_limit.db") for _ in range(3)]
+
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(lambda number: counters[number % 3].count("c", 1), range(300)))
+    for each in counters:
+        each.close()
+
+    assert sorted(counts) == list(range(1, 301))
+
+
+def test_a_refused_request_writes_nothing(workers: list[World]) -> None:
+    worker = workers[0]
+    caller: Caller = worker.admin
+    for _ in range(LIMIT):
+        caller.get(SMTP)
+    head = worker.store.monitoring.recorder.max_notification_id()
+
+    assert caller.post(SMTP, worker.body()).status_code == 429
+    assert worker.store.monitoring.recorder.max_notification_id() == head
