@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import falcon
@@ -65,8 +66,15 @@ class RequestMetrics:
         method = req.method if req.method in _METHODS else "other"
         route = req.uri_template or "none"
         status = str(falcon.http_status_to_code(resp.status))
-        REQUESTS.labels(method, route, status).inc()
-        DURATION.labels(method, route).observe(time.perf_counter() - req.context.started)
+        count, duration = _series(method, route, status)
+        count.inc()
+        duration.observe(time.perf_counter() - req.context.started)
+
+
+@cache
+def _series(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    """Return what counts and times such requests; there are as many as routes and statuses."""
+    return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
 
 
 def count_events(recordings: list[Recording[UUID]]) -> None:

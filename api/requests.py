@@ -43,10 +43,12 @@ class RequestLog:
         status = falcon.http_status_to_code(resp.status)
         duration = round((time.perf_counter() - req.context.started) * 1000, 1)
         route = req.uri_template or "(no route)"
-        log.log(
-            level,
+        # Not log.info(): it would look for the calling line, which is always this one.
+        record = log.makeRecord(
+            *(log.name, level, __file__, 0),
             "%s %s %d %sms",
-            *(req.method, route, status, duration),
+            (req.method, route, status, duration),
+            None,
             extra={
                 "method": req.method,
                 "route": route,
@@ -56,3 +58,4 @@ class RequestLog:
                 "token_id": getattr(principal, "token_id", None),
             },
         )
+        log.handle(record)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 # Statements are put together from the constants of this module; values are bound.
 # ruff: noqa: S608
 
+_ONE: Final = """
+SELECT m.record, c.record, o.record
+FROM monitors m
+JOIN customers c ON c.key = m.customer_id
+JOIN organizations o ON o.key = m.organization_id
+WHERE m.key = ? AND m.kind = ?
+"""
+_LAST_CHECKED_OF_ONE: Final = "SELECT max(checked_at) FROM last_checks WHERE monitor_id = ?"
 _OWNERS: Final = """
 SELECT c.key, c.record, o.record
 FROM customers c JOIN organizations o ON o.key = c.organization_id
@@ -87,11 +95,12 @@ class SqliteReader(Reader):
 
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
         """Return a monitor of a kind."""
-        record = self._one(
-            "SELECT record FROM monitors WHERE key = ? AND kind = ?", public_id, str(kind)
-        )
-        found = self._with_others([record]) if record else ()
-        return found[0] if found else None
+        rows = self._monitors.select(_ONE, (public_id, str(kind)))
+        if not rows:
+            return None
+        checked = self._checks.select(_LAST_CHECKED_OF_ONE, (public_id,))[0][0]
+        monitor, customer, organization = map(orjson.loads, rows[0])
+        return MonitorView(monitor, customer, organization, checked)
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
