@@ -14,6 +14,7 @@ import trio
 
 from checker import faults
 from checker.failure import ProbeFailed
+from checker.sockets import ClientSocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 ATTEMPT_DELAY_SECONDS = 0.25
 
 
-async def dial(addresses: Sequence[Address], port: int) -> tuple[trio.socket.SocketType, Address]:
+async def dial(addresses: Sequence[Address], port: int) -> tuple[ClientSocket, Address]:
     """Return a connected socket, which is the caller's to close, and whom it reached.
 
     Raises:
@@ -43,7 +44,7 @@ class _Race:
     """Attempts that overlap: the next begins when one fails or is silent for too long."""
 
     def __init__(self, port: int) -> None:
-        self.winner: tuple[trio.socket.SocketType, Address] | None = None
+        self.winner: tuple[ClientSocket, Address] | None = None
         self.failures: dict[int, ProbeFailed] = {}
         self._port = port
 
@@ -78,14 +79,14 @@ class _Race:
             connected.close()
 
 
-async def _connect(address: Address, port: int) -> trio.socket.SocketType:
+async def _connect(address: Address, port: int) -> ClientSocket:
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
     try:
-        opened = trio.socket.socket(family, socket.SOCK_STREAM)
+        opened = ClientSocket(family)
     except OSError as error:
         raise _finding(error) from error
     try:
-        await opened.connect((str(address), port))
+        await opened.connect(str(address), port)
     except OSError as error:
         opened.close()
         raise _finding(error) from error

@@ -1,4 +1,4 @@
-"""The client's side of TLS over a trio socket, for one task at a time.
+"""The client's side of TLS over a socket, for one task at a time.
 
 `trio.SSLStream` does this for any number of tasks, with locks and checkpoints that cost a
 probe a quarter of its time, and hides why a handshake failed. A dialogue sends or
@@ -12,12 +12,10 @@ from _ssl import ENCODING_DER
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trio.socket import IPPROTO_TCP, TCP_NODELAY
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trio.socket import SocketType
+    from checker.sockets import ClientSocket
 
 # A TLS record holds at most 16 KiB (RFC 8446 5.1).
 _RECORD_BYTES = 16 * 1024
@@ -57,7 +55,7 @@ class TlsChannel:
     """
 
     def __init__(
-        self, socket: SocketType, context: ssl.SSLContext, server_name: str | None
+        self, socket: ClientSocket, context: ssl.SSLContext, server_name: str | None
     ) -> None:
         self._socket = socket
         self._incoming = ssl.MemoryBIO()
@@ -68,7 +66,7 @@ class TlsChannel:
         """Shake hands and say what was settled."""
         # The end of the handshake and the first command would otherwise wait for each
         # other's acknowledgement, and a timing would show that instead of the server.
-        self._socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        self._socket.without_delay()
         await self._run(self._tls.do_handshake)
         cipher = self._tls.cipher()
         return TlsSession(

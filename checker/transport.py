@@ -17,8 +17,7 @@ from domain.outcome import Category
 if TYPE_CHECKING:
     import ssl
 
-    from trio.socket import SocketType
-
+    from checker.sockets import ClientSocket
     from checker.tls import TlsSession
 
 READ_BYTES = 8192
@@ -27,7 +26,7 @@ READ_BYTES = 8192
 class Connection:
     """One connection to a server. Whoever made it must `close` it."""
 
-    def __init__(self, socket: SocketType) -> None:
+    def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
         self._tls: TlsChannel | None = None
         self._lines = LineReader()
@@ -35,8 +34,7 @@ class Connection:
     @property
     def local_address(self) -> str:
         """Our own address on this connection."""
-        address: str = self._socket.getsockname()[0]
-        return address
+        return self._socket.local_address
 
     def close(self) -> None:
         """Close at once: a TLS farewell would wait for a peer that may be silent."""

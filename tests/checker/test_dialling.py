@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import trio.testing
 from checker import dialling
 from checker.dialling import ATTEMPT_DELAY_SECONDS, dial
 from checker.failure import ProbeFailed
+from checker.sockets import ClientSocket
 from checker.target import ProbeTarget
 from domain.outcome import Category, Phase
 from tests.mailservers.processes import free_ports
@@ -78,7 +80,7 @@ async def test_an_error_of_our_own_is_no_finding(monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(trio.socket, "socket", full)
+    monkeypatch.setattr(dialling, "ClientSocket", full)
 
     with pytest.raises(OSError, match="Too many open files"):
         await dial((FOUR,), 25)
@@ -86,27 +88,27 @@ async def test_an_error_of_our_own_is_no_finding(monkeypatch: pytest.MonkeyPatch
 
 async def test_of_two_that_answer_at_once_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     both = trio.Event()
-    opened: list[trio.socket.SocketType] = []
+    opened: list[ClientSocket] = []
 
-    async def connect(address: Address, _port: int) -> trio.socket.SocketType:
+    async def connect(address: Address, _port: int) -> ClientSocket:
         if address == SIX:
             both.set()
         await both.wait()
-        opened.append(trio.socket.socket())
+        opened.append(ClientSocket(socket.AF_INET))
         return opened[-1]
 
     monkeypatch.setattr(dialling, "_connect", connect)
     monkeypatch.setattr(dialling, "ATTEMPT_DELAY_SECONDS", 0)
     winner, _ = await dial((FOUR, SIX), 25)
 
-    assert len([each for each in opened if each.fileno() >= 0]) == 1
+    assert len([each for each in opened if each.is_open]) == 1
     winner.close()
 
 
 async def test_a_winner_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = trio.socket.socket()
+    opened = ClientSocket(socket.AF_INET)
 
-    async def connect(address: Address, _port: int) -> trio.socket.SocketType:
+    async def connect(address: Address, _port: int) -> ClientSocket:
         if address == FOUR:
             await trio.sleep_forever()
         scope.cancel()
@@ -118,7 +120,7 @@ async def test_a_winner_that_comes_too_late_is_closed(monkeypatch: pytest.Monkey
         await dial((FOUR, SIX), 25)
 
     assert scope.cancelled_caught
-    assert opened.fileno() == -1
+    assert not opened.is_open
 
 
 async def test_a_refusal_is_an_outcome(prober: Prober) -> None:

@@ -17,9 +17,8 @@ from domain.outcome import Category, Phase
 from tests.checker.fault_cases import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from trio.socket import SocketType
-
     from checker.probe import Prober
+    from checker.sockets import ClientSocket
     from checker.target import TlsMode
 
 
@@ -39,7 +38,7 @@ class _Socket:
 
 
 def _connection(code: int, unread: bytes) -> Connection:
-    return Connection(cast("SocketType", _Socket(code, unread)))
+    return Connection(cast("ClientSocket", _Socket(code, unread)))
 
 
 async def test_last_words_are_heard_although_the_command_failed() -> None:
