@@ -17,8 +17,8 @@ class Limits:
     """
 
     open_sockets: int = 2000
-    starts_per_tick: int = 5
-    tick_seconds: float = 0.01
+    starts_per_tick: int = 10
+    tick_seconds: float = 0.02
     per_destination: int = 10
     queue: int = 1000
     batch: int = 200
