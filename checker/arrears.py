@@ -8,6 +8,7 @@ checks of the others go on already.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -49,7 +50,7 @@ class Arrears:
         ids = [each.monitor_id for each in configuration.all_watched()]
         for start in range(0, len(ids), HANDFUL):
             some = ids[start : start + HANDFUL]
-            last = await patience.insist(lambda some=some: self._last_of(some))  # type: ignore[misc]
+            last = await patience.insist(partial(self._last_of, some))
             for monitor_id in some:
                 monitor = configuration.watched(monitor_id)
                 if monitor is not None:

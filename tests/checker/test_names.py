@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import trio.testing
 from checker import dns_queries, names
 from checker.dns_queries import OTHER_FAMILY_SECONDS, DnsAnswer, DnsClient
 from checker.failure import ProbeFailed
+from checker.faults import exhaustion
 from checker.hosts_file import REREAD_SECONDS, HostsFile
 from checker.names import MAX_TTL_SECONDS, NEGATIVE_TTL_SECONDS, Resolver
 from checker.probe import Prober
@@ -254,6 +256,29 @@ async def test_silence_is_told_from_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
     assert answer.failure is not None
     assert answer.failure[0] is Category.DNS_TIMEOUT
+
+
+async def test_lack_of_sockets_is_no_fault_of_the_name_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(trio.socket, "socket", full)
+    with pytest.raises(ExceptionGroup) as caught:
+        await DnsClient(["127.0.0.1"]).query("mx.example")
+
+    lack = exhaustion(caught.value)
+    assert lack is not None
+    assert lack.errno == errno.EMFILE
+
+
+def test_a_group_with_anything_else_in_it_is_no_lack() -> None:
+    lack = OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    assert exhaustion(ExceptionGroup("both", [lack, ExceptionGroup("inner", [lack])])) is lack
+    assert exhaustion(ExceptionGroup("mixed", [lack, ZeroDivisionError()])) is None
+    assert exhaustion(OSError(errno.ENOENT, "No such file")) is None
 
 
 async def test_the_cache_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,7 +204,7 @@ async def test_refused_login_is_not_free_again_after_a_restart(store: Store, own
         passwords.append(target.password)
         return refused if target.password else UP
 
-    owner.create(check_interval=0.1, config={"auth": {"user": "u", "pass": "wrong"}})
+    owner.create(check_interval=0.01, config={"auth": {"user": "u", "pass": "wrong"}})
     async with running_checker(store, refuse) as first:
         await first.wait_for_checks(1)
     async with running_checker(store, refuse) as second:
