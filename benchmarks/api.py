@@ -8,6 +8,7 @@ rounds' ratios; CPU is what the kernel accounted to the workers, a request.
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -183,7 +184,8 @@ def run(folder: Path, scale: Scale) -> bool:
 
 
 def main() -> int:
-    """Run in a folder that is gone afterwards."""
+    """Run in a folder that is gone afterwards, also when the run is ended by a signal."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     scale = QUICK if "--quick" in sys.argv[1:] else FULL
     with tempfile.TemporaryDirectory(prefix="postwatch-benchmark-") as folder:
         return 0 if run(Path(folder), scale) else 1
