@@ -248,7 +248,7 @@ class Schedule:
         self._generation += 1
         entry.generation = self._generation
         heappush(self._heap, (due, self._generation, monitor_id))
-        if len(self._heap) > 2 * len(self._entries) + _SMALL_HEAP:
+        if len(self._heap) > 1.25 * len(self._entries) + _SMALL_HEAP:
             self._drop_stale()
 
     def _drop_stale(self) -> None:
