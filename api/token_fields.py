@@ -75,6 +75,11 @@ FIELDS: Final[Fields] = {
 }
 
 
+def is_above(role: Role, own: Role) -> bool:
+    """Return whether a role may more than one's own; a global supporter's always does."""
+    return role not in RANKS or RANKS.index(role) > RANKS.index(own)
+
+
 def parse_create(body: Body, principal: Principal, *, needs_customer: bool) -> dict[str, Any]:
     """Return the fields of a new token, with `customer` still an identifier or None.
 
@@ -85,7 +90,7 @@ def parse_create(body: Body, principal: Principal, *, needs_customer: bool) -> d
     fields = read_known(FIELDS, body, problems)
     add_defaults(FIELDS, body, fields, problems)
     role = fields.get("role")
-    if role and RANKS.index(role) > RANKS.index(principal.role):
+    if role and is_above(role, principal.role):
         problems.append(Problem("role", "forbidden", "must not be above the caller's own"))
     if needs_customer and fields.get("customer", 0) is None:
         fields["customer"] = principal.customer_id

@@ -174,6 +174,8 @@ class TokenItem:
             raise NotFoundError("Token not found")
         if token not in self._tokens.visible(principal):
             raise falcon.HTTPForbidden(description="The token is outside the caller's scope")
+        if token_fields.is_above(token["role"], principal.role):
+            raise falcon.HTTPForbidden(description="The token may more than the caller's own")
         actor = principal.actor(req.context.request_id)
         self._tokens.monitoring.revoke_token(UUID(token["public_id"]), actor)
         self._tokens.catch_up()

@@ -178,6 +178,16 @@ def test_a_token_stays_in_the_scope_that_it_was_made_for(world: World, admin: Ca
     assert scoped.post(ORGANIZATION, {"name": "Name"}).status_code == 403
 
 
+def test_nobody_revokes_a_token_that_may_more_than_his_own(world: World, admin: Caller) -> None:
+    made = issue(admin, CUSTOMER, customerId=str(world.owners["own"].customer.id), role="admin")
+
+    refused = world.caller("scoped_user").delete(f"{CUSTOMER}/{made['id']}")
+
+    assert refused.status_code == 403
+    assert Caller(world.app, made["token"]).get(SMTP).status_code == 200
+    assert admin.delete(f"{CUSTOMER}/{made['id']}").status_code == 200
+
+
 def test_lists_hold_what_stands_behind_the_door(fresh_world: World) -> None:
     admin = fresh_world.admin
     own, other = (fresh_world.owners[each].customer.number for each in ("own", "other"))
