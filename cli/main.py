@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Final
 
 import click
+
+from cli.lazy_group import LazyGroup
 
 _COMMANDS: Final = {
     "up": "cli.up:up",
@@ -18,29 +19,14 @@ _COMMANDS: Final = {
     "customer": "cli.customers:customer",
     "check": "cli.check:check",
     "history": "cli.history:history",
+    "log": "cli.log:log",
     "demo": "cli.demo.command:demo",
 }
 
 
-class LazyGroup(click.Group):
-    """Imports a command only when it is wanted: `postwatch check` starts without a web server."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order in which a newcomer meets them."""
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, table=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="postwatch", prog_name="postwatch")
 def main() -> None:
     """Watch SMTP, IMAP and POP3 servers; keep every change and every check as an event.
