@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode, urlsafe_b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -40,6 +42,11 @@ _ECHOES: dict[str, Callable[[bytes], bytes]] = {
     "the password in base64": lambda _: b64encode(CANARY.encode()),
     "more in base64": lambda _: b64encode(f"user={USER}, password={CANARY}.".encode()),
     "more in another base64": lambda _: urlsafe_b64encode(f"?pw={CANARY}".encode()),
+    "the line percent-encoded": lambda line: quote(line).encode(),
+    "the password quoted-printable": lambda _: CANARY.replace("-", "=2D").encode(),
+    "every byte percent-encoded": lambda _: "".join(
+        f"%{ord(each):02x}" for each in CANARY
+    ).encode(),
     "the password at the cut": lambda _: b"x" * (MAX_TEXT - 8) + CANARY.encode(),
 }
 
@@ -61,6 +68,28 @@ async def test_a_password_that_is_echoed_is_masked(
     for shown in (repr(outcome), str(outcome.as_json()), repr(trace)):
         assert not _leaks(shown)
         assert "\x1b" not in shown
+
+
+_OVER_LINES: dict[str, tuple[bytes, ...]] = {
+    "in clear": (b"bad password xK9-can", b"ary-Zq7, sorry"),
+    "with a soft line break": (b"bad password xK9=2Dcan=", b"ary=2DZq7, sorry"),
+    "in base64": tuple(b64encode(CANARY.encode())[start : start + 7] for start in (0, 7, 14)),
+}
+
+
+@pytest.mark.parametrize("how", _OVER_LINES)
+async def test_a_password_that_is_echoed_over_several_lines_is_masked(
+    prober: Prober, how: str
+) -> None:
+    *first, last = _OVER_LINES[how]
+    lines = b"".join(b"535-%b\r\n" % line for line in first) + b"535 %b\r\n" % last
+    with scripted(steps(*_TO_LOGIN["smtp"], "AUTH", lines)) as port:
+        outcome = await prober.probe(_target("smtp", port))
+
+    assert outcome.server_reply is not None
+    assert "***" in outcome.server_reply
+    assert not any(line[-6:].decode().strip("=") in outcome.server_reply for line in first)
+    assert not _leaks(outcome.server_reply.replace(" / ", ""))
 
 
 @pytest.mark.parametrize("protocol", ["smtp", "imap", "pop3"])
@@ -99,6 +128,39 @@ def test_a_password_is_found_in_any_base64(password: str, before: bytes, after: 
 
     # The neighbours of a secret are encoded together with it, so all of it goes.
     assert shown == "***"
+
+
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=4),
+    st.sampled_from(["", " / ", "= / ", " "]),
+    st.booleans(),
+)
+def test_a_password_is_found_percent_encoded_and_broken_anywhere(
+    password: str,
+    gap: str,
+    everything: bool,  # noqa: FBT001
+) -> None:
+    secret = password.encode()
+    # What an encoding, or our own sign for a line, needs for itself is never left as it is.
+    plain = range(0) if everything else range(0x21, 0x7F)
+    pieces = [
+        chr(byte) if byte in plain and chr(byte) not in "%=/" else f"%{byte:02X}" for byte in secret
+    ]
+
+    shown = Redactor([secret]).clean(gap.join(pieces).encode())
+
+    assert shown == "***"
+
+
+def test_a_long_answer_does_not_hold_up_the_process() -> None:
+    # Base64 for a search that tries each place: it used to take half a minute.
+    words = b" / ".join([b"x" * 2040] * 31)
+    secrets = [CANARY.encode(), b64encode(f"\0{USER}\0{CANARY}".encode())]
+
+    began = time.process_time()
+    Redactor(secrets).clean(words)
+
+    assert time.process_time() - began < 1
 
 
 @given(st.binary())
