@@ -79,7 +79,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         # Imported here: what counts for all workers must know the folder of the counts.
         from api.app import create_app  # noqa: PLC0415
 
-        store = open_store(self.settings.data, self.settings.master_key)
+        store = open_store(self.settings.data, *self.settings.master_keys)
         self._views = Views(store)
         self._views.projector("monitors").catch_up()
         return create_app(store, self._views, self._options(store))
@@ -145,6 +145,6 @@ def api(*, supervised_by: int | None) -> None:
         if supervised_by is None:
             refuse_address_in_use(settings)
         # Opened and closed before the fork: a wrong key ends here, in one line.
-        open_store(settings.data, settings.master_key).close()
+        open_store(settings.data, *settings.master_keys).close()
         share_counts(DataFolder(settings.data))
         ApiServer(settings).run()

@@ -45,7 +45,7 @@ def checker(*, supervised_by: int | None) -> None:
         prober = _prober(settings)
         part = f"checker-{settings.location}"
         with (
-            open_store(settings.data, settings.master_key) as store,
+            open_store(settings.data, *settings.master_keys) as store,
             hold(store.folder, part, wait_seconds=lock_wait(supervised_by)),
         ):
             _run(store, prober, settings)

@@ -33,7 +33,7 @@ def exit_on_failure() -> Iterator[None]:
         _exit(
             ExitCode.MASTER_KEY_WRONG,
             f"{error}; set POSTWATCH_MASTER_KEY (or POSTWATCH_MASTER_KEY_FILE) to the key that "
-            "the store was made with",
+            "wraps the store's keys now",
         )
     except StoreError as error:
         _exit(ExitCode.STORE_UNUSABLE, str(error))

@@ -31,7 +31,7 @@ def set_up(settings: Settings) -> FirstStart:
     Raises StoreError and MasterKeyError.
     """
     token = settings.admin_token or new_token()
-    with create_store(settings.data, settings.master_key) as store:
+    with create_store(settings.data, *settings.master_keys) as store:
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:
             views.projector("monitors").catch_up()

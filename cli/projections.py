@@ -44,7 +44,7 @@ def run(*, supervised_by: int | None) -> None:
         follow_supervisor(supervised_by)
         stop = _stop_on_signal()
         with (
-            open_store(settings.data, settings.master_key) as store,
+            open_store(settings.data, *settings.master_keys) as store,
             Views(store) as views,
             hold(store.folder, "projections", wait_seconds=lock_wait(supervised_by)),
             closing(store.monitoring_signal()) as monitoring,
@@ -63,7 +63,7 @@ def rebuild(name: str | None) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, settings.master_key) as store, Views(store) as views:
+        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
             for each in [name] if name else _NAMES:
                 with hold(store.folder, f"rebuild-{each}"):
                     _rebuild(each, views.projector(each))
@@ -75,7 +75,7 @@ def status(*, as_json: bool) -> None:
     """Show position, lag, rows and generation of each view."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, settings.master_key) as store, Views(store) as views:
+        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
             rows = [_status(name, each) for name, each in views.projectors.items()]
     columns = {
         "name": "View",

@@ -66,7 +66,7 @@ def session() -> Iterator[Session]:
     """Open the store that the settings name; failures end the command with one line."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, settings.master_key) as store, Views(store) as views:
+        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
             opened = Session(store, views)
             opened.catch_up()
             yield opened

@@ -44,6 +44,7 @@ class Settings:
     port: int
     workers: int
     master_key: bytes | None = field(repr=False)
+    new_master_key: bytes | None = field(repr=False)
     admin_token: str | None = field(repr=False)
     allowed_networks: tuple[str, ...]
     location: str
@@ -56,6 +57,11 @@ class Settings:
     cors_origins: tuple[str, ...]
     log_level: str
     log_format: str | None
+
+    @property
+    def master_keys(self) -> tuple[bytes | None, bytes | None]:
+        """The master key and the one to change to, as a store is opened with them."""
+        return self.master_key, self.new_master_key
 
     @property
     def bind(self) -> str:
@@ -79,6 +85,7 @@ class Settings:
             port=port,
             workers=reader.read("POSTWATCH_WORKERS", _parse_workers, 2),
             master_key=reader.read_secret("POSTWATCH_MASTER_KEY", parse_master_key),
+            new_master_key=reader.read_secret("POSTWATCH_NEW_MASTER_KEY", parse_master_key),
             admin_token=reader.read_secret("POSTWATCH_ADMIN_TOKEN", check_token),
             allowed_networks=reader.read("POSTWATCH_ALLOWED_NETWORKS", _parse_networks, ()),
             location=reader.read("POSTWATCH_LOCATION", _parse_location, "local"),

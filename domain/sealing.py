@@ -53,6 +53,11 @@ def unwrap_key(master_key: bytes, wrapped: bytes, owner: str) -> bytes:
         raise MasterKeyError("the master key does not open this store's keys") from error
 
 
+def format_master_key(key: bytes) -> str:
+    """Return the text of a master key, as `parse_master_key` takes it."""
+    return b64encode(key).decode("ascii")
+
+
 def parse_master_key(text: str) -> bytes:
     """Return the 32 bytes that a base64 text stands for. Raises MasterKeyError otherwise."""
     try:
@@ -69,10 +74,14 @@ def fingerprint(key: bytes) -> str:
     return sha256(b"postwatch master key" + key).hexdigest()[:16]
 
 
+def derived_digest_key(master_key: bytes) -> bytes:
+    """Return the key under which stores digested requests before they kept one for it."""
+    return hmac.digest(master_key, b"postwatch digest", "sha256")
+
+
 def keyed_digest(key: bytes, data: bytes) -> str:
-    """Return an HMAC-SHA256 under a key derived from `key` for this purpose alone."""
-    own_key = hmac.digest(key, b"postwatch digest", "sha256")
-    return hmac.digest(own_key, data, "sha256").hex()
+    """Return an HMAC-SHA256 in hexadecimal."""
+    return hmac.digest(key, data, "sha256").hex()
 
 
 def _encrypt(key: bytes, plain: bytes, owner: str) -> bytes:

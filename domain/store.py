@@ -7,15 +7,13 @@ views/               locks/             of the processes; can be thrown away
 
 from __future__ import annotations
 
-import os
-from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from domain import sealing
 from domain.checks import Checks
 from domain.errors import MasterKeyError, StoreError
 from domain.keys import KeyRing
+from domain.master_keys import MasterKeys
 from domain.monitoring import Monitoring
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_log import LogSignal, check_writable, log_environment
@@ -87,10 +85,13 @@ class DataFolder:
 class Store:
     """The logs and keys of one data folder, open. Close it, or use it in a `with`."""
 
-    def __init__(self, folder: DataFolder, keys: KeyRing, *, create: bool = False) -> None:
+    def __init__(
+        self, folder: DataFolder, keys: KeyRing, master_keys: MasterKeys, *, create: bool = False
+    ) -> None:
         """Open the logs of a folder."""
         self.folder = folder
-        self._keys = keys
+        self.keys = keys
+        self.master_keys = master_keys
         monitoring = log_environment(str(folder.monitoring_log), create=create)
         self.monitoring = Monitoring(keys, monitoring)
         self.checks = Checks(log_environment(str(folder.checks_log), create=create))
@@ -114,7 +115,7 @@ class Store:
         """Close logs and keys."""
         self.monitoring.close()
         self.checks.close()
-        self._keys.close()
+        self.keys.close()
 
     def __enter__(self) -> Self:
         return self
@@ -128,57 +129,49 @@ class Store:
         self.close()
 
 
-def create_store(root: Path, master_key: bytes | None = None) -> Store:
+def create_store(
+    root: Path, master_key: bytes | None = None, new_master_key: bytes | None = None
+) -> Store:
     """Open the store in a folder, making what is not there yet.
 
     Raises StoreError when the folder cannot be used, MasterKeyError when the master key
-    is not the one that the store was made with.
+    is not the one that wraps the store's keys.
     """
     folder = DataFolder(root)
     folder.create()
-    key = _existing_master_key(folder, master_key) or _make_master_key(folder)
-    keys = KeyRing(SqliteKeyStore(folder.keys, create=True), key)
-    return Store(folder, keys, create=True)
+    master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
+    key = master_keys.first()
+    if key is None:
+        if folder.keys.exists():
+            raise _no_master_key(folder)
+        key = master_keys.make()
+    keys = KeyRing(SqliteKeyStore(folder.keys, create=True), key, master_keys.find)
+    return Store(folder, keys, master_keys, create=True)
 
 
-def open_store(root: Path, master_key: bytes | None = None) -> Store:
-    """Open the store in a folder. Raises StoreError when there is none, MasterKeyError."""
+def open_store(
+    root: Path, master_key: bytes | None = None, new_master_key: bytes | None = None
+) -> Store:
+    """Open the store in a folder. Raises StoreError when there is none, MasterKeyError.
+
+    `new_master_key` is accepted too, before and after the master key is changed to it.
+    """
     folder = DataFolder(root)
     if not folder.exists:
         raise StoreError(
             f"there is no Postwatch store in {root}; run `postwatch up` or `postwatch init` first, "
             "or name another folder with POSTWATCH_DATA"
         )
-    key = _existing_master_key(folder, master_key)
+    master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
+    key = master_keys.first()
     if key is None:
-        raise MasterKeyError(
-            f"the master key is missing: {folder.master_key} is not there and "
-            "POSTWATCH_MASTER_KEY is not set"
-        )
-    return Store(folder, KeyRing(SqliteKeyStore(folder.keys, create=False), key))
+        raise _no_master_key(folder)
+    keys = KeyRing(SqliteKeyStore(folder.keys, create=False), key, master_keys.find)
+    return Store(folder, keys, master_keys)
 
 
-def _existing_master_key(folder: DataFolder, given: bytes | None) -> bytes | None:
-    if given is not None:
-        return given
-    try:
-        return sealing.parse_master_key(folder.master_key.read_text())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot read {folder.master_key}: {error.strerror}") from error
-
-
-def _make_master_key(folder: DataFolder) -> bytes:
-    if folder.keys.exists():
-        raise MasterKeyError(
-            f"the master key is missing: {folder.master_key} is not there and "
-            "POSTWATCH_MASTER_KEY is not set; without it no stored secret can be read"
-        )
-    key = sealing.new_key()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(folder.master_key, flags, 0o600), "wb") as file:
-        file.write(b64encode(key) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+def _no_master_key(folder: DataFolder) -> MasterKeyError:
+    return MasterKeyError(
+        f"the master key is missing: {folder.master_key} is not there and "
+        "POSTWATCH_MASTER_KEY is not set; without it no stored secret can be read"
+    )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.domain.given import Owners
 
 FULL = 2
+EXTRA = 3
 
 
 def pragmas(application: Application[Any]) -> list[tuple[int, str]]:
@@ -52,7 +53,7 @@ def test_the_key_file_syncs_each_commit_and_keeps_no_write_ahead_log(tmp_path: P
     keys = SqliteKeyStore(tmp_path / "keys.db", create=True)
 
     with closing(keys._connect()) as connection:
-        assert connection.execute("PRAGMA synchronous").fetchone()[0] == FULL
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == EXTRA
         assert connection.execute("PRAGMA secure_delete").fetchone()[0] == 1
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
 

@@ -104,7 +104,7 @@ def test_no_repr_of_a_command_an_event_or_a_monitor_holds_a_secret(
         store,
         store.monitoring,
         store.monitoring._keys,
-        store.monitoring._keys._store,
+        store.keys.store,
     ]
 
     text = "\n".join(f"{each!r} {each!s}" for each in things)
@@ -112,7 +112,7 @@ def test_no_repr_of_a_command_an_event_or_a_monitor_holds_a_secret(
     assert [secret for secret in CANARIES if secret in text] == []
     master_key = store.folder.master_key.read_text().strip()
     assert master_key not in text
-    assert repr(store.monitoring._keys._master_key) not in text
+    assert repr(store.keys._master_key) not in text
 
 
 def test_no_refusal_holds_a_secret(store: Store, owners: Owners) -> None:

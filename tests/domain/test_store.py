@@ -43,7 +43,7 @@ def test_another_master_key_is_refused_by_create_and_open(tmp_path: Path) -> Non
     create_store(tmp_path).close()
 
     for use in (create_store, open_store):
-        with pytest.raises(MasterKeyError, match="was made with master key"):
+        with pytest.raises(MasterKeyError, match="are wrapped by master key"):
             use(tmp_path, new_key())
 
 

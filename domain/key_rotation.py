@@ -1,0 +1,122 @@
+"""Changing the master key while everything runs, and destroying keys that were left over.
+
+A change is safe to break off anywhere. Until its transaction ends the old master key
+wraps all data keys, from then on the new one, and both stand in their files meanwhile
+(`master_keys` says how). Running processes meet the new fingerprint beside the next
+data key that they read, and look for the new master key then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from domain import sealing
+from domain.errors import MasterKeyError
+from domain.keys import DIGEST_KEY
+from domain.monitor import Monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from domain.keys import KeyRing, KeyStore
+    from domain.master_keys import MasterKeys
+    from domain.monitoring import Monitoring
+
+_PAGE: Final = 5000
+
+
+class Rotated(NamedTuple):
+    """What a change of the master key did: fingerprints, and how many keys were re-wrapped."""
+
+    before: str
+    after: str
+    keys: int
+
+
+def rotate(
+    store: KeyStore, master_keys: MasterKeys, report: Callable[[int, int], None] = lambda *_: None
+) -> Rotated:
+    """Wrap all data keys by a new master key: the one that the settings give, or a made one.
+
+    `report` is told how many keys are done, of how many. Raises MasterKeyError when there is
+    no new key to change to, or when a data key does not open; nothing is changed then.
+    """
+    try:
+        with store.table() as table:
+            before = table.master_fingerprint() or ""
+            master_keys.settle(before)
+            old, new = _keys_to_change(master_keys, before)
+            after = sealing.fingerprint(new)
+            if master_keys.new is None:
+                master_keys.prepare(new)
+            keys = table.all()
+            table.replace(after, rewrapped(keys, old, new, report))
+    finally:
+        finish_rotation(store, master_keys)
+    return Rotated(before, after, len(keys))
+
+
+def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:
+    """Give the files of master keys their right names, after a change that was broken off."""
+    if not master_keys.next_path.exists():
+        return
+    with store.table() as table:
+        master_keys.settle(table.master_fingerprint())
+
+
+def rewrapped(
+    keys: list[tuple[str, bytes]],
+    old: bytes,
+    new: bytes,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> Iterator[tuple[str, bytes]]:
+    """Yield keys wrapped by another master key. Raises MasterKeyError if one does not open."""
+    for done, (owner, wrapped) in enumerate(keys, 1):
+        yield owner, sealing.wrap_key(new, sealing.unwrap_key(old, wrapped, owner), owner)
+        report(done, len(keys))
+
+
+def destroy_left_over(monitoring: Monitoring, ring: KeyRing) -> int:
+    """Destroy the keys of deleted monitors; return how many there were.
+
+    A process that was killed between a monitor's last event and the destruction of its key
+    leaves such a key. Keys of monitors that are not in the log stay: a monitor is being
+    created, and its key comes first.
+    """
+    owners = set(ring.store.owners()) - {DIGEST_KEY}
+    left_over = [each for each in _deleted(monitoring) if str(each) in owners] if owners else []
+    for owner in left_over:
+        ring.destroy(owner)
+    return len(left_over)
+
+
+def _keys_to_change(master_keys: MasterKeys, before: str) -> tuple[bytes, bytes]:
+    old = master_keys.find(before)
+    if old is None:
+        raise MasterKeyError(f"the keys of this store are wrapped by master key {before}")
+    new = master_keys.new
+    if new is None and not master_keys.is_in_folder:
+        raise MasterKeyError(
+            "the master key comes from POSTWATCH_MASTER_KEY, so the new one must be given too, "
+            "by POSTWATCH_NEW_MASTER_KEY (or POSTWATCH_NEW_MASTER_KEY_FILE)"
+        )
+    if new == old:
+        raise MasterKeyError(f"the keys are wrapped by the new master key {before} already")
+    return old, new or sealing.new_key()
+
+
+def _deleted(monitoring: Monitoring) -> Iterator[UUID]:
+    position = 0
+    while True:
+        page = monitoring.recorder.select_notifications(
+            start=position,
+            limit=_PAGE,
+            topics=[Monitor.Deleted.TOPIC],
+            inclusive_of_start=False,
+        )
+        for each in page:
+            yield each.originator_id  # type: ignore[misc] # ids are UUIDs here
+        if len(page) < _PAGE:
+            return
+        position = page[-1].id
