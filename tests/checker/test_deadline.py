@@ -9,7 +9,7 @@ import trio
 
 from checker.probe import Prober
 from checker.target import ProbeTarget
-from domain.outcome import Category, Phase
+from domain.outcome import Category, Outcome, Phase
 from tests.checker.fault_cases import PASSWORD, USER, await_hello, tls
 from tests.checker.faults_smtp import AUTH_EHLO, GO, HI, STARTTLS_EHLO
 from tests.mailservers.dns_server import dns_server
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 0.5
 
-# The promise is 50 ms; a busy machine that runs the tests wakes up later than that.
-TOLERANCE_SECONDS = 0.25
+TOLERANCE_SECONDS = 0.05
+
+# A busy machine may hold up one probe by more than that, but not each of so many.
+ATTEMPTS = 5
 
 
 def _drip(peer: Peer) -> None:
@@ -63,32 +65,25 @@ STALLS: dict[str, tuple[TlsMode, Script, Phase]] = {
 async def test_a_stall_ends_with_the_deadline(prober: Prober, where: str) -> None:
     mode, script, phase = STALLS[where]
     with scripted(script) as port:
-        began = trio.current_time()
-        outcome = await prober.probe(_target(port, mode))
-        took = trio.current_time() - began
+        outcome = await _ends_in_time(prober, _target(port, mode))
 
     assert (outcome.category, outcome.phase) == (Category.TIMEOUT, phase)
-    assert TIMEOUT_SECONDS <= took <= TIMEOUT_SECONDS + TOLERANCE_SECONDS
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_a_dropped_syn_ends_with_the_deadline(prober: Prober, host: str) -> None:
     with deaf(host) as port:
-        began = trio.current_time()
-        outcome = await prober.probe(_target(port, "auto", host))
-        took = trio.current_time() - began
+        outcome = await _ends_in_time(prober, _target(port, "auto", host))
 
     assert (outcome.category, outcome.phase) == (Category.TIMEOUT, Phase.CONNECT)
-    assert took <= TIMEOUT_SECONDS + TOLERANCE_SECONDS
 
 
 async def test_a_silent_name_server_ends_with_the_deadline(ca_file: Path) -> None:
     with dns_server({"mx.example": "silent"}) as dns:
         prober = Prober.from_settings(("127.0.0.0/8",), (dns.address,), ca_file)
-        outcome = await prober.probe(_target(25, "auto", "mx.example"))
+        outcome = await _ends_in_time(prober, _target(25, "auto", "mx.example"))
 
     assert (outcome.category, outcome.phase) == (Category.DNS_TIMEOUT, Phase.DNS)
-    assert outcome.timings_ms["total"] <= (TIMEOUT_SECONDS + TOLERANCE_SECONDS) * 1000
 
 
 async def test_a_cancellation_from_outside_is_no_outcome(prober: Prober) -> None:
@@ -96,6 +91,19 @@ async def test_a_cancellation_from_outside_is_no_outcome(prober: Prober) -> None
         await prober.probe(_target(port, "auto"))
 
     assert scope.cancelled_caught
+
+
+async def _ends_in_time(prober: Prober, target: ProbeTarget) -> Outcome:
+    """Probe until a probe ends in time, as every one does that the machine does not hold up."""
+    late: list[float] = []
+    for _ in range(ATTEMPTS):
+        began = trio.current_time()
+        outcome = await prober.probe(target)
+        late.append(trio.current_time() - began - TIMEOUT_SECONDS)
+        if late[-1] <= TOLERANCE_SECONDS:
+            break
+    assert 0 <= min(late) <= TOLERANCE_SECONDS
+    return outcome
 
 
 def _target(port: int, mode: TlsMode, hostname: str = "127.0.0.1") -> ProbeTarget:
