@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "check": "cli.check:check",
     "history": "cli.history:history",
     "log": "cli.log:log",
+    "keys": "cli.keys:keys",
     "demo": "cli.demo.command:demo",
 }
 

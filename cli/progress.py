@@ -25,22 +25,22 @@ LINE_SECONDS: Final = 5
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Report]:
+def progress(what: str, unit: str = "events") -> Iterator[Report]:
     """Return a function that takes how much is done and how much there is in all."""
     if sys.stderr.isatty():
-        with _bar(what) as report:
+        with _bar(what, unit) as report:
             yield report
     else:
-        yield _lines(what)
+        yield _lines(what, unit)
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Report]:
+def _bar(what: str, unit: str) -> Iterator[Report]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} events/s"),
+        TextColumn(f"{{task.fields[rate]}} {unit}/s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -54,7 +54,7 @@ def _bar(what: str) -> Iterator[Report]:
         yield report
 
 
-def _lines(what: str) -> Report:
+def _lines(what: str, unit: str) -> Report:
     started = shown = time.monotonic()
 
     def report(done: int, total: int) -> None:
@@ -66,7 +66,7 @@ def _lines(what: str) -> Report:
         rate = done / (now - started)
         left = (total - done) / rate if rate else 0
         print(
-            f"{what}: {done} of {total} events, {rate:,.0f} events/s, {left:.0f} s left",
+            f"{what}: {done} of {total} {unit}, {rate:,.0f} {unit}/s, {left:.0f} s left",
             file=sys.stderr,
             flush=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from contextlib import closing
@@ -17,6 +18,7 @@ from cli.progress import progress
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
 from cli.tables import print_rows
+from domain.key_rotation import destroy_left_over, finish_rotation
 from domain.store import open_store
 from projections import run as process
 from projections.views import PROJECTIONS, Views
@@ -24,6 +26,7 @@ from projections.views import PROJECTIONS, Views
 if TYPE_CHECKING:
     from types import FrameType
 
+    from domain.store import Store
     from projections.catch_up import Projector
 
 _NAMES = [projection.name for projection in PROJECTIONS]
@@ -50,6 +53,7 @@ def run(*, supervised_by: int | None) -> None:
             closing(store.monitoring_signal()) as monitoring,
             closing(store.checks_signal()) as checks,
         ):
+            _tidy_keys(store)
             signals = {"monitoring": monitoring, "checks": checks}
             process.run(views.projectors, signals, stop)
 
@@ -87,6 +91,16 @@ def status(*, as_json: bool) -> None:
         "generation": "Generation",
     }
     print_rows(rows, columns, as_json=as_json)
+
+
+def _tidy_keys(store: Store) -> None:
+    """Finish what a killed process began: a change of the master key, a destroyed data key."""
+    finish_rotation(store.keys.store, store.master_keys)
+    swept = destroy_left_over(store.monitoring, store.keys)
+    if swept:
+        logging.getLogger("postwatch.projections").warning(
+            "%d left-over keys of deleted monitors are destroyed", swept
+        )
 
 
 def _rebuild(name: str, projector: Projector) -> None:

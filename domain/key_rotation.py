@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain import sealing
-from domain.errors import MasterKeyError
+from domain.errors import ConflictError, MasterKeyError
 from domain.keys import DIGEST_KEY
 from domain.monitor import Monitor
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from domain.monitoring import Monitoring
 
 _PAGE: Final = 5000
+_REPORT_EVERY: Final = 1000
 
 
 class Rotated(NamedTuple):
@@ -39,8 +40,9 @@ def rotate(
 ) -> Rotated:
     """Wrap all data keys by a new master key: the one that the settings give, or a made one.
 
-    `report` is told how many keys are done, of how many. Raises MasterKeyError when there is
-    no new key to change to, or when a data key does not open; nothing is changed then.
+    `report` is told how many keys are done, of how many. Raises ConflictError when there is
+    no new key to change to, MasterKeyError when a data key does not open; nothing is changed
+    then.
     """
     try:
         with store.table() as table:
@@ -74,7 +76,8 @@ def rewrapped(
     """Yield keys wrapped by another master key. Raises MasterKeyError if one does not open."""
     for done, (owner, wrapped) in enumerate(keys, 1):
         yield owner, sealing.wrap_key(new, sealing.unwrap_key(old, wrapped, owner), owner)
-        report(done, len(keys))
+        if done % _REPORT_EVERY == 0 or done == len(keys):
+            report(done, len(keys))
 
 
 def destroy_left_over(monitoring: Monitoring, ring: KeyRing) -> int:
@@ -97,12 +100,12 @@ def _keys_to_change(master_keys: MasterKeys, before: str) -> tuple[bytes, bytes]
         raise MasterKeyError(f"the keys of this store are wrapped by master key {before}")
     new = master_keys.new
     if new is None and not master_keys.is_in_folder:
-        raise MasterKeyError(
+        raise ConflictError(
             "the master key comes from POSTWATCH_MASTER_KEY, so the new one must be given too, "
             "by POSTWATCH_NEW_MASTER_KEY (or POSTWATCH_NEW_MASTER_KEY_FILE)"
         )
     if new == old:
-        raise MasterKeyError(f"the keys are wrapped by the new master key {before} already")
+        raise ConflictError(f"the keys are wrapped by the new master key {before} already")
     return old, new or sealing.new_key()
 
 
