@@ -2,6 +2,7 @@
 
 logs/monitoring.db   logs/checks.db     what is true
 keys/keys.db         keys/master.key    what opens the secrets
+proof/               what proves that the logs were not changed
 views/               locks/             of the processes; can be thrown away
 """
 
@@ -48,6 +49,11 @@ class DataFolder:
     def master_key(self) -> Path:
         """The file of the master key that was made here."""
         return self.root / "keys" / "master.key"
+
+    @property
+    def proof(self) -> Path:
+        """The folder of the logs' Merkle trees and signed heads."""
+        return self.root / "proof"
 
     @property
     def views(self) -> Path:

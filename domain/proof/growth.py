@@ -23,14 +23,20 @@ BATCH: Final = 4096
 
 def grow_once(rows: EventRows, store: TileStore) -> int:
     """Make the next batch of events leaves; return how many. Locks nothing without news."""
-    last = store.last_leaf_tile()
-    if not rows.after(last.last_position if last else 0, 1):
+    if not rows.after(covered(store), 1):
         return 0
     with store.growing() as writer:
         last = writer.last_leaf_tile()
         batch = rows.after(last.last_position if last else 0, BATCH)
         append(writer, batch)
     return len(batch)
+
+
+def covered(store: TileStore) -> int:
+    """Return the position up to which the tree covers its log, 0 for an empty tree."""
+    with store.reading() as reader:
+        last = reader.last_leaf_tile()
+    return last.last_position if last else 0
 
 
 def append(writer: TileWriter, batch: Sequence[Row]) -> None:

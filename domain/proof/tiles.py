@@ -116,8 +116,12 @@ class TileWriter(TileReader):
         """Store a node tile in the place of its earlier form."""
 
 
-class TileStore(TileReader):
+class TileStore(ABC):
     """Keeps the tiles of one log, durably."""
+
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[TileReader]:
+        """Return a reader; each of its answers is as new as can be."""
 
     @abstractmethod
     def growing(self) -> AbstractContextManager[TileWriter]:

@@ -1,5 +1,8 @@
 """The tiles of a log's Merkle tree in an SQLite file of their own.
 
+No write-ahead log: connections are opened and closed all the time, and the last one to
+close would have to fold it in each time.
+
 Durable as the logs are: once checks are archived, the hashes here are what their
 archive is judged by, and cannot be made again from the log.
 """
@@ -94,28 +97,13 @@ class SqliteTiles(TileStore):
         if not path.exists():
             path.parent.mkdir(exist_ok=True, mode=0o700)
             with closing(self._connect()) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
                 connection.executescript(_SCHEMA)
 
-    def last_leaf_tile(self) -> LeafTile | None:
-        """Return the newest leaf tile, None in an empty tree."""
-        with self._reading() as reader:
-            return reader.last_leaf_tile()
-
-    def leaf_tiles(self, number: int, limit: int) -> Sequence[LeafTile]:
-        """Return up to `limit` leaf tiles from a number on."""
-        with self._reading() as reader:
-            return reader.leaf_tiles(number, limit)
-
-    def leaf_tile_at(self, position: int) -> LeafTile | None:
-        """Return the last leaf tile that begins at or before a position."""
-        with self._reading() as reader:
-            return reader.leaf_tile_at(position)
-
-    def node_tile(self, level: int, number: int) -> bytes:
-        """Return the hashes of a node tile so far, level 1 or above."""
-        with self._reading() as reader:
-            return reader.node_tile(level, number)
+    @contextmanager
+    def reading(self) -> Iterator[TileReader]:
+        """Return a reader; each of its answers is as new as can be."""
+        with closing(self._connect()) as connection:
+            yield _Reading(connection)
 
     @contextmanager
     def growing(self) -> Iterator[TileWriter]:
@@ -128,7 +116,8 @@ class SqliteTiles(TileStore):
 
     def forget_leaves(self, through: int) -> int:
         """Drop the leaf hashes of full tiles up to a position; return of how many tiles."""
-        last = self.leaf_tile_at(through)
+        with self.reading() as reader:
+            last = reader.leaf_tile_at(through)
         if last is None:
             return 0
         is_whole = last.count == TILE and last.last_position <= through
@@ -136,11 +125,6 @@ class SqliteTiles(TileStore):
         statement = "UPDATE leaf_tiles SET hashes = NULL WHERE number < ? AND hashes IS NOT NULL"
         with closing(self._connect()) as connection:
             return connection.execute(statement, (end,)).rowcount
-
-    @contextmanager
-    def _reading(self) -> Iterator[_Reading]:
-        with closing(self._connect()) as connection:
-            yield _Reading(connection)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
