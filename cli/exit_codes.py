@@ -19,3 +19,4 @@ class ExitCode(IntEnum):
     ALREADY_RUNNING = 5
     ADDRESS_IN_USE = 6
     SETTINGS_WRONG = 7
+    TAMPERED = 8

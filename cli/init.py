@@ -32,6 +32,7 @@ def set_up(settings: Settings) -> FirstStart:
     """
     token = settings.admin_token or new_token()
     with create_store(settings.data, *settings.master_keys) as store:
+        store.keys.signing_seed()  # The key is there from the first event on.
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:
             views.projector("monitors").catch_up()

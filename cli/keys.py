@@ -13,7 +13,7 @@ from cli.progress import progress
 from cli.settings import Settings
 from cli.tables import print_json, print_rows
 from domain.key_rotation import destroy_left_over, rotate
-from domain.keys import DIGEST_KEY
+from domain.keys import DIGEST_KEY, SIGNING_KEY
 from domain.master_keys import write_key_file
 from domain.sealing import fingerprint, new_key
 from domain.store import open_store
@@ -31,7 +31,7 @@ def status(*, as_json: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         with open_store(settings.data, *settings.master_keys) as store:
-            owners = set(store.keys.store.owners()) - {DIGEST_KEY}
+            owners = set(store.keys.store.owners()) - {DIGEST_KEY, SIGNING_KEY}
             row = {
                 "master_key": store.keys.store.master_fingerprint(),
                 "from": str(store.master_keys.path)

@@ -8,7 +8,12 @@ import click
 
 from cli.lazy_group import LazyGroup
 
-_COMMANDS: Final[dict[str, str]] = {}
+_COMMANDS: Final = {
+    "verify": "cli.log_verify:verify_log",
+    "head": "cli.log_head:head",
+    "prove": "cli.log_prove:prove",
+    "public-key": "cli.log_head:public_key",
+}
 
 
 @click.group(cls=LazyGroup, table=_COMMANDS)

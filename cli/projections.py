@@ -19,8 +19,10 @@ from cli.settings import Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
 from cli.tables import print_rows
 from domain.key_rotation import destroy_left_over, finish_rotation
+from domain.proof.stored import LOGS, log_proof
 from domain.store import open_store
 from projections import run as process
+from projections.proof_keeper import ProofKeeper, keeping
 from projections.views import PROJECTIONS, Views
 
 if TYPE_CHECKING:
@@ -55,7 +57,9 @@ def run(*, supervised_by: int | None) -> None:
         ):
             _tidy_keys(store)
             signals = {"monitoring": monitoring, "checks": checks}
-            process.run(views.projectors, signals, stop)
+            proofs = [log_proof(store, name) for name in LOGS]
+            with keeping(ProofKeeper(proofs, settings.tree_head_seconds), stop):
+                process.run(views.projectors, signals, stop)
 
 
 @projections.command()

@@ -30,6 +30,7 @@ _BIND: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d
 _MAX_PORT: Final = 65535
 _MAX_WORKERS: Final = 64
 _MAX_RATE: Final = 1_000_000
+_MAX_INTERVAL: Final = 86_400
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("json", "text")
@@ -55,6 +56,7 @@ class Settings:
     metrics_bind: tuple[str, int] | None
     rate_limit: int | None
     cors_origins: tuple[str, ...]
+    tree_head_seconds: int
     log_level: str
     log_format: str | None
 
@@ -96,6 +98,7 @@ class Settings:
             metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
+            tree_head_seconds=reader.read("POSTWATCH_TREE_HEAD_SECONDS", _parse_interval, 600),
             log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
             log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
         )
@@ -161,6 +164,12 @@ def _parse_workers(text: str) -> int:
 def _parse_rate_limit(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= _MAX_RATE:
         raise ValueError(f"must be a whole number of requests a minute, from 1 to {_MAX_RATE}")
+    return int(text)
+
+
+def _parse_interval(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_INTERVAL:
+        raise ValueError(f"must be a whole number of seconds, from 1 to {_MAX_INTERVAL}")
     return int(text)
 
 
