@@ -32,6 +32,10 @@ are to be made at once: otherwise those would be late because of these."""
 OVERDUE_SECONDS: Final = 0.008
 """How far apart checks are that were due while nobody checked: what is new comes first."""
 
+NEAR_SECONDS: Final = 5.0
+"""A check at a monitor's own phase that comes so soon needs no other one before it, which
+might still run then."""
+
 _SMALL_HEAP: Final = 64
 
 
@@ -112,7 +116,7 @@ class Schedule:
         step = entry.next_step(now)
         turn = max(now, self._overdue_until + OVERDUE_SECONDS)
         is_overdue = absent_since is None or entry.last_step(absent_since) < entry.settled
-        if is_overdue and turn < entry.time_of(step):
+        if is_overdue and turn + NEAR_SECONDS < entry.time_of(step):
             self._overdue_until = turn
             self._push_between(monitor_id, entry, turn)
         else:
@@ -122,13 +126,13 @@ class Schedule:
         """Check a monitor soon that was resumed, and that was never checked as it is now.
 
         One after the other, at a pace that leaves room for those that are due. One whose own
-        phase comes first is left to it.
+        phase comes first, or soon after, is left to it.
         """
         entry = self._entries.get(monitor_id)
         if entry is None or not entry.resumed:
             return
         turn = max(now, self._hastened_until + SPREAD_PER_MONITOR_SECONDS)
-        if turn < entry.time_of(entry.next_step(now)):
+        if turn + NEAR_SECONDS < entry.time_of(entry.next_step(now)):
             self._hastened_until = turn
             self._push_urgent(monitor_id, entry, turn)
 

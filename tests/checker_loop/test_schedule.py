@@ -6,7 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from checker.schedule import GRACE_SECONDS, SPREAD_SECONDS, Due, Schedule, unit_fraction
+from checker.schedule import (
+    GRACE_SECONDS,
+    NEAR_SECONDS,
+    SPREAD_SECONDS,
+    Due,
+    Schedule,
+    unit_fraction,
+)
 
 START = 1000.0
 A, B = uuid4(), uuid4()
@@ -290,3 +297,17 @@ def test_phases_are_evenly_spread() -> None:
         buckets[int(unit_fraction(uuid4()) * 10)] += 1
     assert min(buckets) > 850
     assert max(buckets) < 1150
+
+
+@pytest.mark.parametrize(("ahead", "is_extra"), [(NEAR_SECONDS - 1, False), (30.0, True)])
+def test_overdue_monitor_is_left_to_its_own_phase_when_that_comes_soon(
+    schedule: Schedule, *, ahead: float, is_extra: bool
+) -> None:
+    schedule.resume(A, 3600, START, START)
+    due = next_due(schedule)
+    again = Schedule(origin=0.0)
+
+    again.resume(A, 3600, due - ahead, due - 7200)
+    again.hasten(A, due - ahead)
+
+    assert (next_due(again) < due - 1) is is_extra

@@ -13,6 +13,7 @@ import trio
 from checker.limits import Limits
 from checker.schedule import unit_fraction
 from tests.checker_loop.monitors import UP
+from tests.checker_loop.thirty_days import ThirtyDays
 from tests.checker_loop.virtual import VirtualChecker, change, grid, new_monitor
 
 if TYPE_CHECKING:
@@ -33,32 +34,22 @@ def assert_same_times(actual: Sequence[datetime], expected: Sequence[datetime]) 
     assert all(abs(one - other) <= MILLISECOND for one, other in zip(actual, expected, strict=True))
 
 
-async def test_thirty_days_of_two_hundred_monitors_every_due_check_exactly_once(
+async def test_thirty_days_of_changes_and_restarts_every_due_check_exactly_once(
     autojump_clock: MockClock,
 ) -> None:
-    intervals = [240, 480, 720.5, 1440]
-    monitors = [
-        new_monitor(
-            hostname="m" * 7 if number % 4 else "slow", check_interval=intervals[number % 4]
-        )
-        for number in range(200)
-    ]
-    async with trio.open_nursery() as nursery:
-        checker = VirtualChecker(autojump_clock)
-        checker.feed(*monitors)
-        await nursery.start(checker.run)
-        begin = checker.wall()
-        await trio.sleep(30 * DAY)
-        end = checker.wall()
-        await trio.sleep(1)  # those that were due at the last moment end
-        nursery.cancel_scope.cancel()
+    # `benchmarks.checker_virtual_time` does it with a thousand monitors.
+    scenario = ThirtyDays(autojump_clock, 40, days=30)
+    await scenario.run()
 
-    assert checker.schedule.skipped == checker.schedule.overrun == 0
-    assert checker.status.worst_lateness < 0.1
-    for number, monitor in enumerate(monitors):
-        expected = grid(monitor, intervals[number % 4] * 60, begin, end)
-        actual = [due for due in checker.results.dues_of(monitor) if due <= end]
-        assert_same_times(actual, expected)
+    assert scenario.checks > 10_000
+    assert set(scenario.changes) == {"pause", "resume", "interval", "port", "delete", "create"}
+
+
+async def test_many_monitors_find_their_way_through_restarts(autojump_clock: MockClock) -> None:
+    scenario = ThirtyDays(autojump_clock, 400, days=1, seed=5)
+    await scenario.run()
+
+    assert scenario.checks > 4000
 
 
 async def test_life_of_a_monitor_with_pauses_and_edits(autojump_clock: MockClock) -> None:

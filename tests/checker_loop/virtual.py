@@ -23,7 +23,7 @@ from domain.monitor import Monitor
 from tests.checker_loop.monitors import HERE, ME, NOW, UP, command
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from trio.testing import MockClock
 
@@ -59,11 +59,15 @@ class VirtualChecker:
         clock: MockClock,
         probe: Callable[[ProbeTarget], Awaitable[Outcome]] | None = None,
         limits: Limits | None = None,
+        *,
+        results: Results | None = None,
+        began: float | None = None,
     ) -> None:
+        """Make one. After a restart `began` is that of the first one: the wall clock goes on."""
         self._clock = clock
-        self.began = clock.current_time()
+        self.began = clock.current_time() if began is None else began
         self.status = Status()
-        self.results = Results()
+        self.results = Results() if results is None else results
         self.schedule = Schedule(origin=self.began - NOW.timestamp())
         self.configuration = Configuration(HERE)
         self.checking = Checking(
@@ -83,9 +87,14 @@ class VirtualChecker:
         """Return the virtual wall clock."""
         return NOW + timedelta(seconds=self._clock.current_time() - self.began)
 
-    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Check until cancelled."""
-        await self._intake.read_up(self._receive, self.began)
+    async def run(
+        self,
+        absent_since: float | None = None,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Check until cancelled. After a restart nobody checked since `absent_since`."""
+        absent_since = self.began if absent_since is None else absent_since
+        await self._intake.read_up(self._receive, absent_since)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.checking.keep_time, nursery)
             nursery.start_soon(self._intake.follow, self._receive)
@@ -93,18 +102,27 @@ class VirtualChecker:
 
     def feed(self, *monitors: Monitor) -> None:
         """Bring the new events of monitors to the checker."""
-        events = []
-        for monitor in monitors:
-            for event in monitor.collect_events():
-                self._position += 1
-                events.append(LoggedEvent(self._position, event))
-        self._send.send_nowait(Batch(events, self._position, at_head=True))
+        self.feed_events([event for each in monitors for event in each.collect_events()])
+
+    def feed_events(self, events: Sequence[Any]) -> None:
+        """Bring events to the checker."""
+        logged = [
+            LoggedEvent(position, event)
+            for position, event in enumerate(events, start=self._position + 1)
+        ]
+        self._position += len(logged)
+        self._send.send_nowait(Batch(logged, self._position, at_head=True))
 
 
-def new_monitor(**fields: Any) -> Monitor:  # noqa: ANN401 - any field of the command
+def new_monitor(
+    monitor_id: UUID | None = None,
+    **fields: Any,  # noqa: ANN401 - any field of the command
+) -> Monitor:
     """Return a monitor whose first event is still to be fed."""
     made = command(**fields)
-    return Monitor.create(1, made, monitor_id=uuid4(), config=made.config, actor=ME, now=NOW)
+    return Monitor.create(
+        1, made, monitor_id=monitor_id or uuid4(), config=made.config, actor=ME, now=NOW
+    )
 
 
 def change(monitor: Monitor, **changes: Any) -> Monitor:  # noqa: ANN401 - any field
