@@ -155,7 +155,7 @@ async def test_sealed_password_is_opened_once_for_each_version(store: Store, own
 async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, owner: Owner) -> None:
     monitor = owner.create(kind="imap_pop", config={"user": "u", "password": "secret"})
     version = stored(store, monitor)
-    store._keys.destroy(monitor.id)
+    store.keys.destroy(monitor.id)
 
     outcome = await Aiming(store.monitoring.unsealed).aim(version)
 

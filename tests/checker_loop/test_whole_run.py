@@ -224,7 +224,7 @@ async def test_unreadable_secret_is_recorded_and_the_checker_goes_on(
         monitor = owner.create(
             status="disabled", kind="imap_pop", config={"user": "u", "password": "hidden"}
         )
-        store._keys.destroy(monitor.id)
+        store.keys.destroy(monitor.id)
         owner.update(monitor, status="active")
         (check,) = await checker.wait_for_checks(1)
         owner.create()
