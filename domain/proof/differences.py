@@ -57,8 +57,10 @@ class Differences:
         Up to position `log_is_right_through` a signed head fits the log and not the tree:
         there it is the tree that was changed.
         """
-        wrong_tree = [each for each in self._kept if each.position <= log_is_right_through]
-        others = [each for each in self._kept if each.position > log_is_right_through]
+        wrong_tree, others = [], []
+        for each in self._kept:
+            is_right = each.kind is Kind.ALTERED and each.position <= log_is_right_through
+            (wrong_tree if is_right else others).append(each)
         for each in wrong_tree:
             message = (
                 f"the stored hash of position {each.position} was changed; the event itself "

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 4096
 _TILES: Final = 16
+_BEFORE_ALL: Final = -(1 << 63)
+"""Below every position: who slips an event in may give it any."""
 
 
 class Verification:
@@ -47,7 +49,7 @@ class Verification:
         self._differences = Differences()
         self._stored, self._logged = Accumulator(), Accumulator()
         self._log_is_right_through = 0
-        self._fits_through = 0
+        self._fits = [0]
         self._is_broken = False
         self._tail = b""
 
@@ -156,14 +158,14 @@ class Verification:
             )
 
     def _judge(self, head: TreeHead, fits_stored: bool, fits_logged: bool) -> None:  # noqa: FBT001
-        if fits_stored:
-            self._fits_through = head.position
-        elif fits_logged:
-            self._fits_through = self._log_is_right_through = head.position
-        elif not self._is_broken:
+        if fits_stored or fits_logged:
+            self._fits.append(head.position)
+        if fits_logged and not fits_stored:
+            self._log_is_right_through = head.position
+        elif not fits_stored and not self._is_broken:
             # Every later head is broken by the same change.
             self._is_broken = True
-            first = self._fits_through + 1
+            first = max(each for each in self._fits if each < head.position) + 1
             message = (
                 f"an event of the positions {first} to {head.position} was changed together "
                 f"with its stored hash: the head signed at {head.time} does not fit"
@@ -203,7 +205,7 @@ class _Feed:
     def __init__(self, rows: EventRows) -> None:
         self._rows = rows
         self._read: deque[Row] = deque()
-        self._position = 0
+        self._position = _BEFORE_ALL
 
     def through(self, position: int) -> list[Row]:
         """Return the rows behind those given out before, up to a position."""

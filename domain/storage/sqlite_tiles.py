@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS node_tiles (
     PRIMARY KEY (level, number)
 );
 """
-_LEAF_TILES: Final = "SELECT number, runs, hashes FROM leaf_tiles "
+_LEAF_TILES: Final = "SELECT number, runs, CAST(hashes AS BLOB) FROM leaf_tiles "
 
 
 class _Reading(TileReader):
@@ -60,9 +60,9 @@ class _Reading(TileReader):
 
     def node_tile(self, level: int, number: int) -> bytes:
         """Return the hashes of a node tile so far, level 1 or above."""
-        statement = "SELECT hashes FROM node_tiles WHERE level = ? AND number = ?"
+        statement = "SELECT CAST(hashes AS BLOB) FROM node_tiles WHERE level = ? AND number = ?"
         row = self._connection.execute(statement, (level, number)).fetchone()
-        return bytes(row[0]) if row else b""
+        return row[0] if row else b""
 
     def _leaf_tiles(self, condition: str, *values: int) -> list[LeafTile]:
         return [

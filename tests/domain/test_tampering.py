@@ -1,0 +1,335 @@
+"""A log that was changed behind everybody's back: what is found, and where."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from domain.proof import differences
+from domain.proof.findings import LISTED
+from domain.proof.heads import SigningKey, parse_head
+from domain.proof.stored import log_proof
+from domain.sealing import new_key
+from domain.store import create_store
+from tests.domain.proof_store import TamperedLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domain.store import Store
+
+STREAM = UUID(int=99).hex
+
+
+@pytest.fixture
+def log(store: Store) -> TamperedLog:
+    """A log of 600 events with a signed head at 300 and one at 600."""
+    log = TamperedLog(store)
+    for _ in range(2):
+        log.fill(300)
+        log.proof.grow()
+        assert log.proof.sign()
+    return log
+
+
+def heads_of(log: TamperedLog) -> Path:
+    return log.store.folder.proof / "checks.heads"
+
+
+def test_a_log_that_nobody_changed_is_as_it_was(log: TamperedLog) -> None:
+    report = log.verify()
+
+    assert report.ok
+    assert (report.events, report.position, report.heads) == (600, 600, 2)
+    newest = log.proof.newest_head()
+    assert newest is not None
+    assert report.root_hash == newest.root.hex()
+
+
+def test_events_behind_the_newest_head_are_compared_too(log: TamperedLog) -> None:
+    log.fill(5)
+    log.proof.grow()
+    log.sql("UPDATE stored_events SET topic = 'Other' WHERE rowid = 604")
+
+    assert log.found() == [("altered", 604, 604)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 1", [("altered", 1, 1)]),
+        (
+            "UPDATE stored_events SET originator_id = originator_id || 'A' WHERE rowid = 256",
+            [("altered", 256, 256)],
+        ),
+        (
+            "UPDATE stored_events SET originator_version = 77 WHERE rowid = 600",
+            [("altered", 600, 600)],
+        ),
+        ("UPDATE stored_events SET topic = 'CheckPerformed ' WHERE rowid = 9", [("altered", 9, 9)]),
+        ("DELETE FROM stored_events WHERE rowid = 257", [("removed", 257, 257)]),
+        ("DELETE FROM stored_events WHERE rowid = 1", [("removed", 1, 1)]),
+        (
+            "DELETE FROM stored_events WHERE rowid BETWEEN 250 AND 299",
+            [("removed", 250, 299)],
+        ),
+        ("DELETE FROM stored_events WHERE rowid > 590", [("removed", 591, 600)]),
+        ("DELETE FROM stored_events", [("removed", 1, 600)]),
+    ],
+)
+def test_a_changed_or_missing_event_is_named_by_its_position(
+    log: TamperedLog, statement: str, found: list[tuple[str, int, int]]
+) -> None:
+    log.sql(statement)
+
+    assert log.found() == found
+
+
+def test_an_event_that_was_slipped_in_is_named(store: Store) -> None:
+    log = TamperedLog(store)
+    log.fill(5)
+    log.sql("UPDATE sqlite_sequence SET seq = 9")
+    log.fill(300)
+    log.proof.grow()
+    log.sql(f"INSERT INTO stored_events VALUES (7, '{STREAM}', 1, 'T', x'00')")  # noqa: S608
+    log.sql(f"INSERT INTO stored_events VALUES (0, '{STREAM}', 2, 'T', x'00')")  # noqa: S608
+
+    # Position 0 and below stand in front of everything that was ever given.
+    assert log.found() == [("inserted", 0, 0), ("inserted", 7, 7)]
+
+
+def test_two_events_that_changed_places_are_named(log: TamperedLog) -> None:
+    for statement in (
+        "UPDATE stored_events SET rowid = -1 WHERE rowid = 20",
+        "UPDATE stored_events SET rowid = 20 WHERE rowid = 520",
+        "UPDATE stored_events SET rowid = 520 WHERE rowid = -1",
+    ):
+        log.sql(statement)
+
+    report = log.verify()
+
+    assert [each.message for each in report.findings] == [
+        "the event of position 520 stands at position 20",
+        "the event of position 20 stands at position 520",
+    ]
+    assert {each.kind.value for each in report.findings} == {"moved"}
+
+
+def test_an_event_that_was_given_another_position_is_named(log: TamperedLog) -> None:
+    log.sql("DELETE FROM stored_events WHERE rowid = 40")
+    log.sql("UPDATE stored_events SET rowid = 40 WHERE rowid = 41")
+
+    report = log.verify()
+
+    assert [each.message for each in report.findings] == [
+        "the event of position 41 stands at position 40"
+    ]
+    assert not report.ok
+
+
+def test_a_log_whose_every_position_was_shifted_is_found(log: TamperedLog) -> None:
+    log.sql("UPDATE stored_events SET rowid = -rowid")
+    log.sql("UPDATE stored_events SET rowid = 1 - rowid")
+
+    report = log.verify()
+
+    assert not report.ok
+    assert report.findings[0].position == 1
+
+
+def test_a_cut_log_that_forgot_its_end_is_found(log: TamperedLog) -> None:
+    log.sql("DELETE FROM stored_events WHERE rowid > 400")
+    log.sql("UPDATE sqlite_sequence SET seq = 400")
+
+    assert log.proof.is_ahead()
+    assert log.found() == [("removed", 401, 600)]
+
+    log.fill(50)  # It goes on with other events at the same positions.
+    assert log.found() == [("altered", 401, 450), ("removed", 451, 600)]
+
+
+def test_a_cut_log_and_a_tree_made_anew_contradict_the_signed_head(log: TamperedLog) -> None:
+    log.sql("DELETE FROM stored_events WHERE rowid > 400")
+    (log.store.folder.proof / "checks.db").unlink()
+
+    assert log.found() == [("removed", 401, 600)]
+
+
+def test_an_event_changed_with_the_tree_made_anew_contradicts_the_signed_heads(
+    log: TamperedLog,
+) -> None:
+    log.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 450")
+    (log.store.folder.proof / "checks.db").unlink()
+
+    assert log.found() == [("altered", 301, 600)]
+
+    log.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 3")
+    (log.store.folder.proof / "checks.db").unlink()
+    assert log.found() == [("altered", 1, 300)]
+
+
+def test_heads_kept_elsewhere_tell_what_the_folder_no_longer_does(
+    log: TamperedLog, tmp_path: Path
+) -> None:
+    kept = shutil.copy(heads_of(log), tmp_path / "kept.heads")
+    log.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 450")
+    shutil.rmtree(log.store.folder.proof)
+    log.proof.grow()
+    log.proof.sign()
+
+    assert log.found() == []
+    assert log.found(published=[kept]) == [("altered", 301, 600)]
+
+
+def test_a_changed_hash_is_not_taken_for_a_changed_event(log: TamperedLog) -> None:
+    log.tree_sql(
+        "UPDATE leaf_tiles SET hashes = zeroblob(32) || substr(hashes, 33) WHERE number = 1"
+    )
+
+    report = log.verify()
+
+    assert [(each.kind.value, each.position) for each in report.findings] == [
+        ("tree", 257),
+        ("tree", 257),
+    ]
+    assert {"fits the signed heads" in each.message for each in report.findings} == {True, False}
+
+
+@pytest.mark.parametrize("tile", ["zeroblob(64)", "substr(hashes, 1, 32)", "x''"])
+def test_a_changed_hash_of_a_whole_tile_is_found(log: TamperedLog, tile: str) -> None:
+    log.tree_sql(f"UPDATE node_tiles SET hashes = {tile}")  # noqa: S608 - a case of this test
+
+    assert {kind for kind, _, _ in log.found()} == {"tree"}
+
+
+def test_stored_hashes_that_are_gone_are_found(log: TamperedLog) -> None:
+    log.tree_sql("DELETE FROM leaf_tiles WHERE number = 1")
+
+    report = log.verify()
+
+    assert [each.message for each in report.findings] == [
+        "the stored hashes from leaf 256 on are gone"
+    ]
+
+
+def test_a_tree_that_lost_its_end_grows_it_again(log: TamperedLog) -> None:
+    log.tree_sql("DELETE FROM leaf_tiles WHERE number = 2")
+
+    assert log.found() == []
+    assert log.proof.size() == 600
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (b'"size":300', b'"size":299', "the signature does not fit"),
+        (b'"position":300', b'"position":301', "the signature does not fit"),
+        (b'"time":"2', b'"time":"1', "the signature does not fit"),
+        (b'"rootHash":"', b'"rootHash":"0', "no signed tree head"),
+        (b'"signature":"', b'"signature":"zz', "no signed tree head"),
+        (b'"log":"checks"', b'"log":"monitoring"', "of the log monitoring"),
+        (b'"size":300', b'"size":"300"', "no signed tree head"),
+        (b"{", b"[", "no signed tree head"),
+    ],
+)
+def test_a_changed_head_is_found_with_its_line(
+    log: TamperedLog, before: bytes, after: bytes, says: str
+) -> None:
+    path = heads_of(log)
+    path.write_bytes(path.read_bytes().replace(before, after, 1))
+
+    report = log.verify()
+
+    assert [(each.kind.value, each.line) for each in report.findings] == [("head", 1)]
+    assert says in report.findings[0].message
+    assert report.heads == 1
+
+
+def test_heads_in_another_order_are_found(log: TamperedLog) -> None:
+    path = heads_of(log)
+    path.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
+
+    report = log.verify()
+
+    assert [each.line for each in report.findings] == [2]
+    assert "fewer events (300) than the one before it (600)" in report.findings[0].message
+
+
+def test_another_key_is_found(log: TamperedLog) -> None:
+    report = log.verify(key=SigningKey(new_key()).public)
+
+    assert [each.kind.value for each in report.findings] == ["head", "head"]
+    assert "was signed by key" in report.findings[0].message
+
+
+def test_a_head_signed_by_another_key_under_the_right_name_is_found(log: TamperedLog) -> None:
+    head = log.proof.newest_head()
+    assert head is not None
+    forged = SigningKey(new_key()).sign("checks", 601, 601, head.time, head.root)
+    line = heads_of(log).read_bytes().splitlines()[-1]
+    lie = line.replace(b'"size":600', b'"size":601').replace(
+        head.signature.hex().encode(), forged.signature.hex().encode()
+    )
+    with heads_of(log).open("ab") as file:
+        file.write(lie + b"\n")
+
+    assert parse_head(lie).key_id == head.key_id
+    assert [each.line for each in log.verify().findings] == [3]
+
+
+def test_a_head_of_another_store_is_found(log: TamperedLog, tmp_path: Path) -> None:
+    with create_store(tmp_path / "other") as other:
+        lie = TamperedLog(other)
+        lie.fill(600)
+        lie.proof.grow()
+        lie.proof.sign()
+        shutil.copy(heads_of(lie), heads_of(log))
+
+    assert [kind for kind, _, _ in log.found()] == ["head"]
+
+
+def test_very_many_changes_are_counted_and_not_all_kept(
+    log: TamperedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(differences, "KEPT", 250)
+    log.sql("UPDATE stored_events SET state = x'00' WHERE rowid % 2 = 1")
+
+    report = log.verify()
+
+    assert report.found == 300
+    assert len(report.findings) == LISTED
+
+
+def test_the_audit_log_is_proven_by_a_tree_of_its_own(log: TamperedLog) -> None:
+    monitoring = log_proof(log.store, "monitoring")
+
+    assert monitoring.size() == 0
+    assert monitoring.sign() is None
+    assert monitoring.public_key().raw == log.proof.public_key().raw
+
+
+def test_rows_that_come_while_it_looks_are_left_alone(log: TamperedLog) -> None:
+    def more(_done: int, _total: int) -> None:
+        log.fill(1)
+
+    assert log.found(progress=more) == []
+    assert log.events > 600
+
+
+@pytest.fixture(params=[1, 64, 65, 600])
+def damaged(log: TamperedLog, request: pytest.FixtureRequest) -> tuple[TamperedLog, int]:
+    """A log of which the first so many events are altered."""
+    log.sql("UPDATE stored_events SET state = x'00' WHERE rowid <= ?", request.param)
+    return log, request.param
+
+
+def test_neighbours_are_found_together(damaged: tuple[TamperedLog, int]) -> None:
+    log, count = damaged
+
+    report = log.verify()
+
+    assert report.found == count
+    assert [(each.position, each.through) for each in report.findings] == [(1, count)]
