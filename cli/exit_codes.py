@@ -20,3 +20,4 @@ class ExitCode(IntEnum):
     ADDRESS_IN_USE = 6
     SETTINGS_WRONG = 7
     TAMPERED = 8
+    FILE_UNUSABLE = 9

@@ -13,6 +13,8 @@ _COMMANDS: Final = {
     "head": "cli.log_head:head",
     "prove": "cli.log_prove:prove",
     "public-key": "cli.log_head:public_key",
+    "export": "cli.log_export:export",
+    "import": "cli.log_import:import_command",
 }
 
 

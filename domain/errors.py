@@ -58,8 +58,15 @@ class SecretUnreadableError(DomainError):
 
 
 class MasterKeyError(DomainError):
-    """The master key is missing, malformed, or not the one that this store was made with."""
+    """The master key is missing, malformed, or not the one that wraps the store's keys."""
 
 
 class StoreError(DomainError):
     """The store cannot be opened or used; the text says where and what to do."""
+
+
+class TransferError(DomainError):
+    """An export or a backup cannot be used: damaged, cut off, or of a newer version.
+
+    The text says where. It never repeats what stands there.
+    """

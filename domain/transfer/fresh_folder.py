@@ -1,0 +1,124 @@
+"""Filling an empty folder with all or nothing.
+
+Everything is made in a folder `.incoming` inside it, synced, and moved to its place at
+the end, the logs last: there is no store before the logs are there. What a killed
+process leaves in `.incoming` is in nobody's way, and the next one throws it away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+INCOMING: Final = ".incoming"
+_IGNORED: Final = frozenset({INCOMING, "lost+found", "locks"})
+"""What may stand in an empty folder: lock files outlive whoever held them."""
+
+
+@contextmanager
+def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield an empty folder; what was put into it then becomes `parts` of `root`, in order.
+
+    Raises StoreError when `root` is not empty, cannot be written, or is being filled by
+    another process. When the block fails, `root` is left as it was.
+    """
+    refuse_unless_empty(root)
+    is_new = not root.exists()
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _alone(root):
+            try:
+                yield _empty(root / INCOMING)
+                _move(root, parts)
+            finally:
+                shutil.rmtree(root / INCOMING, ignore_errors=True)
+    except BaseException as error:
+        if is_new:
+            _remove_if_empty(root)
+        if isinstance(error, OSError):
+            raise StoreError(
+                f"cannot write to {root}: {error.strerror}; nothing was changed there"
+            ) from error
+        raise
+
+
+def refuse_unless_empty(root: Path) -> None:
+    """Raise StoreError when a folder holds anything but empty folders of a store."""
+    if not root.exists():
+        return
+    if not root.is_dir():
+        raise StoreError(f"{root} is not a folder")
+    _undo_broken_off(root)
+    for path in sorted(root.iterdir()):
+        if path.name not in _IGNORED and not (path.is_dir() and not any(path.iterdir())):
+            raise StoreError(
+                f"{root} is not empty (there is {path.name}); name an empty folder, or one that "
+                "is not there yet. Nothing was changed"
+            )
+
+
+def _undo_broken_off(root: Path) -> None:
+    """Remove keys that were moved in when the process was killed before it moved the logs."""
+    incoming = root / INCOMING
+    if (incoming / "logs").is_dir() and not (incoming / "keys").exists():
+        shutil.rmtree(root / "keys", ignore_errors=True)
+        shutil.rmtree(incoming)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    descriptor = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise StoreError(f"another process is filling {root} just now") from error
+    finally:
+        os.close(descriptor)
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _move(root: Path, parts: Sequence[str]) -> None:
+    incoming = root / INCOMING
+    _sync(incoming)
+    for part in parts:
+        if (incoming / part).exists():
+            (incoming / part).rename(root / part)
+    _sync_one(root)
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder and everything in it on disk."""
+    for path, _, files in os.walk(folder):
+        for name in files:
+            _sync_one(Path(path) / name)
+        _sync_one(Path(path))
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return

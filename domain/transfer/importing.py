@@ -1,0 +1,184 @@
+"""Reading an export into an empty data folder: everything in its old place, or nothing.
+
+The lines are believed only at the end, when their digest, their number and the code
+under the master key fit; until then they lie in a folder that is thrown away.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from contextlib import closing
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from domain import sealing
+from domain.errors import MasterKeyError, TransferError
+from domain.master_keys import write_key_file
+from domain.storage.sqlite_keys import SqliteKeyStore
+from domain.storage.sqlite_sink import SqliteSink
+from domain.store import DataFolder, create_store
+from domain.transfer.fresh_folder import filled
+from domain.transfer.lines import (
+    LOGS,
+    End,
+    Header,
+    mac_of,
+    read_end,
+    read_event,
+    read_header,
+    read_key,
+    read_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from domain.proof.leaf import Row
+
+MAX_LINE_BYTES: Final = 1 << 25
+"""No event comes near this; without a limit a file without line ends would fill the memory."""
+
+_PARTS: Final = ("keys", "logs")
+_REPORT_EVERY: Final = 2000
+
+
+class Imported(NamedTuple):
+    """How much was imported."""
+
+    keys: int
+    events: dict[str, int]
+
+
+class ImportKey(NamedTuple):
+    """The master key that an export is for, and whether the data folder is to keep it."""
+
+    key: bytes
+    is_kept: bool
+
+
+def import_lines(
+    file: BinaryIO,
+    root: Path,
+    master_key: ImportKey,
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> Imported:
+    """Make the store in an empty folder that an export describes.
+
+    `report` is told how many positions are done, of how many. Raises TransferError when the
+    export is damaged or cut off, MasterKeyError when it is for another master key,
+    StoreError when the folder is not empty; nothing is changed then.
+    """
+    with filled(root, _PARTS) as incoming:
+        imported = _Import(file, DataFolder(incoming), master_key, report).run()
+        DataFolder(root).create()
+    return imported
+
+
+class _Import:
+    """One pass over the lines of an export."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        folder: DataFolder,
+        master_key: ImportKey,
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._file = file
+        self._folder = folder
+        self._master_key = master_key
+        self._report = report
+        self._digest = sha256()
+        self._number = 0
+        self._keys: dict[str, bytes] = {}
+        self._reached = dict.fromkeys(LOGS, 0)
+        self._events = Counter(self._reached)
+
+    def run(self) -> Imported:
+        """Read all lines, and believe them if they are whole."""
+        header = self._header()
+        # Makes the files with the schema that this version uses.
+        create_store(self._folder.root, self._master_key.key).close()
+        with (
+            closing(SqliteSink(self._folder.monitoring_log)) as monitoring,
+            closing(SqliteSink(self._folder.checks_log)) as checks,
+        ):
+            sinks = {"monitoring": monitoring, "checks": checks}
+            self._check(self._body(header, sinks))
+            for log, sink in sinks.items():
+                sink.finish(header.last_given[log])
+        with SqliteKeyStore(self._folder.keys, create=False).table() as table:
+            table.replace(header.master_key, self._keys.items())
+        if self._master_key.is_kept:
+            write_key_file(self._folder.master_key, self._master_key.key)
+        return Imported(len(self._keys), dict(self._events))
+
+    def _header(self) -> Header:
+        line = self._next()
+        header = read_header(read_line(1, line))
+        mine = sealing.fingerprint(self._master_key.key)
+        if header.master_key != mine:
+            raise MasterKeyError(
+                f"the export is for master key {header.master_key}, the one given is {mine}"
+            )
+        self._digest.update(line)
+        return header
+
+    def _body(self, header: Header, sinks: dict[str, SqliteSink]) -> End:
+        """Take the lines of keys and events; return what the last line says."""
+        total = sum(header.last_given.values())
+        while True:
+            line = self._next()
+            found = read_line(self._number, line)
+            if "end" in found:
+                return read_end(self._number, found)
+            if "key" in found:
+                self._take_key(found)
+            else:
+                log, row = read_event(self._number, found)
+                self._take_event(log, row, header.last_given[log])
+                sinks[log].append(row)
+                if self._number % _REPORT_EVERY == 0:
+                    self._report(sum(self._reached.values()), total)
+            self._digest.update(line)
+
+    def _take_key(self, found: dict[str, Any]) -> None:
+        owner, wrapped = read_key(self._number, found)
+        if owner in self._keys or any(self._reached.values()):
+            raise TransferError(f"line {self._number} is out of place")
+        sealing.unwrap_key(self._master_key.key, wrapped, owner)
+        self._keys[owner] = wrapped
+
+    def _take_event(self, log: str, row: Row, last: int) -> None:
+        behind = LOGS[LOGS.index(log) + 1 :]
+        if not self._reached[log] < row.position <= last or any(self._reached[x] for x in behind):
+            raise TransferError(f"line {self._number} is out of place")
+        self._reached[log] = row.position
+        self._events[log] += 1
+
+    def _check(self, end: End) -> None:
+        """Believe the lines, or raise TransferError."""
+        if (end.keys, end.events) != (len(self._keys), self._events):
+            raise TransferError("the export lacks lines, or has some too many")
+        found = self._digest.hexdigest()
+        if found != end.sha256:
+            raise TransferError("the export was changed: its SHA-256 is not the one it names")
+        if not hmac.compare_digest(str(end.mac).encode(), self._mac(found).encode()):
+            raise TransferError("the export was changed by somebody without its master key")
+        if self._file.read(1):
+            raise TransferError(
+                f"something stands behind the end of the export, line {self._number}"
+            )
+
+    def _mac(self, digest: str) -> str:
+        return mac_of(self._master_key.key, digest)
+
+    def _next(self) -> bytes:
+        line = self._file.readline(MAX_LINE_BYTES)
+        if not line:
+            raise TransferError(f"the export is cut off after line {self._number}")
+        self._number += 1
+        return line

@@ -1,0 +1,83 @@
+"""A store with something of everything, and what there is to compare between two stores."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.commands import IssueToken, UpdateMonitor
+from domain.storage.sqlite_rows import SqliteRows
+from domain.store import create_store
+from projections.views import PROJECTIONS, Views
+from tests.domain.given import CREATE_IMAP, TESTER, check_of, make_owners
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+    from domain.store import DataFolder, Store
+
+SECRET = "canary-of-a-rich-store-7d21"
+TOKEN = "wsm_rich-store-aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+REQUEST = b"a request with a key of its own"
+
+
+class Rich(NamedTuple):
+    """What was made: a monitor with a secret, one that was deleted, and the thing of a request."""
+
+    kept: UUID
+    deleted: UUID
+    repeated: UUID
+
+
+def fill(root: Path, key: bytes | None = None) -> Rich:
+    """Make a store with customers, a token, monitors, secrets, checks, and gaps in positions."""
+    with create_store(root, key) as store:
+        owners = make_owners(store)
+        make_owners(store, "Zweite Ü")
+        store.monitoring.issue_token(
+            IssueToken(owners.organization.id, None, "Reader", "readonly", TOKEN), TESTER
+        )
+        store.monitoring.register_location("local", "Local", "DE", TESTER)
+        config = {"auth": {"user": "u", "pass": SECRET}}
+        kept = store.monitoring.create_monitor(owners.create(config=config), TESTER)
+        mailbox = store.monitoring.create_monitor(
+            owners.create(CREATE_IMAP, config={"user": "u", "password": SECRET}), TESTER
+        )
+        store.monitoring.update_monitor(UpdateMonitor(kept.id, {"name": "Renamed"}), TESTER)
+        deleted = store.monitoring.create_monitor(owners.create(config=config), TESTER)
+        store.monitoring.delete_monitor(deleted.id, TESTER)
+        repeat = store.monitoring.repeat_key("token", "key-1", REQUEST)
+        repeated = store.monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
+        for minute in range(40):
+            checks = [check_of(kept, minute), check_of(mailbox, minute, "down")]
+            store.checks.record(checks, location="local", actor=TESTER)
+        with closing(sqlite3.connect(store.folder.checks_log)) as connection, connection:
+            connection.execute(
+                "DELETE FROM stored_events WHERE rowid <= 10 OR rowid IN (33, 34, 79, 80)"
+            )
+        return Rich(kept.id, deleted.id, repeated.id)
+
+
+def rows(folder: DataFolder) -> dict[str, Any]:
+    """Return every event of both logs as it is stored, and the next positions."""
+    logs = {
+        "monitoring": SqliteRows(folder.monitoring_log),
+        "checks": SqliteRows(folder.checks_log),
+    }
+    return {name: (log.after(0, 100_000), log.last_given()) for name, log in logs.items()}
+
+
+def shown(store: Store) -> dict[str, Any]:
+    """Return every row of every view, caught up."""
+    with Views(store) as views:
+        for projector in views.projectors.values():
+            projector.catch_up()
+        return {
+            f"{projection.name}.{table.name}": list(
+                views.projector(projection.name).view.rows(table)
+            )
+            for projection in PROJECTIONS
+            for table in projection.tables
+        }
