@@ -21,7 +21,7 @@ from api.monitor_family import FAMILIES, Monitors
 from api.monitors import MonitorCollection, MonitorItem
 from api.organization import Locations, OrganizationResource
 from api.rate_limit import Counter, RateLimit
-from api.requests import RequestLog
+from api.requests import Emit, RequestLog, log_line
 from api.tokens import TokenCollection, TokenItem, Tokens
 from api.transport_headers import TransportHeaders
 
@@ -35,11 +35,15 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an operator may switch on. `counter` must be shared by all workers."""
+    """What an operator may switch on. `counter` must be shared by all workers.
+
+    `log_request` takes the line of each request.
+    """
 
     rate_limit_per_minute: int | None = None
     counter: Counter | None = None
     cors_origins: tuple[str, ...] = ()
+    log_request: Emit = log_line
 
 
 def create_app(store: Store, views: Views, options: Options | None = None) -> App:
@@ -85,7 +89,7 @@ def _middleware(store: Store, reader: Reader, options: Options) -> list[Any]:
     limit = None
     if options.rate_limit_per_minute is not None and options.counter is not None:
         limit = RateLimit(options.counter, options.rate_limit_per_minute)
-    parts: list[Any] = [RequestLog(), RequestMetrics(), TransportHeaders()]
+    parts: list[Any] = [RequestLog(options.log_request), RequestMetrics(), TransportHeaders()]
     if options.cors_origins:
         parts.append(
             falcon.CORSMiddleware(

@@ -7,10 +7,10 @@ ends here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final
 
 from domain.errors import InvalidValueError, Problem
 
@@ -36,6 +36,8 @@ class Field:
 
 
 Fields = Mapping[str, Field]
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def read_known(
@@ -77,11 +79,8 @@ def parse_identifier(value: object) -> int | str | None:
 
 def parse_uuid(text: str) -> str | None:
     """Return a UUID in its normal form; None for anything but the 36 character form."""
-    try:
-        normal = str(UUID(text))
-    except ValueError:
-        return None
-    return normal if normal == text.lower() else None
+    normal = text.lower()
+    return normal if _UUID.fullmatch(normal) else None
 
 
 MAX_NUMBER = 2**63 - 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from eventsourcing.persistence import PersistenceError
 
 from domain.access_token import USE_RECORDED_EVERY
-from domain.clock import Clock, iso_milliseconds, utc_now
+from domain.clock import Clock, utc_now
 
 if TYPE_CHECKING:
     import falcon
@@ -25,7 +26,7 @@ class LastUse:
     def __init__(self, monitoring: Monitoring, clock: Clock = utc_now) -> None:
         self._monitoring = monitoring
         self._clock = clock
-        self._noted: dict[str, str] = {}
+        self._next_note: dict[str, datetime] = {}
 
     def process_response(
         self,
@@ -36,20 +37,24 @@ class LastUse:
     ) -> None:
         """Record the use unless one within the hour is known.
 
-        The view may be behind, so this process also remembers when it last asked the log.
+        The view may be behind, so this process also remembers until when it need not ask.
         """
         principal = getattr(req.context, "principal", None)
         if principal is None:
             return
         now = self._clock()
-        stale = iso_milliseconds(now - USE_RECORDED_EVERY)
-        known = max(principal.last_used_at or "", self._noted.get(principal.token_id, ""))
-        if known > stale:
+        next_note = self._next_note.get(principal.token_id)
+        if next_note is not None and now < next_note:
             return
+        if principal.last_used_at is not None:
+            next_note = datetime.fromisoformat(principal.last_used_at) + USE_RECORDED_EVERY
+            if now < next_note:
+                self._next_note[principal.token_id] = next_note
+                return
         try:
             self._monitoring.use_token(
                 UUID(principal.token_id), principal.actor(req.context.request_id)
             )
-            self._noted[principal.token_id] = iso_milliseconds(now)
+            self._next_note[principal.token_id] = now + USE_RECORDED_EVERY
         except PersistenceError as error:
             log.warning("the use of a token was not recorded: %s", type(error).__name__)

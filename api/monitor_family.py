@@ -17,7 +17,7 @@ from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableErro
 from domain.secret_fields import mask_secret
 from projections import records
 from projections.reader import MonitorView
-from projections.shapes import Form, Shape, monitor_shape
+from projections.shapes import Shape, monitor_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from domain.mail_config import Kind
     from domain.monitoring import Monitoring
     from projections.catch_up import Projector
-    from projections.reader import Reader
+    from projections.reader import Reader, ShownMonitor
     from projections.view import Record
 
 
@@ -63,14 +63,19 @@ class Monitors:
 
     def find(self, public_id: str, principal: Principal) -> MonitorView:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
-        key = parse_uuid(public_id)
-        if key is None:
-            raise falcon.HTTPBadRequest(description=self.family.id_required)
-        found = self.reader.monitor(self.family.kind, key)
-        if found is None or not principal.sees_organization(found.monitor["organization_id"]):
+        found = self.reader.monitor(self.family.kind, self._key(public_id))
+        if found is None:
             raise NotFoundError(self.family.not_found)
-        if not principal.covers_customer(found.monitor["customer_id"]):
-            raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
+        monitor = found.monitor
+        self._require_scope(principal, monitor["organization_id"], monitor["customer_id"])
+        return found
+
+    def read(self, public_id: str, principal: Principal) -> ShownMonitor:
+        """Return the answer to GET one; raises 400, 404 or 403."""
+        found = self.reader.shown_monitor(self.family.kind, self._key(public_id))
+        if found is None:
+            raise NotFoundError(self.family.not_found)
+        self._require_scope(principal, found.organization_id, found.customer_id)
         return found
 
     def created(self, monitor_id: UUID, customer: Record, principal: Principal) -> Shape:
@@ -94,10 +99,6 @@ class Monitors:
         """Let the caller read what it wrote, on any worker."""
         self._projector.catch_up()
 
-    def shown(self, view: MonitorView, form: Form) -> Shape:
-        """Return a shape with the secret masked."""
-        return monitor_shape(view, form, mask_secret(self.family.kind, view.monitor["config"]))
-
     def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
         """Run a command; problems of a config get the path of the documented key."""
         try:
@@ -106,13 +107,26 @@ class Monitors:
             key = monitor_fields.CONFIG_KEYS[self.family.kind][0]
             raise invalid(monitor_fields.below(key, error.problems)) from None
 
+    def _key(self, public_id: str) -> str:
+        key = parse_uuid(public_id)
+        if key is None:
+            raise falcon.HTTPBadRequest(description=self.family.id_required)
+        return key
+
+    def _require_scope(self, principal: Principal, organization_id: str, customer_id: str) -> None:
+        if not principal.sees_organization(organization_id):
+            raise NotFoundError(self.family.not_found)
+        if not principal.covers_customer(customer_id):
+            raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
+
     def _with_secret(self, view: MonitorView, principal: Principal) -> Shape:
         """Return the answer to a write: with the secret for those who may write it."""
-        if not principal.may(Action.SEE_SECRETS):
-            return self.shown(view, "written")
         kind, monitor = self.family.kind, view.monitor
+        masked = mask_secret(kind, monitor["config"])
+        if not principal.may(Action.SEE_SECRETS):
+            return monitor_shape(view, "written", masked)
         try:
             config = self.monitoring.unsealed(UUID(monitor["public_id"]), kind, monitor["config"])
         except SecretUnreadableError:
-            return self.shown(view, "written")
+            return monitor_shape(view, "written", masked)
         return monitor_shape(view, "written", config)

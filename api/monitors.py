@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import falcon
+import orjson
 
 from api import monitor_fields
 from api.body import read_object
@@ -68,12 +69,14 @@ class MonitorCollection:
             search=req.get_param("search"),
         )
         found = self._monitors.reader.monitors(which, page, per_page)
-        resp.media = {
-            "items": [self._monitors.shown(view, "listed") for view in found.items],
-            "total": found.total,
-            "page": page,
-            "perPage": per_page,
-        }
+        resp.data = orjson.dumps(
+            {
+                "items": orjson.Fragment(found.items),
+                "total": found.total,
+                "page": page,
+                "perPage": per_page,
+            }
+        )
 
     def _customer(self, identifier: int | str, principal: Principal) -> dict[str, Any]:
         customer = self._monitors.reader.customer(identifier)
@@ -115,10 +118,10 @@ class MonitorItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show a monitor (contract part B, 4.4 and 5.4)."""
         principal: Principal = req.context.principal
-        view = self._monitors.find(public_id, principal)
+        shown = self._monitors.read(public_id, principal)
         require(principal, Action.READ_MONITOR)
-        resp.etag = entity_tag(view.monitor["version"])
-        resp.media = self._monitors.shown(view, "read")
+        resp.etag = entity_tag(shown.version)
+        resp.data = shown.body.encode()
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Change a monitor (contract part B, 4.5 and 5.5)."""

@@ -5,9 +5,8 @@ A role says what, a scope says whose. Both are pure questions about a principal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import falcon
 
@@ -56,8 +55,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """Who calls: the token's role and scope. `customer_id` None means all customers."""
 
     token_id: str

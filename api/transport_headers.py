@@ -18,6 +18,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_HEADERS: Final = list(HEADERS.items())
 GZIP_FROM_BYTES: Final = 2048
 """Below this an answer fits a packet or two, and packing it costs more than it saves."""
 
@@ -26,7 +27,11 @@ _FAST: Final = 1
 
 
 class TransportHeaders:
-    """Falcon middleware. An endpoint that sets one of the headers itself keeps its own."""
+    """Falcon middleware. An endpoint that sets one of the headers itself replaces ours."""
+
+    def process_request(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Add the headers, before anything can fail."""
+        resp.set_headers(_HEADERS)
 
     def process_response(
         self,
@@ -35,11 +40,9 @@ class TransportHeaders:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Add the headers; pack a large body for a client that takes gzip (RFC 9110, 8.4)."""
-        for name, value in HEADERS.items():
-            if resp.get_header(name) is None:
-                resp.set_header(name, value)
-        if accepts_gzip(req.get_header("Accept-Encoding", default="")):
+        """Pack a large body for a client that takes gzip (RFC 9110, 8.4)."""
+        accepted = req.get_header("Accept-Encoding")
+        if accepted is not None and accepts_gzip(accepted):
             _pack(resp)
 
 

@@ -86,10 +86,12 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
     def _options(self, store: Store) -> Options:
         from api.app import Options  # noqa: PLC0415 - as above
+        from api.requests import log_line  # noqa: PLC0415 - as above
 
         limit = self.settings.rate_limit
         counter = SqliteCounter(store.folder.views / "rate_limit.db") if limit else None
-        return Options(limit, counter, self.settings.cors_origins)
+        lines = logs.request_lines(self.settings.log_format)
+        return Options(limit, counter, self.settings.cors_origins, lines or log_line)
 
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:

@@ -15,5 +15,5 @@ def utc_now() -> datetime:
 
 def iso_milliseconds(moment: datetime) -> str:
     """Return ISO 8601 in UTC with milliseconds and `Z`, as the API shows times."""
-    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

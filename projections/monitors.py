@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from domain.access_token import AccessToken
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.organization import Customer, Organization
-from projections import records
+from projections import records, shapes
 from projections.projection import Document, Projection
 from projections.view import Table
 
@@ -23,8 +25,20 @@ ORGANIZATIONS: Final = Table(
 )
 CUSTOMERS: Final = Table(
     "customers",
-    {"organization_id": "TEXT", "number": "INTEGER", "search": "TEXT"},
-    lambda record: (record["organization_id"], record["number"], record["name"].casefold()),
+    {
+        "organization_id": "TEXT",
+        "number": "INTEGER",
+        "search": "TEXT",
+        "listed_name": "TEXT",
+        "embedded": "TEXT",
+    },
+    lambda record: (
+        record["organization_id"],
+        record["number"],
+        record["name"].casefold(),
+        orjson.dumps(record["name"]).decode(),
+        shapes.customer_template(record),
+    ),
     indexes=(("number",), ("organization_id", "number")),
 )
 TOKENS: Final = Table(
@@ -47,7 +61,10 @@ def _monitor_columns(record: Record) -> tuple[str | int | None, ...]:
         record["organization_id"],
         record["customer_id"],
         record["number"],
+        record["version"],
         f"{record['name'].casefold()}\n{record['hostname']}",
+        shapes.monitor_template(record, "listed"),
+        shapes.monitor_template(record, "read"),
     )
 
 
@@ -58,18 +75,18 @@ MONITORS: Final = Table(
         "organization_id": "TEXT",
         "customer_id": "TEXT",
         "number": "INTEGER",
+        "version": "INTEGER",
         "search": "TEXT",
+        "listed": "TEXT",
+        "shown": "TEXT",
     },
     _monitor_columns,
     indexes=(
-        ("kind", "number"),
         ("kind", "organization_id", "number"),
         ("kind", "customer_id", "number"),
     ),
     counted=(
-        ("kind",),
         ("kind", "organization_id"),
-        ("kind", "customer_id"),
         ("kind", "organization_id", "customer_id"),
     ),
     searched="search",

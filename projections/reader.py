@@ -22,21 +22,30 @@ class MonitorView(NamedTuple):
     last_checked_at: str | None
 
 
+class ShownMonitor(NamedTuple):
+    """The documented JSON of a monitor, and what decides who may read it."""
+
+    organization_id: str
+    customer_id: str
+    version: int
+    body: str
+
+
 @dataclass(frozen=True, slots=True)
 class MonitorFilter:
     """Which monitors a list holds. None means any; `search` is a part of a name."""
 
     kind: Kind
-    organization_id: str | None = None
+    organization_id: str
     customer_id: str | None = None
     search: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list, and how many there are in all."""
+    """One page of a list: the documented items as a JSON array, and how many there are in all."""
 
-    items: Sequence[MonitorView]
+    items: bytes
     total: int
 
 
@@ -80,9 +89,17 @@ class Reader(ABC):
         """Return a monitor of a kind."""
 
     @abstractmethod
+    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+        """Return a monitor of a kind as the API shows it."""
+
+    @abstractmethod
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
 
     @abstractmethod
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the reader holds open."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import orjson
+
+from domain.secret_fields import mask_secret
 from projections import customer_shapes
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from domain.mail_config import Config, Kind
     from projections.reader import MonitorView
+    from projections.view import Record
 
 Shape = dict[str, Any]
 Form = Literal["written", "read", "listed"]
@@ -79,21 +83,59 @@ _PLAN: Final = {
 }
 
 
+HOLES: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
+    ("smtp", "read"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+    ("imap_pop", "read"): ("organizationId", "customerId", "lastCheckedAt", "customer"),
+    ("smtp", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+    ("imap_pop", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+}
+"""What a shape shows of others than the monitor itself, in the order of its keys."""
+
+_HOLE: Final = "\x01"
+"""Cannot stand in a JSON text: there it is escaped."""
+
+
+def monitor_template(monitor: Record, form: Form) -> str:
+    """Return the JSON of a monitor with `%s` for each of its `HOLES`; percent signs are doubled.
+
+    A view keeps templates, so that an answer is put together where the rows are.
+    """
+    hole: Any = orjson.Fragment(_HOLE)
+    config = mask_secret(monitor["kind"], monitor["config"])
+    others = dict.fromkeys(HOLES[monitor["kind"], form], hole)
+    return _as_template(_own_part(monitor, form, config) | others)
+
+
+def customer_template(customer: Record) -> str:
+    """Return the JSON of a customer inside a monitor; `%s` is the organization's number."""
+    hole: Any = orjson.Fragment(_HOLE)
+    return _as_template(customer_shapes.embedded(customer, {"number": hole}))
+
+
+def _as_template(shape: Shape) -> str:
+    return orjson.dumps(shape).decode().replace("%", "%%").replace(_HOLE, "%s")
+
+
 def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
     """Return the documented shape of a monitor.
 
     `config` is what may be shown to the caller: masked, or with its secret in clear.
     """
-    monitor = view.monitor
-    plan = _PLAN[monitor["kind"], form]
-    shape = {key: None if field is None else monitor[field] for key, field in plan}
+    shape = _own_part(view.monitor, form, config)
     shape["organizationId"] = view.organization["number"]
     shape["customerId"] = view.customer["number"]
     shape["lastCheckedAt"] = view.last_checked_at
-    for key in shape.keys() & _CONFIG_KEYS:
-        shape[key] = config
     if "customerName" in shape:
         shape["customerName"] = view.customer["name"]
     if "customer" in shape:
         shape["customer"] = customer_shapes.embedded(view.customer, view.organization)
+    return shape
+
+
+def _own_part(monitor: Record, form: Form, config: Config) -> Shape:
+    """Return a shape with all its keys, and the values that the monitor itself gives."""
+    plan = _PLAN[monitor["kind"], form]
+    shape = {key: None if field is None else monitor[field] for key, field in plan}
+    for key in shape.keys() & _CONFIG_KEYS:
+        shape[key] = config
     return shape

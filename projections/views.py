@@ -12,6 +12,7 @@ from projections.storage.sqlite_reader import SqliteReader
 from projections.storage.sqlite_view import SqliteView
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from domain.store import Store
@@ -27,15 +28,12 @@ class Views:
     def __init__(self, store: Store) -> None:
         """Open the views, making what is not there yet."""
         logs = {each.name: LogReader(each) for each in (store.monitoring, store.checks)}
-        self._views = {
-            each.name: SqliteView(store.folder.views / f"{each.name}.db", each)
-            for each in PROJECTIONS
-        }
+        self._views = {each.name: SqliteView(_path(store, each.name), each) for each in PROJECTIONS}
         self.projectors = {
             each.name: Projector(each, logs[each.log], self._views[each.name])
             for each in PROJECTIONS
         }
-        self.reader: Reader = SqliteReader(self._views["monitors"], self._views["checks"])
+        self.reader: Reader = SqliteReader(_path(store, "monitors"), _path(store, "checks"))
 
     def projector(self, name: str) -> Projector:
         """Return the projector of a view. Raises StoreError when there is none of that name."""
@@ -46,6 +44,7 @@ class Views:
 
     def close(self) -> None:
         """Close all views."""
+        self.reader.close()
         for view in self._views.values():
             view.close()
 
@@ -59,3 +58,7 @@ class Views:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _path(store: Store, name: str) -> Path:
+    return store.folder.views / f"{name}.db"

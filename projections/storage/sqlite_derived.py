@@ -60,10 +60,10 @@ def create(connection: sqlite3.Connection, name: str, table: Table) -> None:
 
 
 def row(connection: sqlite3.Connection, name: str, table: Table, key: str) -> Row | None:
-    """Return what a row gives to the tables beside it: its id and its columns."""
+    """Return what a row gives to the tables beside it: its id and some of its columns."""
     if not (table.counted or table.searched):
         return None
-    columns = ", ".join(table.columns)
+    columns = ", ".join(_followed(table))
     found: Row | None = connection.execute(
         f"SELECT id, {columns} FROM {name} WHERE key = ?", (key,)
     ).fetchone()
@@ -78,10 +78,16 @@ def follow(
         return
     for changed, step in ((before, -1), (after, 1)):
         if changed is not None:
-            values = dict(zip(table.columns, changed[1:], strict=True))
+            values = dict(zip(_followed(table), changed[1:], strict=True))
             _count(connection, name, [count_key(values, each) for each in table.counted], step)
             if table.searched:
                 _index(connection, f"{name}_parts", changed[0], values[table.searched], step)
+
+
+def _followed(table: Table) -> list[str]:
+    """Return the columns that counts and parts follow from."""
+    followed = {table.searched, *(column for each in table.counted for column in each)}
+    return [column for column in table.columns if column in followed]
 
 
 def _count(connection: sqlite3.Connection, name: str, keys: Sequence[str], step: int) -> None:

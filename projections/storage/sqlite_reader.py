@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from projections.reader import MonitorFilter, MonitorView, Page, Reader
+from projections.reader import MonitorFilter, MonitorView, Page, Reader, ShownMonitor
+from projections.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_derived import count_key, is_indexed, part_query
+from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from domain.mail_config import Kind
-    from projections.storage.sqlite_view import SqliteView
     from projections.view import Record
 
 # Statements are put together from the constants of this module; values are bound.
 # ruff: noqa: S608
 
-_ONE: Final = """
-SELECT m.record, c.record, o.record
+_WITH_OWNERS: Final = """
 FROM monitors m
 JOIN customers c ON c.key = m.customer_id
 JOIN organizations o ON o.key = m.organization_id
 WHERE m.key = ? AND m.kind = ?
 """
-_LAST_CHECKED_OF_ONE: Final = "SELECT max(checked_at) FROM last_checks WHERE monitor_id = ?"
-_OWNERS: Final = """
-SELECT c.key, c.record, o.record
-FROM customers c JOIN organizations o ON o.key = c.organization_id
-WHERE c.key IN """
+_ONE: Final = f"""
+SELECT m.record, c.record, o.record, (
+    SELECT max(checked_at) FROM checks.last_checks WHERE monitor_id = m.key
+)
+{_WITH_OWNERS}
+"""
+_LAST_CHECKED: Final = """coalesce((
+    SELECT '"' || checked_at || '"' FROM checks.last_checks
+    WHERE monitor_id = m.key ORDER BY checked_at DESC LIMIT 1
+), 'null')"""
+_OTHERS: Final[Mapping[Kind, str]] = {
+    "smtp": f"c.listed_name, {_LAST_CHECKED}",
+    "imap_pop": f"{_LAST_CHECKED}, printf(c.embedded, o.number)",
+}
+"""What fills a template behind the numbers of organization and customer."""
+
+_SHOWN: Final[Mapping[Kind, str]] = {
+    kind: "SELECT m.organization_id, m.customer_id, m.version, "
+    f"printf(m.shown, o.number, c.number, {others}) {_WITH_OWNERS}"
+    for kind, others in _OTHERS.items()
+}
+# The items are put together here, because Python gives up its lock for each row of a result,
+# and under several threads that costs more than everything else about a list. CROSS JOIN
+# keeps the rows in the order of the page.
+_PAGE: Final = f"""
+SELECT group_concat(printf(
+    m.listed,
+    (SELECT number FROM organizations WHERE key = ?),
+    c.number,
+    c.listed_name,
+    {_LAST_CHECKED}
+), ',')
+FROM (SELECT key, customer_id, listed {{where}} ORDER BY number LIMIT ? OFFSET ?) AS m
+CROSS JOIN customers c ON c.key = m.customer_id
+"""
 # A search finds few monitors among many: it comes first, by CROSS JOIN, and the rest follows.
 _SOUGHT: Final = """
 (
@@ -43,23 +75,16 @@ _SOUGHT: Final = """
 _BY_INDEX: Final = "SELECT rowid AS id FROM monitors_parts WHERE monitors_parts MATCH ?"
 # instr, not LIKE: a percent sign in the search is a percent sign.
 _BY_LOOKING: Final = "SELECT id FROM monitors WHERE instr(search, ?) > 0"
-# Many rows come as one text: Python gives up its lock for each row of a result, and under
-# several threads that costs more than everything else about a list.
-_TOGETHER: Final = "SELECT group_concat(CAST(record AS TEXT), ',') FROM"
-_LAST_CHECKED: Final = """
-SELECT json_group_array(
-    (SELECT max(checked_at) FROM last_checks WHERE monitor_id = monitors.value)
-) FROM json_each(?) AS monitors
-"""
-_BY_LOCATION: Final = "SELECT location, max(checked_at) FROM last_checks GROUP BY location"
+_BY_LOCATION: Final = "SELECT location, max(checked_at) FROM checks.last_checks GROUP BY location"
 
 
 class SqliteReader(Reader):
-    """Reads the `monitors` and the `checks` view."""
+    """Reads the files of the `monitors` and the `checks` view together."""
 
-    def __init__(self, monitors: SqliteView, checks: SqliteView) -> None:
+    def __init__(self, monitors: Path, checks: Path) -> None:
         self._monitors = monitors
         self._checks = checks
+        self._connections = ThreadConnections(self._connect)
 
     def token(self, token_hash: str) -> Record | None:
         """Return the token with this hash, also when it is revoked."""
@@ -91,16 +116,21 @@ class SqliteReader(Reader):
 
     def last_check_of_locations(self) -> dict[str, str]:
         """Return when each location made its newest check, by code."""
-        return dict(self._checks.select(_BY_LOCATION))
+        return dict(self._select(_BY_LOCATION))
 
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
         """Return a monitor of a kind."""
-        rows = self._monitors.select(_ONE, (public_id, str(kind)))
+        rows = self._select(_ONE, (public_id, str(kind)))
         if not rows:
             return None
-        checked = self._checks.select(_LAST_CHECKED_OF_ONE, (public_id,))[0][0]
-        monitor, customer, organization = map(orjson.loads, rows[0])
-        return MonitorView(monitor, customer, organization, checked)
+        monitor, customer, organization, checked = rows[0]
+        loads = orjson.loads
+        return MonitorView(loads(monitor), loads(customer), loads(organization), checked)
+
+    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+        """Return a monitor of a kind as the API shows it."""
+        rows = self._select(_SHOWN[kind], (public_id, str(kind)))
+        return ShownMonitor(*rows[0]) if rows else None
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
@@ -108,64 +138,63 @@ class SqliteReader(Reader):
         source, sought = _source(which)
         where = f"FROM {source} WHERE " + " AND ".join(f"{each} = ?" for each in values)
         bound = (*sought, *values.values())
-        (row,) = self._monitors.select(
-            f"{_TOGETHER} (SELECT record {where} ORDER BY number LIMIT ? OFFSET ?)",
-            (*bound, per_page, (page - 1) * per_page),
+        ((items,),) = self._select(
+            _PAGE.format(where=where),
+            (which.organization_id, *bound, per_page, (page - 1) * per_page),
         )
-        # How a text is put together from rows has no order that is promised.
-        found = sorted(orjson.loads(f"[{row[0] or ''}]"), key=lambda each: int(each["number"]))
         total = (
-            self._monitors.select(f"SELECT count(*) {where}", bound)[0][0]
+            self._select(f"SELECT count(*) {where}", bound)[0][0]
             if sought
             else self._count("monitors", values)
         )
-        return Page(self._with_others(found), total)
+        return Page(f"[{items or ''}]".encode(), total)
 
     def _count(self, table: str, values: dict[str, str]) -> int:
         """Return a count that the view keeps."""
-        rows = self._monitors.select(
+        rows = self._select(
             f"SELECT number FROM {table}_counts WHERE counted = ?", (count_key(values, values),)
         )
         return rows[0][0] if rows else 0
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first."""
-        rows = self._checks.select(
-            "SELECT record FROM last_checks WHERE monitor_id = ? ORDER BY checked_at DESC",
+        rows = self._select(
+            "SELECT record FROM checks.last_checks WHERE monitor_id = ? ORDER BY checked_at DESC",
             (monitor_id,),
         )
         return [orjson.loads(row[0]) for row in rows]
-
-    def _with_others(self, monitors: Sequence[Record]) -> list[MonitorView]:
-        """Return monitors with their owners and their last check, each owner read once."""
-        keys = orjson.dumps([each["public_id"] for each in monitors]).decode()
-        newest = orjson.loads(self._checks.select(_LAST_CHECKED, (keys,))[0][0])
-        customers = list({each["customer_id"] for each in monitors})
-        owners = {
-            key: (orjson.loads(customer), orjson.loads(organization))
-            for key, customer, organization in self._monitors.select(
-                f"{_OWNERS} ({', '.join('?' * len(customers))})", customers
-            )
-        }
-        return [
-            MonitorView(each, *owners[each["customer_id"]], last_checked_at)
-            for each, last_checked_at in zip(monitors, newest, strict=True)
-            if each["customer_id"] in owners
-        ]
 
     def _by_identifier(self, table: str, identifier: int | str) -> Record | None:
         column = "number" if isinstance(identifier, int) else "key"
         return self._one(f"SELECT record FROM {table} WHERE {column} = ?", identifier)
 
     def _one(self, statement: str, *values: int | str) -> Record | None:
-        rows = self._monitors.select(statement, values)
+        rows = self._select(statement, values)
         return orjson.loads(rows[0][0]) if rows else None
 
     def _all(self, table: str, organization_id: str | None = None) -> list[Record]:
         where = "" if organization_id is None else "WHERE organization_id = ?"
         values = () if organization_id is None else (organization_id,)
-        rows = self._monitors.select(f"SELECT record FROM {table} {where} ORDER BY number", values)
+        rows = self._select(f"SELECT record FROM {table} {where} ORDER BY number", values)
         return [orjson.loads(row[0]) for row in rows]
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        self._connections.close()
+
+    def _select(self, statement: str, values: Sequence[str | int] = ()) -> list[Any]:
+        return self._connections.get().execute(statement, values).fetchall()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._monitors,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=LOCK_TIMEOUT_SECONDS,
+        )
+        connection.execute("ATTACH DATABASE ? AS checks", (str(self._checks),))
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
 
 def _values(which: MonitorFilter) -> dict[str, str]:

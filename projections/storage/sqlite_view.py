@@ -7,13 +7,13 @@ power cut the file is intact and at most a little behind, position and rows toge
 from __future__ import annotations
 
 import sqlite3
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from projections.storage import sqlite_derived
+from projections.storage.sqlite_connections import ThreadConnections
 from projections.view import Record, Side, Table, Transaction, View
 
 if TYPE_CHECKING:
@@ -44,28 +44,27 @@ _NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": ""}
 
 
 class SqliteView(View):
-    """A view in a file. Each thread has its own connection, opened when it first asks."""
+    """A view in a file."""
 
     def __init__(self, path: Path, projection: Projection) -> None:
-        self._path = path
+        self.path = path
         self._tables = projection.tables
         self._definition = projection.definition
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections = ThreadConnections(self._connect)
         self._create()
 
     def select(self, statement: str, values: Sequence[str | int | None] = ()) -> list[Any]:
         """Return the rows of a query on the live side."""
-        return self._connection().execute(statement, values).fetchall()
+        return self._connections.get().execute(statement, values).fetchall()
 
     def position(self, side: Side = "live") -> int:
         """Return the position that readers see now."""
-        position: int = _side(self._connection(), side)["position"]
+        position: int = _side(self._connections.get(), side)["position"]
         return position
 
     def generation(self) -> int:
         """Return how many times the view was rebuilt, counting from 1."""
-        generation: int = _side(self._connection(), "live")["generation"]
+        generation: int = _side(self._connections.get(), "live")["generation"]
         return generation
 
     def count(self) -> dict[str, int]:
@@ -107,9 +106,7 @@ class SqliteView(View):
 
     def close(self) -> None:
         """Close the connections of all threads."""
-        while self._connections:
-            self._connections.pop().close()
-        self._local = threading.local()
+        self._connections.close()
 
     def _create(self) -> None:
         """Make the tables, or make them anew when another version of the code made them.
@@ -136,7 +133,7 @@ class SqliteView(View):
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        connection = self._connection()
+        connection = self._connections.get()
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -145,19 +142,15 @@ class SqliteView(View):
             connection.execute("ROLLBACK")
             raise
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(
-                self._path,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=LOCK_TIMEOUT_SECONDS,
-            )
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            self._local.connection = connection
-            self._connections.append(connection)
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=LOCK_TIMEOUT_SECONDS,
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
         return connection
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.monitor import CHANGEABLE
+from domain.organization import CUSTOMER_DEFAULTS
 from projections.monitors import MONITORS, PROJECTION
 from projections.reader import MonitorFilter
 from projections.storage.sqlite_derived import SHORTEST_PART, count_key, follow, row
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from projections.views import Views
     from tests.domain.given import Owners
 
+NOW = "2026-01-01T00:00:00.000Z"
 OWNERS = {"own": "one", "other": "one", "foreign": "two"}
 CUSTOMER_NAMES = {"own": "Straße GmbH", "other": "100% Relay", "foreign": 'A "quoted" one'}
 texts = st.text(
@@ -51,8 +55,17 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
             record = {"public_id": organization, "number": number}
             transaction.put(PROJECTION.tables[0], organization, record)
         for number, (key, name) in enumerate(CUSTOMER_NAMES.items(), start=1):
-            customer = {"organization_id": OWNERS[key], "number": number, "name": name}
-            transaction.put(PROJECTION.tables[1], key, {"public_id": key, **customer})
+            customer = {
+                **CUSTOMER_DEFAULTS,
+                "public_id": key,
+                "organization_id": OWNERS[key],
+                "number": number,
+                "name": name,
+                "email": None,
+                "created_at": NOW,
+                "updated_at": NOW,
+            }
+            transaction.put(PROJECTION.tables[1], key, customer)
     yield opened
     opened.close()
 
@@ -60,9 +73,11 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
 @pytest.fixture(scope="module")
 def reader(view: SqliteView, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteReader]:
     """The queries on that view."""
-    checks = SqliteView(tmp_path_factory.mktemp("view") / "checks.db", PROJECTIONS[1])
-    yield SqliteReader(view, checks)
-    checks.close()
+    path = tmp_path_factory.mktemp("view") / "checks.db"
+    SqliteView(path, PROJECTIONS[1]).close()
+    opened = SqliteReader(view.path, path)
+    yield opened
+    opened.close()
 
 
 def record(key: int, kind: str, customer: str, name: str) -> dict[str, Any]:
@@ -72,8 +87,13 @@ def record(key: int, kind: str, customer: str, name: str) -> dict[str, Any]:
         "organization_id": OWNERS[customer],
         "customer_id": customer,
         "number": key,
+        **dict.fromkeys(CHANGEABLE),
         "name": name,
         "hostname": "mail.example.com",
+        "config": {},
+        "version": 1,
+        "created_at": NOW,
+        "updated_at": NOW,
     }
 
 
@@ -97,7 +117,7 @@ def matches(monitor: dict[str, Any], which: MonitorFilter) -> bool:
     sought = (which.search or "").casefold()
     return (
         monitor["kind"] == which.kind
-        and which.organization_id in (None, monitor["organization_id"])
+        and which.organization_id == monitor["organization_id"]
         and which.customer_id in (None, monitor["customer_id"])
         and (sought in text or sought in CUSTOMER_NAMES[monitor["customer_id"]].casefold())
     )
@@ -112,14 +132,20 @@ def test_lists_and_totals_are_what_looking_at_each_row_finds(
     part: str,
 ) -> None:
     left = write(view, changes)
+    left_by_key = {each["public_id"]: each for each in left}
 
     for search in (None, part, part[:SHORTEST_PART]):
-        for organization_id in (None, "one", "two"):
+        for organization_id in ("one", "two"):
             for customer_id in (None, "own", "foreign"):
                 which = MonitorFilter("smtp", organization_id, customer_id, search)
                 expected = [each["public_id"] for each in left if matches(each, which)]
                 page = reader.monitors(which, 1, 50)
-                assert [each.monitor["public_id"] for each in page.items] == expected, which
+                items = json.loads(page.items)
+                assert [each["publicId"] for each in items] == expected, which
+                names = [(each["name"], each["customerName"]) for each in items]
+                owners = (CUSTOMER_NAMES[left_by_key[each]["customer_id"]] for each in expected)
+                own = (left_by_key[each]["name"] for each in expected)
+                assert names == list(zip(own, owners, strict=True)), which
                 assert page.total == len(expected), which
 
 
@@ -130,7 +156,8 @@ def test_counts_and_parts_are_the_same_after_a_rebuild(
     catch_up(views)
     monitors = views.projector("monitors")
     counts = "SELECT counted, number FROM monitors_counts WHERE number != 0 ORDER BY 1"
-    found = views.reader.monitors(MonitorFilter("smtp", search="example"), 1, 200)
+    which = MonitorFilter("smtp", str(owners.organization.id), search="example")
+    found = views.reader.monitors(which, 1, 200)
     view = monitors.view
     assert isinstance(view, SqliteView)
     before = view.select(counts)
@@ -140,13 +167,13 @@ def test_counts_and_parts_are_the_same_after_a_rebuild(
     monitors.rebuild(lambda *_: None)
 
     assert view.select(counts) == before
-    assert views.reader.monitors(MonitorFilter("smtp", search="example"), 1, 200) == found
+    assert views.reader.monitors(which, 1, 200) == found
 
 
 def test_a_row_that_stays_the_same_touches_nothing_beside_it(view: SqliteView) -> None:
     write(view, [(1, "smtp", "own", "Relay")])
     with view.transaction():
-        connection = view._connection()
+        connection = view._connections.get()
         changes = connection.total_changes
         same = row(connection, "monitors", MONITORS, "1")
         follow(connection, "monitors", MONITORS, same, same)

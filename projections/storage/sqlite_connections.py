@@ -1,0 +1,33 @@
+"""Connections to an SQLite file: one for each thread, opened when it first asks."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
+
+class ThreadConnections:
+    """The connections of all threads. `connect` must allow that another thread closes one."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def get(self) -> sqlite3.Connection:
+        """Return this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+            self._opened.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close all connections; who asks later gets a new one."""
+        while self._opened:
+            self._opened.pop().close()
+        self._local = threading.local()
