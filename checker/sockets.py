@@ -62,6 +62,13 @@ class ClientSocket:
             except BlockingIOError:
                 continue
 
+    def has_unread(self) -> bool:
+        """Whether bytes have come that nobody received; the end does not count. Raises OSError."""
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+
     def without_delay(self) -> None:
         """Send small packets at once, instead of waiting for the peer to acknowledge others."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -30,6 +30,7 @@ class Connection:
         self._socket = socket
         self._tls: TlsChannel | None = None
         self._lines = LineReader()
+        self._has_talked = False
 
     @property
     def local_address(self) -> str:
@@ -53,6 +54,7 @@ class Connection:
 
     async def receive_line(self) -> bytes:
         """Return the next line without its line end."""
+        self._has_talked = True
         while (line := self._lines.next_line()) is None:
             try:
                 data = await self._receive_some()
@@ -69,14 +71,16 @@ class Connection:
         Raises:
             ProbeFailed: The handshake fails, or plaintext came where TLS has to begin.
         """
-        if self._lines.has_unread:
-            # RFC 3207 6: somebody in the middle could have put commands or answers there.
-            raise ProbeFailed(
-                Category.STARTTLS_INJECTION,
-                "the server sends plaintext after it agreed to start TLS",
-            )
-        self._tls = TlsChannel(self._socket, context, server_name)
         try:
+            # A server speaks only when it was greeted by TLS. What came before, however late,
+            # somebody in the middle could have put there (RFC 3207 6). What comes afterwards
+            # spoils the handshake, and nothing tells it from a server that cannot do TLS.
+            if self._has_talked and (self._lines.has_unread or self._socket.has_unread()):
+                raise ProbeFailed(
+                    Category.STARTTLS_INJECTION,
+                    "the server sends plaintext after it agreed to start TLS",
+                )
+            self._tls = TlsChannel(self._socket, context, server_name)
             session = await self._tls.handshake()
         except OSError as error:
             raise faults.from_network(error) or error from error

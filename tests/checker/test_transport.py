@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from socket import AddressFamily
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -10,15 +11,16 @@ import trio
 
 from checker import attempt
 from checker.failure import ProbeFailed
+from checker.sockets import ClientSocket
 from checker.target import ProbeTarget
-from checker.tls import _sent_chain
+from checker.tls import _sent_chain, probing_context
 from checker.transport import Connection
 from domain.outcome import Category, Phase
 from tests.checker.fault_cases import TIMEOUT_SECONDS
+from tests.mailservers.scripted import scripted, steps
 
 if TYPE_CHECKING:
     from checker.probe import Prober
-    from checker.sockets import ClientSocket
     from checker.target import TlsMode
 
 
@@ -55,6 +57,38 @@ async def test_last_words_are_heard_although_the_command_failed() -> None:
 async def test_an_error_of_our_own_is_raised() -> None:
     with pytest.raises(OSError, match="no"):
         await _connection(errno.ENOMEM, b"").send(b"EHLO mx\r\n")
+
+
+async def test_plaintext_in_a_packet_after_the_go_ahead_is_an_injection() -> None:
+    with scripted(steps(b"220 go\r\n", "MORE", b"250 injected\r\n")) as port:
+        socket = ClientSocket(AddressFamily.AF_INET)
+        await socket.connect("127.0.0.1", port)
+        connection = Connection(socket)
+        try:
+            assert await connection.receive_line() == b"220 go"
+            await connection.send(b"MORE\r\n")  # so that it is a packet of its own
+            await trio.lowlevel.wait_readable(socket._socket)
+            with pytest.raises(ProbeFailed) as caught:
+                await connection.start_tls(probing_context(), None)
+        finally:
+            connection.close()
+
+    assert caught.value.category is Category.STARTTLS_INJECTION
+
+
+async def test_a_greeting_in_plaintext_where_tls_begins_at_once_is_no_injection() -> None:
+    with scripted(steps(b"220 mx\r\n")) as port:
+        socket = ClientSocket(AddressFamily.AF_INET)
+        await socket.connect("127.0.0.1", port)
+        connection = Connection(socket)
+        try:
+            await trio.lowlevel.wait_readable(socket._socket)
+            with pytest.raises(ProbeFailed) as caught:
+                await connection.start_tls(probing_context(), None)
+        finally:
+            connection.close()
+
+    assert caught.value.category is Category.TLS_NOT_TLS
 
 
 @pytest.mark.parametrize(("tls", "phase"), [("auto", Phase.GREETING), ("implicit", Phase.TLS)])
