@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "history": "cli.history:history",
     "log": "cli.log:log",
     "keys": "cli.keys:keys",
+    "backup": "cli.backup:backup",
+    "restore": "cli.backup:restore",
     "demo": "cli.demo.command:demo",
 }
 

@@ -19,7 +19,13 @@ from domain.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+STORE_PARTS: Final = ("proof", "keys", "logs")
+"""The folders that a store is moved in as, the one last without which there is no store."""
+
 INCOMING: Final = ".incoming"
+_MOVING: Final = ".moving"
+"""A file in `.incoming` that says: some of the parts may be in their place already."""
+
 _IGNORED: Final = frozenset({INCOMING, "lost+found", "locks"})
 """What may stand in an empty folder: lock files outlive whoever held them."""
 
@@ -31,7 +37,7 @@ def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
     Raises StoreError when `root` is not empty, cannot be written, or is being filled by
     another process. When the block fails, `root` is left as it was.
     """
-    refuse_unless_empty(root)
+    refuse_unless_empty(root, parts)
     is_new = not root.exists()
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,13 +57,13 @@ def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
         raise
 
 
-def refuse_unless_empty(root: Path) -> None:
-    """Raise StoreError when a folder holds anything but empty folders of a store."""
+def refuse_unless_empty(root: Path, parts: Sequence[str] = STORE_PARTS) -> None:
+    """Raise StoreError when a folder holds anything but empty folders."""
     if not root.exists():
         return
     if not root.is_dir():
         raise StoreError(f"{root} is not a folder")
-    _undo_broken_off(root)
+    _undo_broken_off(root, parts)
     for path in sorted(root.iterdir()):
         if path.name not in _IGNORED and not (path.is_dir() and not any(path.iterdir())):
             raise StoreError(
@@ -66,12 +72,14 @@ def refuse_unless_empty(root: Path) -> None:
             )
 
 
-def _undo_broken_off(root: Path) -> None:
-    """Remove keys that were moved in when the process was killed before it moved the logs."""
-    incoming = root / INCOMING
-    if (incoming / "logs").is_dir() and not (incoming / "keys").exists():
-        shutil.rmtree(root / "keys", ignore_errors=True)
-        shutil.rmtree(incoming)
+def _undo_broken_off(root: Path, parts: Sequence[str]) -> None:
+    """Remove parts that were moved in when a process was killed before it moved the last one."""
+    last = root / parts[-1]
+    is_complete = last.is_file() or (last.is_dir() and any(last.iterdir()))
+    if (root / INCOMING / _MOVING).exists() and not is_complete:
+        for part in parts:
+            shutil.rmtree(root / part, ignore_errors=True)
+        shutil.rmtree(root / INCOMING)
 
 
 @contextmanager
@@ -94,6 +102,7 @@ def _empty(folder: Path) -> Path:
 
 def _move(root: Path, parts: Sequence[str]) -> None:
     incoming = root / INCOMING
+    (incoming / _MOVING).touch()
     _sync(incoming)
     for part in parts:
         if (incoming / part).exists():

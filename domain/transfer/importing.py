@@ -18,7 +18,7 @@ from domain.master_keys import write_key_file
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_sink import SqliteSink
 from domain.store import DataFolder, create_store
-from domain.transfer.fresh_folder import filled
+from domain.transfer.fresh_folder import STORE_PARTS, filled
 from domain.transfer.lines import (
     LOGS,
     End,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 MAX_LINE_BYTES: Final = 1 << 25
 """No event comes near this; without a limit a file without line ends would fill the memory."""
 
-_PARTS: Final = ("keys", "logs")
 _REPORT_EVERY: Final = 2000
 
 
@@ -71,7 +70,7 @@ def import_lines(
     export is damaged or cut off, MasterKeyError when it is for another master key,
     StoreError when the folder is not empty; nothing is changed then.
     """
-    with filled(root, _PARTS) as incoming:
+    with filled(root, STORE_PARTS) as incoming:
         imported = _Import(file, DataFolder(incoming), master_key, report).run()
         DataFolder(root).create()
     return imported

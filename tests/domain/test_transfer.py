@@ -240,7 +240,8 @@ def test_what_a_killed_import_left_is_thrown_away_by_the_next(
 ) -> None:
     data = tmp_path / "data"
     (data / INCOMING / "logs").mkdir(parents=True)
-    (data / INCOMING / "logs" / "monitoring.db").write_text("half")
+    (data / INCOMING / "logs" / "monitoring.db").write_text("to be moved")
+    (data / INCOMING / ".moving").touch()
     (data / "keys").mkdir()
     (data / "keys" / "keys.db").write_text("moved in, and then it was killed")
 
@@ -248,6 +249,20 @@ def test_what_a_killed_import_left_is_thrown_away_by_the_next(
 
     assert rows(DataFolder(data)) == rows(DataFolder(rich[0]))
     assert not (data / INCOMING).exists()
+
+
+def test_a_store_that_was_made_after_a_killed_import_is_left_alone(
+    lines: list[bytes], tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    create_store(data, KEY).close()
+    (data / INCOMING / "logs").mkdir(parents=True)
+    (data / INCOMING / ".moving").touch()
+
+    with pytest.raises(StoreError, match="is not empty"):
+        imported(lines, data)
+
+    open_store(data, KEY).close()
 
 
 def test_two_do_not_fill_one_folder(tmp_path: Path) -> None:

@@ -1,0 +1,67 @@
+"""`postwatch backup` and `postwatch restore`: copies of the store's files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cli.failure import exit_on_failure
+from cli.log_import import given_master_key, master_key_option
+from cli.progress import progress
+from cli.settings import Settings
+from domain.store import open_store
+from domain.transfer.backup import make_backup, restore_backup
+
+
+@click.command()
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.option(
+    "--with-master-key",
+    is_flag=True,
+    help="Also copy the master key: whoever has the backup can then read every password.",
+)
+def backup(destination: Path, *, with_master_key: bool) -> None:
+    """Copy the store to the empty folder DESTINATION while everything runs.
+
+    The master key is not in the copy; keep it elsewhere, without it no stored password can
+    be read.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        with (
+            open_store(settings.data, *settings.master_keys) as store,
+            progress("copying", "pages") as report,
+        ):
+            made = make_backup(store, destination, with_master_key=with_master_key, report=report)
+            fingerprint = store.keys.store.master_fingerprint()
+    if with_master_key:
+        print(
+            "warning: the backup holds the master key; whoever has it can read every stored "
+            "password",
+            file=sys.stderr,
+        )
+    else:
+        print(f"the backup needs master key {fingerprint}, which is not in it", file=sys.stderr)
+    print(f"backup: {destination} ({len(made.files)} files, {made.size:,} bytes)")
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@master_key_option
+def restore(source: Path, master_key_file: Path | None) -> None:
+    """Make the store that the backup SOURCE holds in an empty data folder.
+
+    Every file is checked before anything is put in its place; when anything is wrong the
+    folder POSTWATCH_DATA stays as it was.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        key = (
+            given_master_key(settings, master_key_file)
+            if master_key_file or settings.master_key
+            else None
+        )
+        restore_backup(source, settings.data, key)
+    print(f"restored {source} into {settings.data}; the views fill themselves when it runs")
