@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import orjson
 
 from cli.failure import exit_on_failure
 from cli.proven import LOG_ARGUMENT, proof_of
@@ -14,13 +15,18 @@ from cli.tables import print_json, print_rows
 @click.option("--now", is_flag=True, help="First sign a head of all that the log holds now.")
 @click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-def head(log: str, count: int, *, now: bool, as_json: bool) -> None:
-    """Show the newest signed tree heads of LOG, newest first."""
+@click.option("--ndjson", is_flag=True, help="Print one JSON object a line, to be kept elsewhere.")
+def head(log: str, count: int, *, now: bool, as_json: bool, ndjson: bool) -> None:
+    """Show the newest signed tree heads of LOG, newest first; with --ndjson oldest first."""
     with exit_on_failure(), proof_of(log) as proof:
         if now:
             proof.grow()
             proof.sign()
         rows = [each.as_json() for each in proof.heads.newest(count)]
+    if ndjson:
+        for row in reversed(rows):
+            print(orjson.dumps(row).decode())
+        return
     columns = {
         "log": "Log",
         "size": "Events",

@@ -57,7 +57,8 @@ class Differences:
         Up to position `log_is_right_through` a signed head fits the log and not the tree:
         there it is the tree that was changed.
         """
-        wrong_tree, others = [], []
+        wrong_tree: list[Difference] = []
+        others: list[Difference] = []
         for each in self._kept:
             is_right = each.kind is Kind.ALTERED and each.position <= log_is_right_through
             (wrong_tree if is_right else others).append(each)

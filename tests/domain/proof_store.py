@@ -8,12 +8,14 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from domain.proof.heads import SigningKey
 from domain.proof.stored import log_proof, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from domain.proof.findings import Report
+    from domain.proof.heads import TreeHead
     from domain.proof.log_proof import LogProof
     from domain.store import Store
 
@@ -107,6 +109,11 @@ class TamperedLog:
         self.proof.grow()
         look: Callable[..., Report] = verify
         return look(self.proof, **options)
+
+    def sign_as_of(self, size: int, root: bytes) -> TreeHead:
+        """Return a head of an earlier size; positions have no gaps here."""
+        key = SigningKey(self.store.keys.signing_seed())
+        return key.sign("checks", size, size, "2026-01-01T12:00:00.000Z", root)
 
     def found(self, **options: object) -> list[tuple[str, int | None, int | None]]:
         """Return what a verification finds, in short."""

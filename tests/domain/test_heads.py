@@ -1,0 +1,148 @@
+"""Signed heads and the file that keeps them, also after a power cut."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.errors import NotFoundError
+from domain.proof.heads import SigningKey, VerifyingKey, parse_head
+from domain.proof.merkle import ProofError
+from domain.proof.stored import log_proof
+from domain.storage.head_file import HeadFile
+from domain.store import open_store
+from tests.domain.given import NOON
+from tests.domain.proof_store import TamperedLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domain.proof.heads import TreeHead
+    from domain.store import Store
+
+KEY = SigningKey(b"k" * 32)
+
+
+def head(size: int) -> TreeHead:
+    return KEY.sign("checks", size, size + 5, "2026-01-01T12:00:00.000Z", bytes([size % 256]) * 32)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where no file of heads is yet."""
+    return tmp_path / "proof" / "checks.heads"
+
+
+def test_heads_come_back_newest_first(path: Path) -> None:
+    heads = HeadFile(path)
+    assert heads.newest(1) == []
+    assert list(heads.lines()) == []
+
+    for size in range(1, 50):
+        assert heads.append(head(size))
+
+    assert heads.newest(3) == [head(49), head(48), head(47)]
+    assert heads.newest(100) == [head(size) for size in range(49, 0, -1)]
+    assert [(number, parse_head(line)) for number, line in heads.lines()][11] == (12, head(12))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_head_that_is_not_larger_is_not_kept(path: Path) -> None:
+    heads = HeadFile(path)
+    assert heads.append(head(5))
+
+    assert not heads.append(head(5))
+    assert not heads.append(head(4))
+
+    assert heads.newest(9) == [head(5)]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 100, 300])
+def test_half_a_line_is_no_head_and_makes_way_for_the_next(path: Path, cut: int) -> None:
+    heads = HeadFile(path)
+    heads.append(head(1))
+    heads.append(head(2))
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    assert heads.newest(9) == [head(1)]
+    assert [number for number, _ in heads.lines()] == [1]
+    assert heads.append(head(3))
+    assert heads.newest(9) == [head(3), head(1)]
+
+
+def test_a_damaged_last_line_stops_the_signing_and_is_said(path: Path) -> None:
+    heads = HeadFile(path)
+    heads.append(head(1))
+    with path.open("ab") as file:
+        file.write(b"nonsense\n")
+
+    with pytest.raises(ProofError, match="no signed tree head"):
+        heads.append(head(2))
+
+
+def test_a_head_reads_back_as_it_was_and_its_signature_holds(path: Path) -> None:
+    HeadFile(path).append(head(7))
+
+    [(_, line)] = HeadFile(path).lines()
+
+    assert parse_head(line) == head(7)
+    assert KEY.public.signed(parse_head(line))
+    assert not SigningKey(b"x" * 32).public.signed(parse_head(line))
+
+
+def test_the_secret_half_of_the_key_is_not_shown() -> None:
+    assert repr(KEY) == f"SigningKey({KEY.public.key_id})"
+    assert VerifyingKey.from_hex(KEY.public.raw.hex()).key_id == KEY.public.key_id
+
+
+@pytest.mark.parametrize("text", ["", "ab", "zz" * 32, "ab" * 33])
+def test_what_is_no_public_key_is_refused(text: str) -> None:
+    with pytest.raises(ProofError, match="64 hexadecimal digits"):
+        VerifyingKey.from_hex(text)
+
+
+def test_the_signing_key_is_wrapped_and_the_same_after_a_restart(store: Store) -> None:
+    seed = store.keys.signing_seed()
+
+    with open_store(store.folder.root) as again:
+        assert again.keys.signing_seed() == seed
+    assert seed not in store.folder.keys.read_bytes()
+
+
+def test_a_head_is_signed_when_something_is_new(store: Store) -> None:
+    log = TamperedLog(store)
+    proof = log_proof(store, "checks", clock=lambda: NOON + timedelta(milliseconds=5))
+    assert proof.sign() is None
+    log.fill(3)
+    assert proof.sign() is None, "nothing was grown"
+    proof.grow()
+
+    signed = proof.sign()
+
+    assert signed is not None
+    assert signed == proof.newest_head()
+    assert (signed.size, signed.position, signed.time) == (3, 3, "2026-01-01T12:00:00.005Z")
+    assert proof.public_key().signed(signed)
+    assert proof.sign() is None
+
+
+def test_what_no_head_covers_is_not_proven_yet(store: Store) -> None:
+    log = TamperedLog(store)
+    log.fill(3)
+    log.proof.grow()
+    with pytest.raises(ProofError, match="no signed head covers position 2"):
+        log.proof.inclusion(2)
+    log.proof.sign()
+    log.fill(1)
+    log.proof.grow()
+
+    assert log.proof.inclusion(3).as_json()["leafIndex"] == 2
+    with pytest.raises(ProofError, match="no signed head covers position 4"):
+        log.proof.inclusion(4)
+
+
+def test_there_are_two_logs(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="there is no log nonsense; there are monitoring"):
+        log_proof(store, "nonsense")
