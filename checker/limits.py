@@ -16,7 +16,7 @@ class Limits:
     number of checks that may wait for the store before no more probes begin.
     """
 
-    open_sockets: int = 2000
+    open_sockets: int = 4000
     starts_per_tick: int = 10
     tick_seconds: float = 0.02
     per_destination: int = 10
