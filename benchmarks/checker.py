@@ -1,6 +1,7 @@
 """What a check costs, and what many of them do to each other. Loopback only.
 
-    python -m benchmarks.checker [path] [peers] [memory] [product] [hanging] [--quick]
+    python -m benchmarks.checker [path] [peers] [memory] [product] [hanging] [deadline]
+                                [--quick]
 
 Without names all parts run, one after the other; the slow ones take some minutes. Folders
 and processes are gone afterwards. CPU per check is what tells: it depends less than rates do
@@ -18,7 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.checker_hanging import Load, run_beside_hanging
+from benchmarks import checker_deadline
+from benchmarks.checker_hanging import Load, compare, run_beside_hanging, show
 from benchmarks.checker_path import (
     bare_handshake,
     kinds,
@@ -29,14 +31,12 @@ from benchmarks.checker_path import (
 from benchmarks.checker_peers import exporter_figures, plugin_figures
 from benchmarks.checker_product import product_run
 from benchmarks.checker_stub import running_stub
-from checker.descriptors import fit_to_descriptors
-from checker.limits import Limits
 from tests.mailservers.certificates import CertificateShop
 
 if TYPE_CHECKING:
     from benchmarks.checker_stub import Ports
 
-PARTS: Final = ("path", "peers", "memory", "product", "hanging")
+PARTS: Final = ("path", "peers", "memory", "product", "hanging", "deadline")
 
 
 class Benchmark:
@@ -120,15 +120,17 @@ class Benchmark:
     def hanging(self) -> None:
         """Show healthy monitors without and with hanging ones beside them."""
         monitors, interval, seconds = (400, 6.0, 6.0) if self._quick else (10_000, 60.0, 60.0)
-        fit_to_descriptors(Limits())
-        print(f"\n{monitors} monitors every {interval:g} s; a fifth hangs, in four phases")
-        for hanging in (0, monitors // 5):
-            load = Load(monitors, hanging, interval, seconds)
-            run = run_beside_hanging(self._prober, self._ports, load)
-            print(f"  {hanging:5} hang: start lag p50 {run.lag_p50:.1f}, ", end="")
-            print(f"p99 {run.lag_p99:.1f} ms; healthy p50 {run.total_p50:.1f}, ", end="")
-            print(f"p99 {run.total_p99:.1f} ms; {run.checks} checks, ", end="")
-            print(f"{run.marked} marked as lagged, {run.most_open} open at most")
+        print(f"\n{monitors} monitors every {interval:g} s; a tenth hangs in each of four phases")
+        loads = [Load(monitors, each, interval, seconds) for each in (0, monitors * 4 // 10)]
+        runs = [run_beside_hanging(self._ca_file, self._ports, each) for each in loads]
+        for load, run in zip(loads, runs, strict=True):
+            show(load, run)
+        compare(*runs)
+
+    def deadline(self) -> None:
+        """Show how exactly the timeout of a check ends it."""
+        print("\nchecks of servers that stall end so long after their timeout")
+        checker_deadline.show(checker_deadline.overtimes_ms(self._prober, 3 if self._quick else 20))
 
 
 def _show(name: str, milliseconds: float, note: str = "") -> None:

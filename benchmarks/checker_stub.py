@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST: Final = "127.0.0.1"
-HANG_HOSTS: Final = tuple(f"127.77.{number // 100}.{number % 100 + 1}" for number in range(200))
+HANG_HOSTS: Final = tuple(f"127.77.{number // 100}.{number % 100 + 1}" for number in range(600))
 """Addresses of loopback that hang: many, because few checks go to one at a time."""
 
 Hang = Literal["no", "greeting", "ehlo", "starttls", "tls", "quit"]

@@ -65,7 +65,7 @@ STALLS: dict[str, tuple[TlsMode, Script, Phase]] = {
 async def test_a_stall_ends_with_the_deadline(prober: Prober, where: str) -> None:
     mode, script, phase = STALLS[where]
     with scripted(script) as port:
-        outcome = await _ends_in_time(prober, _target(port, mode))
+        outcome = await _ends_in_time(prober, target(port, mode))
 
     assert (outcome.category, outcome.phase) == (Category.TIMEOUT, phase)
 
@@ -73,7 +73,7 @@ async def test_a_stall_ends_with_the_deadline(prober: Prober, where: str) -> Non
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_a_dropped_syn_ends_with_the_deadline(prober: Prober, host: str) -> None:
     with deaf(host) as port:
-        outcome = await _ends_in_time(prober, _target(port, "auto", host))
+        outcome = await _ends_in_time(prober, target(port, "auto", host))
 
     assert (outcome.category, outcome.phase) == (Category.TIMEOUT, Phase.CONNECT)
 
@@ -81,14 +81,14 @@ async def test_a_dropped_syn_ends_with_the_deadline(prober: Prober, host: str) -
 async def test_a_silent_name_server_ends_with_the_deadline(ca_file: Path) -> None:
     with dns_server({"mx.example": "silent"}) as dns:
         prober = Prober.from_settings(("127.0.0.0/8",), (dns.address,), ca_file)
-        outcome = await _ends_in_time(prober, _target(25, "auto", "mx.example"))
+        outcome = await _ends_in_time(prober, target(25, "auto", "mx.example"))
 
     assert (outcome.category, outcome.phase) == (Category.DNS_TIMEOUT, Phase.DNS)
 
 
 async def test_a_cancellation_from_outside_is_no_outcome(prober: Prober) -> None:
     with scripted(steps()) as port, trio.move_on_after(0.05) as scope:
-        await prober.probe(_target(port, "auto"))
+        await prober.probe(target(port, "auto"))
 
     assert scope.cancelled_caught
 
@@ -106,7 +106,7 @@ async def _ends_in_time(prober: Prober, target: ProbeTarget) -> Outcome:
     return outcome
 
 
-def _target(port: int, mode: TlsMode, hostname: str = "127.0.0.1") -> ProbeTarget:
+def target(port: int, mode: TlsMode, hostname: str = "127.0.0.1") -> ProbeTarget:
     return ProbeTarget(
         protocol="smtp",
         hostname=hostname,
