@@ -16,6 +16,7 @@ from api.customers import CustomerCollection, CustomerItem
 from api.documentation import Documentation, OpenApi
 from api.health import Health, Readiness
 from api.last_use import LastUse
+from api.log_proofs import LogProofs
 from api.metrics import Metrics, RequestMetrics, count_events
 from api.monitor_family import FAMILIES, Monitors
 from api.monitors import MonitorCollection, MonitorItem
@@ -79,6 +80,10 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         tokens = Tokens(monitoring, reader, projector, of_customers=of_customers)
         app.add_route(f"/api/{door}/tokens", TokenCollection(tokens))
         app.add_route(f"/api/{door}/tokens/{{number}}", TokenItem(tokens))
+    proofs = LogProofs(store)
+    app.add_route("/api/logs/{name}/head", proofs, suffix="head")
+    app.add_route("/api/logs/{name}/inclusion", proofs, suffix="inclusion")
+    app.add_route("/api/logs/{name}/consistency", proofs, suffix="consistency")
     app.add_route("/api/organization", OrganizationResource(reader))
     app.add_route("/api/monitoring-locations", Locations(reader))
     return app

@@ -17,6 +17,7 @@ from domain.errors import (
     Problem,
     StaleVersionError,
 )
+from domain.proof.merkle import NotInTreeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +29,7 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
+    NotInTreeError: HTTPStatus.NOT_FOUND,
 }
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 

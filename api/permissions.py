@@ -33,6 +33,7 @@ class Action(StrEnum):
     MANAGE_CUSTOMER_TOKENS = "manage customers' tokens"
     READ_ORGANIZATION = "read the organization"
     READ_METRICS = "read metrics"
+    READ_LOG_PROOFS = "read proofs of whole logs"
 
 
 _EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter"})
@@ -52,6 +53,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
     Action.READ_ORGANIZATION: _EVERYONE,
     Action.READ_METRICS: frozenset({"admin", "supporter"}),
+    Action.READ_LOG_PROOFS: frozenset({"admin", "supporter"}),
 }
 
 

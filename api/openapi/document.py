@@ -12,6 +12,7 @@ from api.openapi import (
     owner_operations,
     owner_responses,
     problems,
+    proof_operations,
     requests,
     responses,
     service_operations,
@@ -41,6 +42,7 @@ _TAGS: Final = (
     (owner_operations.CUSTOMERS, "Whose monitors they are."),
     (owner_operations.TOKENS, "Who may call. Two doors to the same tokens."),
     (owner_operations.ORGANIZATION, "The organization of the token, and where checks are made."),
+    (proof_operations.TAG, "That a log was not changed: docs/proof.md says how to check them."),
     (service_operations.TAG, "The service itself."),
 )
 _KINDS: Final[tuple[Kind, ...]] = ("smtp", "imap_pop")
@@ -78,6 +80,7 @@ def build_document(documentation_files: Iterable[str]) -> Schema:
 def _operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
     yield from monitor_operations.operations()
     yield from owner_operations.operations()
+    yield from proof_operations.operations()
     yield from service_operations.operations(documentation_files)
 
 
@@ -100,6 +103,7 @@ def _schemas() -> Schema:
         **responses.monitor_components(),
         **check_responses.components(),
         **owner_responses.components(),
+        **proof_operations.components(),
         **service_operations.components(),
         "Success": closed(SUCCESS),
         **problems.schemas(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from domain.clock import Clock, iso_milliseconds, utc_now
 from domain.proof import merkle
 from domain.proof.growth import covered, grow_once
-from domain.proof.merkle import ProofError
+from domain.proof.merkle import NotInTreeError
 from domain.proof.tiles import TILE, TiledSubtrees, size_of
 
 if TYPE_CHECKING:
@@ -121,17 +121,17 @@ class LogProof:
     def inclusion(self, position: int) -> Inclusion:
         """Prove that an event is in the tree of the newest signed head.
 
-        Raises ProofError when no event stands there, or no signed head covers it yet.
+        Raises NotInTreeError when no event stands there, or no signed head covers it yet.
         """
         head = self.newest_head()
         with self.tiles.reading() as reader:
             tile = reader.leaf_tile_at(position)
             offset = tile.offset_of(position) if tile else None
             if tile is None or offset is None:
-                raise ProofError(f"the tree of {self.log} has no event at position {position}")
+                raise NotInTreeError(f"the tree of {self.log} has no event at position {position}")
             index = tile.number * TILE + offset
             if head is None or index >= head.size:
-                raise ProofError(f"no signed head covers position {position} of {self.log} yet")
+                raise NotInTreeError(f"no signed head covers position {position} of {self.log} yet")
             subtrees = TiledSubtrees(reader, self.rows)
             path = merkle.inclusion_path(subtrees, index, head.size)
             leaf = subtrees.subtree(0, index)
@@ -140,17 +140,17 @@ class LogProof:
     def consistency(self, first: int, second: int | None = None) -> dict[str, Any]:
         """Prove that the tree of `second` events begins with the tree of `first`, as JSON.
 
-        `second` None means the newest signed head. Raises ProofError on sizes that the
+        `second` None means the newest signed head. Raises NotInTreeError on sizes that the
         tree never had.
         """
         if second is None:
             head = self.newest_head()
             if head is None:
-                raise ProofError(f"the log {self.log} has no signed head yet")
+                raise NotInTreeError(f"the log {self.log} has no signed head yet")
             second = head.size
         with self.tiles.reading() as reader:
             if second > size_of(reader):
-                raise ProofError(
+                raise NotInTreeError(
                     f"the tree of {self.log} has {size_of(reader)} events, not {second}"
                 )
             subtrees = TiledSubtrees(reader, self.rows)

@@ -23,6 +23,10 @@ class ProofError(DomainError):
     """A proof cannot be made, or does not hold; the text says why."""
 
 
+class NotInTreeError(ProofError):
+    """What is asked about is not in the tree, or not yet."""
+
+
 class Subtrees(Protocol):
     """Knows the hashes of complete subtrees."""
 
@@ -58,10 +62,10 @@ def root(subtrees: Subtrees, size: int) -> bytes:
 def inclusion_path(subtrees: Subtrees, index: int, size: int) -> list[bytes]:
     """Return the path from leaf `index` to the root over `size` leaves, lowest first.
 
-    RFC 9162 section 2.1.3.1. Raises ProofError when there is no such leaf.
+    RFC 9162 section 2.1.3.1. Raises NotInTreeError when there is no such leaf.
     """
     if not 0 <= index < size:
-        raise ProofError(f"there is no leaf {index} in a tree of {size}")
+        raise NotInTreeError(f"there is no leaf {index} in a tree of {size}")
     path: list[bytes] = []
     low, high = 0, size
     while high - low > 1:
@@ -78,10 +82,10 @@ def inclusion_path(subtrees: Subtrees, index: int, size: int) -> list[bytes]:
 def consistency_path(subtrees: Subtrees, first: int, second: int) -> list[bytes]:
     """Return the proof that the tree of `second` leaves begins with that of `first`.
 
-    RFC 9162 section 2.1.4.1. Raises ProofError unless 0 < first <= second.
+    RFC 9162 section 2.1.4.1. Raises NotInTreeError unless 0 < first <= second.
     """
     if not 0 < first <= second:
-        raise ProofError(f"there is no consistency proof from {first} to {second} leaves")
+        raise NotInTreeError(f"there is no consistency proof from {first} to {second} leaves")
     path: list[bytes] = []
     low, high, is_old_root = 0, second, True
     while first != high:

@@ -94,10 +94,9 @@ class SqliteTiles(TileStore):
     def __init__(self, path: Path) -> None:
         """Make the file and its folder unless they are there."""
         self._path = path
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True, mode=0o700)
-            with closing(self._connect()) as connection:
-                connection.executescript(_SCHEMA)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        with closing(self._connect()) as connection:
+            connection.executescript(_SCHEMA)
 
     @contextmanager
     def reading(self) -> Iterator[TileReader]:
