@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
 _COUNTRIES: Final = "allowed_check_country_codes"
 _NO_CONFIG: Final = b"{}"
+_SHARED: Final = 512
+"""How many of the last intervals, countries and configs are looked through for an equal one."""
+
 _SECONDS_PER_MINUTE: Final = 60
 _MILLISECONDS: Final = 3
 
@@ -144,16 +148,27 @@ class Configuration:
         ]
 
 
+@lru_cache(_SHARED)
 def _seconds(minutes: float) -> float:
     return round(minutes * _SECONDS_PER_MINUTE, _MILLISECONDS)
 
 
 def _countries(codes: object) -> tuple[str, ...] | None:
-    return tuple(intern(str(code)) for code in codes) if codes and isinstance(codes, list) else None
+    return _codes(*map(str, codes)) if codes and isinstance(codes, list) else None
+
+
+@lru_cache(_SHARED)
+def _codes(*codes: str) -> tuple[str, ...]:
+    return codes
 
 
 def _as_json(config: Config) -> bytes:
-    return json.dumps(config, separators=(",", ":")).encode() if config else _NO_CONFIG
+    return _encoded(json.dumps(config, separators=(",", ":"))) if config else _NO_CONFIG
+
+
+@lru_cache(_SHARED)
+def _encoded(text: str) -> bytes:
+    return text.encode()
 
 
 def _as_sent(value: Any) -> Any:  # noqa: ANN401 - a field in its normal form, of any type

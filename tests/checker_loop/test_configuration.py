@@ -152,3 +152,18 @@ def test_poisonous_config_is_just_a_config() -> None:
 def test_config_is_not_shown() -> None:
     kept = watched(HERE, new_monitor(config={"auth": {"user": "u", "pass": "sealed:v1:abc"}}))
     assert "sealed" not in repr(kept)
+
+
+def test_equal_values_of_many_monitors_are_kept_once() -> None:
+    fields: dict[str, Any] = {
+        "check_interval": 7.25,
+        "allowed_check_country_codes": ["DE", "US"],
+        "config": {"requireTls": True},
+    }
+    one, other = (watched(HERE, new_monitor(**fields)) for _ in range(2))
+
+    assert one is not None
+    assert other is not None
+    assert one.interval_seconds is other.interval_seconds
+    assert one.country_codes is other.country_codes
+    assert one.config_json is other.config_json
