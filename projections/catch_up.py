@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from domain.log_reader import LogReader
+    from domain.log_reader import LoggedEvent, LogReader
     from projections.projection import Projection
     from projections.view import Side, Transaction, View
 
@@ -58,6 +58,19 @@ class Projector:
         """Return how many positions the view is behind its log."""
         return max(self.log.head() - self.view.position(), 0)
 
+    def start_again_if_the_log_is_another(self) -> bool:
+        """Empty the view, and return True, when it shows the events of another history.
+
+        That happens when a log was put back from a copy and has grown past the view since:
+        the event at the view's position is then not the one that the view has seen.
+        """
+        position, mark = self.view.reached()
+        found = self.log.after(position - 1, 1) if position and mark else []
+        if not found or found[0].position != position or _mark(found[0]) == mark:
+            return False
+        self.view.empty(position)
+        return True
+
     def is_ahead(self) -> bool:
         """Return whether the view shows events that its log does not have.
 
@@ -73,5 +86,11 @@ class Projector:
         events = self.log.after(transaction.position(), BATCH)
         if events:
             self.projection.apply(events, transaction)
-            transaction.set_position(events[-1].position)
+            transaction.set_position(events[-1].position, _mark(events[-1]))
         return len(events)
+
+
+def _mark(logged: LoggedEvent) -> str:
+    """Return what tells an event from any other one that could stand at its position."""
+    event = logged.event
+    return f"{event.originator_id} {event.originator_version} {event.timestamp.isoformat()}"

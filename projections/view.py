@@ -46,8 +46,8 @@ class Transaction(ABC):
         """Return the position of the last event that the rows show."""
 
     @abstractmethod
-    def set_position(self, position: int) -> None:
-        """Record up to which event the rows show the log."""
+    def set_position(self, position: int, mark: str = "") -> None:
+        """Record up to which event the rows show the log, and what that event is."""
 
     @abstractmethod
     def get(self, table: Table, key: str) -> Record | None:
@@ -64,6 +64,14 @@ class View(ABC):
     @abstractmethod
     def position(self, side: Side = "live") -> int:
         """Return the position that readers see now."""
+
+    @abstractmethod
+    def reached(self) -> tuple[int, str]:
+        """Return the position that readers see now, and the mark of the event there."""
+
+    @abstractmethod
+    def empty(self, position: int) -> None:
+        """Start again from nothing, unless the live side has left `position` meanwhile."""
 
     @abstractmethod
     def generation(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from domain.errors import StoreError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from projections.projection import Projection
     from projections.reader import Reader
 
+log = logging.getLogger("postwatch.projections")
+
 PROJECTIONS: Final[tuple[Projection, ...]] = (monitors.PROJECTION, checks.PROJECTION)
 
 
@@ -33,6 +36,9 @@ class Views:
             each.name: Projector(each, logs[each.log], self._views[each.name])
             for each in PROJECTIONS
         }
+        for name, projector in self.projectors.items():
+            if projector.start_again_if_the_log_is_another():
+                log.warning("view %s shows another history than its log; it starts again", name)
         self.reader: Reader = SqliteReader(_path(store, "monitors"), _path(store, "checks"))
 
     def projector(self, name: str) -> Projector:

@@ -29,15 +29,18 @@ CREATE TABLE IF NOT EXISTS sides (
     side TEXT PRIMARY KEY,
     position INTEGER NOT NULL,
     generation INTEGER NOT NULL,
-    definition TEXT NOT NULL
+    definition TEXT NOT NULL,
+    mark TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID
 """
+_HAS_MARK: Final = "SELECT 1 FROM pragma_table_info('sides') WHERE name = 'mark'"
+_ADD_MARK: Final = "ALTER TABLE sides ADD COLUMN mark TEXT NOT NULL DEFAULT ''"
 _TABLES_OF_VIEW: Final = """
 SELECT name FROM pragma_table_list
 WHERE schema = 'main' AND type IN ('table', 'virtual')
 AND name NOT LIKE 'sqlite%' AND name != 'sides'
 """
-_NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": ""}
+_NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": "", "mark": ""}
 
 # Table and column names come from the projections' definitions, never from input.
 # ruff: noqa: S608
@@ -61,6 +64,17 @@ class SqliteView(View):
         """Return the position that readers see now."""
         position: int = _side(self._connections.get(), side)["position"]
         return position
+
+    def reached(self) -> tuple[int, str]:
+        """Return the position that readers see now, and the mark of the event there."""
+        side = _side(self._connections.get(), "live")
+        return side["position"], side["mark"]
+
+    def empty(self, position: int) -> None:
+        """Start again from nothing, unless the live side has left `position` meanwhile."""
+        with self._writing() as connection:
+            if _side(connection, "live")["position"] == position:
+                self._create_anew(connection)
 
     def generation(self) -> int:
         """Return how many times the view was rebuilt, counting from 1."""
@@ -115,19 +129,23 @@ class SqliteView(View):
         """
         with self._writing() as connection:
             connection.execute(_SIDES)
-            if _side(connection, "live")["definition"] == self._definition:
-                return
-            generation = _side(connection, "live")["generation"] + 1
-            for (name,) in connection.execute(_TABLES_OF_VIEW).fetchall():
-                connection.execute(f"DROP TABLE {name}")
-            connection.execute("DELETE FROM sides")
-            self._create_side(connection, "live", generation)
+            if not connection.execute(_HAS_MARK).fetchone():
+                connection.execute(_ADD_MARK)
+            if _side(connection, "live")["definition"] != self._definition:
+                self._create_anew(connection)
+
+    def _create_anew(self, connection: sqlite3.Connection) -> None:
+        generation = _side(connection, "live")["generation"] + 1
+        for (name,) in connection.execute(_TABLES_OF_VIEW).fetchall():
+            connection.execute(f"DROP TABLE {name}")
+        connection.execute("DELETE FROM sides")
+        self._create_side(connection, "live", generation)
 
     def _create_side(self, connection: sqlite3.Connection, side: Side, generation: int) -> None:
         for table in self._tables:
             _create_table(connection, table, side, generation)
         connection.execute(
-            "INSERT OR REPLACE INTO sides VALUES (?, 0, ?, ?)",
+            "INSERT OR REPLACE INTO sides VALUES (?, 0, ?, ?, '')",
             (side, generation, self._definition),
         )
 
@@ -166,10 +184,10 @@ class SqliteTransaction(Transaction):
         position: int = _side(self._connection, self._side)["position"]
         return position
 
-    def set_position(self, position: int) -> None:
-        """Record up to which event the rows show the log."""
+    def set_position(self, position: int, mark: str = "") -> None:
+        """Record up to which event the rows show the log, and what that event is."""
         self._connection.execute(
-            "UPDATE sides SET position = ? WHERE side = ?", (position, self._side)
+            "UPDATE sides SET position = ?, mark = ? WHERE side = ?", (position, mark, self._side)
         )
 
     def get(self, table: Table, key: str) -> Record | None:
@@ -209,7 +227,7 @@ class SqliteTransaction(Transaction):
 
 def _side(connection: sqlite3.Connection, side: Side) -> dict[str, Any]:
     row = connection.execute(
-        "SELECT position, generation, definition FROM sides WHERE side = ?", (side,)
+        "SELECT position, generation, definition, mark FROM sides WHERE side = ?", (side,)
     ).fetchone()
     return dict(zip(_NEW_SIDE, row, strict=True)) if row else _NEW_SIDE
 

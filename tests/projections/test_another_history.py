@@ -1,0 +1,109 @@
+"""A log that was put back by hand under a view that saw more, or other things, than it holds."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.store import open_store
+from projections.monitors import MONITORS
+from projections.views import Views
+from tests.domain.given import TESTER, check_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from domain.store import Store
+    from tests.domain.given import Owners
+
+
+def names(views: Views) -> list[str]:
+    """Return the names of the monitors in the view, caught up."""
+    projector = views.projector("monitors")
+    projector.catch_up()
+    return sorted(record["name"] for _, record in projector.view.rows(MONITORS))
+
+
+def fold_back(store: Store, to: Path) -> None:
+    """Copy the file of the log whole, as one that nobody has open."""
+    with closing(sqlite3.connect(store.folder.monitoring_log)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copyfile(store.folder.monitoring_log, to)
+
+
+@pytest.mark.parametrize("grown", [1, 2, 40])
+def test_a_view_of_another_history_starts_again(
+    store: Store, owners: Owners, tmp_path: Path, grown: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    fold_back(store, tmp_path / "copy.db")
+    for name in ("first", "second"):
+        store.monitoring.create_monitor(owners.create(name=name), TESTER)
+    with Views(store) as views:
+        assert names(views) == ["first", "second"]
+    store.close()
+    for path in store.folder.monitoring_log.parent.glob("monitoring.db-*"):
+        path.unlink()
+    shutil.copyfile(tmp_path / "copy.db", store.folder.monitoring_log)
+
+    with open_store(store.folder.root) as again:
+        others = [f"other {number:02}" for number in range(grown + 1)]
+        for name in others:
+            again.monitoring.create_monitor(owners.create(name=name), TESTER)
+        with Views(again) as views:
+            assert names(views) == others
+            generation = views.projector("monitors").view.generation()
+        with Views(again) as views:
+            assert names(views) == others
+            assert views.projector("monitors").view.generation() == generation
+    assert caplog.messages == ["view monitors shows another history than its log; it starts again"]
+
+
+def test_a_view_whose_newest_event_was_pruned_goes_on(store: Store, owners: Owners) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    store.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
+    with Views(store) as views:
+        assert views.projector("checks").catch_up() == 1
+    with closing(sqlite3.connect(store.folder.checks_log)) as connection, connection:
+        connection.execute("DELETE FROM stored_events")
+    store.checks.record([check_of(monitor, 2)], location="elsewhere", actor=TESTER)
+
+    with Views(store) as views:
+        assert views.projector("checks").catch_up() == 1
+        assert views.projector("checks").view.count() == {"last_checks": 2}
+
+
+def test_a_view_from_before_marks_is_used_and_gets_one(store: Store, owners: Owners) -> None:
+    store.monitoring.create_monitor(owners.create(name="kept"), TESTER)
+    with Views(store) as views:
+        assert names(views) == ["kept"]
+    with closing(sqlite3.connect(store.folder.views / "monitors.db")) as connection, connection:
+        connection.execute("ALTER TABLE sides DROP COLUMN mark")
+
+    with Views(store) as views:
+        view = views.projector("monitors").view
+        assert view.reached()[1] == ""
+        store.monitoring.create_monitor(owners.create(name="new"), TESTER)
+        assert names(views) == ["kept", "new"]
+        assert view.reached()[1] != ""
+
+
+def test_a_rebuilt_view_bears_the_mark_of_its_position(store: Store, owners: Owners) -> None:
+    store.monitoring.create_monitor(owners.create(), TESTER)
+    with Views(store) as views:
+        projector = views.projector("monitors")
+        projector.catch_up()
+        reached = projector.view.reached()
+        projector.rebuild(lambda *_: None)
+        assert projector.view.reached() == reached
+
+
+def test_a_view_that_moved_on_meanwhile_is_not_emptied(store: Store, owners: Owners) -> None:
+    store.monitoring.create_monitor(owners.create(name="kept"), TESTER)
+    with Views(store) as views:
+        assert names(views) == ["kept"]
+        views.projector("monitors").view.empty(1)
+        assert views.projector("monitors").view.count()["monitors"] == 1
