@@ -1,4 +1,4 @@
-"""A backup: copies of the logs, the wrapped keys and the signed heads, of one moment.
+"""A backup: copies of the logs, the wrapped keys, the trees and the signed heads, of one moment.
 
 The moment is held while nobody can make or destroy a data key: no copied event refers to
 a key that the copy lacks. Views are not copied; they fill themselves from the logs. The
@@ -34,6 +34,8 @@ FORMAT: Final = "postwatch-backup"
 VERSION: Final = 1
 _FOLDERS: Final = tuple(f"{part}/" for part in STORE_PARTS)
 _HEADS: Final = "*.heads"
+_TILES: Final = "*.db"
+"""Hashes of archived events stand nowhere else."""
 
 
 class Made(NamedTuple):
@@ -102,11 +104,15 @@ def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> No
 def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) -> str:
     """Copy the files; return the fingerprint of the master key that wraps the copied keys."""
     folder = store.folder
+    # Hashes and heads before the logs: none of them speaks of an event that the copy lacks.
+    if folder.proof.is_dir():
+        copy.proof.mkdir(mode=0o700)
+        for tiles in folder.proof.glob(_TILES):
+            with Snapshot(tiles) as hashes:
+                hashes.copy(copy.proof / tiles.name)
     with store.keys.store.table() as table:
         fingerprint = table.master_fingerprint() or ""
-        if folder.proof.is_dir():
-            # Before the logs: a head never speaks of an event that the copy lacks.
-            copy.proof.mkdir(mode=0o700)
+        if copy.proof.is_dir():
             for heads in folder.proof.glob(_HEADS):
                 shutil.copyfile(heads, copy.proof / heads.name)
         with Snapshot(folder.keys) as keys:

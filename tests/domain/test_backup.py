@@ -16,6 +16,7 @@ from domain import sealing
 from domain.errors import MasterKeyError, StoreError, TransferError
 from domain.key_rotation import rotate
 from domain.master_keys import read_key_file
+from domain.storage.sqlite_tiles import SqliteTiles
 from domain.store import DataFolder, create_store, open_store
 from domain.transfer.backup import MANIFEST, make_backup, restore_backup
 from domain.transfer.fresh_folder import INCOMING
@@ -72,17 +73,17 @@ def files_of(root: Path) -> list[Path]:
     return [each for each in root.rglob("*") if each.is_file()]
 
 
-def test_signed_heads_come_along(rich: Rich, tmp_path: Path) -> None:
+def test_trees_and_signed_heads_come_along(rich: Rich, tmp_path: Path) -> None:
     del rich
     with open_store(tmp_path / "data", KEY) as store:
-        store.folder.proof.mkdir()
+        SqliteTiles(store.folder.proof / "checks.db")
         (store.folder.proof / "checks.heads").write_text("a signed head\n")
-        (store.folder.proof / "checks.db").write_text("a tree, which can be grown again")
         make_backup(store, tmp_path / "second")
 
     restore_backup(tmp_path / "second", tmp_path / "again", GIVEN)
 
-    assert [each.name for each in (tmp_path / "again" / "proof").iterdir()] == ["checks.heads"]
+    found = {each.name for each in (tmp_path / "again" / "proof").iterdir()}
+    assert found == {"checks.db", "checks.heads"}
 
 
 def test_a_backup_made_while_others_write_lacks_no_key(tmp_path: Path) -> None:

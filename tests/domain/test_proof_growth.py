@@ -20,8 +20,11 @@ from domain.proof.leaf import EventRows, Row, leaf_bytes
 from domain.proof.merkle import ProofError, leaf_hash
 from domain.proof.stored import log_proof, verify
 from domain.proof.tiles import LeafTile, Run, TiledSubtrees
+from domain.proof.verification import Verification
 from domain.storage.sqlite_rows import SqliteRows
 from domain.storage.sqlite_tiles import SqliteTiles
+from domain.store import open_store
+from domain.transfer.backup import make_backup, restore_backup
 from tests.domain.given import TESTER, make_owners
 from tests.domain.proof_store import TamperedLog, naive_path, naive_proof, naive_root, netstring
 
@@ -259,6 +262,75 @@ def test_events_archived_out_of_a_tile_that_is_still_whole_are_counted(log: Tamp
 
     assert (report.ok, report.archived) == (True, 40)
     assert log.found(archived_through=39) == [("removed", 40, 40)]
+
+
+def test_heads_within_archived_tiles_are_passed_over_and_those_at_their_end_are_not(
+    store: Store,
+) -> None:
+    log = TamperedLog(store)
+    for count in (100, 156, 44):
+        log.fill(count)
+        log.proof.grow()
+        log.proof.sign()
+    log.proof.tiles.forget_leaves(256)
+    log.sql("DELETE FROM stored_events WHERE rowid <= 256")
+
+    report = log.verify(archived_through=256)
+
+    assert (report.ok, report.heads, report.archived) == (True, 2, 256)
+    log.tree_sql("UPDATE node_tiles SET hashes = zeroblob(32)")
+    assert log.found(archived_through=256) == [("altered", 1, 256)]
+
+
+def test_a_tree_of_three_levels_has_the_root_of_the_rfc(tmp_path: Path) -> None:
+    rows = ListedRows(range(1, 65_536 + 300))
+    tiles = SqliteTiles(tmp_path / "tiles.db")
+
+    while grow_once(rows, tiles):
+        pass
+
+    leaves = [leaf_bytes(row) for row in rows.rows]
+    with tiles.reading() as reader:
+        subtrees = TiledSubtrees(reader, rows)
+        assert len(reader.node_tile(2, 0)) == 32
+        for size in (65_535, 65_536, 65_537, len(leaves)):
+            assert merkle.root(subtrees, size) == naive_root(leaves[:size])
+        report = Verification("checks", rows, reader, []).run()
+    assert report.ok
+    assert report.root_hash == naive_root(leaves).hex()
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("DELETE FROM leaf_tiles WHERE number = 0", "does not hold leaf 0"),
+        ("UPDATE node_tiles SET hashes = x''", "does not hold node"),
+    ],
+)
+def test_a_tree_with_holes_proves_nothing(log: TamperedLog, damage: str, says: str) -> None:
+    log.fill(600)
+    log.proof.grow()
+    log.tree_sql(damage)
+
+    with pytest.raises(ProofError, match=says):
+        log.proof.consistency(1, 600)
+
+
+def test_a_backup_takes_the_hashes_of_archived_events_along(
+    log: TamperedLog, tmp_path: Path
+) -> None:
+    log.fill(300)
+    log.proof.grow()
+    log.proof.sign()
+    log.proof.tiles.forget_leaves(256)
+    log.sql("DELETE FROM stored_events WHERE rowid <= 256")
+
+    make_backup(log.store, tmp_path / "backup", with_master_key=True)
+    restore_backup(tmp_path / "backup", tmp_path / "again", None)
+
+    with open_store(tmp_path / "again") as store:
+        report = verify(log_proof(store, "checks"), archived_through=256)
+    assert (report.ok, report.events, report.archived, report.heads) == (True, 300, 256, 1)
 
 
 def test_nothing_is_forgotten_of_a_tile_that_still_grows(log: TamperedLog) -> None:
