@@ -294,3 +294,31 @@ def test_a_master_key_from_the_settings_is_changed_by_them(tmp_path: Path) -> No
     shown = postwatch("keys", "status", "--json", env={**data, "POSTWATCH_MASTER_KEY": new})
     assert json.loads(shown.stdout)["data_keys"] == 0
     assert json.loads(shown.stdout)["from"] == "POSTWATCH_MASTER_KEY"
+
+
+def test_signed_heads_hold_through_a_new_master_key_a_backup_and_an_export(tmp_path: Path) -> None:
+    fill(tmp_path / "data")
+    env = {"POSTWATCH_DATA": str(tmp_path / "data")}
+    key = str(tmp_path / "data" / "keys" / "master.key")
+
+    def run(*arguments: str, data: str = "data") -> str:
+        done = postwatch(*arguments, env={"POSTWATCH_DATA": str(tmp_path / data)})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    public_key = run("log", "public-key")
+    run("log", "head", "--now", "monitoring")
+    run("keys", "rotate")
+    run("backup", str(tmp_path / "backup"))
+    run("log", "export", str(tmp_path / "export"))
+    assert postwatch("log", "verify", env=env).returncode == 0
+
+    run("restore", str(tmp_path / "backup"), "--master-key-file", key, data="restored")
+    run("log", "import", str(tmp_path / "export"), "--master-key-file", key, data="imported")
+
+    assert "and 1 signed heads are as they were" in run("log", "verify", data="restored")
+    for target in ("restored", "imported"):
+        assert run("log", "public-key", data=target) == public_key
+        (head,) = json.loads(run("log", "head", "--now", "--json", "monitoring", data=target))
+        (first,) = json.loads(run("log", "head", "--json", "monitoring"))
+        assert head["rootHash"] == first["rootHash"]
