@@ -12,7 +12,6 @@ from domain import mail_config, secret_fields
 from domain.clock import Clock, utc_now
 from domain.errors import NotFoundError, SecretUnreadableError, StaleVersionError
 from domain.monitor import Monitor
-from domain.numbered_log import retry
 from domain.ownership import Ownership
 from domain.repeats import RepeatKey
 
@@ -82,7 +81,7 @@ class Monitoring(Ownership):
                 self.save(monitor)
             return monitor
 
-        return retry(attempt)
+        return self.retry(attempt)
 
     def delete_monitor(
         self, monitor_id: UUID, actor: Actor, *, expected_version: int | None = None
@@ -94,7 +93,7 @@ class Monitoring(Ownership):
             monitor.delete(actor=actor, now=self.clock())
             self.save(monitor)
 
-        retry(attempt)
+        self.retry(attempt)
         self._keys.destroy(monitor_id)
 
     def unsealed(self, monitor_id: UUID, kind: Kind, config: Config) -> Config:

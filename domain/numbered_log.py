@@ -5,11 +5,13 @@ Knows aggregates and their numbers; knows no particular command.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from eventsourcing.application import AggregateNotFoundError, Application
-from eventsourcing.domain import Aggregate
+from eventsourcing.domain import Aggregate, CanMutateAggregate
 from eventsourcing.persistence import IntegrityError
 
 from domain.access_token import AccessToken
@@ -22,8 +24,6 @@ from domain.organization import Customer, Organization
 from domain.transcoding import OrjsonTranscoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from eventsourcing.persistence import Recording
     from eventsourcing.utils import EnvType
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=Aggregate)
 R = TypeVar("R")
+Turn = Callable[[], AbstractContextManager[object]]
+"""Lets one writer in after the other, where the store has such a thing."""
+
 E = TypeVar("E", bound=Aggregate.Created)
 N = TypeVar("N", Organization, Customer, AccessToken, Monitor, MonitoringLocation)
 
@@ -42,6 +45,10 @@ _CACHED_AGGREGATES: Final = 1000
 """Aggregates that a process keeps, brought up to date at each use by their new events."""
 
 
+_JUST_MADE: Final = 100
+"""Events kept for those who ask for them right after the command. Some never ask."""
+
+
 class NumberedLog(Application[UUID]):
     """An application whose aggregates bear numbers."""
 
@@ -49,6 +56,8 @@ class NumberedLog(Application[UUID]):
         super().__init__({"AGGREGATE_CACHE_MAXSIZE": str(_CACHED_AGGREGATES), **(env or {})})
         self.clock = clock
         self.observers: list[Callable[[list[Recording[UUID]]], None]] = []
+        self.turn: Turn = nullcontext
+        self._just_made: dict[UUID, object] = {}
 
     def construct_transcoder(self) -> OrjsonTranscoder:
         """Return the transcoder that foreign data cannot poison."""
@@ -72,10 +81,19 @@ class NumberedLog(Application[UUID]):
 
     def created_by(self, event_class: type[E], aggregate_id: UUID, missing: str) -> E:
         """Return the event that made an aggregate. Raises NotFoundError with the text `missing`."""
+        just_made = self._just_made.pop(aggregate_id, None)
+        if isinstance(just_made, event_class):
+            return just_made
         for event in self.events.get(aggregate_id, limit=1):
             if isinstance(event, event_class):
                 return event
         raise NotFoundError(missing)
+
+    def _remember(self, created: CanMutateAggregate[UUID]) -> None:
+        """Keep the event that made a thing for whoever shows it: it need not be read back."""
+        if len(self._just_made) >= _JUST_MADE:
+            self._just_made.clear()
+        self._just_made[created.originator_id] = created
 
     def next_number(self, sort: Sort) -> int:
         """Return the number that comes next, unless another writer takes it first."""
@@ -115,17 +133,19 @@ class NumberedLog(Application[UUID]):
             remembered = (
                 repeat.answered(thing.id, actor=actor, now=thing.created_on) if repeat else None
             )
+            created = thing.pending_events[0]
             self.save(remembered, self.registered(sort, thing, actor), thing)
+            self._remember(created)
             return thing
 
-        return retry(attempt)
+        return self.retry(attempt)
 
-
-def retry(attempt: Callable[[], R]) -> R:
-    """Try until no other writer came first. The text of the conflict holds event data."""
-    for _ in range(ATTEMPTS):
-        try:
-            return attempt()
-        except IntegrityError:
-            continue
-    raise ConflictError("too many changes at the same time; try again")
+    def retry(self, attempt: Callable[[], R]) -> R:
+        """Try until no other writer came first. The text of the conflict holds event data."""
+        for _ in range(ATTEMPTS):
+            try:
+                with self.turn():
+                    return attempt()
+            except IntegrityError:
+                continue
+        raise ConflictError("too many changes at the same time; try again")

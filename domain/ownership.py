@@ -11,7 +11,7 @@ from domain.actor import SYSTEM
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer
 from domain.errors import NotFoundError
 from domain.location import MonitoringLocation, location_id
-from domain.numbered_log import NumberedLog, retry
+from domain.numbered_log import NumberedLog
 from domain.organization import Customer, Organization
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Ownership(NumberedLog):
                 self.save(customer)
             return customer
 
-        return retry(attempt)
+        return self.retry(attempt)
 
     def issue_token(
         self, command: IssueToken, actor: Actor, *, repeat: RepeatKey | None = None
@@ -115,7 +115,7 @@ class Ownership(NumberedLog):
             token.revoke(actor=actor, now=self.clock())
             self.save(token)
 
-        retry(attempt)
+        self.retry(attempt)
 
     def register_location(
         self, code: str, name: str, country: str | None, actor: Actor
@@ -138,4 +138,4 @@ class Ownership(NumberedLog):
                 self.save(location)
             return location
 
-        return retry(attempt)
+        return self.retry(attempt)

@@ -18,6 +18,7 @@ from domain.master_keys import MasterKeys
 from domain.monitoring import Monitoring
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_log import LogSignal, check_writable, log_environment
+from domain.storage.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +101,8 @@ class Store:
         self.master_keys = master_keys
         monitoring = log_environment(str(folder.monitoring_log), create=create)
         self.monitoring = Monitoring(keys, monitoring)
+        self._queue = WriteQueue(folder.locks / "monitoring.turn")
+        self.monitoring.turn = self._queue.turn
         self.checks = Checks(log_environment(str(folder.checks_log), create=create))
 
     def monitoring_signal(self) -> LogSignal:
@@ -122,6 +125,7 @@ class Store:
         self.monitoring.close()
         self.checks.close()
         self.keys.close()
+        self._queue.close()
 
     def __enter__(self) -> Self:
         return self

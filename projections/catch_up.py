@@ -6,12 +6,14 @@ goes on from there, so an event is never applied twice.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from domain.log_reader import LoggedEvent, LogReader
+    from domain.numbered_log import Turn
     from projections.projection import Projection
     from projections.view import Side, Transaction, View
 
@@ -22,26 +24,31 @@ BATCH: Final = 500
 class Projector:
     """Keeps one view at the head of its log."""
 
-    def __init__(self, projection: Projection, log: LogReader, view: View) -> None:
+    def __init__(
+        self, projection: Projection, log: LogReader, view: View, turn: Turn = nullcontext
+    ) -> None:
+        """Take `turn`, which lets one writer of the view in after the other."""
         self.projection = projection
         self.log = log
         self.view = view
+        self._turn = turn
 
     def catch_up(self) -> int:
-        """Apply everything that the log holds; return how many events that took."""
+        """Apply everything that the log holds now; return how many events that took.
+
+        Writers take turns. Who waited often finds that another one applied its events too.
+        """
+        head = self.log.head()
         applied = 0
-        while step := self.step():
-            applied += step
-            if step < BATCH:
-                break
+        if self.view.position() < head:
+            with self._turn():
+                while self.view.position() < head and (step := self._locked_step("live")):
+                    applied += step
         return applied
 
     def step(self, side: Side = "live") -> int:
         """Apply the next batch; return its size. Locks nothing when there is nothing new."""
-        if not self.log.after(self.view.position(side), 1):
-            return 0
-        with self.view.transaction(side) as transaction:
-            return self._apply_next(transaction)
+        return self._locked_step(side) if self.view.position(side) < self.log.head() else 0
 
     def rebuild(self, progress: Callable[[int, int], None]) -> None:
         """Build the view anew beside the live one, then swap, while everything runs.
@@ -77,6 +84,10 @@ class Projector:
         That happens when a log was put back from a backup: the view must be rebuilt.
         """
         return self.view.position() > self.log.head()
+
+    def _locked_step(self, side: Side) -> int:
+        with self.view.transaction(side) as transaction:
+            return self._apply_next(transaction)
 
     def _finish(self, transaction: Transaction) -> None:
         while self._apply_next(transaction) == BATCH:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from domain.errors import StoreError
 from domain.log_reader import LogReader
+from domain.storage.write_queue import WriteQueue
 from projections import checks, monitors
 from projections.catch_up import Projector
 from projections.storage.sqlite_reader import SqliteReader
@@ -32,8 +33,14 @@ class Views:
         """Open the views, making what is not there yet."""
         logs = {each.name: LogReader(each) for each in (store.monitoring, store.checks)}
         self._views = {each.name: SqliteView(_path(store, each.name), each) for each in PROJECTIONS}
+        self._queues = {
+            each.name: WriteQueue(store.folder.locks / f"{each.name}_view.turn")
+            for each in PROJECTIONS
+        }
         self.projectors = {
-            each.name: Projector(each, logs[each.log], self._views[each.name])
+            each.name: Projector(
+                each, logs[each.log], self._views[each.name], self._queues[each.name].turn
+            )
             for each in PROJECTIONS
         }
         for name, projector in self.projectors.items():
@@ -53,6 +60,8 @@ class Views:
         self.reader.close()
         for view in self._views.values():
             view.close()
+        for queue in self._queues.values():
+            queue.close()
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from domain.keys import KeyRing
 from domain.log_reader import LogReader
 from domain.monitor import Monitor
 from domain.monitoring import Monitoring
-from domain.numbered_log import ATTEMPTS, retry
+from domain.numbered_log import ATTEMPTS
 from domain.numbers import Registered
 from domain.sealing import new_key
 from domain.storage.sqlite_keys import SqliteKeyStore
@@ -171,7 +171,7 @@ def test_writers_of_different_fields_do_not_undo_each_other(store: Store, owners
     assert clear == {"auth": {"user": "u", "pass": "p"}}
 
 
-def test_a_command_that_loses_every_race_is_a_conflict_without_event_data() -> None:
+def test_a_command_that_loses_every_race_is_a_conflict_without_event_data(store: Store) -> None:
     tried = 0
 
     def lose() -> None:
@@ -180,7 +180,7 @@ def test_a_command_that_loses_every_race_is_a_conflict_without_event_data() -> N
         raise IntegrityError("stored event with its data")
 
     with pytest.raises(ConflictError, match="too many changes at the same time") as conflict:
-        retry(lose)
+        store.monitoring.retry(lose)
 
     assert tried == ATTEMPTS
     assert "stored event" not in str(conflict.value)
