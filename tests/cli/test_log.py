@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from cli.main import main
 from domain.proof.heads import VerifyingKey, parse_head
 from domain.proof.merkle import is_consistent
+from tests.domain.given import make_owners
 from tests.domain.proof_store import TamperedLog
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from domain.store import Store
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "proof.md"
-SCRIPT = "".join(re.findall(r"(?ms)^```python\n(.*?)^```$", DOCUMENT.read_text()))
+SCRIPT, ROOT_SCRIPT = re.findall(r"(?ms)^```python\n(.*?)^```$", DOCUMENT.read_text())
 
 
 class Commands:
@@ -272,3 +273,39 @@ def test_the_script_refuses_another_key(run: Commands, files: dict[str, Path]) -
 
     assert done.returncode != 0
     assert "InvalidSignature" in done.stderr
+
+
+@pytest.mark.parametrize("size", [1, 6, 7])
+def test_the_root_comes_out_of_an_export_by_the_other_script(
+    run: Commands, tmp_path: Path, size: int
+) -> None:
+    make_owners(run.checks.store)
+    make_owners(run.checks.store, "Another")
+    run("log", "head", "monitoring", "--now")
+    assert run("log", "export", str(tmp_path / "export")).exit_code == 0
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", ROOT_SCRIPT, tmp_path / "export", "monitoring", str(size)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    proof = run.json("log", "prove", "consistency", str(size))
+    assert (done.stdout, done.stderr) == (proof["firstRootHash"] + "\n", "")
+
+
+def test_kept_heads_hold_for_an_imported_store(run: Commands, store: Store, tmp_path: Path) -> None:
+    make_owners(store)
+    kept, key_file = tmp_path / "kept", store.folder.master_key
+    kept.write_text(run("log", "head", "monitoring", "--now", "--ndjson").stdout)
+    assert run("log", "export", str(tmp_path / "export")).exit_code == 0
+    run.data = tmp_path / "again"
+
+    imported = run("log", "import", str(tmp_path / "export"), "--master-key-file", str(key_file))
+
+    assert imported.exit_code == 0, imported.output
+    told = run("log", "verify", "monitoring", "--heads", str(kept), "--json")
+    [report] = json.loads(told.stdout)
+    assert (report["ok"], report["heads"], report["events"]) == (True, 1, 4)
