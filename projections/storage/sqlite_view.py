@@ -14,6 +14,7 @@ import orjson
 
 from projections.storage import sqlite_derived
 from projections.storage.sqlite_connections import ThreadConnections
+from projections.storage.sqlite_transaction import PREFIX, SqliteTransaction, standing
 from projections.view import Record, Side, Table, Transaction, View
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from projections.projection import Projection
 
 LOCK_TIMEOUT_SECONDS: Final = 10
-_PREFIX: Final[dict[Side, str]] = {"live": "", "shadow": "shadow_"}
 _SIDES: Final = """
 CREATE TABLE IF NOT EXISTS sides (
     side TEXT PRIMARY KEY,
@@ -40,7 +40,6 @@ SELECT name FROM pragma_table_list
 WHERE schema = 'main' AND type IN ('table', 'virtual')
 AND name NOT LIKE 'sqlite%' AND name != 'sides'
 """
-_NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": "", "mark": ""}
 
 # Table and column names come from the projections' definitions, never from input.
 # ruff: noqa: S608
@@ -62,23 +61,23 @@ class SqliteView(View):
 
     def position(self, side: Side = "live") -> int:
         """Return the position that readers see now."""
-        position: int = _side(self._connections.get(), side)["position"]
+        position: int = standing(self._connections.get(), side)["position"]
         return position
 
     def reached(self) -> tuple[int, str]:
         """Return the position that readers see now, and the mark of the event there."""
-        side = _side(self._connections.get(), "live")
+        side = standing(self._connections.get(), "live")
         return side["position"], side["mark"]
 
     def empty(self, position: int) -> None:
         """Start again from nothing, unless the live side has left `position` meanwhile."""
         with self._writing() as connection:
-            if _side(connection, "live")["position"] == position:
+            if standing(connection, "live")["position"] == position:
                 self._create_anew(connection)
 
     def generation(self) -> int:
         """Return how many times the view was rebuilt, counting from 1."""
-        generation: int = _side(self._connections.get(), "live")["generation"]
+        generation: int = standing(self._connections.get(), "live")["generation"]
         return generation
 
     def count(self) -> dict[str, int]:
@@ -90,7 +89,7 @@ class SqliteView(View):
 
     def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
         """Return every row in the order of keys, for comparing."""
-        name = _PREFIX[side] + table.name
+        name = PREFIX[side] + table.name
         for key, record in self.select(f"SELECT key, record FROM {name} ORDER BY key"):
             yield key, orjson.loads(record)
 
@@ -105,7 +104,7 @@ class SqliteView(View):
         with self._writing() as connection:
             for name in _stored_names(self._tables):
                 connection.execute(f"DROP TABLE IF EXISTS shadow_{name}")
-            generation = _side(connection, "live")["generation"] + 1
+            generation = standing(connection, "live")["generation"] + 1
             self._create_side(connection, "shadow", generation)
 
     def swap(self, finish: Callable[[Transaction], None]) -> None:
@@ -131,11 +130,11 @@ class SqliteView(View):
             connection.execute(_SIDES)
             if not connection.execute(_HAS_MARK).fetchone():
                 connection.execute(_ADD_MARK)
-            if _side(connection, "live")["definition"] != self._definition:
+            if standing(connection, "live")["definition"] != self._definition:
                 self._create_anew(connection)
 
     def _create_anew(self, connection: sqlite3.Connection) -> None:
-        generation = _side(connection, "live")["generation"] + 1
+        generation = standing(connection, "live")["generation"] + 1
         for (name,) in connection.execute(_TABLES_OF_VIEW).fetchall():
             connection.execute(f"DROP TABLE {name}")
         connection.execute("DELETE FROM sides")
@@ -172,66 +171,6 @@ class SqliteView(View):
         return connection
 
 
-class SqliteTransaction(Transaction):
-    """A transaction on one side, inside the file's write lock."""
-
-    def __init__(self, connection: sqlite3.Connection, side: Side) -> None:
-        self._connection = connection
-        self._side: Side = side
-
-    def position(self) -> int:
-        """Return the position of the last event that the rows show."""
-        position: int = _side(self._connection, self._side)["position"]
-        return position
-
-    def set_position(self, position: int, mark: str = "") -> None:
-        """Record up to which event the rows show the log, and what that event is."""
-        self._connection.execute(
-            "UPDATE sides SET position = ?, mark = ? WHERE side = ?", (position, mark, self._side)
-        )
-
-    def get(self, table: Table, key: str) -> Record | None:
-        """Return a record."""
-        row = self._connection.execute(
-            f"SELECT record FROM {self._name(table)} WHERE key = ?", (key,)
-        ).fetchone()
-        return orjson.loads(row[0]) if row else None
-
-    def put(self, table: Table, key: str, record: Record | None) -> None:
-        """Write a record; None removes it."""
-        name = self._name(table)
-        before = sqlite_derived.row(self._connection, name, table, key)
-        if record is None:
-            self._connection.execute(f"DELETE FROM {name} WHERE key = ?", (key,))
-        else:
-            self._upsert(name, table, (key, orjson.dumps(record), *table.columns_of(record)))
-        after = sqlite_derived.row(self._connection, name, table, key)
-        sqlite_derived.follow(self._connection, name, table, before, after)
-
-    def _upsert(
-        self, name: str, table: Table, values: tuple[str | bytes | int | None, ...]
-    ) -> None:
-        """Write a row; an existing one keeps its id, which the tables beside it know."""
-        columns = ("key", "record", *table.columns)
-        marks = ", ".join("?" * len(columns))
-        updates = ", ".join(f"{each} = excluded.{each}" for each in columns[1:])
-        self._connection.execute(
-            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks}) "
-            f"ON CONFLICT (key) DO UPDATE SET {updates}",
-            values,
-        )
-
-    def _name(self, table: Table) -> str:
-        return _PREFIX[self._side] + table.name
-
-
-def _side(connection: sqlite3.Connection, side: Side) -> dict[str, Any]:
-    row = connection.execute(
-        "SELECT position, generation, definition, mark FROM sides WHERE side = ?", (side,)
-    ).fetchone()
-    return dict(zip(_NEW_SIDE, row, strict=True)) if row else _NEW_SIDE
-
-
 def _create_table(
     connection: sqlite3.Connection, table: Table, side: Side, generation: int
 ) -> None:
@@ -239,7 +178,7 @@ def _create_table(
 
     The indexes bear the generation, because they keep their names when a table is renamed.
     """
-    name = _PREFIX[side] + table.name
+    name = PREFIX[side] + table.name
     columns = "".join(f", {column} {kind}" for column, kind in table.columns.items())
     connection.execute(
         f"CREATE TABLE {name} "

@@ -1,0 +1,82 @@
+"""Writing to one side of a view in an SQLite file, and where each side stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from projections.storage import sqlite_derived
+from projections.view import Record, Side, Table, Transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+
+PREFIX: Final[dict[Side, str]] = {"live": "", "shadow": "shadow_"}
+"""What the names of a side's tables begin with."""
+
+_NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": "", "mark": ""}
+
+# Table and column names come from the projections' definitions, never from input.
+# ruff: noqa: S608
+
+
+def standing(connection: sqlite3.Connection, side: Side) -> dict[str, Any]:
+    """Return position, generation, definition and mark of a side; zeros when there is none."""
+    row = connection.execute(
+        "SELECT position, generation, definition, mark FROM sides WHERE side = ?", (side,)
+    ).fetchone()
+    return dict(zip(_NEW_SIDE, row, strict=True)) if row else _NEW_SIDE
+
+
+class SqliteTransaction(Transaction):
+    """A transaction on one side, inside the file's write lock."""
+
+    def __init__(self, connection: sqlite3.Connection, side: Side) -> None:
+        self._connection = connection
+        self._side: Side = side
+
+    def position(self) -> int:
+        """Return the position of the last event that the rows show."""
+        position: int = standing(self._connection, self._side)["position"]
+        return position
+
+    def set_position(self, position: int, mark: str = "") -> None:
+        """Record up to which event the rows show the log, and what that event is."""
+        self._connection.execute(
+            "UPDATE sides SET position = ?, mark = ? WHERE side = ?", (position, mark, self._side)
+        )
+
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a record."""
+        row = self._connection.execute(
+            f"SELECT record FROM {self._name(table)} WHERE key = ?", (key,)
+        ).fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Write a record; None removes it."""
+        name = self._name(table)
+        before = sqlite_derived.row(self._connection, name, table, key)
+        if record is None:
+            self._connection.execute(f"DELETE FROM {name} WHERE key = ?", (key,))
+        else:
+            self._upsert(name, table, (key, orjson.dumps(record), *table.columns_of(record)))
+        after = sqlite_derived.row(self._connection, name, table, key)
+        sqlite_derived.follow(self._connection, name, table, before, after)
+
+    def _upsert(
+        self, name: str, table: Table, values: tuple[str | bytes | int | None, ...]
+    ) -> None:
+        """Write a row; an existing one keeps its id, which the tables beside it know."""
+        columns = ("key", "record", *table.columns)
+        marks = ", ".join("?" * len(columns))
+        updates = ", ".join(f"{each} = excluded.{each}" for each in columns[1:])
+        self._connection.execute(
+            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks}) "
+            f"ON CONFLICT (key) DO UPDATE SET {updates}",
+            values,
+        )
+
+    def _name(self, table: Table) -> str:
+        return PREFIX[self._side] + table.name
