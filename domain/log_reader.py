@@ -36,3 +36,9 @@ class LogReader:
     def head(self) -> int:
         """Return the position of the newest event, 0 for an empty log."""
         return self._recorder.max_notification_id() or 0
+
+    def last_given(self) -> int:
+        """Return the highest position that was ever given, also when its event was pruned."""
+        recorder: Any = self._recorder  # of our own storage: the library knows no pruning
+        last: int = recorder.last_given()
+        return last

@@ -68,22 +68,26 @@ class Projector:
     def start_again_if_the_log_is_another(self) -> bool:
         """Empty the view, and return True, when it shows the events of another history.
 
-        That happens when a log was put back from a copy and has grown past the view since:
-        the event at the view's position is then not the one that the view has seen.
+        That happens when a log was put back from a copy. Either the log is shorter than the
+        view has read, and would give the same positions to other events; or it has grown
+        past the view since, and another event than the one that the view has seen stands
+        at the view's position.
         """
         position, mark = self.view.reached()
-        found = self.log.after(position - 1, 1) if position and mark else []
-        if not found or found[0].position != position or _mark(found[0]) == mark:
-            return False
+        if not self.is_ahead():
+            found = self.log.after(position - 1, 1) if position and mark else []
+            if not found or found[0].position != position or _mark(found[0]) == mark:
+                return False
         self.view.empty(position)
         return True
 
     def is_ahead(self) -> bool:
         """Return whether the view shows events that its log does not have.
 
-        That happens when a log was put back from a backup: the view must be rebuilt.
+        That happens when a log was put back from a backup: the view must be rebuilt. A log
+        whose newest events were pruned has had them.
         """
-        return self.view.position() > self.log.head()
+        return self.view.position() > self.log.last_given()
 
     def _locked_step(self, side: Side) -> int:
         with self.view.transaction(side) as transaction:

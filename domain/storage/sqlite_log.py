@@ -19,6 +19,14 @@ from eventsourcing.persistence import OperationalError
 LOCK_TIMEOUT_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
 
+LAST_GIVEN = """
+SELECT MAX(
+    (SELECT COALESCE(MAX(rowid), 0) FROM stored_events),
+    (SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'stored_events')
+)
+"""
+"""Selects the highest position that was ever given in a log."""
+
 
 def log_environment(path: str, *, create: bool) -> dict[str, str]:
     """Return the event store's own settings for a log in the file `path`."""
@@ -50,6 +58,13 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
             f"INSERT INTO {events_table_name} "  # noqa: S608 - a constant, not input
             "(originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
         )
+
+    def last_given(self) -> int:
+        """Return the highest position that was ever given, also when its event was pruned."""
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(LAST_GIVEN)
+            found: int = cursor.fetchone()[0]
+        return found
 
     def construct_create_table_statements(self) -> list[str]:
         """Return the schema: the library's columns behind an explicit position."""

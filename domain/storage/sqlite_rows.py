@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from domain.proof.leaf import EventRows, Row
-from domain.storage.sqlite_log import LOCK_TIMEOUT_SECONDS
+from domain.storage.sqlite_log import LAST_GIVEN, LOCK_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +21,6 @@ _AFTER: Final = """
 SELECT rowid, CAST(originator_id AS BLOB), CAST(originator_version AS BLOB),
     CAST(topic AS BLOB), CAST(state AS BLOB)
 FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
-"""
-_LAST_GIVEN: Final = """
-SELECT MAX(
-    (SELECT COALESCE(MAX(rowid), 0) FROM stored_events),
-    (SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'stored_events')
-)
 """
 _LAST_POSSIBLE: Final = (1 << 63) - 1
 
@@ -47,7 +41,7 @@ class SqliteRows(EventRows):
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event is gone."""
         with closing(self._connect()) as connection:
-            found: int = connection.execute(_LAST_GIVEN).fetchone()[0]
+            found: int = connection.execute(LAST_GIVEN).fetchone()[0]
         return found
 
     def _connect(self) -> sqlite3.Connection:

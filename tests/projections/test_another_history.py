@@ -35,7 +35,7 @@ def fold_back(store: Store, to: Path) -> None:
     shutil.copyfile(store.folder.monitoring_log, to)
 
 
-@pytest.mark.parametrize("grown", [1, 2, 40])
+@pytest.mark.parametrize("grown", [-1, 0, 1, 2, 40])
 def test_a_view_of_another_history_starts_again(
     store: Store, owners: Owners, tmp_path: Path, grown: int, caplog: pytest.LogCaptureFixture
 ) -> None:
