@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import orjson
 from falcon import media
+from falcon.routing import CompiledRouter
 
 from api import errors
 from api.authentication import Authentication
@@ -22,7 +23,7 @@ from api.monitor_family import FAMILIES, Monitors
 from api.monitors import MonitorCollection, MonitorItem
 from api.organization import Locations, OrganizationResource
 from api.rate_limit import Counter, RateLimit
-from api.requests import Emit, RequestLog, log_line
+from api.requests import Emit, RequestLog, RouteOfRefused, log_line
 from api.tokens import TokenCollection, TokenItem, Tokens
 from api.transport_headers import TransportHeaders
 
@@ -55,7 +56,9 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     """
     monitoring, reader = store.monitoring, views.reader
     projector = views.projector("monitors")
-    app: App = falcon.App(middleware=_middleware(store, reader, options or Options()))
+    router = CompiledRouter()
+    middleware = [*_middleware(store, reader, options or Options()), RouteOfRefused(router)]
+    app: App = falcon.App(middleware=middleware, router=router)
     app.req_options.strip_url_path_trailing_slash = True
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler

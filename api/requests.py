@@ -7,9 +7,12 @@ import os
 import re
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import falcon
+
+if TYPE_CHECKING:
+    from falcon.routing import CompiledRouter
 
 log = logging.getLogger("postwatch.api")
 
@@ -72,3 +75,26 @@ class RequestLog:
         if principal is not None:
             line["token_id"] = principal.token_id
         self._emit(level, line)
+
+
+class RouteOfRefused:
+    """Falcon middleware, the last of all: names the route of what was refused before routing.
+
+    Who calls is asked before where. So that the log and the metrics tell where refused
+    callers knock, the route is looked up when the answer is on its way; no answer shows it.
+    """
+
+    def __init__(self, router: CompiledRouter) -> None:
+        self._router = router
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
+    ) -> None:
+        """Look the route up, if routing did not come to it."""
+        if req.uri_template is None:
+            found = self._router.find(req.path, req)
+            req.uri_template = found[-1] if found else None
