@@ -11,6 +11,7 @@ from domain.storage.write_queue import WriteQueue
 from projections import checks, monitors
 from projections.catch_up import Projector
 from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_version import require_usable_sqlite
 from projections.storage.sqlite_view import SqliteView
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Views:
 
     def __init__(self, store: Store) -> None:
         """Open the views, making what is not there yet."""
+        require_usable_sqlite()
         logs = {each.name: LogReader(each) for each in (store.monitoring, store.checks)}
         self._views = {each.name: SqliteView(_path(store, each.name), each) for each in PROJECTIONS}
         self._queues = {
