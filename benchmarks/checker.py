@@ -120,8 +120,8 @@ class Benchmark:
     def hanging(self) -> None:
         """Show healthy monitors without and with hanging ones beside them."""
         monitors, interval, seconds = (400, 6.0, 6.0) if self._quick else (10_000, 60.0, 60.0)
-        print(f"\n{monitors} monitors every {interval:g} s; a tenth hangs in each of four phases")
-        loads = [Load(monitors, each, interval, seconds) for each in (0, monitors * 4 // 10)]
+        print(f"\n{monitors} monitors every {interval:g} s; a tenth hangs in each of six phases")
+        loads = [Load(monitors, each, interval, seconds) for each in (0, monitors * 6 // 10)]
         runs = [run_beside_hanging(self._ca_file, self._ports, each) for each in loads]
         for load, run in zip(loads, runs, strict=True):
             show(load, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
 _SHARES: Final = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 _CONFIGS: Final[dict[Hang, dict[str, Any]]] = {
+    "connect": {"ignoreTls": True},
     "greeting": {"ignoreTls": True},
     "ehlo": {"ignoreTls": True},
     "starttls": {"requireTls": True},
     "tls": {"secure": True},
+    "auth": {"ignoreTls": True, "auth": {"user": "robot", "pass": "secret"}},
 }
-
 
 _NAMES: Final = tuple(f"mx{number}.example" for number in range(20))
 _DEAD_NAMES: Final = tuple(f"dead{number}.example" for number in range(80))
@@ -43,13 +45,15 @@ class Figures:
     """Milliseconds, and how many sockets were open at most.
 
     `lags` and `totals` are those of the healthy monitors, `all_lags` those of all, `overtimes`
-    how long after its timeout a check ended. `marked` says that its own timings are too long.
+    how long after its timeout a check ended, `phases` where. `marked` says that its own
+    timings are too long.
     """
 
     lags: list[float]
     all_lags: list[float]
     totals: list[float]
     overtimes: list[float]
+    phases: Counter[str]
     marked: int
     most_open: int
 
@@ -58,7 +62,7 @@ class Figures:
 class Load:
     """How many monitors there are, how often they are checked, and how long is measured.
 
-    `hanging` of them hang, a quarter in each phase; with them come the dead names.
+    `hanging` of them hang, as many in each phase; with them come the dead names.
     """
 
     monitors: int
@@ -121,6 +125,7 @@ def _figures(store: Store, load: Load, start: int, most_open: int) -> Figures:
         all_lags=[lateness_ms(each) for each in checks],
         totals=[each.outcome["timings"]["total"] for each in healthy],
         overtimes=[each.outcome["timings"]["total"] - load.timeout_seconds * 1000 for each in late],
+        phases=Counter(each.outcome["phase"] for each in late),
         marked=sum(bool(each.outcome["warnings"]) for each in healthy),
         most_open=most_open,
     )
@@ -140,6 +145,8 @@ def show(load: Load, run: Figures) -> None:
                 f"{name} {percentile(values, share):7.1f}" for name, share in _SHARES.items()
             )
             print(f"    {name:26} {spread} ms  ({len(values)} checks)")
+    if run.phases:
+        print("    ended in", ", ".join(f"{phase} {n}" for phase, n in run.phases.most_common()))
     print(f"    {run.marked} marked as lagged, {run.most_open} open at most", flush=True)
 
 

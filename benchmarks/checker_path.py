@@ -103,7 +103,7 @@ def populate(
         )
         for number in range(count)
     ]
-    if "password" in common["config"]:
+    if common["config"].keys() & {"password", "auth"}:
         for command in commands:
             store.monitoring.create_monitor(command, ME)
         return

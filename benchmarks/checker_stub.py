@@ -10,6 +10,7 @@ import asyncio
 import gc
 import json
 import resource
+import socket
 import ssl
 import subprocess
 import sys
@@ -25,8 +26,8 @@ HOST: Final = "127.0.0.1"
 HANG_HOSTS: Final = tuple(f"127.77.{number // 100}.{number % 100 + 1}" for number in range(600))
 """Addresses of loopback that hang: many, because few checks go to one at a time."""
 
-Hang = Literal["no", "greeting", "ehlo", "starttls", "tls", "quit"]
-HANGS: Final[tuple[Hang, ...]] = ("greeting", "ehlo", "starttls", "tls")
+Hang = Literal["no", "connect", "greeting", "ehlo", "starttls", "tls", "auth"]
+HANGS: Final[tuple[Hang, ...]] = ("connect", "greeting", "ehlo", "starttls", "tls", "auth")
 
 _SMTP: Final = {
     b"EHLO": b"250-stub.example\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
@@ -34,6 +35,7 @@ _SMTP: Final = {
     b"AUTH": b"235 welcome\r\n",
     b"STAR": b"220 go\r\n",
 }
+_SILENT_AFTER: Final = {(b"EHLO", "ehlo"), (b"STAR", "starttls"), (b"AUTH", "auth")}
 
 
 class Session(asyncio.Protocol):
@@ -73,7 +75,7 @@ class Session(asyncio.Protocol):
                 self._answer_smtp(self._transport, line[:4].upper())
 
     def _answer_smtp(self, transport: asyncio.Transport, command: bytes) -> None:
-        if (command, self._hang) in {(b"EHLO", "ehlo"), (b"STAR", "starttls")}:
+        if (command, self._hang) in _SILENT_AFTER:
             return
         transport.write(_SMTP.get(command, b"502 not here\r\n"))
         if command == b"STAR":
@@ -104,6 +106,22 @@ class Session(asyncio.Protocol):
             inner.connection_made(upgraded)
 
 
+def _full_listeners() -> Iterator[socket.socket]:
+    """Make listeners on one port that answer to no SYN, because nobody takes who came first."""
+    port = 0
+    for host in HANG_HOSTS:
+        listener = socket.socket()
+        listener.bind((host, port))
+        port = listener.getsockname()[1]
+        listener.listen(0)
+        yield listener
+        for _ in range(2):
+            waiting = socket.socket()
+            waiting.setblocking(False)
+            waiting.connect_ex((host, port))
+            yield waiting
+
+
 async def _serve(certificate: str, key: str) -> None:
     loop = asyncio.get_running_loop()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -126,8 +144,11 @@ async def _serve(certificate: str, key: str) -> None:
     await listen("smtp")
     await listen("smtps", inside=True)
     await listen("imap", imap=True)
+    full = list(_full_listeners())
+    ports["connect"] = full[0].getsockname()[1]
     for hang in HANGS:
-        await listen(hang, hang=hang)
+        if hang != "connect":
+            await listen(hang, hang=hang)
     print(json.dumps(ports), flush=True)
     # Ends with whoever started it: its standard input is closed then.
     await loop.run_in_executor(None, sys.stdin.read)
