@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli.exit_codes import ExitCode
-from domain.errors import DomainError, MasterKeyError, StoreError, TransferError
+from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
 from domain.storage.failures import STORE_FAILS
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def exit_on_failure() -> Iterator[None]:
         _exit(ExitCode.STORE_UNUSABLE, str(error))
     except TransferError as error:
         _exit(ExitCode.FILE_UNUSABLE, str(error))
+    except ChangedLogError as error:
+        _exit(ExitCode.TAMPERED, str(error))
     except DomainError as error:
         _exit(ExitCode.FAILED, str(error))
     except STORE_FAILS as error:

@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "check": "cli.check:check",
     "history": "cli.history:history",
     "log": "cli.log:log",
+    "checks": "cli.checks:checks",
     "keys": "cli.keys:keys",
     "backup": "cli.backup:backup",
     "restore": "cli.backup:restore",

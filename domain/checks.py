@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from eventsourcing.application import Application
 
 from domain.check import CheckPerformed, check_log_id
+from domain.log_reader import stored_event
 from domain.transcoding import OrjsonTranscoder
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
 
     from domain.actor import Actor
+    from domain.proof.leaf import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,14 @@ class _Tail:
     version: int
 
 
+class OlderChecks(Protocol):
+    """Finds checks that do not stand in the log's own file any more."""
+
+    def before(self, stream: UUID, version: int, limit: int) -> Sequence[Row]:
+        """Return up to `limit` rows of a stream before a version, newest first."""
+        ...
+
+
 class Checks(Application[UUID]):
     """Appends checks in batches: one transaction a batch."""
 
@@ -48,6 +58,7 @@ class Checks(Application[UUID]):
 
     def __init__(self, env: EnvType | None = None) -> None:
         super().__init__(env)
+        self.older: OlderChecks | None = None
         self._tails: dict[tuple[UUID, str], _Tail] = {}
 
     def construct_transcoder(self) -> OrjsonTranscoder:
@@ -77,8 +88,17 @@ class Checks(Application[UUID]):
             raise
 
     def newest(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
-        """Return the newest checks of a monitor at a location, newest first."""
-        events = self.events.get(check_log_id(monitor_id, location), desc=True, limit=limit)
+        """Return the newest checks of a monitor at a location, newest first.
+
+        The newest one always stands in the log's own file; most of the others do.
+        """
+        stream = check_log_id(monitor_id, location)
+        found = list(self.recorder.select_events(stream, desc=True, limit=limit))
+        oldest = found[-1].originator_version if found else 1
+        if self.older is not None and len(found) < limit and oldest > 1:
+            rows = self.older.before(stream, oldest, limit - len(found))
+            found += map(stored_event, rows)
+        events = map(self.mapper.to_domain_event, found)
         return [event for event in events if isinstance(event, CheckPerformed)]
 
     def _tail(self, monitor_id: UUID, location: str) -> _Tail:

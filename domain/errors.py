@@ -65,6 +65,14 @@ class StoreError(DomainError):
     """The store cannot be opened or used; the text says where and what to do."""
 
 
+class ArchiveError(StoreError):
+    """An archive of old checks cannot be read or made; the text says which, and where."""
+
+
+class ChangedLogError(DomainError):
+    """A log is not what its tree proves: somebody changed it; the text says where."""
+
+
 class TransferError(DomainError):
     """An export or a backup cannot be used: damaged, cut off, or of a newer version.
 

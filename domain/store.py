@@ -1,6 +1,7 @@
 """One data folder: the logs, the keys, and where they lie.
 
 logs/monitoring.db   logs/checks.db     what is true
+logs/archive/                           old checks that were taken out of their log
 keys/keys.db         keys/master.key    what opens the secrets
 proof/               what proves that the logs were not changed
 views/               locks/             of the processes; can be thrown away
@@ -11,18 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from domain.archive.check_archive import CheckArchive
+from domain.archive.rows import ArchivedRows, ArchivedStreams
 from domain.checks import Checks
 from domain.errors import MasterKeyError, StoreError
 from domain.keys import KeyRing
+from domain.log_reader import LogReader
 from domain.master_keys import MasterKeys
 from domain.monitoring import Monitoring
+from domain.storage.segment_files import SegmentFiles
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_log import LogSignal, check_writable, log_environment
+from domain.storage.sqlite_rows import SqliteRows
 from domain.storage.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from domain.proof.leaf import EventRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,11 @@ class DataFolder:
     def checks_log(self) -> Path:
         """The file of the `checks` log."""
         return self.root / "logs" / "checks.db"
+
+    @property
+    def archive(self) -> Path:
+        """The folder of old checks that were taken out of their log."""
+        return self.root / "logs" / "archive"
 
     @property
     def keys(self) -> Path:
@@ -104,6 +117,22 @@ class Store:
         self._queue = WriteQueue(folder.locks / "monitoring.turn")
         self.monitoring.turn = self._queue.turn
         self.checks = Checks(log_environment(str(folder.checks_log), create=create))
+        self.archive = CheckArchive(self.monitoring, SegmentFiles(folder.archive))
+        live = SqliteRows(folder.checks_log)
+        self.checks.older = ArchivedStreams(live, self.archive)
+        self._rows: dict[str, EventRows] = {
+            "monitoring": SqliteRows(folder.monitoring_log),
+            "checks": ArchivedRows(live, self.archive),
+        }
+
+    def rows(self, log: str) -> EventRows:
+        """Return the rows of a log as they are stored, archived ones too. Raises KeyError."""
+        return self._rows[log]
+
+    def reader(self, log: str) -> LogReader:
+        """Return what reads the events of a log, archived ones too. Raises KeyError."""
+        applications = {"monitoring": self.monitoring, "checks": self.checks}
+        return LogReader(applications[log], self._rows[log] if log == "checks" else None)
 
     def monitoring_signal(self) -> LogSignal:
         """Return what tells that somebody wrote to the `monitoring` log."""

@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from domain.errors import StoreError
-from domain.log_reader import LogReader
 from domain.storage.write_queue import WriteQueue
 from projections import checks, monitors
 from projections.catch_up import Projector
@@ -33,7 +32,7 @@ class Views:
     def __init__(self, store: Store) -> None:
         """Open the views, making what is not there yet."""
         require_usable_sqlite()
-        logs = {each.name: LogReader(each) for each in (store.monitoring, store.checks)}
+        logs = {name: store.reader(name) for name in ("monitoring", "checks")}
         self._views = {each.name: SqliteView(_path(store, each.name), each) for each in PROJECTIONS}
         self._queues = {
             each.name: WriteQueue(store.folder.locks / f"{each.name}_view.turn")

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     MOVED = "moved"
     TREE = "tree"
     HEAD = "head"
+    ARCHIVE = "archive"
 
 
 @dataclass(frozen=True, slots=True)

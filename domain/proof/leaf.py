@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from domain.proof.merkle import leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    Progress = Callable[[int, int], None]
 
 
 class Row(NamedTuple):
@@ -26,6 +28,14 @@ class Row(NamedTuple):
     state: bytes
 
 
+class Unreadable(NamedTuple):
+    """A part of a log that stands elsewhere and cannot be read: its positions, and why."""
+
+    first: int
+    last: int
+    reason: str
+
+
 class EventRows(ABC):
     """Reads the rows of a log by position. Rows that were archived may come from elsewhere."""
 
@@ -36,6 +46,19 @@ class EventRows(ABC):
     @abstractmethod
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event is gone."""
+
+    def readable(self, progress: Progress = lambda *_: None) -> Readable:
+        """Look whether all that stands elsewhere can be read, and is what was put there."""
+        del progress
+        return Readable(self, 0, [])
+
+
+class Readable(NamedTuple):
+    """Rows without the parts that cannot be read, how many others stand elsewhere, those parts."""
+
+    rows: EventRows
+    elsewhere: int
+    unreadable: list[Unreadable]
 
 
 def leaf_bytes(row: Row) -> bytes:

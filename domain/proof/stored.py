@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 from domain.clock import Clock, utc_now
 from domain.errors import NotFoundError
+from domain.proof.findings import Finding, Kind
 from domain.proof.heads import SigningKey
 from domain.proof.log_proof import LogProof
 from domain.proof.signed_heads import HeadsRead
 from domain.proof.verification import Verification
 from domain.storage.head_file import HeadFile
-from domain.storage.sqlite_rows import SqliteRows
 from domain.storage.sqlite_tiles import SqliteTiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from domain.proof.findings import Report
@@ -28,12 +28,11 @@ LOGS: Final = ("monitoring", "checks")
 
 def log_proof(store: Store, log: str, clock: Clock = utc_now) -> LogProof:
     """Return what proves a log of a store. Raises NotFoundError when there is no such log."""
-    files = {"monitoring": store.folder.monitoring_log, "checks": store.folder.checks_log}
-    if log not in files:
+    if log not in LOGS:
         raise NotFoundError(f"there is no log {log}; there are {', '.join(LOGS)}")
     return LogProof(
         log,
-        SqliteRows(files[log]),
+        store.rows(log),
         SqliteTiles(store.folder.proof / f"{log}.db"),
         HeadFile(store.folder.proof / f"{log}.heads"),
         signing_key=lambda: SigningKey(store.keys.signing_seed()),
@@ -46,20 +45,26 @@ def verify(
     *,
     key: VerifyingKey | None = None,
     published: Iterable[Path] = (),
-    archived_through: int = 0,
+    elsewhere: Sequence[range] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Report:
     """Verify a log by its tree, its signed heads and heads that were kept elsewhere.
 
-    `key` is what signatures are checked with, the store's own unless one is given. Nothing
-    is written: grow the tree before. Raises OSError when a published file cannot be read.
+    `key` is what signatures are checked with, the store's own unless one is given.
+    `elsewhere` are positions whose events need not be here. Nothing is written: grow the
+    tree before. Raises OSError when a published file cannot be read.
     """
     read = HeadsRead(proof.log, key or proof.public_key())
     read.read(proof.heads.lines(), f"proof/{proof.log}.heads")
     for path in published:
         read.read(HeadFile(path).lines(), str(path))
+    rows, archived, unreadable = proof.rows.readable(progress)
+    missing = [range(each.first, each.last + 1) for each in unreadable]
     with proof.tiles.reading() as reader:
-        look = Verification(proof.log, proof.rows, reader, read.heads, archived_through)
+        look = Verification(proof.log, rows, reader, read.heads, (*elsewhere, *missing))
+        look.report.archived = archived
         for finding in read.findings:
             look.report.add(finding)
+        for each in unreadable:
+            look.report.add(Finding(Kind.ARCHIVE, each.reason, each.first, each.last))
         return look.run(progress)

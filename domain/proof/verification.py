@@ -30,7 +30,7 @@ _BEFORE_ALL: Final = -(1 << 63)
 
 
 class Verification:
-    """One look at a whole log. `archived_through`: up to where events may be archived."""
+    """One look at a whole log. `elsewhere`: positions whose events need not be here."""
 
     def __init__(
         self,
@@ -38,14 +38,14 @@ class Verification:
         rows: EventRows,
         tiles: TileReader,
         heads: Sequence[TreeHead],
-        archived_through: int = 0,
+        elsewhere: Sequence[range] = (),
     ) -> None:
         """Take the heads whose signatures are right; `log` names what is looked at."""
         self.report = Report(log)
         self._rows = _Feed(rows)
         self._tiles = tiles
         self._heads = deque(sorted(heads, key=lambda head: head.size))
-        self._archived_through = archived_through
+        self._elsewhere = elsewhere
         self._differences = Differences()
         self._stored, self._logged = Accumulator(), Accumulator()
         self._log_is_right_through = 0
@@ -118,7 +118,7 @@ class Verification:
         logged = {position: row_hash(row) for position, row in log.items()}
         for position in sorted(tree.keys() | log.keys()):
             known, row = tree.get(position), log.get(position)
-            if row is None and position <= self._archived_through:
+            if row is None and self._is_elsewhere(position):
                 self.report.archived += 1
             elif known is None or logged.get(position) != known:
                 self._differences.add(Difference(position, known, row))
@@ -128,8 +128,9 @@ class Verification:
         hashes = b"".join(map(row_hash, rows))
         first, last = tile.first_position, tile.last_position
         if [row.position for row in rows] != tile.positions():
-            if not rows and last <= self._archived_through:
-                self.report.archived += tile.count
+            missing = set(tile.positions()) ^ {row.position for row in rows}
+            if all(map(self._is_elsewhere, missing)):
+                self.report.archived += len(missing)
                 return b"", b""
             message = f"events of the positions {first} to {last} were removed or inserted"
             self.report.add(Finding(Kind.REMOVED, message, first, last))
@@ -139,6 +140,9 @@ class Verification:
             self.report.add(Finding(Kind.ALTERED, message, first, last))
             return b"", b""
         return hashes, hashes
+
+    def _is_elsewhere(self, position: int) -> bool:
+        return any(position in each for each in self._elsewhere)
 
     def _look_at_heads(self, tile: LeafTile, stored: bytes, logged: bytes) -> None:
         before = tile.number * TILE

@@ -16,11 +16,15 @@ from domain.storage.sqlite_log import LAST_GIVEN, LOCK_TIMEOUT_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from uuid import UUID
 
 _AFTER: Final = """
 SELECT rowid, CAST(originator_id AS BLOB), CAST(originator_version AS BLOB),
     CAST(topic AS BLOB), CAST(state AS BLOB)
 FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
+"""
+_POSITION_OF: Final = """
+SELECT rowid FROM stored_events WHERE originator_id = ? AND originator_version = ?
 """
 _LAST_POSSIBLE: Final = (1 << 63) - 1
 
@@ -37,6 +41,12 @@ class SqliteRows(EventRows):
         with closing(self._connect()) as connection:
             rows = connection.execute(_AFTER, (position, last, limit)).fetchall()
         return [Row(*row) for row in rows]
+
+    def position_of(self, stream: UUID, version: int) -> int | None:
+        """Return where the event of a version in a stream stands; None when it does not."""
+        with closing(self._connect()) as connection:
+            found = connection.execute(_POSITION_OF, (stream.hex, version)).fetchone()
+        return found[0] if found else None
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event is gone."""

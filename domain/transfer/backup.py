@@ -23,9 +23,10 @@ from domain.store import DataFolder
 from domain.transfer.fresh_folder import STORE_PARTS, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from domain.archive.segment import Contents
     from domain.store import Store
     from domain.transfer.importing import ImportKey
 
@@ -117,11 +118,25 @@ def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) ->
                 shutil.copyfile(heads, copy.proof / heads.name)
         with Snapshot(folder.keys) as keys:
             keys.copy(copy.keys)
-        monitoring, checks = Snapshot(folder.monitoring_log), Snapshot(folder.checks_log)
+        # What is archived between the two stands in both: in the copied log, and in a segment.
+        checks, monitoring = Snapshot(folder.checks_log), Snapshot(folder.monitoring_log)
+        segments = store.archive.segments()
     with monitoring, checks:
         monitoring.copy(copy.monitoring_log, report)
         checks.copy(copy.checks_log, report)
+    _copy_segments(store, copy, segments)
     return fingerprint
+
+
+def _copy_segments(store: Store, copy: DataFolder, segments: Sequence[Contents]) -> None:
+    """Copy segments, which never change. A damaged one is no backup of what stood in it."""
+    if segments:
+        copy.archive.mkdir(mode=0o700)
+    for each in segments:
+        store.archive.read_back(each)
+        path = store.archive.files.path(each.first, each.last)
+        shutil.copyfile(path, copy.archive / path.name)
+        (copy.archive / path.name).chmod(0o600)
 
 
 def _add_master_key(store: Store, copy: DataFolder, fingerprint: str) -> None:
@@ -155,7 +170,7 @@ def _take(source: Path, incoming: Path, name: str, digest: str) -> None:
     to = incoming / name
     if not to.resolve().is_relative_to(incoming.resolve()) or not name.startswith(_FOLDERS):
         raise TransferError(f"{source / MANIFEST} is damaged: it names a file outside the backup")
-    to.parent.mkdir(mode=0o700, exist_ok=True)
+    to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         shutil.copyfile(source / name, to)
     except FileNotFoundError as error:

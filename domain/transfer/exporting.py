@@ -15,7 +15,6 @@ from domain import sealing
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import MasterKeyError
 from domain.key_rotation import rewrapped
-from domain.storage.sqlite_rows import SqliteRows
 from domain.transfer.lines import LOGS, End, Header, event_line, key_line, mac_of
 
 if TYPE_CHECKING:
@@ -46,10 +45,7 @@ def export_lines(
     `report` is told how many positions are done, of how many. Raises TransferError when a
     log is damaged, MasterKeyError when a key does not open.
     """
-    logs = {
-        "monitoring": SqliteRows(store.folder.monitoring_log),
-        "checks": SqliteRows(store.folder.checks_log),
-    }
+    logs = {name: store.rows(name) for name in LOGS}
     cut = _cut(store, logs)
     master_key = new_master_key or cut.master_key
     digest, events = sha256(), Counter(dict.fromkeys(LOGS, 0))
@@ -60,7 +56,7 @@ def export_lines(
     yield End(len(cut.keys), dict(events), total, mac_of(master_key, total)).line()
 
 
-def _cut(store: Store, logs: dict[str, SqliteRows]) -> _Cut:
+def _cut(store: Store, logs: dict[str, EventRows]) -> _Cut:
     with store.keys.store.table() as table:
         fingerprint = table.master_fingerprint() or ""
         master_key = store.master_keys.find(fingerprint)
@@ -72,7 +68,7 @@ def _cut(store: Store, logs: dict[str, SqliteRows]) -> _Cut:
 def _lines(
     cut: _Cut,
     master_key: bytes,
-    logs: dict[str, SqliteRows],
+    logs: dict[str, EventRows],
     events: Counter[str],
     report: Callable[[int, int], None],
 ) -> Iterator[bytes]:

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from domain import sealing
 from domain.errors import MasterKeyError, TransferError
 from domain.master_keys import write_key_file
+from domain.storage.segment_files import SegmentFiles
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_sink import SqliteSink
 from domain.store import DataFolder, create_store
+from domain.transfer.archived import CheckSink
 from domain.transfer.fresh_folder import STORE_PARTS, filled
 from domain.transfer.lines import (
     LOGS,
@@ -105,10 +107,10 @@ class _Import:
             closing(SqliteSink(self._folder.monitoring_log)) as monitoring,
             closing(SqliteSink(self._folder.checks_log)) as checks,
         ):
-            sinks = {"monitoring": monitoring, "checks": checks}
-            self._check(self._body(header, sinks))
-            for log, sink in sinks.items():
-                sink.finish(header.last_given[log])
+            self._checks = CheckSink(checks, SegmentFiles(self._folder.archive))
+            self._check(self._body(header, monitoring))
+            monitoring.finish(header.last_given["monitoring"])
+            self._checks.finish(header.last_given["checks"])
         with SqliteKeyStore(self._folder.keys, create=False).table() as table:
             table.replace(header.master_key, self._keys.items())
         if self._master_key.is_kept:
@@ -126,7 +128,7 @@ class _Import:
         self._digest.update(line)
         return header
 
-    def _body(self, header: Header, sinks: dict[str, SqliteSink]) -> End:
+    def _body(self, header: Header, monitoring: SqliteSink) -> End:
         """Take the lines of keys and events; return what the last line says."""
         total = sum(header.last_given.values())
         while True:
@@ -139,7 +141,11 @@ class _Import:
             else:
                 log, row = read_event(self._number, found)
                 self._take_event(log, row, header.last_given[log])
-                sinks[log].append(row)
+                if log == "checks":
+                    self._checks.append(row)
+                else:
+                    monitoring.append(row)
+                    self._checks.note(row)
                 if self._number % _REPORT_EVERY == 0:
                     self._report(sum(self._reached.values()), total)
             self._digest.update(line)

@@ -213,4 +213,13 @@ EVENTS: Final = (
         b'-000000000003","actor":{"type":"token","id":"00000000-0000-4000-8000-0000000000'
         b'0a","name":"Ops","role":"admin","request_id":"request-1"}}',
     ),
+    Frozen(
+        "monitoring",
+        "ChecksArchived",
+        "c3491fa9-36bc-573f-9667-eb8f999e31e5",
+        1,
+        b'{"timestamp":"2026-01-01T12:25:00.005000+00:00","first_position":1,"last_positio'
+        b'n":65536,"count":65530,"digest":"5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f'
+        b'5f5f5f5f5f5f5f5f","actor":{"type":"operator","id":"tester"}}',
+    ),
 )

@@ -15,6 +15,7 @@ from eventsourcing.persistence import Mapper, StoredEvent
 
 from domain import sealing
 from domain.access_token import AccessToken
+from domain.archive.archived import ChecksArchived
 from domain.check import CheckPerformed
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
@@ -40,6 +41,7 @@ CLASS_OF: dict[str, type[Any]] = {
     "LocationRegistered": MonitoringLocation.Created,
     "LocationUpdated": MonitoringLocation.Updated,
     "RequestAnswered": RequestAnswered,
+    "ChecksArchived": ChecksArchived,
 }
 DECODE_ALL = """
 import sys

@@ -1,0 +1,386 @@
+"""Old checks move out of their log: nothing is lost, and everything reads as before."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from domain.archive import archiving
+from domain.archive.archiving import Archiving
+from domain.archive.segment import contents_of, encode
+from domain.errors import ArchiveError, ChangedLogError, TransferError
+from domain.proof.stored import log_proof, verify
+from domain.storage.sqlite_rows import SqliteRows
+from domain.store import create_store, open_store
+from domain.transfer.backup import make_backup, restore_backup
+from domain.transfer.exporting import export_lines
+from domain.transfer.importing import ImportKey, import_lines
+from projections.views import Views
+from tests.domain.given import TESTER
+from tests.domain.realistic import LOCATION, START, Fleet, record
+from tests.domain.rich_store import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from domain.archive.archiving import Moved
+    from domain.proof.leaf import Row
+    from domain.store import Store
+
+KEY = bytes(range(32))
+MONITORS, CHECKS, IN_A_SEGMENT = 20, 900, 256
+HALF = timedelta(seconds=300 * CHECKS / MONITORS / 2)
+END = START + 2 * HALF
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet(MONITORS)
+
+
+@pytest.fixture
+def checked(store: Store, fleet: Fleet) -> Store:
+    """A store with the checks of some hours."""
+    record(store, fleet.checks(CHECKS))
+    return store
+
+
+def archive(store: Store, older_than: timedelta = HALF, *, through: int = CHECKS) -> Moved:
+    """Archive as of the end of the checks."""
+    run = Archiving(store, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
+    return run.run(older_than, through)
+
+
+def everything(store: Store) -> Sequence[Row]:
+    return store.rows("checks").after(0, 1 << 20)
+
+
+def live(store: Store) -> list[int]:
+    """Return the positions that stand in the log's own file."""
+    return [row.position for row in SqliteRows(store.folder.checks_log).after(0, 1 << 20)]
+
+
+def test_archived_checks_are_read_as_if_they_still_stood_in_the_log(checked: Store) -> None:
+    before = everything(checked)
+    events = checked.reader("checks").after(0, CHECKS)
+
+    moved = archive(checked)
+
+    assert CHECKS / 2 - MONITORS <= moved.events <= CHECKS / 2
+    assert len(moved.segments) == 2
+    assert moved.pruned == moved.events
+    assert live(checked) == list(range(moved.events + 1, CHECKS + 1))
+    assert everything(checked) == before
+    assert checked.reader("checks").after(0, CHECKS) == events
+    assert checked.reader("checks").after(100, 500) == events[100:600]
+    assert checked.reader("checks").head() == checked.rows("checks").last_given() == CHECKS
+
+
+def test_what_was_archived_is_recorded_with_who_did_it(checked: Store) -> None:
+    moved = archive(checked)
+
+    recorded = [
+        each.event
+        for each in checked.reader("monitoring").after(0, 100)
+        if type(each.event).TOPIC == "ChecksArchived"
+    ]
+    assert [(each.first_position, each.last_position, each.count) for each in recorded] == [
+        (1, 256, 256),
+        (257, moved.events, moved.events - 256),
+    ]
+    assert all(each.actor == TESTER for each in recorded)
+
+
+def test_the_newest_check_of_each_monitor_stays_and_the_next_one_follows(
+    checked: Store, fleet: Fleet
+) -> None:
+    server = fleet.servers[0]
+    before = checked.checks.newest(server.monitor_id, LOCATION, 500)
+
+    moved = archive(checked, timedelta(0))
+    with open_store(checked.folder.root) as again:
+        newest = again.checks.newest(server.monitor_id, LOCATION, 1)
+        record(again, fleet.checks(MONITORS))
+        after = again.checks.newest(server.monitor_id, LOCATION, 500)
+
+    assert (moved.events, moved.pruned, len(live(checked))) == (CHECKS, CHECKS - MONITORS, 40)
+    assert newest == before[:1]
+    assert after[0].originator_version == before[0].originator_version + 1
+    assert after[1:] == before
+    assert checked.checks.newest(server.monitor_id, LOCATION, 3) == after[:3]
+    # The next run takes out what is not the newest any more.
+    assert archive(checked, timedelta(0), through=0).pruned == MONITORS
+    assert len(live(checked)) == MONITORS
+
+
+def test_a_second_run_does_nothing_and_a_later_one_goes_on(checked: Store) -> None:
+    before = everything(checked)
+
+    moved = [archive(checked, age) for age in (HALF, HALF, HALF / 2, timedelta(0))]
+
+    assert [bool(each.events) for each in moved] == [True, False, True, True]
+    assert sum(each.events for each in moved) == CHECKS
+    assert everything(checked) == before
+
+
+def test_only_what_all_views_have_seen_is_archived(checked: Store) -> None:
+    assert archive(checked, through=0).events == 0
+    assert archive(checked, through=100).events == 100
+    assert checked.archive.through() == 100
+
+
+def test_a_check_from_the_future_does_not_hold_up_its_neighbours(store: Store) -> None:
+    checks = Fleet(3).checks(30)
+    object.__setattr__(checks[5], "finished_at", END + 1000 * DAY)
+    record(store, checks)
+
+    assert archive(store).events == 30
+
+
+class Killed(Exception):  # noqa: N818 - not an error of anything
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("segment", [1, 2])
+@pytest.mark.parametrize("step", ["write", "read_back", "_record", "forget_leaves", "prune"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_ended_at_any_step_nothing_is_lost_and_the_next_run_goes_on(
+    checked: Store, monkeypatch: pytest.MonkeyPatch, step: str, when: str, segment: int
+) -> None:
+    before, proofs = everything(checked), verify(log_proof(checked, "checks"))
+    run = Archiving(checked, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
+    place: Any = {
+        "write": checked.archive.files,
+        "read_back": checked.archive,
+        "_record": run,
+        "forget_leaves": run._proof.tiles,
+        "prune": archiving,
+    }[step]
+    original = getattr(place, step)
+    # The last two are also called once at the start.
+    left = segment + (step in {"forget_leaves", "prune"})
+
+    def ended(*arguments: Any) -> Any:  # noqa: ANN401 - of any step
+        nonlocal left
+        left -= 1
+        if left:
+            return original(*arguments)
+        if when == "after":
+            original(*arguments)
+        raise Killed
+
+    monkeypatch.setattr(place, step, ended)
+    with pytest.raises(Killed):
+        run.run(HALF, CHECKS)
+    monkeypatch.undo()
+
+    assert everything(checked) == before
+    archive(checked)
+    assert everything(checked) == before
+    assert len(live(checked)) == CHECKS - checked.archive.through()
+    assert [each.last for each in checked.archive.segments()] == [256, checked.archive.through()]
+    assert verify(log_proof(checked, "checks")).ok
+    assert proofs.ok
+
+
+def test_a_reader_that_began_before_misses_nothing(checked: Store) -> None:
+    """The log is read first and the archive afterwards; rows go the other way."""
+    before = everything(checked)
+    rows = checked.rows("checks")
+    found: list[Row] = []
+    archive_, position = iter([HALF, HALF / 2, timedelta(0)]), 0
+
+    while page := rows.after(position, 100):
+        found += page
+        position = page[-1].position
+        age = next(archive_, None)
+        if age is not None:
+            archive(checked, age)
+
+    assert found == list(before)
+
+
+def test_the_proof_holds_through_archiving(checked: Store) -> None:
+    log = log_proof(checked, "checks")
+    log.grow()
+    log.sign()
+    inclusion, consistency = log.inclusion(7), log.consistency(100, CHECKS)
+
+    moved = archive(checked)
+
+    report = verify(log_proof(checked, "checks"))
+    assert (report.ok, report.events, report.archived) == (True, CHECKS, moved.events)
+    assert log.inclusion(7) == inclusion
+    assert log.consistency(100, CHECKS) == consistency
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ("cut", "cut off"),
+        ("gone", "is missing"),
+        ("changed", "damaged"),
+        ("other", "not those that were archived"),
+    ],
+)
+def test_a_damaged_segment_is_found_and_named_with_its_positions(
+    checked: Store, damage: str, says: str
+) -> None:
+    archive(checked)
+    first, second = checked.archive.segments()
+    path = checked.archive.files.path(first.first, first.last)
+    data = path.read_bytes()
+    match damage:
+        case "cut":
+            path.write_bytes(data[:-100])
+        case "gone":
+            path.unlink()
+        case "changed":
+            path.write_bytes(data.replace(data[200:210], bytes(10)))
+        case _:
+            path.write_bytes(checked.archive.files.path(second.first, second.last).read_bytes())
+
+    with open_store(checked.folder.root) as again:
+        report = verify(log_proof(again, "checks"))
+        with pytest.raises(ArchiveError, match=f"positions 1 to 256: .*{says}"):
+            again.reader("checks").after(0, 10)
+        assert again.reader("checks").after(256, 10)[0].position == 257
+
+    (finding,) = report.findings
+    assert (finding.kind, finding.position, finding.through) == ("archive", 1, 256)
+    assert path.name in finding.message
+    assert says in finding.message
+    assert (report.found, report.events) == (1, CHECKS)
+
+
+def test_a_segment_that_was_made_anew_with_other_events_is_found(checked: Store) -> None:
+    """Even with an event about it that fits: the tree knows what stood there."""
+    archive(checked)
+    contents = checked.archive.segments()[0]
+    rows = list(checked.archive.after(0, contents.events))
+    rows[9] = rows[9]._replace(state=rows[9].state.replace(b'"up"', b'"down"'))
+    forged = contents_of(rows)
+    checked.archive.files.write(1, 256, encode("checks", rows))
+    with closing(sqlite3.connect(checked.folder.monitoring_log)) as connection, connection:
+        connection.execute(
+            "UPDATE stored_events SET state = replace(state, ?, ?) WHERE topic = 'ChecksArchived'",
+            (contents.digest, forged.digest),
+        )
+
+    with open_store(checked.folder.root) as again:
+        report = verify(log_proof(again, "checks"))
+
+    assert [(each.kind, each.position, each.through) for each in report.findings] == [
+        ("altered", 1, 256)
+    ]
+
+
+def test_a_changed_event_is_not_archived(checked: Store) -> None:
+    log_proof(checked, "checks").grow()
+    with closing(sqlite3.connect(checked.folder.checks_log)) as connection, connection:
+        connection.execute("UPDATE stored_events SET topic = 'Other' WHERE rowid = 300")
+
+    with pytest.raises(ChangedLogError, match=r"changed at position 300: .* from position 257 on"):
+        archive(checked)
+
+    assert checked.archive.through() == 256
+    assert len(everything(checked)) == CHECKS
+
+
+def test_a_view_is_rebuilt_from_archives_as_from_the_log(checked: Store) -> None:
+    before = shown(checked)
+    archive(checked, timedelta(0))
+    with Views(checked) as views:
+        for projector in views.projectors.values():
+            projector.rebuild(lambda *_: None)
+
+    assert shown(checked) == before
+
+
+def test_a_backup_and_what_is_restored_from_it_hold_the_segments(
+    checked: Store, tmp_path: Path
+) -> None:
+    before = everything(checked)
+    archive(checked)
+
+    made = make_backup(checked, tmp_path / "backup", with_master_key=True)
+    restore_backup(tmp_path / "backup", tmp_path / "again", None)
+
+    assert sum(name.startswith("logs/archive/") for name in made.files) == 2
+    with open_store(tmp_path / "again") as again:
+        assert everything(again) == before
+        assert verify(log_proof(again, "checks")).ok
+
+
+def test_a_store_with_a_damaged_segment_is_not_backed_up(checked: Store, tmp_path: Path) -> None:
+    archive(checked)
+    path = checked.archive.files.path(1, 256)
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(ArchiveError, match="cut off"):
+        make_backup(checked, tmp_path / "backup")
+
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> tuple[list[bytes], Sequence[Row], list[int]]:
+    """An export of a store with an archive, its rows, and the positions in its log's file."""
+    with create_store(tmp_path / "first", KEY) as store:
+        record(store, Fleet(MONITORS).checks(CHECKS))
+        archive(store)
+        record(store, Fleet(2, seed=3, start=END).checks(10))
+        archive(store, HALF / 2)
+        return list(export_lines(store)), everything(store), live(store)
+
+
+def import_into(root: Path, lines: list[bytes]) -> None:
+    (root.parent / "export").write_bytes(b"".join(lines))
+    with (root.parent / "export").open("rb") as file:
+        import_lines(file, root, ImportKey(KEY, is_kept=True))
+
+
+def test_an_import_makes_the_segments_again(
+    exported: tuple[list[bytes], Sequence[Row], list[int]], tmp_path: Path
+) -> None:
+    lines, before, in_file = exported
+    import_into(tmp_path / "again", lines)
+
+    with open_store(tmp_path / "again") as again:
+        assert everything(again) == before
+        assert live(again) == in_file
+        assert len(again.archive.segments()) == 3
+        assert verify(log_proof(again, "checks")).ok
+        body = [line for line in export_lines(again) if b'"log"' in line]
+    assert body == [line for line in lines if b'"log"' in line]
+
+
+@pytest.mark.parametrize("lost", [b'"position":100,', b'"position":256,', b'"position":700,'])
+def test_an_export_that_lacks_an_archived_check_is_refused(
+    exported: tuple[list[bytes], Sequence[Row], list[int]], tmp_path: Path, lost: bytes
+) -> None:
+    lines = [
+        line for line in exported[0] if not (line.startswith(b'{"log":"checks"') and lost in line)
+    ]
+
+    with pytest.raises(TransferError):
+        import_into(tmp_path / "again", lines)
+
+    assert not (tmp_path / "again").exists()
+
+
+def test_old_checks_of_a_monitor_are_found_when_few_stand_in_the_log(
+    checked: Store, fleet: Fleet
+) -> None:
+    server = fleet.servers[3]
+    before = checked.checks.newest(server.monitor_id, LOCATION, 100)
+    archive(checked, timedelta(0))
+
+    assert checked.checks.newest(server.monitor_id, LOCATION, 100) == before
+    assert checked.checks.newest(server.monitor_id, LOCATION, 30) == before[:30]
