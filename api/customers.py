@@ -12,6 +12,7 @@ from api.body import read_object
 from api.permissions import Action, Principal, require
 from api.preconditions import repeat_key
 from api.query import identifier_of, query_identifier
+from api.read_back import catch_up, folded
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import NotFoundError
 from projections import customer_shapes as shapes
@@ -46,7 +47,7 @@ class CustomerCollection:
             principal.actor(req.context.request_id),
             repeat=repeat_key(req, self._monitoring, principal, "customers"),
         )
-        self._projector.catch_up()
+        catch_up(self._projector)
         # The customer as it was made, also when asked again after a change.
         customer = records.customer(None, self._monitoring.created_customer(made.id))
         organization: Any = self._reader.organization(customer["organization_id"])
@@ -96,8 +97,12 @@ class CustomerItem:
         changes = customer_fields.parse_update(read_object(req))
         command = UpdateCustomer(UUID(customer["public_id"]), changes)
         self._monitoring.update_customer(command, principal.actor(req.context.request_id))
-        self._projector.catch_up()
-        resp.media = shapes.read(*_with_organization(self._reader, customer["public_id"]))
+        is_shown = catch_up(self._projector)
+        changed, organization = _with_organization(self._reader, customer["public_id"])
+        if not is_shown:
+            projection = self._projector.projection
+            changed = folded(self._monitoring, projection, command.customer_id) or changed
+        resp.media = shapes.read(changed, organization)
 
     def _find(self, text: str, principal: Principal) -> tuple[Record, Record]:
         identifier = identifier_of(text)

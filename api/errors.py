@@ -18,6 +18,7 @@ from domain.errors import (
     StaleVersionError,
 )
 from domain.proof.merkle import NotInTreeError
+from domain.storage.failures import STORE_AWAY, is_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,12 +36,17 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
 
 _MAX_MESSAGE: Final = 1000
 
+RETRY_SECONDS: Final = 5
+"""When a client may look again whether the store is back."""
+
 
 def register(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Make every error of the app answer with the documented body."""
     app.set_error_serializer(_serialize)
     app.add_error_handler(DomainError, _handle_domain_error)
     app.add_error_handler(Exception, _handle_fault)
+    for away in STORE_AWAY:
+        app.add_error_handler(away, _handle_store_away)
 
 
 def invalid(problems: Iterable[Problem]) -> InvalidInputError:
@@ -81,6 +87,17 @@ def _handle_fault(
     place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "unknown place"
     log.error("request %s failed: %s at %s", req.context.request_id, type(error).__name__, place)
     _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here, not with you")
+
+
+def _handle_store_away(
+    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, object]
+) -> None:
+    """Answer 503: the store takes nothing for now, and what was asked for is not recorded."""
+    why = "has no room left on its disk" if is_full(error) else "cannot be used just now"
+    log.error("request %s failed: the store %s", req.context.request_id, why)
+    resp.set_header("Retry-After", str(RETRY_SECONDS))
+    message = f"The store {why}; nothing was acknowledged, try again later"
+    _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, message)
 
 
 def _summary(problems: tuple[Problem, ...]) -> str:

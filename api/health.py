@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import falcon
 from eventsourcing.persistence import PersistenceError
 
+from domain.storage.failures import is_full
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,7 +47,7 @@ class Readiness:
         try:
             self._store.check_writable()
         except PersistenceError as error:
-            return {"ok": False, "error": type(error).__name__}
+            return {"ok": False, "error": "disk full" if is_full(error) else type(error).__name__}
         return {"ok": True}
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import falcon
 
-from api import monitor_fields
+from api import monitor_fields, read_back
 from api.errors import invalid
 from api.fields import parse_uuid
 from api.permissions import Action, Principal
@@ -88,16 +88,19 @@ class Monitors:
 
     def updated(self, monitor_id: UUID, principal: Principal, resp: falcon.Response) -> Shape:
         """Return the answer to a PATCH, after the view has caught up with it."""
-        self.catch_up()
+        is_shown = self.catch_up()
         view = self.reader.monitor(self.family.kind, str(monitor_id))
+        if view is not None and not is_shown:
+            record = read_back.folded(self.monitoring, self._projector.projection, monitor_id)
+            view = view._replace(monitor=record) if record else None
         if view is None:
             raise NotFoundError(self.family.not_found)
         resp.etag = entity_tag(view.monitor["version"])
         return self._with_secret(view, principal)
 
-    def catch_up(self) -> None:
-        """Let the caller read what it wrote, on any worker."""
-        self._projector.catch_up()
+    def catch_up(self) -> bool:
+        """Let the caller read what it wrote, on any worker; return whether that worked."""
+        return read_back.catch_up(self._projector)
 
     def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
         """Run a command; problems of a config get the path of the documented key."""

@@ -19,6 +19,7 @@ from api.errors import invalid
 from api.permissions import Action, Principal, require
 from api.preconditions import repeat_key
 from api.query import query_identifier, whole_number
+from api.read_back import catch_up
 from domain.access_token import new_token, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
 from domain.commands import IssueToken
@@ -109,7 +110,7 @@ class Tokens:
 
     def catch_up(self) -> None:
         """Let every worker know what changed."""
-        self._projector.catch_up()
+        catch_up(self._projector)
 
     def _customer(self, identifier: int | str | None, principal: Principal) -> Record | None:
         if identifier is None:

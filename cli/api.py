@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import shutil
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from domain.store import Store
 
 THREADS: Final = 4
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - gunicorn's heartbeat files, on tmpfs
+_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
 
 
 class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -69,6 +70,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "when_ready": _log_ready,
             "worker_exit": self._close,
             "child_exit": _forget_worker,
+            "on_exit": _forget_counts,
             "proc_name": "postwatch-api",
         }
         for name, value in options.items():
@@ -99,16 +101,39 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
 
 def share_counts(folder: DataFolder) -> None:
-    """Give the workers an empty folder for the counts that they share."""
+    """Give the workers an empty folder for the counts that they share.
+
+    In shared memory where there is such a thing: workers write to these files by mapping
+    them, and on a disk that is full that ends a process (SIGBUS).
+    """
     shutil.rmtree(folder.metrics, ignore_errors=True)
-    folder.metrics.mkdir(mode=0o700)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder.metrics)
+    path = _in_shared_memory(folder) or folder.metrics
+    path.mkdir(mode=0o700, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
+
+
+def _in_shared_memory(folder: DataFolder) -> Path | None:
+    """Return an empty folder of ours that goes with a data folder; None if there can be none."""
+    name = hashlib.sha256(str(folder.root.resolve()).encode()).hexdigest()[:16]
+    path = _SHARED_MEMORY / f"postwatch-{os.getuid()}-{name}"
+    try:
+        if path.is_symlink() or (path.exists() and path.stat().st_uid != os.getuid()):
+            return None
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(mode=0o700)
+    except OSError:
+        return None
+    return path
 
 
 def _forget_worker(_arbiter: Arbiter, worker: Worker) -> None:
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - as above
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # has no types
+
+
+def _forget_counts(_arbiter: Arbiter) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def _log_ready(arbiter: Arbiter) -> None:

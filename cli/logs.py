@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -45,10 +46,15 @@ class JsonLines:
         self._logger = logger
 
     def __call__(self, level: int, line: Mapping[str, object]) -> None:
-        """Write a line with the time and a level."""
+        """Write a line with the time and a level.
+
+        A log that takes no lines, on a full disk, say, does not spoil the answer; `logging`
+        sees it the same way.
+        """
         head = {"time": datetime.now(tz=UTC), "level": _level(level), "logger": self._logger}
-        self._stream.write(orjson.dumps({**head, **line}, option=_LINE))
-        self._stream.flush()
+        with suppress(OSError):
+            self._stream.write(orjson.dumps({**head, **line}, option=_LINE))
+            self._stream.flush()
 
 
 def request_lines(form: str | None) -> JsonLines | None:

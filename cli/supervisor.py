@@ -26,6 +26,9 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 """A part that ran this long is taken to be well: its next restart is quick again."""
 
+START_SECONDS: Final = 10.0
+"""A part that ran so long did start: what ends it later may pass, like a disk that is full."""
+
 _HOPELESS: Final = frozenset(code.value for code in ExitCode if code >= ExitCode.USAGE)
 """Exit statuses that starting again does not mend, when they come first."""
 
@@ -37,6 +40,7 @@ class Part:
     name: str
     command: Sequence[str]
     process: trio.Process | None = field(default=None, repr=False)
+    is_hopeless: bool = False
 
 
 async def supervise(parts: Sequence[Part], on_started: Callable[[], None]) -> None:
@@ -51,10 +55,11 @@ async def supervise(parts: Sequence[Part], on_started: Callable[[], None]) -> No
         for part in parts:
             nursery.start_soon(_keep_running, part, nursery.cancel_scope, stopping)
         await trio.to_thread.run_sync(on_started, abandon_on_cancel=True)
-    failed = [part.name for part in parts if part.process and _is_hopeless(part.process)]
-    if failed and not stopping.is_set():
+    failed = next((part for part in parts if part.is_hopeless), None)
+    if failed is not None and failed.process is not None and not stopping.is_set():
         raise CommandError(
-            ExitCode(_status(parts)), f"{failed[0]} could not start; see its message above"
+            ExitCode(failed.process.returncode or ExitCode.FAILED),
+            f"{failed.name} could not start; see its message above",
         )
 
 
@@ -77,9 +82,11 @@ async def _keep_running(part: Part, scope: trio.CancelScope, stopping: trio.Even
     while True:
         started = trio.current_time()
         status = await _run_once(part, stopping)
-        if trio.current_time() - started > STEADY_SECONDS:
+        lasted = trio.current_time() - started
+        if lasted > STEADY_SECONDS:
             pause = FIRST_PAUSE_SECONDS
-        if is_first and status in _HOPELESS:
+        if is_first and lasted < START_SECONDS and status in _HOPELESS:
+            part.is_hopeless = True
             scope.cancel()
         is_first = False
         log.warning("%s ended with %s; starting it again in %.1f s", part.name, status, pause)
@@ -111,18 +118,6 @@ async def _stop(part: Part) -> None:
         log.warning("%s did not end within %d s; it is killed", part.name, GRACE_SECONDS)
         part.process.kill()
         await part.process.wait()
-
-
-def _is_hopeless(process: trio.Process) -> bool:
-    return process.returncode in _HOPELESS
-
-
-def _status(parts: Sequence[Part]) -> int:
-    return next(
-        part.process.returncode or 0
-        for part in parts
-        if part.process and _is_hopeless(part.process)
-    )
 
 
 def own_command(*arguments: str) -> list[str]:

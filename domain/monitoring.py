@@ -5,6 +5,7 @@ This is the audit log. It holds small streams of people's changes and is kept fo
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -14,6 +15,7 @@ from domain.errors import NotFoundError, SecretUnreadableError, StaleVersionErro
 from domain.monitor import Monitor
 from domain.ownership import Ownership
 from domain.repeats import RepeatKey
+from domain.storage.failures import STORE_AWAY
 
 if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from domain.mail_config import Config, Kind
 
 
+log = logging.getLogger("postwatch.monitoring")
+
+
 class Monitoring(Ownership):
     """All commands. Each returns when its events are on disk, or raises and stored nothing."""
 
@@ -32,6 +37,7 @@ class Monitoring(Ownership):
     def __init__(self, keys: KeyRing, env: EnvType | None = None, clock: Clock = utc_now) -> None:
         super().__init__(env, clock)
         self._keys = keys
+        self._owed: set[UUID] = set()
 
     def repeat_key(self, scope: str, key: str, request: bytes) -> RepeatKey:
         """Return the key under which a client may send a request again without harm.
@@ -94,7 +100,26 @@ class Monitoring(Ownership):
             self.save(monitor)
 
         self.retry(attempt)
-        self._keys.destroy(monitor_id)
+        self._owed.add(monitor_id)
+        self._destroy_owed()
+
+    def _destroy_owed(self) -> None:
+        """Destroy the data keys of monitors that are deleted in the log.
+
+        The deletion is acknowledged also when the key file takes nothing now: the key goes
+        with the next deletion, or when `projections run` starts, whichever comes first.
+        """
+        for monitor_id in self._owed.copy():
+            try:
+                self._keys.destroy(monitor_id)
+            except STORE_AWAY as error:
+                log.warning(
+                    "the data key of the deleted monitor %s is not destroyed yet: %s",
+                    monitor_id,
+                    type(error).__name__,
+                )
+                return
+            self._owed.discard(monitor_id)
 
     def unsealed(self, monitor_id: UUID, kind: Kind, config: Config) -> Config:
         """Return a stored config with its secret in clear, for the checker and for writers.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
+
+from projections.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,20 +20,25 @@ log = logging.getLogger("postwatch.projections")
 LOOK_SECONDS: Final = 0.03
 """How long a view may be behind before anyone looks. A look costs microseconds."""
 
+AWAY_SECONDS: Final = 1.0
+"""How long to wait before a view is tried again that could not be written."""
+
 
 def run(projectors: Mapping[str, Projector], signals: Mapping[str, LogSignal], stop: Event) -> None:
     """Catch up whenever a log grows, until `stop` is set.
 
-    `signals` tells by log name that the log has grown.
+    `signals` tells by log name that the log has grown. A view whose file takes nothing now
+    waits, and the others go on.
     """
+    patience = Patience()
     for name, projector in projectors.items():
-        _start(name, projector)
+        patience.attempt(name, partial(_start, name, projector))
     while not stop.is_set():
         grown = {name for name, signal in signals.items() if signal.changed()}
-        for projector in projectors.values():
-            if projector.log.name in grown:
-                projector.catch_up()
-        stop.wait(LOOK_SECONDS)
+        for name, projector in projectors.items():
+            if projector.log.name in grown or name in patience.waiting:
+                patience.attempt(name, projector.catch_up)
+        stop.wait(AWAY_SECONDS if patience.waiting else LOOK_SECONDS)
 
 
 def _start(name: str, projector: Projector) -> None:

@@ -20,6 +20,15 @@ STORE_AWAY: Final[tuple[type[Exception], ...]] = (
 """The store is away for now: locked, full, unmounted, unreachable. Nothing was stored, or
 the answer got lost."""
 
+DISK_FULL: Final = "database or disk is full"
+"""SQLite's words for SQLITE_FULL: they hold no stored data."""
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether the store is away because there is no room left on its disk."""
+    return str(error) == DISK_FULL
+
+
 STORE_FAILS: Final[tuple[type[Exception], ...]] = (PersistenceError, sqlite3.DatabaseError)
 """The store does not do what it was asked: away, or damaged. The text may hold stored data."""
 

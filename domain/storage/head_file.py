@@ -6,6 +6,7 @@ next append takes it away.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from contextlib import contextmanager
@@ -56,7 +57,10 @@ class HeadFile(HeadStore):
             torn = len(tail) - (tail.rfind(b"\n") + 1)
             if torn:
                 os.ftruncate(descriptor, end - torn)
-            os.write(descriptor, orjson.dumps(head.as_json()) + b"\n")
+            line = orjson.dumps(head.as_json()) + b"\n"
+            if os.write(descriptor, line) < len(line):
+                # Half a line is none: the next append takes it away.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(descriptor)
             return True
 

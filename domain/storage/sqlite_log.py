@@ -10,14 +10,21 @@ class that is a factory: hence no factory is imported by name.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 from eventsourcing import sqlite
 from eventsourcing.persistence import OperationalError
 
+from domain.storage.failures import DISK_FULL
+
 LOCK_TIMEOUT_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
+
+LEAST_ROOM_BYTES = 1 << 20
+"""With less free than this a disk is as good as full: a command needs some dozen KiB."""
 
 LAST_GIVEN = """
 SELECT MAX(
@@ -99,8 +106,12 @@ class Factory(sqlite.SQLiteFactory):
 def check_writable(path: str) -> None:
     """Take and give back the write lock of a log. Raises OperationalError when it cannot.
 
-    Whoever asks wants to know now, so this waits for another writer a second at most.
+    Also when the disk has next to no room left. Whoever asks wants to know now, so this
+    waits for another writer a second at most.
     """
+    disk = os.statvfs(Path(path).parent)
+    if disk.f_bavail * disk.f_frsize < LEAST_ROOM_BYTES:
+        raise OperationalError(DISK_FULL)
     try:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=1)) as connection:
             connection.execute("BEGIN IMMEDIATE")

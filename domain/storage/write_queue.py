@@ -40,14 +40,24 @@ class WriteQueue:
             yield
             return
         try:
-            descriptor = self._open()
-            _lock(descriptor, deadline)
-            try:
+            with self._turn_among_processes(deadline):
                 yield
-            finally:
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
             self._threads.release()
+
+    @contextmanager
+    def _turn_among_processes(self, deadline: float) -> Iterator[None]:
+        try:
+            descriptor = self._open()
+        except OSError:
+            # The disk is full, say. Whoever writes meets that and tells it; we are a courtesy.
+            yield
+            return
+        _lock(descriptor, deadline)
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Close the file."""

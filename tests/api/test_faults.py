@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from typing import TYPE_CHECKING
 
 import falcon
 import pytest
+from eventsourcing.persistence import OperationalError
 from falcon.testing import TestClient
 
 from api import errors
@@ -56,6 +58,29 @@ def test_a_fault_is_500_with_its_place_in_the_log_and_its_text_nowhere(
     (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert f"request request-0815 failed: {type(error).__name__} at " in record.getMessage()
     assert "test_faults.py:" in record.getMessage()
+    assert CANARY not in record.getMessage() + answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OperationalError("database or disk is full"), "has no room left on its disk"),
+        (sqlite3.OperationalError("database or disk is full"), "has no room left on its disk"),
+        (OperationalError(CANARY), "cannot be used just now"),
+        (sqlite3.OperationalError(CANARY), "cannot be used just now"),
+    ],
+)
+def test_a_store_that_is_away_is_503_and_says_when_to_come_again(
+    error: Exception, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = client_of(error).simulate_get("/")
+
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert answer.json["statusMessage"] == "Service Unavailable"
+    assert f"The store {words}; nothing was acknowledged" in answer.json["message"]
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert words in record.getMessage()
     assert CANARY not in record.getMessage() + answer.text
 
 

@@ -387,7 +387,16 @@ def test_words_that_the_terminal_cannot_show_do_not_hide_the_verdict() -> None:
     assert ended.stderr == b""
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let commands know Ctrl-C, which is ignored below a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.system
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_no_verdict() -> None:
     contacted = threading.Event()
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -146,3 +147,20 @@ def test_what_no_head_covers_is_not_proven_yet(store: Store) -> None:
 def test_there_are_two_logs(store: Store) -> None:
     with pytest.raises(NotFoundError, match="there is no log nonsense; there are monitoring"):
         log_proof(store, "nonsense")
+
+
+def test_a_line_that_found_no_room_is_no_head(path: Path) -> None:
+    heads = HeadFile(path)
+    heads.append(head(1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, hard))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            heads.append(head(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert heads.newest(9) == [head(1)]
+
+    assert heads.append(head(3))
+
+    assert heads.newest(9) == [head(3), head(1)]

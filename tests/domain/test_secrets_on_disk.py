@@ -11,6 +11,7 @@ import pytest
 from domain.commands import IssueToken, UpdateMonitor
 from domain.errors import DomainError
 from domain.log_reader import LogReader
+from domain.storage import sqlite_keys
 from tests.domain.given import CREATE_IMAP, TESTER
 
 if TYPE_CHECKING:
@@ -126,3 +127,21 @@ def test_no_refusal_holds_a_secret(store: Store, owners: Owners) -> None:
             store.monitoring.create_monitor(owners.create(CREATE_IMAP, config=config), TESTER)
         assert FIRST not in f"{refusal.value!r} {refusal.value}"
         assert FIRST not in repr(refusal.value.__dict__)
+
+
+def test_a_deletion_is_acknowledged_while_the_key_file_takes_nothing(
+    store: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite_keys, "LOCK_TIMEOUT_SECONDS", 0.05)
+    config = {"auth": {"user": "u", "pass": "p"}}
+    first, second = (
+        store.monitoring.create_monitor(owners.create(config=config), TESTER) for _ in range(2)
+    )
+    with store.keys.store.table():
+        store.monitoring.delete_monitor(first.id, TESTER)
+    assert str(first.id) in store.keys.store.owners()
+    assert f"the data key of the deleted monitor {first.id} is not destroyed yet" in caplog.text
+
+    store.monitoring.delete_monitor(second.id, TESTER)
+
+    assert not {str(first.id), str(second.id)} & set(store.keys.store.owners())

@@ -150,3 +150,10 @@ def _takes_an_own_descriptor(queue: WriteQueue) -> bool:
     before = queue._file
     with queue.turn():
         return queue._file is not None and queue._file != before
+
+
+def test_a_turn_is_taken_without_a_file_when_there_can_be_none(tmp_path: Path) -> None:
+    queue = WriteQueue(tmp_path / "missing" / "log.turn")
+    with queue.turn():
+        assert not (tmp_path / "missing").exists()
+    queue.close()

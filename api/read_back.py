@@ -1,0 +1,44 @@
+"""Reading what was just written, also while the view cannot follow.
+
+A command that is in the log is acknowledged, whatever becomes of the view: a client that
+was told to try again would do the same thing twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from domain.storage.failures import STORE_AWAY
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.numbered_log import NumberedLog
+    from projections.catch_up import Projector
+    from projections.projection import Projection
+    from projections.view import Record
+
+log = logging.getLogger("postwatch.api")
+
+
+def catch_up(projector: Projector) -> bool:
+    """Let every worker read what was written; return whether that worked."""
+    try:
+        projector.catch_up()
+    except STORE_AWAY as error:
+        log.warning(
+            "view %s cannot follow its log now: %s", projector.projection.name, type(error).__name__
+        )
+        return False
+    return True
+
+
+def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Record | None:
+    """Return what the view will show of a thing: its stream folded as the view folds it."""
+    record: Record | None = None
+    for event in application.events.get(thing):
+        document = projection.documents.get(type(event))
+        if document is not None:
+            record = document.fold(record, event)
+    return record

@@ -1,0 +1,66 @@
+"""What is in the log is acknowledged, also when the view has no room to follow it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.api.world import PATHS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from projections.view import View
+    from tests.api.world import World
+
+
+@contextmanager
+def no_room_for(view: View) -> Iterator[None]:
+    """Let the file of a view grow by no page, as a full disk does."""
+    connection = view._connections.get()  # type: ignore[attr-defined] # the view is the SQLite one
+    connection.execute("CREATE TABLE ballast (x)")
+    connection.execute("INSERT INTO ballast VALUES (zeroblob(40000))")
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA max_page_count = 1073741823")
+        connection.execute("DROP TABLE ballast")
+
+
+def test_commands_are_acknowledged_while_the_view_has_no_room(
+    fresh_world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, admin = fresh_world, fresh_world.admin
+    projector = world.views.projector("monitors")
+    long = "x" * 200
+    monitor = admin.post(PATHS["smtp"], world.body("smtp")).headers["location"]
+    customer = admin.post("/api/customers", {"name": "C", "email": "c@example.com"})
+    customer_path = customer.headers["location"]
+
+    with no_room_for(projector.view):
+        made = [
+            admin.post(PATHS["smtp"], world.body("smtp", name=f"{number} {long}"))
+            for number in range(60)
+        ]
+        assert {each.status_code for each in made} == {201}
+        assert projector.lag() > 0
+        changed = admin.patch(monitor, {"name": "Changed"})
+        renamed = admin.patch(customer_path, {"name": "Renamed"})
+        token = admin.post("/api/organization/tokens", {"name": "T", "role": "readonly"})
+        assert (changed.status_code, changed.json["name"]) == (200, "Changed")
+        assert changed.headers["etag"] == '"v2"'
+        assert (renamed.status_code, renamed.json["name"]) == (200, "Renamed")
+        assert token.status_code == 201
+        assert admin.get(monitor).json["name"] != "Changed", "reads are behind, and go on"
+        assert admin.delete(monitor).status_code == 200
+    assert "view monitors cannot follow its log now: OperationalError" in caplog.messages
+
+    assert admin.patch(customer_path, {"email": "d@example.com"}).status_code == 200
+    assert projector.lag() == 0
+    assert admin.get(monitor).status_code == 404
+    assert admin.get(customer_path).json["name"] == "Renamed"
+    assert admin.get(PATHS["smtp"]).json["total"] == 60

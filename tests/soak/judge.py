@@ -1,0 +1,138 @@
+"""Whether a store holds everything that was acknowledged, and nothing that cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from checker.schedule import unit_fraction
+from domain.log_reader import LogReader
+from domain.proof.stored import LOGS, log_proof, verify
+from domain.store import open_store
+from projections.views import PROJECTIONS, Views
+from tests.projections.folding import catch_up, everything
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from domain.check import CheckPerformed
+    from domain.log_reader import LoggedEvent
+    from domain.store import Store
+    from tests.soak.ledger import Ledger
+
+EVERYTHING = 10_000_000
+CLOCK_SECONDS = 0.05
+"""How far the due times may lie apart that two processes count for the same step."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How much there was to judge."""
+
+    events: int
+    checks: int
+
+
+def judge(root: Path, ledger: Ledger, key: bytes | None = None) -> Judged:
+    """Compare a store with what clients were told. Raises AssertionError."""
+    with open_store(root, key) as store:
+        events = list(LogReader(store.monitoring).after(0, EVERYTHING))
+        checks = list(LogReader(store.checks).after(0, EVERYTHING))
+        for log in (events, checks):
+            _positions_and_versions_have_no_gap(log)
+        _every_number_was_given_once(events)
+        _nothing_acknowledged_is_missing(events, ledger)
+        _no_check_was_made_twice(each.event for each in checks)
+        _passwords_can_be_opened(store, ledger)
+        _views_equal_a_rebuild(store)
+        _proofs_hold(store)
+    return Judged(len(events), len(checks))
+
+
+def _positions_and_versions_have_no_gap(log: Sequence[LoggedEvent]) -> None:
+    assert [each.position for each in log] == list(range(1, len(log) + 1))
+    versions: Counter[UUID] = Counter()
+    for _, event in log:
+        versions[event.originator_id] += 1
+        assert event.originator_version == versions[event.originator_id]
+
+
+def _every_number_was_given_once(events: Sequence[LoggedEvent]) -> None:
+    """Every number belongs to one thing, which bears it; every thing has one."""
+    registered = {
+        UUID(each.event.registered_id): each.event.originator_version
+        for each in events
+        if type(each.event).TOPIC == "Registered"
+    }
+    borne = {
+        each.event.originator_id: each.event.number
+        for each in events
+        if hasattr(each.event, "number")
+    }
+    assert registered == borne
+
+
+def _nothing_acknowledged_is_missing(events: Sequence[LoggedEvent], ledger: Ledger) -> None:
+    streams: dict[str, list[Any]] = defaultdict(list)
+    for _, event in events:
+        streams[str(event.originator_id)].append(event)
+    for acknowledged in (ledger.monitors, ledger.customers, ledger.tokens):
+        for public_id, number in acknowledged.items():
+            assert public_id in streams, f"{public_id} was acknowledged and is lost"
+            assert streams[public_id][0].number == number
+    for public_id, names in ledger.names.items():
+        created, *later = streams[public_id]
+        changes = [event.changes for event in later if hasattr(event, "changes")]
+        recorded = [created.name, *(each["name"] for each in changes if "name" in each)]
+        assert [name for name in recorded if name in names] == names
+    for public_id in ledger.deleted:
+        assert type(streams[public_id][-1]).TOPIC == "MonitorDeleted"
+
+
+def _no_check_was_made_twice(checks: Iterable[CheckPerformed]) -> None:
+    """No monitor has two checks for one due time, or two at the same time."""
+    by_stream: dict[UUID, list[CheckPerformed]] = defaultdict(list)
+    for check in checks:
+        by_stream[check.originator_id].append(check)
+    for of_one in by_stream.values():
+        doubled = [due for due, number in Counter(map(_due, of_one)).items() if number > 1]
+        assert not doubled, f"monitor {of_one[0].monitor_id} was checked twice for {doubled}"
+        for earlier, later in pairwise(of_one):
+            assert earlier.timestamp <= datetime.fromisoformat(later.started_at)
+
+
+def _due(check: CheckPerformed) -> int | str:
+    """Return the step of the monitor's grid (6 s) at which a check was due, or its own time."""
+    moment = datetime.fromisoformat(check.due_at).timestamp()
+    steps = moment / 6.0 - unit_fraction(UUID(check.monitor_id))
+    return round(steps) if abs(steps - round(steps)) * 6.0 < CLOCK_SECONDS else check.due_at
+
+
+def _passwords_can_be_opened(store: Store, ledger: Ledger) -> None:
+    for public_id, password in ledger.passwords.items():
+        monitor: Any = store.monitoring.repository.get(UUID(public_id))
+        if not monitor.deleted:
+            config = store.monitoring.unsealed(monitor.id, "smtp", monitor.fields["config"])
+            assert config["auth"]["pass"] == password
+
+
+def _views_equal_a_rebuild(store: Store) -> None:
+    with Views(store) as views:
+        catch_up(views)
+        before = everything(views)
+        for projection in PROJECTIONS:
+            views.projector(projection.name).rebuild(lambda *_: None)
+        assert everything(views) == before
+
+
+def _proofs_hold(store: Store) -> None:
+    for name in LOGS:
+        proof = log_proof(store, name)
+        proof.grow()
+        report = verify(proof)
+        assert report.ok, report.findings
