@@ -26,10 +26,10 @@ from api.rate_limit import Counter, RateLimit
 from api.requests import Emit, RequestLog, RouteOfRefused, log_line
 from api.tokens import TokenCollection, TokenItem, Tokens
 from api.transport_headers import TransportHeaders
+from api.view_guard import ViewGuard
 
 if TYPE_CHECKING:
     from domain.store import Store
-    from projections.reader import Reader
     from projections.views import Views
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -57,7 +57,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     monitoring, reader = store.monitoring, views.reader
     projector = views.projector("monitors")
     router = CompiledRouter()
-    middleware = [*_middleware(store, reader, options or Options()), RouteOfRefused(router)]
+    middleware = [*_middleware(store, views, options or Options()), RouteOfRefused(router)]
     app: App = falcon.App(middleware=middleware, router=router)
     app.req_options.strip_url_path_trailing_slash = True
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
@@ -92,7 +92,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     return app
 
 
-def _middleware(store: Store, reader: Reader, options: Options) -> list[Any]:
+def _middleware(store: Store, views: Views, options: Options) -> list[Any]:
     """Return the middleware, outermost first: answers pass it in the other direction."""
     limit = None
     if options.rate_limit_per_minute is not None and options.counter is not None:
@@ -105,7 +105,8 @@ def _middleware(store: Store, reader: Reader, options: Options) -> list[Any]:
                 expose_headers=["ETag", "Location", "X-Request-Id", "Retry-After"],
             )
         )
-    parts += [Authentication(reader, limit=limit), LastUse(store.monitoring)]
+    parts += [Authentication(views.reader, limit=limit), LastUse(store.monitoring)]
     if limit is not None:
         parts.append(limit)
+    parts.append(ViewGuard(views.projector("monitors")))
     return parts

@@ -19,6 +19,7 @@ from domain.errors import (
 )
 from domain.proof.merkle import NotInTreeError
 from domain.storage.failures import STORE_AWAY, is_full
+from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,9 +32,12 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
     ConflictError: HTTPStatus.CONFLICT,
     StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     NotInTreeError: HTTPStatus.NOT_FOUND,
+    ViewAwayError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 
+_VIEW_AWAY: Final = "What is shown is being built anew from the log; nothing was changed, try again"
+_VIEW_AWAY_SECONDS: Final = 2
 _MAX_MESSAGE: Final = 1000
 
 RETRY_SECONDS: Final = 5
@@ -71,6 +75,9 @@ def _handle_domain_error(
     status = STATUS_OF.get(type(error)) if isinstance(error, DomainError) else None
     if status is None:
         _handle_fault(req, resp, error, params)
+    elif isinstance(error, ViewAwayError):
+        resp.set_header("Retry-After", str(_VIEW_AWAY_SECONDS))
+        _answer(req, resp, status, _VIEW_AWAY)
     elif isinstance(error, InvalidInputError):
         _answer(req, resp, status, _summary(error.problems), error.problems)
     else:

@@ -53,7 +53,7 @@ class Readiness:
 
 def _view(projector: Projector) -> dict[str, Any]:
     try:
-        lag = projector.lag()
+        lag, is_current = projector.lag(), projector.is_current()
     except PersistenceError as error:
         return {"ok": False, "error": type(error).__name__}
-    return {"ok": lag <= MAX_LAG, "lag": lag}
+    return {"ok": is_current and lag <= MAX_LAG, "lag": lag}

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from domain.storage.failures import STORE_AWAY
+from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -26,7 +27,7 @@ def catch_up(projector: Projector) -> bool:
     """Let every worker read what was written; return whether that worked."""
     try:
         projector.catch_up()
-    except STORE_AWAY as error:
+    except (*STORE_AWAY, ViewAwayError) as error:
         log.warning(
             "view %s cannot follow its log now: %s", projector.projection.name, type(error).__name__
         )

@@ -7,7 +7,9 @@ import logging
 import os
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -21,6 +23,7 @@ from cli.failure import CommandError, exit_on_failure
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, supervised_option
 from domain.store import DataFolder, open_store
+from projections.view import ViewAwayError
 from projections.views import Views
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from api.app import App, Options
     from domain.store import Store
+    from projections.catch_up import Projector
 
 THREADS: Final = 4
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
@@ -83,7 +87,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
         store = open_store(self.settings.data, *self.settings.master_keys)
         self._views = Views(store)
-        self._views.projector("monitors").catch_up()
+        _catch_up(self._views.projector("monitors"))
         return create_app(store, self._views, self._options(store))
 
     def _options(self, store: Store) -> Options:
@@ -98,6 +102,23 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:
             self._views.close()
+
+
+def _catch_up(projector: Projector) -> None:
+    """Show what the log holds. A view that must be rebuilt does not hold up the worker.
+
+    The projections process rebuilds it, or, where none runs, this worker beside its requests.
+    """
+    if projector.is_current():
+        projector.catch_up()
+        return
+
+    def rebuild() -> None:
+        with suppress(ViewAwayError):
+            projector.catch_up()
+
+    # A rebuild that ends with the process goes on in the next one.
+    Thread(target=rebuild, name="rebuild", daemon=True).start()
 
 
 def share_counts(folder: DataFolder) -> None:

@@ -21,3 +21,4 @@ class ExitCode(IntEnum):
     SETTINGS_WRONG = 7
     TAMPERED = 8
     FILE_UNUSABLE = 9
+    VIEW_DIFFERS = 10

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cli.exit_codes import ExitCode
 from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
 from domain.storage.failures import STORE_FAILS
+from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def exit_on_failure() -> Iterator[None]:
             f"{error}; set POSTWATCH_MASTER_KEY (or POSTWATCH_MASTER_KEY_FILE) to the key that "
             "wraps the store's keys now",
         )
-    except StoreError as error:
+    except (StoreError, ViewAwayError) as error:
         _exit(ExitCode.STORE_UNUSABLE, str(error))
     except TransferError as error:
         _exit(ExitCode.FILE_UNUSABLE, str(error))

@@ -5,16 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +17,26 @@ if TYPE_CHECKING:
     Report = Callable[[int, int], None]
 
 LINE_SECONDS: Final = 5
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast it goes and how long it still takes, of what this run has done itself.
+
+    What an earlier run did was there at the first report and counts for nothing.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _first: int | None = None
+    _started: float = field(default=0.0)
+
+    def per_second(self, done: int) -> float:
+        """Take how much is done and return how much that is a second; 0 as long as unknown."""
+        now = self.clock()
+        if self._first is None:
+            self._first, self._started = done, now
+        elapsed = now - self._started
+        return (done - self._first) / elapsed if elapsed > 0 else 0.0
 
 
 @contextmanager
@@ -34,6 +49,15 @@ def progress(what: str, unit: str = "events") -> Iterator[Report]:
         yield _lines(what, unit)
 
 
+def time_left(done: int, total: int, rate: float) -> str:
+    """Return the time that is left at a rate, as `m:ss` or `h:mm:ss`; `-:--` when unknown."""
+    if rate <= 0:
+        return "-:--"
+    minutes, seconds = divmod(round(max(total - done, 0) / rate), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 @contextmanager
 def _bar(what: str, unit: str) -> Iterator[Report]:
     columns = (
@@ -41,32 +65,34 @@ def _bar(what: str, unit: str) -> Iterator[Report]:
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(f"{{task.fields[rate]}} {unit}/s"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]} left"),
     )
+    pace = Pace()
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None, rate="-")
-        started = time.monotonic()
+        task = bar.add_task(what, total=None, rate="-", left="-:--")
 
         def report(done: int, total: int) -> None:
-            rate = done / max(time.monotonic() - started, 1e-3)
-            bar.update(task, completed=done, total=total, rate=f"{rate:,.0f}")
+            rate = pace.per_second(done)
+            left = time_left(done, total, rate)
+            bar.update(task, completed=done, total=total, rate=f"{rate:,.0f}", left=left)
 
         yield report
 
 
 def _lines(what: str, unit: str) -> Report:
-    started = shown = time.monotonic()
+    pace = Pace()
+    shown = time.monotonic()
 
     def report(done: int, total: int) -> None:
         nonlocal shown
+        rate = pace.per_second(done)
         now = time.monotonic()
         if now - shown < LINE_SECONDS:
             return
         shown = now
-        rate = done / (now - started)
-        left = (total - done) / rate if rate else 0
         print(
-            f"{what}: {done} of {total} {unit}, {rate:,.0f} {unit}/s, {left:.0f} s left",
+            f"{what}: {done} of {total} {unit}, {rate:,.0f} {unit}/s, "
+            f"{time_left(done, total, rate)} left",
             file=sys.stderr,
             flush=True,
         )

@@ -1,4 +1,4 @@
-"""`postwatch projections`: keep views current, rebuild them, see how they stand."""
+"""`postwatch projections`: keep views current, rebuild them, see how they stand, check them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import logs
-from cli.failure import exit_on_failure
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
 from cli.progress import progress
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
-from cli.tables import print_rows
+from cli.view_standing import print_standings, standing
+from cli.view_verdict import print_verdicts, verify_view
 from domain.key_rotation import destroy_left_over, finish_rotation
 from domain.proof.stored import LOGS, log_proof
+from domain.storage.holding import HeldError
 from domain.store import open_store
 from projections import run as process
 from projections.proof_keeper import ProofKeeper, keeping
@@ -36,7 +39,7 @@ _NAMES = [projection.name for projection in PROJECTIONS]
 
 @click.group()
 def projections() -> None:
-    """Keep the views current, rebuild them, see how they stand."""
+    """Keep the views current, rebuild them, see how they stand, check them."""
 
 
 @projections.command()
@@ -64,37 +67,48 @@ def run(*, supervised_by: int | None) -> None:
 
 @projections.command()
 @click.argument("name", required=False, type=click.Choice(_NAMES))
-def rebuild(name: str | None) -> None:
+@click.option("--from-start", is_flag=True, help="Do not go on with a rebuild broken off before.")
+def rebuild(name: str | None, *, from_start: bool) -> None:
     """Rebuild the view NAME, or all, while everything goes on.
 
-    Readers see the old rows until the new ones take their place, all at once.
+    Readers see the old rows until the new ones take their place, all at once. A rebuild
+    that was broken off, also by a kill, goes on where it was.
     """
     with exit_on_failure():
         settings = Settings.from_env()
         with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
             for each in [name] if name else _NAMES:
-                with hold(store.folder, f"rebuild-{each}"):
-                    _rebuild(each, views.projector(each))
+                _rebuild(each, views.projector(each), from_start=from_start)
+
+
+@projections.command()
+@click.argument("name", required=False, type=click.Choice(_NAMES))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def verify(name: str | None, *, as_json: bool) -> None:
+    """Compare the view NAME, or all, with what their logs make of an empty one.
+
+    Everything goes on meanwhile, and nothing is changed. Differences are named by table,
+    key and field, never by value. Ends with exit code 10 when there are any.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
+            names = [name] if name else _NAMES
+            verdicts = {each: verify_view(each, views.projector(each)) for each in names}
+    print_verdicts(verdicts, as_json=as_json)
+    if any(verdict.differences for verdict in verdicts.values()):
+        sys.exit(ExitCode.VIEW_DIFFERS)
 
 
 @projections.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def status(*, as_json: bool) -> None:
-    """Show position, lag, rows and generation of each view."""
+    """Show position, lag, rows and generation of each view, and how far a rebuild is."""
     with exit_on_failure():
         settings = Settings.from_env()
         with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
-            rows = [_status(name, each) for name, each in views.projectors.items()]
-    columns = {
-        "name": "View",
-        "log": "Log",
-        "position": "Position",
-        "head": "Head",
-        "lag": "Lag",
-        "rows": "Rows",
-        "generation": "Generation",
-    }
-    print_rows(rows, columns, as_json=as_json)
+            standings = [standing(store, each) for each in views.projectors.values()]
+    print_standings(standings, as_json=as_json)
 
 
 def _tidy_keys(store: Store) -> None:
@@ -107,24 +121,18 @@ def _tidy_keys(store: Store) -> None:
         )
 
 
-def _rebuild(name: str, projector: Projector) -> None:
-    with progress(f"rebuilding {name}") as report:
-        projector.rebuild(report)
+def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
+    try:
+        with progress(f"rebuilding {name}") as report:
+            projector.rebuild(report, from_start=from_start)
+    except HeldError as error:
+        raise CommandError(
+            ExitCode.ALREADY_RUNNING,
+            f"the view {name} is being rebuilt already, {error}; wait for it "
+            "(`postwatch projections status`), or stop that process",
+        ) from None
     rows = ", ".join(f"{count} {table}" for table, count in projector.view.count().items())
     print(f"{name}: rebuilt to position {projector.view.position()} ({rows})", file=sys.stderr)
-
-
-def _status(name: str, projector: Projector) -> dict[str, object]:
-    position, head = projector.view.position(), projector.log.head()
-    return {
-        "name": name,
-        "log": projector.log.name,
-        "position": position,
-        "head": head,
-        "lag": max(head - position, 0),
-        "rows": sum(projector.view.count().values()),
-        "generation": projector.view.generation(),
-    }
 
 
 def _stop_on_signal() -> Event:

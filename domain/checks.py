@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import UUID
 
 from eventsourcing.application import Application
 
 from domain.check import CheckPerformed, check_log_id
+from domain.event_mapper import EventMapper
 from domain.log_reader import stored_event
-from domain.transcoding import OrjsonTranscoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
     from domain.actor import Actor
     from domain.proof.leaf import Row
+
+
+class NewRows(Protocol):
+    """What a log's recorder offers beside what the library asks of it."""
+
+    def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
+        """Append stream, version, topic and state of new rows, durably, all or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,11 @@ class PerformedCheck:
 
 @dataclass(slots=True)
 class _Tail:
-    """A stream and the version of its last event."""
+    """A stream, the version of its last event, and whose it is."""
 
     stream: UUID
     version: int
+    monitor_id: str
 
 
 class OlderChecks(Protocol):
@@ -60,10 +68,13 @@ class Checks(Application[UUID]):
         super().__init__(env)
         self.older: OlderChecks | None = None
         self._tails: dict[tuple[UUID, str], _Tail] = {}
+        # Both are what an application of this store is made with.
+        self._to_row = cast("EventMapper", self.mapper).row
+        self._rows = cast("NewRows", self.recorder)
 
-    def construct_transcoder(self) -> OrjsonTranscoder:
-        """Return the transcoder that foreign data cannot poison."""
-        return OrjsonTranscoder()
+    def construct_mapper(self) -> EventMapper:
+        """Return the mapper, whose transcoder foreign data cannot poison."""
+        return EventMapper()
 
     def record(self, batch: Sequence[PerformedCheck], *, location: str, actor: Actor) -> None:
         """Append a batch of checks, all or none.
@@ -75,9 +86,9 @@ class Checks(Application[UUID]):
         try:
             # Straight to the recorder: for each event `save` asks three times whether it is
             # an aggregate, which costs more than everything else here.
-            self.recorder.insert_events(
+            self._rows.append(
                 [
-                    self.mapper.to_stored_event(_next_event(check, tail, location, actor))
+                    self._to_row(_next_event(check, tail, location, actor))
                     for check, tail in zip(batch, tails, strict=True)
                 ]
             )
@@ -106,7 +117,7 @@ class Checks(Application[UUID]):
         if tail is None:
             stream = check_log_id(monitor_id, location)
             last = self.recorder.select_events(stream, desc=True, limit=1)
-            tail = _Tail(stream, last[0].originator_version if last else 0)
+            tail = _Tail(stream, last[0].originator_version if last else 0, str(monitor_id))
             self._tails[monitor_id, location] = tail
         return tail
 
@@ -117,7 +128,7 @@ def _next_event(check: PerformedCheck, tail: _Tail, location: str, actor: Actor)
         originator_id=tail.stream,
         originator_version=tail.version,
         timestamp=check.finished_at,
-        monitor_id=str(check.monitor_id),
+        monitor_id=tail.monitor_id,
         monitor_version=check.monitor_version,
         kind=check.kind,
         location=location,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from eventsourcing.persistence import StoredEvent
 
 from domain.archive.rows import is_whole
+from domain.event_mapper import as_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from eventsourcing.application import Application
 
+    from domain.event_mapper import EventMapper
     from domain.proof.leaf import EventRows, Row
 
 
@@ -24,6 +26,19 @@ class LoggedEvent(NamedTuple):
     event: Any
 
 
+class Recorder(Protocol):
+    """What a log's recorder offers beside what the library asks of it."""
+
+    def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
+        """Return position, stream, version, topic and state of rows after a position, in order."""
+
+    def max_notification_id(self) -> int | None:
+        """Return the position of the newest row."""
+
+    def last_given(self) -> int:
+        """Return the highest position that was ever given, also when its event was pruned."""
+
+
 class LogReader:
     """Reads one log; holds no position of its own.
 
@@ -32,18 +47,19 @@ class LogReader:
 
     def __init__(self, application: Application[UUID], rows: EventRows | None = None) -> None:
         self.name = application.name
-        self._recorder = application.recorder
-        self._mapper = application.mapper
+        # Both are what the applications of this package are made with.
+        self._recorder = cast("Recorder", application.recorder)
+        self._mapper = cast("EventMapper", application.mapper)
         self._rows = rows
 
     def after(self, position: int, limit: int) -> Sequence[LoggedEvent]:
         """Return up to `limit` events that come after `position`, in order."""
-        notifications = self._recorder.select_notifications(
-            start=position, limit=limit, inclusive_of_start=False
-        )
-        if self._rows is None or is_whole([each.id for each in notifications], position):
+        event = self._mapper.event
+        found = self._recorder.rows_after(position, limit)
+        if self._rows is None or is_whole([row[0] for row in found], position):
             return [
-                LoggedEvent(each.id, self._mapper.to_domain_event(each)) for each in notifications
+                LoggedEvent(row, event(as_uuid(stream), version, topic, state))
+                for row, stream, version, topic, state in found
             ]
         return [
             LoggedEvent(row.position, self._mapper.to_domain_event(stored_event(row)))
@@ -56,12 +72,10 @@ class LogReader:
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event was pruned."""
-        recorder: Any = self._recorder  # of our own storage: the library knows no pruning
-        last: int = recorder.last_given()
-        return last
+        return self._recorder.last_given()
 
 
 def stored_event(row: Row) -> StoredEvent:
     """Return a row as the event store knows it."""
-    stream = UUID(row.originator_id.decode("ascii"))
+    stream = as_uuid(row.originator_id.decode("ascii"))
     return StoredEvent(stream, int(row.version), row.topic.decode(), row.state)

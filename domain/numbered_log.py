@@ -17,11 +17,11 @@ from eventsourcing.persistence import IntegrityError
 from domain.access_token import AccessToken
 from domain.clock import Clock, utc_now
 from domain.errors import ConflictError, NotFoundError
+from domain.event_mapper import EventMapper
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.numbers import NumberStream, Registered, Sort
 from domain.organization import Customer, Organization
-from domain.transcoding import OrjsonTranscoder
 
 if TYPE_CHECKING:
     from eventsourcing.persistence import Recording
@@ -59,9 +59,9 @@ class NumberedLog(Application[UUID]):
         self.turn: Turn = nullcontext
         self._just_made: dict[UUID, object] = {}
 
-    def construct_transcoder(self) -> OrjsonTranscoder:
-        """Return the transcoder that foreign data cannot poison."""
-        return OrjsonTranscoder()
+    def construct_mapper(self) -> EventMapper:
+        """Return the mapper, whose transcoder foreign data cannot poison."""
+        return EventMapper()
 
     def _notify(self, recordings: list[Recording[UUID]]) -> None:
         """Tell observers what was recorded; it is on disk by now."""

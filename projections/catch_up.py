@@ -6,67 +6,135 @@ goes on from there, so an event is never applied twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
+from domain.storage.holding import HeldError
+from projections.view import ViewAwayError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from domain.log_reader import LoggedEvent, LogReader
     from domain.numbered_log import Turn
     from projections.projection import Projection
     from projections.view import Side, Transaction, View
 
+Report = Callable[[int, int], None]
+"""Is told the position reached and the head of the log. An exception from it ends a rebuild."""
+
 BATCH: Final = 500
 """Events a transaction: large enough to share its cost, small enough to let others in."""
+
+REBUILD_BATCH: Final = 5000
+"""Events of a rebuild that are read before the view is locked, and written together."""
 
 
 class Projector:
     """Keeps one view at the head of its log."""
 
     def __init__(
-        self, projection: Projection, log: LogReader, view: View, turn: Turn = nullcontext
+        self,
+        projection: Projection,
+        log: LogReader,
+        view: View,
+        *,
+        turn: Turn = nullcontext,
+        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Take `turn`, which lets one writer of the view in after the other."""
+        """Take `turn`, which lets one writer of the view in after the other.
+
+        `alone` lets in one rebuild, and raises HeldError when there is another one.
+        """
         self.projection = projection
         self.log = log
         self.view = view
         self._turn = turn
+        self._alone = alone
+        self._was_current = False
+
+    def prepare(self) -> bool:
+        """Make the view where it is missing or of another version; return whether it is usable.
+
+        That is done here and now, in one transaction, when the log is short. A longer one
+        wants a rebuild: nobody shall wait for that, or see a half-filled view.
+        """
+        if not self.is_current():
+            events = self.log.after(0, BATCH)
+            if len(events) == BATCH:
+                return False
+            self.view.create(lambda transaction: self._apply(events, transaction))
+        return self.is_current()
+
+    def is_current(self) -> bool:
+        """Return whether the view was made by this version of the code, for this log."""
+        current = self.view.is_current()
+        self._was_current = self._was_current or current
+        return current
 
     def catch_up(self) -> int:
         """Apply everything that the log holds now; return how many events that took.
 
         Writers take turns. Who waited often finds that another one applied its events too.
+        A view that was not made yet is built first. Raises ViewAwayError when that is being
+        done elsewhere, or when another version of the code has made the view its own.
         """
+        if not self.is_current():
+            self._renew()
         head = self.log.head()
         applied = 0
         if self.view.position() < head:
             with self._turn():
-                while self.view.position() < head and (step := self._locked_step("live")):
+                while self.view.position() < head and (step := self.step()):
                     applied += step
         return applied
 
     def step(self, side: Side = "live") -> int:
-        """Apply the next batch; return its size. Locks nothing when there is nothing new."""
-        return self._locked_step(side) if self.view.position(side) < self.log.head() else 0
+        """Apply the next batch to a side; return its size. The shadow wants to be held alone."""
+        if side == "shadow":
+            return self._step_of_rebuild()
+        with self.view.transaction() as transaction:
+            return self._apply_next(transaction)
 
-    def rebuild(self, progress: Callable[[int, int], None]) -> None:
+    def require_current(self) -> None:
+        """Raise ViewAwayError unless what is recorded now can be shown right afterwards."""
+        if not self.is_current():
+            raise self._away()
+
+    def rebuild(self, report: Report = lambda *_: None, *, from_start: bool = False) -> None:
         """Build the view anew beside the live one, then swap, while everything runs.
 
-        `progress` is told the position reached and the head of the log after each batch.
+        Goes on where a rebuild was broken off, unless that is not wanted. Raises HeldError
+        when another rebuild is at work on the view.
         """
-        self.view.start_shadow()
-        while self.step("shadow"):
-            progress(self.view.position("shadow"), self.log.head())
-        self.view.swap(self._finish)
-        progress(self.view.position(), self.log.head())
+        with self._alone():
+            self._build(report, from_start=from_start)
+
+    def renew(self, report: Report) -> None:
+        """Rebuild the view if it is still not usable when nobody else is at it."""
+        with self._alone():
+            if not self.is_current() or self.is_ahead():
+                self._build(report)
+
+    def left_over(self) -> int | None:
+        """Return how far a rebuild is, under way or broken off; None when there is none."""
+        return self.view.position("shadow") if self._can_go_on() else None
 
     def lag(self) -> int:
-        """Return how many positions the view is behind its log."""
-        return max(self.log.head() - self.view.position(), 0)
+        """Return how many positions the view is behind its log; the whole log when unusable."""
+        position = self.view.position() if self.is_current() else 0
+        return max(self.log.head() - position, 0)
 
-    def start_again_if_the_log_is_another(self) -> bool:
-        """Empty the view, and return True, when it shows the events of another history.
+    def waiting_since(self) -> datetime | None:
+        """Return when the oldest event was recorded that the view does not show yet."""
+        found = self.log.after(self.view.position() if self.is_current() else 0, 1)
+        return found[0].event.timestamp if found else None
+
+    def disown_another_history(self) -> bool:
+        """Note it, and return True, when the view has seen other events than its log holds.
 
         That happens when a log was put back from a copy. Either the log is shorter than the
         view has read, and would give the same positions to other events; or it has grown
@@ -74,11 +142,9 @@ class Projector:
         at the view's position.
         """
         position, mark = self.view.reached()
-        if not self.is_ahead():
-            found = self.log.after(position - 1, 1) if position and mark else []
-            if not found or found[0].position != position or _mark(found[0]) == mark:
-                return False
-        self.view.empty(position)
+        if position <= self.log.last_given() and not self._is_another(position, mark):
+            return False
+        self.view.disown(position)
         return True
 
     def is_ahead(self) -> bool:
@@ -89,9 +155,58 @@ class Projector:
         """
         return self.view.position() > self.log.last_given()
 
-    def _locked_step(self, side: Side) -> int:
-        with self.view.transaction(side) as transaction:
-            return self._apply_next(transaction)
+    def _renew(self) -> None:
+        if self._was_current:
+            raise self._away()
+        try:
+            self.renew(lambda *_: None)
+        except HeldError as error:
+            raise self._away(error) from None
+
+    def _away(self, holder: HeldError | None = None) -> ViewAwayError:
+        name = self.projection.name
+        if holder is None and self._was_current:
+            return ViewAwayError(
+                f"the view {name} belongs to another version of Postwatch now; "
+                "start this process again"
+            )
+        return ViewAwayError(
+            f"the view {name} is being made: position {self.view.position('shadow')} of "
+            f"{self.log.head()}{f', {holder}' if holder else ''}; try again in a moment"
+        )
+
+    def _build(self, report: Report, *, from_start: bool = False) -> None:
+        if from_start or not self._can_go_on():
+            self.view.start_shadow()
+        report(self.view.position("shadow"), self.log.head())
+        while self.step("shadow"):
+            report(self.view.position("shadow"), self.log.head())
+        with self._turn():
+            self.view.swap(self._finish)
+        report(self.view.position(), self.log.head())
+
+    def _can_go_on(self) -> bool:
+        position, mark = self.view.reached("shadow")
+        return (
+            self.view.is_current("shadow")
+            and position <= self.log.last_given()
+            and not self._is_another(position, mark)
+        )
+
+    def _is_another(self, position: int, mark: str) -> bool:
+        found = self.log.after(position - 1, 1) if position and mark else []
+        return bool(found) and found[0].position == position and _mark(found[0]) != mark
+
+    def _step_of_rebuild(self) -> int:
+        """Apply the next events to the shadow, which has one writer.
+
+        They are read and decoded before anybody is kept from writing to the live side.
+        """
+        events = self.log.after(self.view.position("shadow"), REBUILD_BATCH)
+        if events:
+            with self._turn(), self.view.transaction("shadow") as transaction:
+                self._apply(events, transaction)
+        return len(events)
 
     def _finish(self, transaction: Transaction) -> None:
         while self._apply_next(transaction) == BATCH:
@@ -99,10 +214,13 @@ class Projector:
 
     def _apply_next(self, transaction: Transaction) -> int:
         events = self.log.after(transaction.position(), BATCH)
+        self._apply(events, transaction)
+        return len(events)
+
+    def _apply(self, events: Sequence[LoggedEvent], transaction: Transaction) -> None:
         if events:
             self.projection.apply(events, transaction)
             transaction.set_position(events[-1].position, _mark(events[-1]))
-        return len(events)
 
 
 def _mark(logged: LoggedEvent) -> str:

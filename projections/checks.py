@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from domain.check import CheckPerformed
 from projections import records
 from projections.projection import Document, Projection
 from projections.view import Table
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+_KNOWN_STREAMS: Final = 1 << 16
+
+
+@lru_cache(_KNOWN_STREAMS)
+def _as_text(stream: UUID) -> str:
+    return str(stream)
+
+
+def stream_key(event: CheckPerformed) -> str:
+    """Return the key of the row of a check's monitor and location."""
+    return _as_text(event.originator_id)
+
 
 LAST_CHECKS: Final = Table(
     "last_checks",
@@ -21,8 +38,6 @@ PROJECTION: Final = Projection(
     log="checks",
     tables=(LAST_CHECKS,),
     documents={
-        CheckPerformed: Document(
-            LAST_CHECKS, lambda event: str(event.originator_id), records.last_check
-        ),
+        CheckPerformed: Document(LAST_CHECKS, stream_key, records.last_check, replaces=True),
     },
 )

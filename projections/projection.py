@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from projections.definition import definition_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,11 +19,16 @@ Fold = Callable[["Record | None", Any], "Record | None"]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Which row an event changes, and how. `fold` is pure: the same event, the same row."""
+    """Which row an event changes, and how. `fold` is pure: the same event, the same row.
+
+    `replaces` says that it never looks at the record before, so that of many events on one
+    row only the last needs to be folded.
+    """
 
     table: Table
     key_of: Callable[[Any], str]
     fold: Fold
+    replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +50,54 @@ class Projection:
 
         Raise `version` when a fold changes its result; the tables speak for themselves.
         """
-        tables = [
-            (each.name, dict(each.columns), each.indexes, each.counted, each.searched)
-            for each in self.tables
-        ]
-        return f"{self.version} {tables}"
+        return definition_of(self.version, self.tables)
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
-        changed: dict[tuple[str, str], tuple[Table, Record | None]] = {}
+        changed: dict[tuple[str, str], _Change] = {}
         for _, event in events:
             document = self.documents.get(type(event))
             if document is None:
                 continue
-            key = document.key_of(event)
-            name = document.table.name
-            if (name, key) in changed:
-                before = changed[name, key][1]
-            else:
-                before = transaction.get(document.table, key)
-            changed[name, key] = (document.table, document.fold(before, event))
-        for (_, key), (table, record) in changed.items():
-            transaction.put(table, key, record)
+            place = (document.table.name, document.key_of(event))
+            change = changed.get(place)
+            if change is None:
+                change = changed[place] = _Change(document.table, place[1], transaction)
+            change.add(document, event)
+        rows: dict[str, tuple[Table, list[tuple[str, Record | None]]]] = {}
+        for (name, key), change in changed.items():
+            rows.setdefault(name, (change.table, []))[1].append((key, change.record()))
+        for table, written in rows.values():
+            transaction.put_all(table, written)
+
+
+class _Change:
+    """What a batch of events makes of one row. Read and folded as late as can be."""
+
+    __slots__ = ("_known", "_pending", "_record", "_transaction", "key", "table")
+
+    def __init__(self, table: Table, key: str, transaction: Transaction) -> None:
+        self.table = table
+        self.key = key
+        self._transaction = transaction
+        self._known = False
+        self._record: Record | None = None
+        self._pending: tuple[Document, Any] | None = None
+
+    def add(self, document: Document, event: Any) -> None:  # noqa: ANN401 - any event
+        """Take the next event; one that replaces the row makes those before it forgotten."""
+        if not document.replaces:
+            self._record = document.fold(self.record(), event)
+            return
+        self._known = True
+        self._pending = (document, event)
+
+    def record(self) -> Record | None:
+        """Return the row as it is now."""
+        if self._pending is not None:
+            document, event = self._pending
+            self._record, self._pending = document.fold(None, event), None
+        elif not self._known:
+            self._record = self._transaction.get(self.table, self.key)
+        self._known = True
+        return self._record

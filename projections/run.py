@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from projections.patience import Patience
+from projections.renewal import Renewal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from threading import Event
 
     from domain.storage.sqlite_log import LogSignal
@@ -27,28 +27,69 @@ AWAY_SECONDS: Final = 1.0
 def run(projectors: Mapping[str, Projector], signals: Mapping[str, LogSignal], stop: Event) -> None:
     """Catch up whenever a log grows, until `stop` is set.
 
-    `signals` tells by log name that the log has grown. A view whose file takes nothing now
-    waits, and the others go on.
+    `signals` tells by log name that the log has grown. A view that must be rebuilt is so
+    beside the others; one whose file takes nothing now waits, and the others go on.
     """
     patience = Patience()
-    for name, projector in projectors.items():
-        patience.attempt(name, partial(_start, name, projector))
-    while not stop.is_set():
-        grown = {name for name, signal in signals.items() if signal.changed()}
+    keepers: list[_Keeper] = []
+    try:
         for name, projector in projectors.items():
-            if projector.log.name in grown or name in patience.waiting:
-                patience.attempt(name, projector.catch_up)
-        stop.wait(AWAY_SECONDS if patience.waiting else LOOK_SECONDS)
+            keepers.append(_Keeper(name, projector, patience, stop))
+        while not stop.is_set():
+            grown = {name for name, signal in signals.items() if signal.changed()}
+            for keeper in keepers:
+                keeper.step(grown)
+            stop.wait(AWAY_SECONDS if patience.waiting else LOOK_SECONDS)
+    finally:
+        stop.set()
+        for keeper in keepers:
+            keeper.close()
 
 
-def _start(name: str, projector: Projector) -> None:
+class _Keeper:
+    """Keeps one view current, and begins by making it so."""
+
+    def __init__(
+        self, name: str, projector: Projector, patience: Patience, stop: Event
+    ) -> None:
+        self._name = name
+        self._projector = projector
+        self._patience = patience
+        self._renewal: Renewal | None = None
+        if _needs_rebuild(name, projector):
+            self._renewal = Renewal(projector, stop)
+        else:
+            patience.attempt(name, self._start)
+
+    def step(self, grown: Collection[str]) -> None:
+        """Catch up if the log is one of those that have grown."""
+        if self._renewal is None:
+            if self._projector.log.name in grown or self._name in self._patience.waiting:
+                self._patience.attempt(self._name, self._projector.catch_up)
+        elif self._renewal.is_done():
+            self._renewal = None
+            self._patience.attempt(self._name, self._start)
+
+    def close(self) -> None:
+        """Wait for what goes on beside."""
+        if self._renewal is not None:
+            self._renewal.join()
+
+    def _start(self) -> None:
+        applied = self._projector.catch_up()
+        log.info(
+            "view %s: position %d, %d events applied at start",
+            self._name,
+            self._projector.view.position(),
+            applied,
+        )
+
+
+def _needs_rebuild(name: str, projector: Projector) -> bool:
+    if not projector.is_current():
+        log.warning("view %s was not made by this version, or not at all; it is rebuilt", name)
+        return True
     if projector.is_ahead():
         log.warning("view %s shows events that its log does not have; it is rebuilt", name)
-        projector.rebuild(lambda *_: None)
-    applied = projector.catch_up()
-    log.info(
-        "view %s: position %d, %d events applied at start",
-        name,
-        projector.view.position(),
-        applied,
-    )
+        return True
+    return False

@@ -1,7 +1,9 @@
 """The port to a stored view: documents in tables, and one position, changed together.
 
 A view has two sides. Readers see the live side; a rebuild fills the shadow side and
-then, in one transaction, puts it in the place of the live one.
+then, in one transaction, puts it in the place of the live one. A live side that another
+version of the code made is never written to: it is read, if it can be, until a rebuild
+has taken its place.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from domain.errors import DomainError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
 Record = dict[str, Any]
@@ -57,6 +61,40 @@ class Transaction(ABC):
     def put(self, table: Table, key: str, record: Record | None) -> None:
         """Write a record; None removes it."""
 
+    def put_all(self, table: Table, rows: Iterable[tuple[str, Record | None]]) -> None:
+        """Write many records of different keys."""
+        for key, record in rows:
+            self.put(table, key, record)
+
+
+class ViewAwayError(DomainError):
+    """A view cannot be read or written for now; the text says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row as it lies there: what queries use, and the record."""
+
+    key: str
+    columns: tuple[str | int | None, ...]
+    record: bytes
+
+
+class Snapshot(ABC):
+    """One side of a view at one moment."""
+
+    @abstractmethod
+    def position(self) -> int:
+        """Return its position."""
+
+    @abstractmethod
+    def rows(self, table: Table) -> Iterator[StoredRow]:
+        """Return every row in the order of keys."""
+
+    @abstractmethod
+    def beside(self, table: Table) -> Iterator[tuple[str, str, int]]:
+        """Return what is kept beside a table: of which sort, for what, and its number."""
+
 
 class View(ABC):
     """A stored view with a live and, during a rebuild, a shadow side."""
@@ -66,12 +104,23 @@ class View(ABC):
         """Return the position that readers see now."""
 
     @abstractmethod
-    def reached(self) -> tuple[int, str]:
-        """Return the position that readers see now, and the mark of the event there."""
+    def reached(self, side: Side = "live") -> tuple[int, str]:
+        """Return the position of a side, and the mark of the event there."""
 
     @abstractmethod
-    def empty(self, position: int) -> None:
-        """Start again from nothing, unless the live side has left `position` meanwhile."""
+    def is_current(self, side: Side = "live") -> bool:
+        """Return whether a side is there and was made by the definition of this code."""
+
+    @abstractmethod
+    def create(self, fill: Callable[[Transaction], None] = lambda _: None) -> None:
+        """Make the live side anew in one transaction, with the rows that `fill` writes.
+
+        Does nothing when the live side is current.
+        """
+
+    @abstractmethod
+    def disown(self, position: int) -> None:
+        """Note that the rows show another history, unless the side has left `position`."""
 
     @abstractmethod
     def generation(self) -> int:
@@ -87,15 +136,21 @@ class View(ABC):
 
     @abstractmethod
     def transaction(self, side: Side = "live") -> AbstractContextManager[Transaction]:
-        """Lock one side for writing."""
+        """Lock one side for writing. Raises ViewAwayError when it is not current."""
 
     @abstractmethod
     def start_shadow(self) -> None:
         """Make an empty shadow side; one left over by a broken rebuild is dropped."""
 
     @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Return the live side as it is now, whatever is written or swapped meanwhile."""
+
+    @abstractmethod
     def swap(self, finish: Callable[[Transaction], None]) -> None:
         """Put the shadow side in the place of the live one, in one transaction.
+
+        Whatever made the live one, nothing of it is left.
 
         `finish` is called inside it, to bring the shadow to the head of the log.
         """

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from domain.errors import StoreError
+from domain.storage.holding import held
 from domain.storage.write_queue import WriteQueue
 from projections import checks, monitors
 from projections.catch_up import Projector
-from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_version import require_usable_sqlite
 from projections.storage.sqlite_view import SqliteView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.projections")
 
 PROJECTIONS: Final[tuple[Projection, ...]] = (monitors.PROJECTION, checks.PROJECTION)
+
+
+_LOOK_AGAIN_SECONDS: Final = 0.2
+"""Longer than somebody who only asks who rebuilds holds the lock."""
 
 
 class Views:
@@ -40,14 +48,22 @@ class Views:
         }
         self.projectors = {
             each.name: Projector(
-                each, logs[each.log], self._views[each.name], self._queues[each.name].turn
+                each,
+                logs[each.log],
+                self._views[each.name],
+                turn=self._queues[each.name].turn,
+                alone=partial(_alone, store, each.name),
             )
             for each in PROJECTIONS
         }
         for name, projector in self.projectors.items():
-            if projector.start_again_if_the_log_is_another():
+            if projector.view.is_current() and projector.disown_another_history():
                 log.warning("view %s shows another history than its log; it starts again", name)
-        self.reader: Reader = SqliteReader(_path(store, "monitors"), _path(store, "checks"))
+            projector.prepare()
+        self.reader: Reader = SqliteReader(
+            SqliteSource(_path(store, "monitors"), monitors.PROJECTION.definition),
+            SqliteSource(_path(store, "checks"), checks.PROJECTION.definition),
+        )
 
     def projector(self, name: str) -> Projector:
         """Return the projector of a view. Raises StoreError when there is none of that name."""
@@ -74,6 +90,18 @@ class Views:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def rebuild_lock(store: Store, name: str) -> Path:
+    """Return the lock file of whoever rebuilds a view."""
+    return store.folder.locks / f"rebuild-{name}.lock"
+
+
+@contextmanager
+def _alone(store: Store, name: str) -> Iterator[None]:
+    """Let in one rebuild of a view. Raises HeldError when there is another one."""
+    with held(rebuild_lock(store, name), f"rebuild-{name}", wait_seconds=_LOOK_AGAIN_SECONDS):
+        yield
 
 
 def _path(store: Store, name: str) -> Path:

@@ -19,6 +19,14 @@ JSON: Final = "application/json"
 REQUEST_ID: Final = {"X-Request-Id": ref("RequestId", "headers")}
 
 
+_OF_TOKENS: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+"""What any request that wants a token may be answered with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A good answer. `content` is a schema by media type; `headers` are added to ours."""
@@ -72,12 +80,12 @@ class Operation:
         return {"required": True, "content": {JSON: _media(self.body, self.example, "request")}}
 
     def _responses(self) -> Schema:
-        counted = () if self.is_open else (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+        known = () if self.is_open else _OF_TOKENS
         more = {} if self.is_open else RATE_LIMIT
         found: dict[int, Schema] = {
             status: _rendered(answer, more) for status, answer in self.answers.items()
         }
-        for status in (*counted, *self.errors):
+        for status in (*known, *self.errors):
             found[int(status)] = error_ref(int(status))
         return {str(status): found[status] for status in sorted(found)}
 

@@ -63,6 +63,11 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
         "More requests in a minute than the operator allows.",
         "More than 100 requests in a minute; try again later",
     ),
+    503: (
+        "ServiceUnavailable",
+        "What is shown is being built anew from the log; nothing was changed.",
+        "What is shown is being built anew from the log; nothing was changed, try again",
+    ),
 }
 BODY_ERRORS: Final = (400, 411, 413, 415)
 """What any request with a body may be answered with."""
@@ -114,6 +119,7 @@ def _headers(status: int) -> Schema:
     special: Mapping[int, Schema] = {
         HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": _CHALLENGE, **RATE_LIMIT},
         HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": _RETRY_AFTER, **RATE_LIMIT},
+        HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": _RETRY_AFTER},
     }
     return {"X-Request-Id": ref("RequestId", "headers"), **special.get(status, {})}
 

@@ -14,11 +14,14 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from eventsourcing import sqlite
 from eventsourcing.persistence import OperationalError
 
 from domain.storage.failures import DISK_FULL
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LOCK_TIMEOUT_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
@@ -72,6 +75,25 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
             cursor.execute(LAST_GIVEN)
             found: int = cursor.fetchone()[0]
         return found
+
+    def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
+        """Return position, stream, version, topic and state of rows after a position, in order."""
+        statement = (
+            "SELECT rowid, originator_id, originator_version, topic, state "  # noqa: S608 - a constant, not input
+            f"FROM {self.events_table_name} WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        )
+        with self.datastore.transaction(commit=False) as cursor:
+            cursor.execute(statement, (position, limit))
+            # The library's rows are of a class that allows names; they unpack like tuples.
+            return cast("Sequence[tuple[int, str, int, str, bytes]]", cursor.fetchall())
+
+    def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
+        """Append stream, version, topic and state of new rows, durably, all or none.
+
+        Raises IntegrityError when a stream has such a version already.
+        """
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.executemany(self.insert_events_statement, rows)
 
     def construct_create_table_statements(self) -> list[str]:
         """Return the schema: the library's columns behind an explicit position."""

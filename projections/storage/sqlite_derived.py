@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from projections.view import Table
 
@@ -82,6 +82,23 @@ def follow(
             _count(connection, name, [count_key(values, each) for each in table.counted], step)
             if table.searched:
                 _index(connection, f"{name}_parts", changed[0], values[table.searched], step)
+
+
+def kept(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[str, str, int]]:
+    """Return every count beside a live table, and how often the search index has each part."""
+    if table.counted:
+        for counted, number in connection.execute(
+            f"SELECT counted, number FROM {table.name}_counts WHERE number != 0"
+        ):
+            yield "counts", counted, number
+    if table.searched:
+        # In the connection's own, temporary part: nothing is added to the view.
+        connection.execute(
+            f"CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, {table.name}_parts, row)"
+        )
+        for part, _, number in connection.execute("SELECT term, doc, cnt FROM temp.vocabulary"):
+            yield "parts", part, number
+        connection.execute("DROP TABLE temp.vocabulary")
 
 
 def _followed(table: Table) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from projections.definition import ANOTHER_HISTORY, is_readable
 from projections.reader import MonitorFilter, MonitorView, Page, Reader, ShownMonitor
 from projections.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_derived import count_key, is_indexed, part_query
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
+from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,15 +77,26 @@ _SOUGHT: Final = """
 _BY_INDEX: Final = "SELECT rowid AS id FROM monitors_parts WHERE monitors_parts MATCH ?"
 # instr, not LIKE: a percent sign in the search is a percent sign.
 _BY_LOOKING: Final = "SELECT id FROM monitors WHERE instr(search, ?) > 0"
+_DEFINITION: Final = "SELECT definition FROM {schema}.sides WHERE side = 'live'"
 _BY_LOCATION: Final = "SELECT location, max(checked_at) FROM checks.last_checks GROUP BY location"
 
 
-class SqliteReader(Reader):
-    """Reads the files of the `monitors` and the `checks` view together."""
+class SqliteSource(NamedTuple):
+    """The file of a view, and the definition that the queries were written for."""
 
-    def __init__(self, monitors: Path, checks: Path) -> None:
-        self._monitors = monitors
-        self._checks = checks
+    path: Path
+    definition: str
+
+
+class SqliteReader(Reader):
+    """Reads the files of the `monitors` and the `checks` view together.
+
+    Rows that another version made are read where they can be; else ViewAwayError is raised.
+    """
+
+    def __init__(self, monitors: SqliteSource, checks: SqliteSource) -> None:
+        self._sources = {"main": monitors, "checks": checks}
+        self._fits = False
         self._connections = ThreadConnections(self._connect)
 
     def token(self, token_hash: str) -> Record | None:
@@ -183,16 +196,42 @@ class SqliteReader(Reader):
         self._connections.close()
 
     def _select(self, statement: str, values: Sequence[str | int] = ()) -> list[Any]:
-        return self._connections.get().execute(statement, values).fetchall()
+        connection = self._connections.get()
+        if not self._fits:
+            self._require_fit(connection)
+        try:
+            return connection.execute(statement, values).fetchall()
+        except sqlite3.OperationalError:
+            # A column or a table is missing when another version has replaced a view.
+            self._require_fit(connection, exactly=True)
+            raise
+
+    def _require_fit(self, connection: sqlite3.Connection, *, exactly: bool = False) -> None:
+        """Raise ViewAwayError unless the queries fit what stands in the files.
+
+        Once they did they go on doing so, until a version that fits less takes a view over.
+        """
+        for schema, source in self._sources.items():
+            row = connection.execute(_DEFINITION.format(schema=schema)).fetchone()
+            stored = row[0] if row else ANOTHER_HISTORY
+            fits = stored == source.definition or (
+                not exactly and is_readable(stored, source.definition)
+            )
+            if not fits:
+                raise ViewAwayError(
+                    f"the view {source.path.stem} is being made by this version of Postwatch or "
+                    "was by another; try again in a moment"
+                )
+        self._fits = True
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self._monitors,
+            self._sources["main"].path,
             isolation_level=None,
             check_same_thread=False,
             timeout=LOCK_TIMEOUT_SECONDS,
         )
-        connection.execute("ATTACH DATABASE ? AS checks", (str(self._checks),))
+        connection.execute("ATTACH DATABASE ? AS checks", (str(self._sources["checks"].path),))
         connection.execute("PRAGMA query_only = ON")
         return connection
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -11,6 +12,7 @@ from projections.view import Record, Side, Table, Transaction
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
 PREFIX: Final[dict[Side, str]] = {"live": "", "shadow": "shadow_"}
 """What the names of a side's tables begin with."""
@@ -61,22 +63,43 @@ class SqliteTransaction(Transaction):
         if record is None:
             self._connection.execute(f"DELETE FROM {name} WHERE key = ?", (key,))
         else:
-            self._upsert(name, table, (key, orjson.dumps(record), *table.columns_of(record)))
+            self._connection.execute(
+                _upsert(name, table), (key, orjson.dumps(record), *table.columns_of(record))
+            )
         after = sqlite_derived.row(self._connection, name, table, key)
         sqlite_derived.follow(self._connection, name, table, before, after)
 
-    def _upsert(
-        self, name: str, table: Table, values: tuple[str | bytes | int | None, ...]
-    ) -> None:
-        """Write a row; an existing one keeps its id, which the tables beside it know."""
-        columns = ("key", "record", *table.columns)
-        marks = ", ".join("?" * len(columns))
-        updates = ", ".join(f"{each} = excluded.{each}" for each in columns[1:])
-        self._connection.execute(
-            f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks}) "
-            f"ON CONFLICT (key) DO UPDATE SET {updates}",
-            values,
+    def put_all(self, table: Table, rows: Iterable[tuple[str, Record | None]]) -> None:
+        """Write many records of different keys, in few calls where nothing stands beside them."""
+        if sqlite_derived.names(table):
+            super().put_all(table, rows)
+            return
+        # In the order of keys, which is the order of their index: neighbours share a page.
+        ordered = sorted(rows, key=itemgetter(0))
+        name = self._name(table)
+        self._connection.executemany(
+            _upsert(name, table),
+            (
+                (key, orjson.dumps(record), *table.columns_of(record))
+                for key, record in ordered
+                if record is not None
+            ),
+        )
+        self._connection.executemany(
+            f"DELETE FROM {name} WHERE key = ?",
+            ((key,) for key, record in ordered if record is None),
         )
 
     def _name(self, table: Table) -> str:
         return PREFIX[self._side] + table.name
+
+
+def _upsert(name: str, table: Table) -> str:
+    """Return what writes a row; an existing one keeps its id, which the tables beside it know."""
+    columns = ("key", "record", *table.columns)
+    marks = ", ".join("?" * len(columns))
+    updates = ", ".join(f"{each} = excluded.{each}" for each in columns[1:])
+    return (
+        f"INSERT INTO {name} ({', '.join(columns)}) VALUES ({marks}) "
+        f"ON CONFLICT (key) DO UPDATE SET {updates}"
+    )

@@ -7,41 +7,32 @@ power cut the file is intact and at most a little behind, position and rows toge
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from projections.storage import sqlite_derived
+from projections.definition import ANOTHER_HISTORY
 from projections.storage.sqlite_connections import ThreadConnections
+from projections.storage.sqlite_sides import (
+    create_side,
+    create_sides,
+    drop_side,
+    put_shadow_in_place,
+)
+from projections.storage.sqlite_snapshot import SqliteSnapshot
 from projections.storage.sqlite_transaction import PREFIX, SqliteTransaction, standing
-from projections.view import Record, Side, Table, Transaction, View
+from projections.view import Record, Side, Snapshot, Table, Transaction, View, ViewAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from projections.projection import Projection
 
 LOCK_TIMEOUT_SECONDS: Final = 10
-_SIDES: Final = """
-CREATE TABLE IF NOT EXISTS sides (
-    side TEXT PRIMARY KEY,
-    position INTEGER NOT NULL,
-    generation INTEGER NOT NULL,
-    definition TEXT NOT NULL,
-    mark TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID
-"""
-_HAS_MARK: Final = "SELECT 1 FROM pragma_table_info('sides') WHERE name = 'mark'"
-_ADD_MARK: Final = "ALTER TABLE sides ADD COLUMN mark TEXT NOT NULL DEFAULT ''"
-_TABLES_OF_VIEW: Final = """
-SELECT name FROM pragma_table_list
-WHERE schema = 'main' AND type IN ('table', 'virtual')
-AND name NOT LIKE 'sqlite%' AND name != 'sides'
-"""
 
-# Table and column names come from the projections' definitions, never from input.
+# Table names come from the projections' definitions, never from input.
 # ruff: noqa: S608
 
 
@@ -50,10 +41,12 @@ class SqliteView(View):
 
     def __init__(self, path: Path, projection: Projection) -> None:
         self.path = path
+        self._name = projection.name
         self._tables = projection.tables
         self._definition = projection.definition
         self._connections = ThreadConnections(self._connect)
-        self._create()
+        with self._writing() as connection:
+            create_sides(connection)
 
     def select(self, statement: str, values: Sequence[str | int | None] = ()) -> list[Any]:
         """Return the rows of a query on the live side."""
@@ -64,16 +57,30 @@ class SqliteView(View):
         position: int = standing(self._connections.get(), side)["position"]
         return position
 
-    def reached(self) -> tuple[int, str]:
-        """Return the position that readers see now, and the mark of the event there."""
-        side = standing(self._connections.get(), "live")
-        return side["position"], side["mark"]
+    def reached(self, side: Side = "live") -> tuple[int, str]:
+        """Return the position of a side, and the mark of the event there."""
+        found = standing(self._connections.get(), side)
+        return found["position"], found["mark"]
 
-    def empty(self, position: int) -> None:
-        """Start again from nothing, unless the live side has left `position` meanwhile."""
+    def is_current(self, side: Side = "live") -> bool:
+        """Return whether a side is there and was made by the definition of this code."""
+        return self._is_current(self._connections.get(), side)
+
+    def create(self, fill: Callable[[Transaction], None] = lambda _: None) -> None:
+        """Make the live side anew in one transaction, unless it is current."""
         with self._writing() as connection:
-            if standing(connection, "live")["position"] == position:
-                self._create_anew(connection)
+            if not self._is_current(connection, "live"):
+                drop_side(connection, "shadow")
+                create_side(connection, "live", self._tables, self._definition)
+                fill(SqliteTransaction(connection, "live"))
+
+    def disown(self, position: int) -> None:
+        """Note that the rows show another history, unless the side has left `position`."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE sides SET definition = ? WHERE side = 'live' AND position = ?",
+                (ANOTHER_HISTORY, position),
+            )
 
     def generation(self) -> int:
         """Return how many times the view was rebuilt, counting from 1."""
@@ -94,59 +101,42 @@ class SqliteView(View):
             yield key, orjson.loads(record)
 
     @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """Return the live side as it is now, whatever is written or swapped meanwhile."""
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN")
+            if not self._is_current(connection, "live"):
+                raise self._away()
+            yield SqliteSnapshot(connection)
+
+    @contextmanager
     def transaction(self, side: Side = "live") -> Iterator[Transaction]:
         """Lock the file for writing and open a transaction on one side."""
         with self._writing() as connection:
+            if not self._is_current(connection, side):
+                raise self._away()
             yield SqliteTransaction(connection, side)
 
     def start_shadow(self) -> None:
         """Make an empty shadow side."""
         with self._writing() as connection:
-            for name in _stored_names(self._tables):
-                connection.execute(f"DROP TABLE IF EXISTS shadow_{name}")
-            generation = standing(connection, "live")["generation"] + 1
-            self._create_side(connection, "shadow", generation)
+            create_side(connection, "shadow", self._tables, self._definition)
 
     def swap(self, finish: Callable[[Transaction], None]) -> None:
         """Put the shadow side in the place of the live one, in one transaction."""
         with self._writing() as connection:
             finish(SqliteTransaction(connection, "shadow"))
-            for name in _stored_names(self._tables):
-                connection.execute(f"DROP TABLE {name}")
-                connection.execute(f"ALTER TABLE shadow_{name} RENAME TO {name}")
-            connection.execute("DELETE FROM sides WHERE side = 'live'")
-            connection.execute("UPDATE sides SET side = 'live' WHERE side = 'shadow'")
+            put_shadow_in_place(connection, self._tables)
 
     def close(self) -> None:
         """Close the connections of all threads."""
         self._connections.close()
 
-    def _create(self) -> None:
-        """Make the tables, or make them anew when another version of the code made them.
+    def _is_current(self, connection: sqlite3.Connection, side: Side) -> bool:
+        return bool(standing(connection, side)["definition"] == self._definition)
 
-        An empty view at position 0 is always right: catching up fills it.
-        """
-        with self._writing() as connection:
-            connection.execute(_SIDES)
-            if not connection.execute(_HAS_MARK).fetchone():
-                connection.execute(_ADD_MARK)
-            if standing(connection, "live")["definition"] != self._definition:
-                self._create_anew(connection)
-
-    def _create_anew(self, connection: sqlite3.Connection) -> None:
-        generation = standing(connection, "live")["generation"] + 1
-        for (name,) in connection.execute(_TABLES_OF_VIEW).fetchall():
-            connection.execute(f"DROP TABLE {name}")
-        connection.execute("DELETE FROM sides")
-        self._create_side(connection, "live", generation)
-
-    def _create_side(self, connection: sqlite3.Connection, side: Side, generation: int) -> None:
-        for table in self._tables:
-            _create_table(connection, table, side, generation)
-        connection.execute(
-            "INSERT OR REPLACE INTO sides VALUES (?, 0, ?, ?, '')",
-            (side, generation, self._definition),
-        )
+    def _away(self) -> ViewAwayError:
+        return ViewAwayError(f"the view {self._name} was not made by this version of Postwatch yet")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -169,27 +159,3 @@ class SqliteView(View):
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
-
-
-def _create_table(
-    connection: sqlite3.Connection, table: Table, side: Side, generation: int
-) -> None:
-    """Make a table with its indexes.
-
-    The indexes bear the generation, because they keep their names when a table is renamed.
-    """
-    name = PREFIX[side] + table.name
-    columns = "".join(f", {column} {kind}" for column, kind in table.columns.items())
-    connection.execute(
-        f"CREATE TABLE {name} "
-        f"(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, record BLOB NOT NULL{columns})"
-    )
-    for index in table.indexes:
-        title = f"{table.name}_{'_'.join(index)}_{generation}"
-        connection.execute(f"CREATE INDEX {title} ON {name} ({', '.join(index)})")
-    sqlite_derived.create(connection, name, table)
-
-
-def _stored_names(tables: Iterable[Table]) -> list[str]:
-    """Return the tables of a side, without its prefix."""
-    return [name for table in tables for name in (table.name, *sqlite_derived.names(table))]

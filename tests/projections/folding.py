@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
 from domain.log_reader import LoggedEvent, LogReader
+from projections.storage.sqlite_view import SqliteView
 from projections.views import PROJECTIONS, Views
 from tests.domain.given import CREATE_IMAP, TESTER, check_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from domain.store import Store
     from projections.projection import Projection
@@ -36,6 +38,13 @@ class ListLog(LogReader):
     def head(self) -> int:
         """Return the last position."""
         return self._events[-1].position if self._events else 0
+
+
+def open_view(path: Path, projection: Projection) -> SqliteView:
+    """Return a view that is there, empty unless it was there before."""
+    view = SqliteView(path, projection)
+    view.create()
+    return view
 
 
 def rows(view: View, projection: Projection, side: Side = "live") -> Rows:

@@ -14,10 +14,10 @@ from domain.organization import CUSTOMER_DEFAULTS
 from projections.monitors import MONITORS, PROJECTION
 from projections.reader import MonitorFilter
 from projections.storage.sqlite_derived import SHORTEST_PART, count_key, follow, row
-from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_view import SqliteView
 from projections.views import PROJECTIONS
-from tests.projections.folding import catch_up, fill
+from tests.projections.folding import catch_up, fill, open_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ steps = st.lists(
 @pytest.fixture(scope="module")
 def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
     """A view whose rows each example writes for itself."""
-    opened = SqliteView(tmp_path_factory.mktemp("view") / "monitors.db", PROJECTION)
+    opened = open_view(tmp_path_factory.mktemp("view") / "monitors.db", PROJECTION)
     with opened.transaction() as transaction:
         for number, organization in enumerate(sorted(set(OWNERS.values())), start=1):
             record = {"public_id": organization, "number": number}
@@ -74,8 +74,11 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
 def reader(view: SqliteView, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteReader]:
     """The queries on that view."""
     path = tmp_path_factory.mktemp("view") / "checks.db"
-    SqliteView(path, PROJECTIONS[1]).close()
-    opened = SqliteReader(view.path, path)
+    open_view(path, PROJECTIONS[1]).close()
+    opened = SqliteReader(
+        SqliteSource(view.path, PROJECTION.definition),
+        SqliteSource(path, PROJECTIONS[1].definition),
+    )
     yield opened
     opened.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,7 @@ import pytest
 
 from domain.commands import UpdateMonitor
 from domain.errors import StoreError
+from domain.storage.holding import HeldError
 from projections import catch_up as catch_up_module
 from projections.catch_up import Projector
 from projections.reader import MonitorFilter
@@ -40,6 +42,7 @@ def nothing(*_: int) -> None:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many transactions where there would be one."""
     monkeypatch.setattr(catch_up_module, "BATCH", 5)
+    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
 
 
 @pytest.mark.parametrize("name", [each.name for each in PROJECTIONS])
@@ -53,6 +56,7 @@ def test_a_rebuild_equals_the_incremental_result(  # noqa: PLR0917 - fixtures
     batch: int,
 ) -> None:
     monkeypatch.setattr(catch_up_module, "BATCH", batch)
+    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", batch)
     fill(store, owners)
     catch_up(views)
     before = everything(views)
@@ -110,30 +114,78 @@ def test_a_rebuild_repairs_rows_that_were_damaged(
     assert everything(views) == before
 
 
+def break_off(projector: Projector, at: int) -> int:
+    """Rebuild until a position is reached, end like a killed process, return how far it is."""
+
+    def stop(position: int, _: int) -> None:
+        if position >= at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        projector.rebuild(stop)
+    return projector.view.position("shadow")
+
+
 @pytest.mark.usefixtures("small_batches")
-def test_the_left_over_shadow_of_a_killed_rebuild_is_dropped(
+def test_a_rebuild_that_was_broken_off_goes_on_where_it_was(
     store: Store, owners: Owners, views: Views
 ) -> None:
     fill(store, owners)
     catch_up(views)
     before = everything(views)
-    projector = views.projector("monitors")
-    projector.view.start_shadow()
-    projector.step("shadow")
-    projector.step("shadow")
-    half = projector.view.position("shadow")
+    half = break_off(views.projector("monitors"), 20)
     views.close()
 
     with Views(store) as after_the_kill:
         assert everything(after_the_kill) == before
         again = after_the_kill.projector("monitors")
-        assert 0 < again.view.position("shadow") == half < again.log.head()
-        again.view.start_shadow()
-        assert again.view.position("shadow") == 0
-        assert all(not found for found in rows(again.view, PROJECTIONS[0], "shadow").values())
-        again.rebuild(nothing)
+        assert again.left_over() == half
+        assert 0 < half < again.log.head()
+        told: list[int] = []
+        again.rebuild(lambda position, _: told.append(position))
+        assert told[0] == half
         assert everything(after_the_kill) == before
         assert again.view.generation() == 2
+        assert again.left_over() is None
+
+
+@pytest.mark.usefixtures("small_batches")
+@pytest.mark.parametrize("why", ["asked for", "another definition", "another history"])
+def test_a_rebuild_begins_anew(store: Store, owners: Owners, views: Views, why: str) -> None:
+    fill(store, owners)
+    catch_up(views)
+    before = everything(views)
+    projector = views.projector("monitors")
+    break_off(projector, 20)
+    view = projector.view
+    assert isinstance(view, SqliteView)
+    with view._writing() as connection:
+        if why == "another definition":
+            connection.execute("UPDATE sides SET definition = 'x' WHERE side = 'shadow'")
+        elif why == "another history":
+            connection.execute("UPDATE sides SET mark = 'x' WHERE side = 'shadow'")
+    told: list[int] = []
+
+    projector.rebuild(lambda position, _: told.append(position), from_start=why == "asked for")
+
+    assert told[0] == 0
+    assert everything(views) == before
+
+
+def test_only_one_rebuild_of_a_view_goes_on_at_a_time(store: Store, views: Views) -> None:
+    projector = views.projector("monitors")
+    with Views(store) as others:
+        other = others.projector("monitors")
+
+        def begin_another(*_: int) -> None:
+            with pytest.raises(HeldError, match=f"held by process {os.getpid()} since 20"):
+                other.rebuild(nothing)
+            others.projector("checks").rebuild(nothing)
+
+        projector.rebuild(begin_another)
+        assert projector.view.generation() == 2
+        other.rebuild(nothing)
+    assert projector.view.generation() == 3
 
 
 def test_a_rebuild_that_fails_leaves_the_live_view_as_it_was(

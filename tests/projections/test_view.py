@@ -17,10 +17,10 @@ from projections.monitors import MONITORS, PROJECTION, TOKENS
 from projections.projection import Document, Projection
 from projections.storage import sqlite_derived
 from projections.storage.sqlite_view import SqliteView
-from projections.view import Table
+from projections.view import Table, ViewAwayError
 from projections.views import Views
 from tests.domain.given import TESTER
-from tests.projections.folding import catch_up, everything, fill, rows
+from tests.projections.folding import catch_up, everything, fill, open_view, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ COUNTING = Projection(
 @pytest.fixture
 def view(tmp_path: Path) -> Any:  # noqa: ANN401 - closed by the fixture
     """A view of one table."""
-    opened = SqliteView(tmp_path / "view.db", COUNTING)
+    opened = open_view(tmp_path / "view.db", COUNTING)
     yield opened
     opened.close()
 
@@ -78,7 +78,7 @@ def test_rows_and_position_change_together_or_not_at_all(view: SqliteView) -> No
 def test_a_transaction_reads_what_it_wrote_and_nobody_else_does_before_the_end(
     view: SqliteView, tmp_path: Path
 ) -> None:
-    other = SqliteView(tmp_path / "view.db", COUNTING)
+    other = open_view(tmp_path / "view.db", COUNTING)
     with view.transaction() as transaction:
         transaction.put(COUNTS, "a", {"n": 1})
         transaction.set_position(3)
@@ -118,12 +118,21 @@ def with_derived(table: Table) -> list[str]:
     return [table.name, *sqlite_derived.names(table)]
 
 
-def test_a_view_of_another_definition_starts_again_from_empty(
+def tables_of(view: SqliteView) -> set[str]:
+    """Return the names of all tables in a view's file."""
+    found = view.select(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' "
+        "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite%'"
+    )
+    return {each[0] for each in found}
+
+
+def test_a_view_of_another_definition_is_replaced_whole_and_never_written_to(
     store: Store, owners: Owners, tmp_path: Path
 ) -> None:
     fill(store, owners)
     path, log = tmp_path / "view.db", LogReader(store.monitoring)
-    old = SqliteView(path, PROJECTION)
+    old = open_view(path, PROJECTION)
     Projector(PROJECTION, log, old).catch_up()
     expected = rows(old, PROJECTION)
     old.start_shadow()
@@ -133,19 +142,21 @@ def test_a_view_of_another_definition_starts_again_from_empty(
         (
             replace(PROJECTION, version=PROJECTION.version + 1),
             replace(PROJECTION, tables=PROJECTION.tables[:3], documents={}),
-            replace(PROJECTION, tables=(*PROJECTION.tables[:3], replace(MONITORS, indexes=()))),
+            replace(PROJECTION, tables=(*PROJECTION.tables[:4], replace(MONITORS, indexes=()))),
         ),
         start=2,
     ):
         view = SqliteView(path, changed)
-        assert (view.position(), view.generation()) == (0, number)
-        assert sum(view.count().values()) == 0
-        tables = view.select(
-            "SELECT name FROM pragma_table_list WHERE schema = 'main' "
-            "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite%' ORDER BY 1"
-        )
-        expected_names = [*(name for table in changed.tables for name in with_derived(table))]
-        assert [each[0] for each in tables] == sorted([*expected_names, "sides"])
+        before = (view.position(), view.generation(), tables_of(view))
+        with pytest.raises(ViewAwayError), view.transaction():
+            pass
+        with pytest.raises(ViewAwayError), view.snapshot():
+            pass
+        assert (view.position(), view.generation(), tables_of(view)) == before
+        Projector(changed, log, view).catch_up()
+        assert (view.position(), view.generation()) == (log.head(), number)
+        expected_names = {name for table in changed.tables for name in with_derived(table)}
+        assert tables_of(view) == {*expected_names, "sides"}
         view.close()
     back = SqliteView(path, PROJECTION)
     Projector(PROJECTION, log, back).catch_up()
@@ -175,7 +186,7 @@ def test_projectors_on_one_file_at_once_apply_nothing_twice(
 ) -> None:
     monkeypatch.setattr(catch_up_module, "BATCH", 3)
     total, workers = 60, 6
-    views = [SqliteView(tmp_path / "view.db", COUNTING) for _ in range(workers)]
+    views = [open_view(tmp_path / "view.db", COUNTING) for _ in range(workers)]
     log = LogReader(store.monitoring)
     barrier = threading.Barrier(workers + 1)
     done = threading.Event()

@@ -1,0 +1,112 @@
+"""Stored rows to events and back: the library's mapping, made short, and honest about versions.
+
+A state without `class_version` is of version 1. An older version is brought to today's form
+by the event class's own `upcast_v1_v2` and so on; a newer one, which only a newer Postwatch
+can have written, is refused instead of being read with fields that mean something else.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from eventsourcing.persistence import Mapper, MapperDeserialisationError
+from eventsourcing.utils import TopicError, get_topic, resolve_topic
+
+from domain.errors import StoreError
+from domain.transcoding import OrjsonTranscoder
+
+if TYPE_CHECKING:
+    from eventsourcing.domain import DomainEvent, DomainEventProtocol
+    from eventsourcing.persistence import StoredEvent
+
+_KNOWN_IDS: Final = 1 << 16
+"""Ids kept: a log names few streams very often, and parsing an id costs as much as the JSON."""
+
+as_uuid: Final = lru_cache(_KNOWN_IDS)(UUID)
+"""Return an id from its stored text."""
+
+
+@lru_cache(_KNOWN_IDS)
+def _as_text(identifier: UUID) -> str:
+    return identifier.hex
+
+
+class EventMapper(Mapper[UUID]):
+    """Maps events whose states are plain JSON. Reads a million a minute, and cares."""
+
+    def __init__(self) -> None:
+        super().__init__(OrjsonTranscoder())
+
+    def to_domain_event(self, stored_event: StoredEvent) -> DomainEventProtocol[UUID]:
+        """Return an event from the library's form of a row."""
+        identifier = stored_event.originator_id
+        event: DomainEventProtocol[UUID] = self.event(
+            identifier if isinstance(identifier, UUID) else as_uuid(identifier),
+            stored_event.originator_version,
+            stored_event.topic,
+            stored_event.state,
+        )
+        return event
+
+    def event(self, originator_id: UUID, version: int, topic: str, state: bytes) -> Any:  # noqa: ANN401 - an event of any class
+        """Return an event. Raises MapperDeserialisationError when its bytes are damaged.
+
+        Raises StoreError when only a newer Postwatch can read it.
+        """
+        try:
+            values: dict[str, Any] = self.transcoder.decode(state)
+        except (ValueError, KeyError, TypeError) as error:
+            raise MapperDeserialisationError(
+                f"event {version} of {originator_id} ({topic}) is damaged: {type(error).__name__}"
+            ) from None
+        event_class, today = _form(topic)
+        values["originator_id"] = originator_id
+        values["originator_version"] = version
+        written = values.pop("class_version", 1)
+        if written != today:
+            _upcast(event_class, topic, written, today, values)
+        event = object.__new__(event_class)
+        # What a frozen event's own __init__ would do, without a call for each field.
+        event.__dict__.update(values)
+        return event
+
+    def row(self, event: DomainEvent) -> tuple[str, int, str, bytes]:
+        """Return stream, version, topic and state of a new event, as a log stores them."""
+        values = dict(event.__dict__)
+        stream, version = values.pop("originator_id"), values.pop("originator_version")
+        topic, today = _writes(type(event))
+        if today > 1:
+            values["class_version"] = today
+        return _as_text(stream), version, topic, self.transcoder.encode(values)
+
+
+@cache
+def _writes(event_class: type[Any]) -> tuple[str, int]:
+    """Return the topic of a class of events and the version that this code writes."""
+    return get_topic(event_class), getattr(event_class, "class_version", 1)
+
+
+@cache
+def _form(topic: str) -> tuple[type[Any], int]:
+    """Return the class of a topic and the version that this code writes."""
+    try:
+        found = resolve_topic(topic)
+    except TopicError:
+        raise StoreError(f"the log holds an event {topic!r}, {_NEWER}") from None
+    return found, getattr(found, "class_version", 1)
+
+
+_NEWER: Final = (
+    "which this version of Postwatch does not know; install the version that wrote it, or a newer"
+)
+
+
+def _upcast(
+    event_class: type[Any], topic: str, written: int, today: int, values: dict[str, Any]
+) -> None:
+    if written > today:
+        raise StoreError(f"the log holds an event {topic!r} of version {written}, {_NEWER}")
+    for version in range(written, today):
+        getattr(event_class, f"upcast_v{version}_v{version + 1}")(values)

@@ -1,0 +1,99 @@
+"""A lock file that one process holds, says so in it, and cannot leave behind.
+
+The lock is the operating system's (flock): it ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from domain.clock import iso_milliseconds, utc_now
+from domain.errors import DomainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock. `pid` None: it is just starting and has not said so yet."""
+
+    pid: int | None
+    since: str | None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "held by a process that is just starting"
+        return f"held by process {self.pid} since {self.since}"
+
+
+class HeldError(DomainError):
+    """Another process, or another thread of this one, holds the lock; the text says who."""
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+        super().__init__(str(holder))
+
+
+@contextmanager
+def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold a lock file while the block runs; `part` says in it what for.
+
+    Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _acquire(descriptor, time.monotonic() + wait_seconds)
+        said = {"pid": os.getpid(), "part": part, "since": iso_milliseconds(utc_now())}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, orjson.dumps(said), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return who holds a lock file now; None when nobody does."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        # Shared, so that two who ask do not see each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _said(descriptor)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise HeldError(_said(descriptor)) from None
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _said(descriptor: int) -> Holder:
+    try:
+        said = orjson.loads(os.pread(descriptor, 4096, 0))
+    except orjson.JSONDecodeError:
+        return Holder(None, None)
+    return Holder(said["pid"], said["since"])
