@@ -51,7 +51,8 @@ class Hand:
     def shown(self, name: str) -> tuple[int, Rows]:
         """Return position and rows of a view as they are now, secrets masked."""
         view = self.views.projector(name).view
-        return view.position(), masked(_rows(name, view))
+        position = view.position() if view.is_current() else 0
+        return position, masked(_rows(name, view))
 
     def clear_configs(self) -> dict[str, Any]:
         """Return the config of every monitor in the view, its secret opened."""
@@ -97,4 +98,7 @@ def _entry(event: Any) -> Entry:  # noqa: ANN401 - any event
 
 def _rows(name: str, view: View) -> Rows:
     (projection,) = [each for each in PROJECTIONS if each.name == name]
+    if not view.is_current():
+        # It waits for a rebuild, as after a move to another folder: readers see nothing.
+        return {table.name: {} for table in projection.tables}
     return {table.name: dict(view.rows(table)) for table in projection.tables}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Final
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
@@ -18,6 +19,7 @@ from domain.master_keys import read_key_file
 from domain.transfer.backup import make_backup, restore_backup
 from domain.transfer.exporting import export_lines
 from domain.transfer.importing import ImportKey, import_lines
+from projections.view import ViewAwayError
 from tests.soak.commands import Commands, hands
 from tests.soak.model import VIEWS
 
@@ -50,7 +52,12 @@ class StoreMachine(Commands):
 
     @rule(hand=hands, view=views)
     def catch_up_by_one_batch(self, hand: int, view: str) -> None:
-        self.hands[hand].views.projector(view).step()
+        projector = self.hands[hand].views.projector(view)
+        if projector.is_current():
+            projector.step()
+        else:
+            with pytest.raises(ViewAwayError):
+                projector.step()
 
     @rule(hand=hands, view=views)
     def rebuild(self, hand: int, view: str) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def test_logs_and_views_are_what_a_plain_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up, "BATCH", 3)
+    monkeypatch.setattr(catch_up, "REBUILD_BATCH", 3)
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
