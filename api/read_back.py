@@ -7,7 +7,7 @@ was told to try again would do the same thing twice.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from domain.storage.failures import STORE_AWAY
 from projections.view import ViewAwayError
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("postwatch.api")
 
+_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, ViewAwayError)
+
 
 def catch_up(projector: Projector) -> bool:
     """Let every worker read what was written; return whether that worked."""
     try:
         projector.catch_up()
-    except (*STORE_AWAY, ViewAwayError) as error:
+    except _NOT_NOW as error:
         log.warning(
             "view %s cannot follow its log now: %s", projector.projection.name, type(error).__name__
         )

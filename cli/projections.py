@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from domain.store import Store
-    from projections.catch_up import Projector
+    from projections.catch_up import Projector, Report
 
 _NAMES = [projection.name for projection in PROJECTIONS]
 
@@ -124,7 +124,7 @@ def _tidy_keys(store: Store) -> None:
 def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
     try:
         with progress(f"rebuilding {name}") as report:
-            projector.rebuild(report, from_start=from_start)
+            projector.rebuild(_telling_where_it_begins(name, report), from_start=from_start)
     except HeldError as error:
         raise CommandError(
             ExitCode.ALREADY_RUNNING,
@@ -133,6 +133,19 @@ def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
         ) from None
     rows = ", ".join(f"{count} {table}" for table, count in projector.view.count().items())
     print(f"{name}: rebuilt to position {projector.view.position()} ({rows})", file=sys.stderr)
+
+
+def _telling_where_it_begins(name: str, report: Report) -> Report:
+    begun = False
+
+    def told(position: int, head: int) -> None:
+        nonlocal begun
+        if position and not begun:
+            print(f"{name}: goes on at position {position}", file=sys.stderr)
+        begun = True
+        report(position, head)
+
+    return told
 
 
 def _stop_on_signal() -> Event:

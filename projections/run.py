@@ -49,9 +49,7 @@ def run(projectors: Mapping[str, Projector], signals: Mapping[str, LogSignal], s
 class _Keeper:
     """Keeps one view current, and begins by making it so."""
 
-    def __init__(
-        self, name: str, projector: Projector, patience: Patience, stop: Event
-    ) -> None:
+    def __init__(self, name: str, projector: Projector, patience: Patience, stop: Event) -> None:
         self._name = name
         self._projector = projector
         self._patience = patience

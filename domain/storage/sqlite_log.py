@@ -20,6 +20,7 @@ from eventsourcing import sqlite
 from eventsourcing.persistence import OperationalError
 
 from domain.storage.failures import DISK_FULL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

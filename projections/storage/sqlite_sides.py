@@ -33,10 +33,15 @@ AND name NOT LIKE 'sqlite%' AND name != 'sides'
 # Table and column names come from the projections' definitions, never from input.
 
 
+def has_sides(connection: sqlite3.Connection) -> bool:
+    """Return whether the table is there that says where the sides stand, in today's form."""
+    return connection.execute(_HAS_MARK).fetchone() is not None
+
+
 def create_sides(connection: sqlite3.Connection) -> None:
-    """Make the table that says where the sides stand, unless it is there."""
+    """Make the table that says where the sides stand, or bring it to today's form."""
     connection.execute(_SIDES)
-    if not connection.execute(_HAS_MARK).fetchone():
+    if not has_sides(connection):
         connection.execute(_ADD_MARK)
 
 

@@ -18,6 +18,7 @@ from projections.storage.sqlite_sides import (
     create_side,
     create_sides,
     drop_side,
+    has_sides,
     put_shadow_in_place,
 )
 from projections.storage.sqlite_snapshot import SqliteSnapshot
@@ -45,8 +46,10 @@ class SqliteView(View):
         self._tables = projection.tables
         self._definition = projection.definition
         self._connections = ThreadConnections(self._connect)
-        with self._writing() as connection:
-            create_sides(connection)
+        # Looked at first: who only reads does not wait for a writer.
+        if not has_sides(self._connections.get()):
+            with self._writing() as connection:
+                create_sides(connection)
 
     def select(self, statement: str, values: Sequence[str | int | None] = ()) -> list[Any]:
         """Return the rows of a query on the live side."""

@@ -1,0 +1,301 @@
+"""A view that another version of the code made: what readers and writers see meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.check import CheckPerformed
+from projections import catch_up as catch_up_module
+from projections import checks, monitors
+from projections import views as views_module
+from projections.checks import stream_key
+from projections.definition import definition_of, is_readable
+from projections.projection import Document, Projection
+from projections.run import run
+from projections.view import Record, Table, ViewAwayError
+from projections.views import Views
+from tests.domain.given import TESTER, check_of
+from tests.projections.folding import catch_up, everything, fill
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from domain.log_reader import LoggedEvent
+    from domain.store import Store
+    from projections.view import Transaction
+    from tests.api.world import World
+    from tests.domain.given import Owners
+
+COUNTED_CHECKS = Table("counted_checks", {}, lambda _: ())
+
+
+def count_up(record: Record | None, _: CheckPerformed) -> Record:
+    """Fold a check."""
+    return {"n": (record["n"] if record else 0) + 1}
+
+
+WITH_A_TABLE = replace(checks.PROJECTION, tables=(*checks.PROJECTION.tables, COUNTED_CHECKS))
+ANOTHER_FOLD = replace(monitors.PROJECTION, version=monitors.PROJECTION.version + 1)
+COUNTING = Projection(
+    "checks",
+    "checks",
+    (COUNTED_CHECKS,),
+    {CheckPerformed: Document(COUNTED_CHECKS, stream_key, count_up)},
+)
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every log is a long one."""
+    monkeypatch.setattr(catch_up_module, "BATCH", 5)
+    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
+
+
+@pytest.fixture
+def filled(store: Store, owners: Owners) -> Store:
+    """A store that an older version has filled and shown."""
+    fill(store, owners)
+    monitor = store.monitoring.create_monitor(owners.create(name="watched"), TESTER)
+    store.checks.record([check_of(monitor, n) for n in range(12)], location="local", actor=TESTER)
+    with Views(store) as views:
+        catch_up(views)
+    return store
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *projections: Projection) -> None:
+    """Let the code be another version."""
+    monkeypatch.setattr(views_module, "PROJECTIONS", projections)
+    for module, projection in zip((monitors, checks), projections, strict=True):
+        monkeypatch.setattr(module, "PROJECTION", projection)
+
+
+def monitor_of(views: Views) -> tuple[str, str | None]:
+    """Return the id and the last check of the first location's monitor."""
+    location = views.reader.last_check_of_locations()["local"]
+    token = views.reader.tokens()[0]
+    assert token["name"] == "Token 0"
+    return token["public_id"], location
+
+
+def test_old_rows_are_read_while_a_new_table_is_filled(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Views(filled) as views:
+        before = monitor_of(views)
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+
+    with Views(filled) as views:
+        projector = views.projector("checks")
+        assert not projector.is_current()
+        assert monitor_of(views) == before
+        assert projector.lag() == projector.log.head()
+
+        def look(*_: int) -> None:
+            assert monitor_of(views) == before
+            assert views.projector("monitors").catch_up() == 0
+
+        projector.renew(look)
+        assert projector.is_current()
+        assert (projector.lag(), projector.view.generation()) == (0, 2)
+        assert monitor_of(views) == before
+        looks: list[int] = []
+        projector.renew(lambda position, _: looks.append(position))
+        assert looks == [], "nothing to do any more"
+
+
+def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Views(filled) as views:
+        before = everything(views)
+    use(monkeypatch, ANOTHER_FOLD, checks.PROJECTION)
+
+    with Views(filled) as views:
+        projector = views.projector("monitors")
+
+        def look(position: int, head: int) -> None:
+            if position == head and projector.is_current():
+                return
+            with pytest.raises(ViewAwayError, match="try again in a moment"):
+                views.reader.tokens()
+            with pytest.raises(ViewAwayError, match="being made: position"):
+                projector.require_current()
+
+        projector.renew(look)
+        projector.require_current()
+        assert views.reader.tokens()
+        assert everything(views) == before
+
+
+def test_who_needs_a_view_builds_it_and_who_comes_second_is_told_so(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, ANOTHER_FOLD, checks.PROJECTION)
+    with Views(filled) as first, Views(filled) as second:
+
+        def come_second(*_: int) -> None:
+            if second.projector("monitors").is_current():
+                return
+            with pytest.raises(ViewAwayError, match=r"held by process \d+ since"):
+                second.projector("monitors").catch_up()
+
+        first.projector("monitors").rebuild(come_second)
+        assert second.projector("monitors").catch_up() == 0
+        assert second.projector("monitors").view.generation() == 2
+
+
+def test_a_process_of_an_older_version_neither_writes_nor_takes_the_view_back(
+    filled: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Views(filled) as old:
+        assert monitor_of(old)
+        use(monkeypatch, ANOTHER_FOLD, COUNTING)
+        with Views(filled) as new:
+            for projector in new.projectors.values():
+                projector.catch_up()
+            after = list(new.projector("checks").view.rows(COUNTED_CHECKS))
+            assert sum(record["n"] for _, record in after) == new.projector("checks").log.head()
+        filled.monitoring.create_monitor(owners.create(), TESTER)
+        for projector in old.projectors.values():
+            with pytest.raises(ViewAwayError, match="start this process again"):
+                projector.catch_up()
+            with pytest.raises(ViewAwayError):
+                projector.step()
+        with pytest.raises(ViewAwayError):
+            old.reader.last_check_of_locations()
+        with Views(filled) as new:
+            assert list(new.projector("checks").view.rows(COUNTED_CHECKS)) == after
+
+
+def test_an_error_that_has_another_cause_stays_what_it_is(filled: Store) -> None:
+    with Views(filled) as views, pytest.raises(Exception, match="syntax error"):
+        views.reader._select("SELEKT")  # type: ignore[attr-defined] # of the one on SQLite
+
+
+@pytest.fixture
+def stop() -> Iterator[threading.Event]:
+    """What ends the projections."""
+    made = threading.Event()
+    yield made
+    made.set()
+
+
+class Running:
+    """The projections in a thread."""
+
+    def __init__(self, store: Store, views: Views, stop: threading.Event) -> None:
+        self._stop = stop
+        self.failed: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(store, views))
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop and wait."""
+        self._stop.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def _run(self, store: Store, views: Views) -> None:
+        try:
+            with closing(store.monitoring_signal()) as one, closing(store.checks_signal()) as other:
+                run(views.projectors, {"monitoring": one, "checks": other}, self._stop)
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.failed.append(error)
+
+
+def test_one_view_is_made_anew_beside_the_others(
+    filled: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
+) -> None:
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+    with Views(filled) as views:
+        projector = views.projector("checks")
+        with Views(filled) as others, others.projector("checks")._alone():
+            running = Running(filled, views, stop)
+            shown = filled.monitoring.create_monitor(owners.create(name="meanwhile"), TESTER)
+            wait_until(lambda: views.reader.monitor("smtp", str(shown.id)))
+            assert not projector.is_current(), "somebody else is at it"
+        wait_until(projector.is_current)
+        filled.checks.record([check_of(shown)], location="local", actor=TESTER)
+        wait_until(lambda: views.reader.last_checks(str(shown.id)))
+        running.end()
+        assert running.failed == []
+
+
+def test_a_stop_breaks_off_and_the_next_start_goes_on(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
+) -> None:
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+    with Views(filled) as views:
+        projector = views.projector("checks")
+        apply = projector._apply
+
+        def apply_and_stop(events: Sequence[LoggedEvent], transaction: Transaction) -> None:
+            apply(events, transaction)
+            stop.set()
+
+        monkeypatch.setattr(projector, "_apply", apply_and_stop)
+        running = Running(filled, views, stop)
+        wait_until(stop.is_set)
+        running.end()
+        assert running.failed == []
+        assert projector.left_over() == 5
+        assert not projector.is_current()
+
+    with Views(filled) as views:
+        again = threading.Event()
+        running = Running(filled, views, again)
+        wait_until(views.projector("checks").is_current)
+        running.end()
+        assert running.failed == []
+
+
+def test_a_bug_in_a_fold_ends_the_process(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
+) -> None:
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+    with Views(filled) as views:
+        monkeypatch.setattr(views.projector("checks"), "_apply", lambda *_: 1 // 0)
+        running = Running(filled, views, stop)
+        wait_until(lambda: running.failed)
+        running.end()
+        assert isinstance(running.failed[0], ZeroDivisionError)
+
+
+def test_the_api_refuses_changes_and_says_when_to_come_back(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    assert world.admin.get("/api/smtp-monitors").status_code == 200
+    projector = world.views.projector("monitors")
+    projector.view.disown(projector.view.position())
+    head = projector.log.head()
+
+    answer = world.admin.post("/api/smtp-monitors", world.body())
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.json["message"].endswith("nothing was changed, try again")
+    assert projector.log.head() == head
+    assert world.admin.get("/readyz").status_code == 503
+    assert world.admin.get("/api/smtp-monitors").status_code == 200, "old rows are shown"
+    projector.rebuild()
+    assert world.admin.post("/api/smtp-monitors", world.body()).status_code == 201
+
+
+def test_what_is_readable() -> None:
+    tables = monitors.PROJECTION.tables
+    mine = definition_of(1, tables)
+    assert is_readable(mine, mine)
+    assert is_readable(definition_of(1, tables[:2]), mine)
+    assert is_readable(definition_of(1, (*tables, COUNTED_CHECKS)), mine)
+    assert is_readable(definition_of(1, [replace(each, indexes=()) for each in tables]), mine)
+    assert not is_readable(definition_of(2, tables), mine)
+    assert not is_readable(definition_of(1, [replace(each, counted=()) for each in tables]), mine)
+    assert not is_readable(definition_of(1, [replace(each, columns={}) for each in tables]), mine)
+    for damaged in ("", "{}", "[]", "1 [('organizations', {})]", '{"version":1}'):
+        assert not is_readable(damaged, mine)

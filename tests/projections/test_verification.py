@@ -1,0 +1,198 @@
+"""Verifying a view: every kind of difference is found and named, no value is, all goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.commands import UpdateMonitor
+from projections import catch_up as catch_up_module
+from projections import verification
+from projections.storage.sqlite_scratch import ScratchView
+from projections.verification import Difference, Verdict, verify
+from projections.view import ViewAwayError
+from tests.domain.given import TESTER
+from tests.projections.folding import catch_up, everything, fill
+
+if TYPE_CHECKING:
+    from domain.store import Store
+    from projections.catch_up import Report
+    from projections.views import Views
+    from tests.domain.given import Owners
+
+
+def verdict(views: Views, name: str = "monitors", report: Report = lambda *_: None) -> Verdict:
+    """Verify a view."""
+    projector = views.projector(name)
+    with closing(ScratchView(projector.projection)) as scratch:
+        return verify(projector, scratch, report)
+
+
+def spoil(store: Store, statement: str, *values: str, view: str = "monitors") -> None:
+    """Change a view from outside."""
+    with closing(sqlite3.connect(store.folder.views / f"{view}.db")) as connection, connection:
+        assert connection.execute(statement, values).rowcount != 0
+
+
+@pytest.fixture
+def key(store: Store, owners: Owners, views: Views) -> str:
+    """The public id of a monitor in a view of many rows."""
+    fill(store, owners)
+    config = {"auth": {"user": "someone", "pass": "hidden"}}
+    monitor = store.monitoring.create_monitor(owners.create(name="it", config=config), TESTER)
+    catch_up(views)
+    return str(monitor.id)
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("batch", [3, 5000])
+def test_a_view_that_is_right_is_found_equal_and_left_alone(
+    views: Views, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(verification, "REBUILD_BATCH", batch)
+    before = everything(views)
+    for name, projector in views.projectors.items():
+        found = verdict(views, name)
+        assert found.differences == ()
+        assert found.position == projector.log.head() > 0
+        assert found.rows == sum(projector.view.count().values()) > 0
+        assert projector.view.generation() == 1
+        assert projector.left_over() is None
+    assert everything(views) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("DELETE FROM monitors WHERE key = ?", ("missing", "monitors", None)),
+        (
+            "UPDATE monitors SET record = json_set(record, '$.name', 'x') WHERE key = ?",
+            ("different", "monitors", "name"),
+        ),
+        (
+            "UPDATE monitors SET record = replace(record, 'sealed:', 'leaked:') WHERE key = ?",
+            ("different", "monitors", "config.auth.pass"),
+        ),
+        (
+            "UPDATE monitors SET record = json_remove(record, '$.port') WHERE key = ?",
+            ("different", "monitors", "port"),
+        ),
+        (
+            "UPDATE monitors SET record = json_set(record, '$.version', 1.0) WHERE key = ?",
+            ("different", "monitors", "version"),
+        ),
+        (
+            "UPDATE monitors SET record = 'no JSON' WHERE key = ?",
+            ("different", "monitors", "record"),
+        ),
+        (
+            "UPDATE monitors SET shown = 1 WHERE key = ?",
+            ("different", "monitors", "column shown"),
+        ),
+    ],
+)
+def test_what_was_changed_from_outside_is_named_by_its_place(
+    store: Store, views: Views, key: str, statement: str, expected: tuple[str, str, str | None]
+) -> None:
+    spoil(store, statement, key)
+    what, table, field = expected
+
+    found = verdict(views)
+
+    assert found.differences == (Difference(what, table, key, field),)  # type: ignore[arg-type] # as given
+    assert "leaked" not in repr(found)
+
+
+def test_a_row_too_many_is_found_wherever_its_key_stands(
+    store: Store, views: Views, key: str
+) -> None:
+    last = f"{key}~"
+    for added in ("!", last, "~"):
+        spoil(store, "INSERT INTO tokens (key, record) VALUES (?, '{}')", added)
+
+    found = verdict(views)
+
+    assert found.differences == tuple(
+        Difference("unexpected", "tokens", added) for added in sorted(("!", last, "~"))
+    )
+
+
+@pytest.mark.usefixtures("key")
+def test_counts_and_the_search_index_are_compared_too(store: Store, views: Views) -> None:
+    spoil(store, "UPDATE monitors_counts SET number = number + 1 WHERE counted LIKE ?", "%smtp%")
+    spoil(store, "INSERT INTO monitors_parts (rowid, part) VALUES (100, ?)", "xyzzy")
+
+    found = verdict(views).differences
+
+    counts = [each for each in found if each.table == "monitors_counts"]
+    assert len(counts) == 2
+    assert all("smtp" in each.key for each in counts)
+    assert [each.key for each in found if each not in counts] == ["xyz", "yzz", "zzy"]
+
+
+@pytest.mark.usefixtures("key")
+def test_an_empty_view_lacks_every_row(store: Store, views: Views) -> None:
+    rows = views.projector("checks").view.count()["last_checks"]
+    spoil(store, "DELETE FROM last_checks", view="checks")
+
+    found = verdict(views, "checks")
+
+    assert [each.what for each in found.differences] == ["missing"] * rows
+    assert found.rows == rows > 1
+
+
+def test_a_view_ahead_of_its_log_is_no_match(store: Store, views: Views, key: str) -> None:
+    head = views.projector("monitors").log.head()
+    spoil(store, "UPDATE sides SET position = position + 7 WHERE side = ?", "live")
+
+    found = verdict(views)
+
+    assert key
+    assert found == Verdict(head + 7, 0, (Difference("ahead", "sides", "position"),))
+
+
+def test_what_happens_meanwhile_is_no_difference(
+    store: Store, owners: Owners, views: Views, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "REBUILD_BATCH", 5)
+    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
+    monitors = views.projector("monitors")
+    reports: list[int] = []
+    compare = verification._compare
+
+    def work() -> None:
+        """Let a change, a new monitor, and a rebuild happen."""
+        change = UpdateMonitor(store.monitoring.create_monitor(owners.create(), TESTER).id, {})
+        store.monitoring.update_monitor(change, TESTER)
+        store.monitoring.delete_monitor(change.monitor_id, TESTER)
+        monitors.catch_up()
+
+    def report(position: int, _: int) -> None:
+        work()
+        reports.append(position)
+
+    def compare_late(*arguments: object) -> Verdict:
+        monitors.rebuild()
+        work()
+        return compare(*arguments)  # type: ignore[arg-type] # handed on
+
+    monkeypatch.setattr(verification, "_compare", compare_late)
+
+    found = verdict(views, report=report)
+
+    assert found.differences == ()
+    assert len(reports) > 5
+    assert reports == sorted(reports)
+    assert found.position < monitors.view.position() == monitors.log.head()
+    assert views.reader.monitor("smtp", key) is not None
+
+
+@pytest.mark.usefixtures("key")
+def test_a_view_of_another_version_is_not_judged(views: Views) -> None:
+    projector = views.projector("monitors")
+    projector.view.disown(projector.view.position())
+    with pytest.raises(ViewAwayError):
+        verdict(views)
