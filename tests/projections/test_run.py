@@ -104,7 +104,7 @@ def test_a_view_that_is_ahead_of_its_log_is_rebuilt_at_the_start(
         assert projector.is_ahead()
         with caplog.at_level(logging.INFO), running(store, views):
             wait_until(lambda: not projector.is_ahead())
-            wait_until(lambda: "0 events applied at start" in caplog.text)
+            wait_until(lambda: "view monitors: position 6, 0 events" in caplog.text)
 
         assert views.reader.monitor("smtp", str(lost.id)) is None
         assert views.reader.monitor("smtp", str(kept.id)) is not None
