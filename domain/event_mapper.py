@@ -108,5 +108,10 @@ def _upcast(
 ) -> None:
     if written > today:
         raise StoreError(f"the log holds an event {topic!r} of version {written}, {_NEWER}")
-    for version in range(written, today):
-        getattr(event_class, f"upcast_v{version}_v{version + 1}")(values)
+    try:
+        for version in range(written, today):
+            getattr(event_class, f"upcast_v{version}_v{version + 1}")(values)
+    except (LookupError, TypeError, ValueError) as error:
+        raise MapperDeserialisationError(
+            f"an event {topic!r} of version {written} is damaged: {type(error).__name__}"
+        ) from None

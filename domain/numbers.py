@@ -8,7 +8,7 @@ tries again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.application import EventSourcedLog
@@ -25,16 +25,29 @@ if TYPE_CHECKING:
 Sort = Literal["organization", "customer", "access_token", "smtp", "imap_pop", "location"]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
+_SORT_OF: Final[dict[UUID, str]] = {uuid5(_NAMESPACE, each): each for each in get_args(Sort)}
+"""What sort of thing each stream gives numbers to."""
 
 
 @dataclass(frozen=True)
 class Registered(DomainEvent):
-    """A number was given to a thing. The number is the event's version in its stream."""
+    """A number was given to a thing. The number is the event's version in its stream.
+
+    `sort` says what sort of thing it is. Version 1 left that to the id of the stream, which
+    nobody can read who does not know how such ids are made.
+    """
 
     TOPIC = "Registered"
+    class_version: ClassVar[int] = 2
 
     registered_id: str
+    sort: str
     actor: Actor
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Name the sort. There is a stream for each, so nothing has to be guessed."""
+        state["sort"] = _SORT_OF[state["originator_id"]]
 
 
 register_topic(Registered.TOPIC, Registered)
@@ -44,6 +57,7 @@ class NumberStream:
     """Hands out the numbers of one sort of thing."""
 
     def __init__(self, events: EventStore[UUID], sort: Sort) -> None:
+        self._sort = sort
         self._log = EventSourcedLog(events, uuid5(_NAMESPACE, sort), Registered)
 
     def next_number(self) -> int:
@@ -60,5 +74,6 @@ class NumberStream:
             originator_version=number,
             timestamp=timestamp,
             registered_id=str(thing),
+            sort=self._sort,
             actor=actor,
         )

@@ -222,4 +222,22 @@ EVENTS: Final = (
         b'n":65536,"count":65530,"digest":"5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f5f'
         b'5f5f5f5f5f5f5f5f","actor":{"type":"operator","id":"tester"}}',
     ),
+    Frozen(
+        "monitoring",
+        "Registered",
+        "6957db15-ba53-5d3e-80d2-dd1761570dc6",
+        1,
+        b'{"timestamp":"2026-01-01T12:20:00.005000+00:00","registered_id":"346f3276-01c4-'
+        b'5dd4-872e-69879e41b2a0","actor":{"type":"checker","id":"de-nbg/1"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "Registered",
+        "7fae8229-fb31-5a17-a42e-3a28e3fb3c08",
+        2,
+        b'{"timestamp":"2026-02-01T12:25:00.005000+00:00","registered_id":"c2a5f8b8-3a55-'
+        b'4d5c-9e0e-6a5c4a4b7a11","sort":"smtp","actor":{"type":"token","id":"00000000-0'
+        b'000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"request-1'
+        b'"},"class_version":2}',
+    ),
 )

@@ -7,25 +7,32 @@ import subprocess
 import sys
 from base64 import b64decode
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from eventsourcing.persistence import Mapper, StoredEvent
+from eventsourcing.domain import DomainEvent
+from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
+from eventsourcing.utils import register_topic
 
 from domain import sealing
 from domain.access_token import AccessToken
 from domain.archive.archived import ChecksArchived
 from domain.check import CheckPerformed
+from domain.errors import StoreError
+from domain.event_mapper import EventMapper
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.numbers import Registered
 from domain.organization import Customer, Organization
 from domain.repeats import RequestAnswered
-from domain.transcoding import OrjsonTranscoder
 from tests.domain.stored_events import EVENTS, MASTER_KEY, WRAPPED_KEY, Frozen
 
-MAPPER: Mapper[UUID] = Mapper(OrjsonTranscoder())
+if TYPE_CHECKING:
+    from domain.store import Store
+    from tests.domain.given import Owners
+
+MAPPER = EventMapper()
 CLASS_OF: dict[str, type[Any]] = {
     "Registered": Registered,
     "OrganizationCreated": Organization.Created,
@@ -43,6 +50,9 @@ CLASS_OF: dict[str, type[Any]] = {
     "RequestAnswered": RequestAnswered,
     "ChecksArchived": ChecksArchived,
 }
+SORTS = ("organization", "customer", "access_token", "smtp", "imap_pop", "location")
+"""In the order of the registrations of version 1."""
+
 DECODE_ALL = """
 import sys
 import domain.store
@@ -97,6 +107,7 @@ def test_old_bytes_decode_to_the_same_event(frozen: Frozen) -> None:
     assert event.originator_id == UUID(frozen.originator_id)
     assert event.originator_version == frozen.originator_version
     state = json.loads(frozen.state)
+    state.pop("class_version", None)
     assert event.timestamp == datetime.fromisoformat(state.pop("timestamp"))
     assert {key: event.__dict__[key] for key in state} == state
 
@@ -108,8 +119,98 @@ def test_decoding_and_encoding_again_loses_nothing(frozen: Frozen) -> None:
     again = MAPPER.to_stored_event(event)
 
     assert (again.topic, again.originator_version) == (frozen.topic, frozen.originator_version)
+    assert MAPPER.row(event) == (
+        again.originator_id.hex,  # type: ignore[union-attr] # an id, here
+        again.originator_version,
+        again.topic,
+        again.state,
+    )
     written, old = json.loads(again.state), json.loads(frozen.state)
+    assert written.pop("class_version", 1) >= old.pop("class_version", 1)
     assert {key: written[key] for key in old} == old
+
+
+def test_a_registration_of_version_1_learns_its_sort_from_its_stream() -> None:
+    registered = [(each, decode(each)) for each in EVENTS if each.topic == "Registered"]
+
+    first = [event for frozen, event in registered if b"class_version" not in frozen.state]
+    second = [event for frozen, event in registered if b'"class_version":2' in frozen.state]
+
+    assert [event.sort for event in first] == [*SORTS]
+    assert [event.sort for event in second] == ["smtp"]
+    assert not any("class_version" in event.__dict__ for _, event in registered)
+
+
+def test_what_is_written_today_says_its_version(store: Store, owners: Owners) -> None:
+    (row,) = store.monitoring.recorder.select_notifications(1, 1)
+    assert json.loads(row.state)["class_version"] == Registered.class_version == 2
+    assert json.loads(row.state)["sort"] == "organization"
+    assert (
+        decode(Frozen("", row.topic, str(row.originator_id), 1, row.state)).sort == "organization"
+    )
+    assert owners.organization.number == 1
+
+
+class Renamed(DomainEvent):
+    """An event that has come a long way."""
+
+    TOPIC = "TestRenamed"
+    class_version = 3
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Give the field its second name."""
+        state["second"] = state.pop("first")
+
+    @staticmethod
+    def upcast_v2_v3(state: dict[str, Any]) -> None:
+        """Give the field its third name."""
+        state["third"] = state.pop("second")
+
+
+register_topic(Renamed.TOPIC, Renamed)
+
+
+def renamed(**state: Any) -> Any:  # noqa: ANN401 - any field
+    """Return such an event from its stored state."""
+    written = json.dumps({"timestamp": "2026-01-01T00:00:00+00:00", **state}).encode()
+    return decode(Frozen("", "TestRenamed", "00000000-0000-4000-8000-000000000001", 1, written))
+
+
+def test_each_version_takes_every_step_that_it_lacks() -> None:
+    assert renamed(first="a").third == "a"
+    assert renamed(class_version=2, second="b").third == "b"
+    assert renamed(class_version=3, third="c").third == "c"
+
+
+@pytest.mark.parametrize(
+    ("topic", "state"),
+    [
+        ("Registered", {"class_version": 3}),
+        ("TokenUsed", {"class_version": 2}),
+        ("SomethingOfTomorrow", {}),
+    ],
+)
+def test_what_a_newer_version_wrote_is_refused_in_words(topic: str, state: dict[str, int]) -> None:
+    written = json.dumps({"timestamp": "2026-01-01T00:00:00+00:00", **state}).encode()
+    with pytest.raises(StoreError, match=f"{topic}.* does not know; install the version"):
+        decode(Frozen("", topic, "00000000-0000-4000-8000-000000000001", 1, written))
+
+
+@pytest.mark.parametrize(
+    "state", [b"", b"[]", b'{"a":', b'{"registered_id":"secret"}', b'{"timestamp":"secret"}']
+)
+def test_damaged_bytes_are_refused_without_repeating_them(state: bytes) -> None:
+    with pytest.raises(MapperDeserialisationError) as caught:
+        decode(Frozen("", "Registered", "7fae8229-fb31-5a17-a42e-3a28e3fb3c08", 7, state))
+    assert "event 7 of 7fae8229-fb31-5a17-a42e-3a28e3fb3c08 (Registered)" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_registration_in_no_known_stream_is_damaged() -> None:
+    state = b'{"timestamp":"2026-01-01T00:00:00+00:00","registered_id":"x","actor":{}}'
+    with pytest.raises(MapperDeserialisationError, match="version 1 is damaged: KeyError"):
+        decode(Frozen("", "Registered", "00000000-0000-4000-8000-000000000001", 1, state))
 
 
 def test_old_events_still_make_the_same_monitor() -> None:
