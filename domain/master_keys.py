@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from domain import sealing
 from domain.errors import MasterKeyError, StoreError
+from domain.storage.syncing import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ class MasterKeys:
         written.unlink(missing_ok=True)
         write_key_file(written, key)
         written.replace(self.next_path)
-        _sync_folder(self.path.parent)
+        sync(self.path.parent)
 
     def settle(self, fingerprint: str | None) -> None:
         """Finish, or undo, a change of the master key; `fingerprint` says which one is in use.
@@ -79,7 +80,7 @@ class MasterKeys:
             self.next_path.replace(self.path)
         else:
             self.next_path.unlink()
-        _sync_folder(self.path.parent)
+        sync(self.path.parent)
 
     def _candidates(self) -> Iterator[bytes]:
         """Yield the keys there are. The one in use comes first, as long as nothing changes.
@@ -113,7 +114,7 @@ def write_key_file(path: Path, key: bytes) -> None:
             file.write(sealing.format_master_key(key) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
@@ -127,11 +128,3 @@ def _read(path: Path) -> bytes | None:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except (MasterKeyError, UnicodeDecodeError) as error:
         raise MasterKeyError(f"{path}: the master key must be 32 bytes in base64") from error
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,6 +24,7 @@ from domain.storage.segment_files import SegmentFiles
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_log import LogSignal, check_writable, log_environment
 from domain.storage.sqlite_rows import SqliteRows
+from domain.storage.syncing import make_folder, sync
 from domain.storage.write_queue import WriteQueue
 
 if TYPE_CHECKING:
@@ -92,9 +93,11 @@ class DataFolder:
     def create(self) -> None:
         """Make the folders, readable by their owner only. Raises StoreError."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self.root)
             for path in (self.monitoring_log.parent, self.keys.parent, self.views, self.locks):
                 path.mkdir(exist_ok=True, mode=0o700)
+            # A log whose folder is forgotten by a power cut is lost with all that it acknowledged.
+            sync(self.root)
         except OSError as error:
             raise StoreError(
                 f"cannot write to the data folder {self.root}: {error.strerror}; "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from domain.proof.heads import HeadStore, TreeHead, parse_head
+from domain.storage.syncing import make_folder, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,9 +67,12 @@ class HeadFile(HeadStore):
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        self._path.parent.mkdir(exist_ok=True, mode=0o700)
+        make_folder(self._path.parent)
+        is_new = not self._path.exists()
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
         descriptor = os.open(self._path, flags, 0o600)
+        if is_new:
+            sync(self._path.parent)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from domain.proof.merkle import HASH_BYTES, ProofError
 from domain.proof.tiles import TILE, LeafTile, Run, TileReader, TileStore, TileWriter
 from domain.storage.sqlite_log import LOCK_TIMEOUT_SECONDS
+from domain.storage.syncing import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ class SqliteTiles(TileStore):
     def __init__(self, path: Path) -> None:
         """Make the file and its folder unless they are there."""
         self._path = path
-        path.parent.mkdir(exist_ok=True, mode=0o700)
+        make_folder(path.parent)
         with closing(self._connect()) as connection:
             connection.executescript(_SCHEMA)
 
@@ -127,7 +128,8 @@ class SqliteTiles(TileStore):
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
-        connection.execute("PRAGMA synchronous=FULL")
+        # EXTRA: without a write-ahead log a commit is the removal of a journal file.
+        connection.execute("PRAGMA synchronous=EXTRA")
         return connection
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from domain.errors import StoreError
+from domain.storage.syncing import make_folder, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
     refuse_unless_empty(root, parts)
     is_new = not root.exists()
     try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(root)
         with _alone(root):
             try:
                 yield _empty(root / INCOMING)
@@ -107,23 +108,15 @@ def _move(root: Path, parts: Sequence[str]) -> None:
     for part in parts:
         if (incoming / part).exists():
             (incoming / part).rename(root / part)
-    _sync_one(root)
+    sync(root)
 
 
 def _sync(folder: Path) -> None:
     """Have a folder and everything in it on disk."""
     for path, _, files in os.walk(folder):
         for name in files:
-            _sync_one(Path(path) / name)
-        _sync_one(Path(path))
-
-
-def _sync_one(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync(Path(path) / name)
+        sync(Path(path))
 
 
 def _remove_if_empty(folder: Path) -> None:
