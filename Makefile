@@ -7,7 +7,7 @@ ARGS ?=
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
-.PHONY: run demo test check format lock openapi clean help
+.PHONY: run demo test soak check format lock openapi clean help
 
 run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 	@$(VENV)/bin/postwatch up $(ARGS)
@@ -17,6 +17,9 @@ demo: $(VENV)/.demo  ## run the service with real mail servers on loopback, heal
 
 test: $(VENV)/.dev  ## set everything up and run the tests; ARGS="-k name" chooses some
 	@$(VENV)/bin/pytest $(ARGS)
+
+soak: $(VENV)/.dev  ## kill, fill, tear and cut everything for ten minutes; ARGS="--minutes 60 kills"
+	@$(VENV)/bin/python -m tests.soak $(ARGS)
 
 check: $(VENV)/.dev  ## formatting, lint and types, as CI does
 	$(VENV)/bin/ruff format --check .

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.soak.ledger import Ledger
 
 EVERYTHING = 10_000_000
-CLOCK_SECONDS = 0.05
+CLOCK_SECONDS = 0.02
 """How far the due times may lie apart that two processes count for the same step."""
 
 
@@ -42,7 +42,7 @@ def judge(root: Path, ledger: Ledger, key: bytes | None = None) -> Judged:
     """Compare a store with what clients were told. Raises AssertionError."""
     with open_store(root, key) as store:
         events = list(LogReader(store.monitoring).after(0, EVERYTHING))
-        checks = list(LogReader(store.checks).after(0, EVERYTHING))
+        checks = list(LogReader(store.checks, store.rows("checks")).after(0, EVERYTHING))
         for log in (events, checks):
             _positions_and_versions_have_no_gap(log)
         _every_number_was_given_once(events)
@@ -100,7 +100,9 @@ def _no_check_was_made_twice(checks: Iterable[CheckPerformed]) -> None:
     for check in checks:
         by_stream[check.originator_id].append(check)
     for of_one in by_stream.values():
-        doubled = [due for due, number in Counter(map(_due, of_one)).items() if number > 1]
+        # The first check of a changed monitor is due at once, beside the grid.
+        regular = [b for a, b in pairwise(of_one) if a.monitor_version == b.monitor_version]
+        doubled = [due for due, number in Counter(map(_due, regular)).items() if number > 1]
         assert not doubled, f"monitor {of_one[0].monitor_id} was checked twice for {doubled}"
         for earlier, later in pairwise(of_one):
             assert earlier.timestamp <= datetime.fromisoformat(later.started_at)
@@ -118,7 +120,8 @@ def _passwords_can_be_opened(store: Store, ledger: Ledger) -> None:
         monitor: Any = store.monitoring.repository.get(UUID(public_id))
         if not monitor.deleted:
             config = store.monitoring.unsealed(monitor.id, "smtp", monitor.fields["config"])
-            assert config["auth"]["pass"] == password
+            sent = ledger.sent_passwords[public_id]
+            assert config["auth"]["pass"] in sent[sent.index(password) :]
 
 
 def _views_equal_a_rebuild(store: Store) -> None:

@@ -29,9 +29,23 @@ class Ledger:
     tokens: dict[str, int] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     passwords: dict[str, str] = field(default_factory=dict)
+    sent_passwords: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     deleted: set[str] = field(default_factory=set)
     statuses: Counter[int] = field(default_factory=Counter)
     unanswered: int = 0
+
+    def so_far(self) -> Ledger:
+        """Return what is acknowledged now; it goes on to know which passwords are sent later."""
+        names = {public_id: list(each) for public_id, each in list(self.names.items())}
+        return Ledger(
+            monitors=dict(self.monitors),
+            customers=dict(self.customers),
+            tokens=dict(self.tokens),
+            names=names,
+            passwords=dict(self.passwords),
+            sent_passwords=self.sent_passwords,
+            deleted=set(self.deleted),
+        )
 
     @property
     def acknowledged(self) -> int:
@@ -118,6 +132,7 @@ class Clients:
         public_id: str = answer.body["publicId"]
         self.ledger.monitors[public_id] = answer.body["id"]
         self.ledger.names[public_id].append(f"Monitor {number}")
+        self.ledger.sent_passwords[public_id].append(f"password {number}")
         self.ledger.passwords[public_id] = f"password {number}"
         return public_id
 
@@ -128,6 +143,7 @@ class Clients:
     def _change_password(self, public_id: str, password: str) -> None:
         # Until the answer comes either password is right.
         before = self.ledger.passwords.pop(public_id)
+        self.ledger.sent_passwords[public_id].append(password)
         config = {"auth": {"user": "u", "pass": password}}
         if self._patch(public_id, {"smtpConfig": config}):
             self.ledger.passwords[public_id] = password

@@ -1,0 +1,34 @@
+"""Each sort of process is killed once under load; `make soak` kills hundreds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.soak.kills import add_old_checks, play_kills
+from tests.soak.smtp_server import smtp_server
+from tests.system.service import Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.system
+
+SORTS = ("worker", "rotate", "rebuild", "projections", "archive", "backup", "checker", "up")
+
+
+def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    with smtp_server() as port, Service(tmp_path / "data") as service:
+        add_old_checks(service, 2000)
+        loop, judged = play_kills(
+            service,
+            port,
+            tmp_path,
+            rounds=lambda _, loop: () if loop.kills else SORTS,
+            seed=1,
+        )
+
+    assert loop.kills == dict.fromkeys(SORTS, 1)
+    assert loop.clients.ledger.acknowledged > len(SORTS)
+    assert judged.checks > 2000
