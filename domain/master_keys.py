@@ -106,14 +106,20 @@ def read_key_file(path: Path) -> bytes:
 def write_key_file(path: Path, key: bytes) -> None:
     """Write a master key to a new file of its owner only, on disk when this returns.
 
-    Raises StoreError, also when the file is there already: a key is never overwritten.
+    Raises StoreError, also when the file is there already: a key is never overwritten. Broken
+    off anywhere, it leaves a whole file or none of that name.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+        with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
             file.write(sealing.format_master_key(key) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        try:
+            os.link(beside, path)
+        finally:
+            beside.unlink()
         sync(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error

@@ -60,8 +60,8 @@ class Disk:
                 folder, name = self._place(call.path)
                 del folder.now[name]
                 folder.states.append(dict(folder.now))
-            case "rename":
-                self._rename(call)
+            case "rename" | "link":
+                self._name_anew(call)
 
     def write_image(self, to: Path, random: Random | None) -> None:
         """Write what a power cut leaves now: the synced only, or by chance some of the rest."""
@@ -96,10 +96,12 @@ class Disk:
             folder.now[name] = File() if call.what == "create" else Folder()
             folder.states.append(dict(folder.now))
 
-    def _rename(self, call: Call) -> None:
+    def _name_anew(self, call: Call) -> None:
         (source, old), (target, new) = self._place(call.path), self._place(call.to)
         assert source is target, "names move within a folder only"
-        source.now[new] = source.now.pop(old)
+        source.now[new] = source.now[old]
+        if call.what == "rename":
+            del source.now[old]
         source.states.append(dict(source.now))
 
 

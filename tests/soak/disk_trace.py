@@ -32,7 +32,7 @@ _SIMPLE: Final = {
 class Call:
     """One call that may change what a disk holds.
 
-    `what` is `write`, `sync`, `truncate`, `create`, `folder`, `remove` or `rename`. `at` is
+    `what` is `write`, `sync`, `truncate`, `create`, `folder`, `remove`, `rename` or `link`. `at` is
     where a write begins, None for the end of the file; `data` what is written, `to` the new
     name, or `size` the new size.
     """
@@ -81,8 +81,8 @@ def _call(name: str, arguments: str, result: int) -> Call | None:
     if name in {"write", "pwrite64"}:
         at = None if name == "write" else number
         return Call("write", path, at=at, data=texts[1][:result])
-    if name == "rename":
-        return Call("rename", path, to=more[0])
+    if name in {"rename", "link"}:
+        return Call(name, path, to=more[0])
     if name not in _SIMPLE:
         raise AssertionError(f"a call that is not understood: {name}({arguments[:200]})")
     return Call(_SIMPLE[name], path, size=number)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from tests.system.service import Service
 
-DISK_MIB: Final = 8
+DISK_MIB: Final = 48
+"""The logs and views with their write-ahead files need some 20 of it."""
 
 
 class Room(ABC):
