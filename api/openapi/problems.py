@@ -65,7 +65,10 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
     ),
     503: (
         "ServiceUnavailable",
-        "What is shown is being built anew from the log; nothing was changed.",
+        (
+            "The store takes nothing just now, or what is shown is being built anew from the log; "
+            "nothing was changed."
+        ),
         "What is shown is being built anew from the log; nothing was changed, try again",
     ),
 }
