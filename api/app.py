@@ -11,15 +11,18 @@ from falcon import media
 from falcon.routing import CompiledRouter
 
 from api import errors
+from api.as_of import AsOf
 from api.authentication import Authentication
 from api.check_history import CheckHistory
 from api.customers import CustomerCollection, CustomerItem
 from api.documentation import Documentation, OpenApi
+from api.events import Events
 from api.health import Health, Readiness
 from api.last_use import LastUse
 from api.log_proofs import LogProofs
 from api.metrics import Metrics, RequestMetrics, count_events
 from api.monitor_family import FAMILIES, Monitors
+from api.monitor_history import MonitorHistory
 from api.monitors import MonitorCollection, MonitorItem
 from api.organization import Locations, OrganizationResource
 from api.rate_limit import Counter, RateLimit
@@ -65,18 +68,24 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     errors.register(app)
     monitoring.observers.append(count_events)
     app.add_route("/healthz", Health())
-    app.add_route("/readyz", Readiness(store, views.projectors))
+    needed = {name: views.projector(name) for name in ("monitors", "checks")}
+    app.add_route("/readyz", Readiness(store, needed))
     app.add_route("/metrics", Metrics(views.projectors))
     app.add_route("/openapi.json", OpenApi())
     documentation = Documentation()
     app.add_route("/docs", documentation)
     app.add_route("/docs/{name}", documentation, suffix="file")
+    past = views.projector("history")
+    as_of = AsOf(reader, views.history, past, store.checks)
     for family in FAMILIES:
-        monitors = Monitors(family, monitoring, reader, projector)
+        monitors = Monitors(family, monitoring, reader, projector, as_of)
         app.add_route(family.path, MonitorCollection(monitors))
         app.add_route(family.path + "/{public_id}", MonitorItem(monitors))
-        history = CheckHistory(monitors, store.checks)
-        app.add_route(family.path + "/{public_id}/check-history", history)
+        history = MonitorHistory(monitors, views.history, past)
+        app.add_route(family.path + "/{public_id}/history", history)
+        checks = CheckHistory(monitors, store.checks)
+        app.add_route(family.path + "/{public_id}/check-history", checks)
+    app.add_route("/api/events", Events(reader, views.history, past))
     app.add_route("/api/customers", CustomerCollection(monitoring, reader, projector))
     app.add_route("/api/customers/{identifier}", CustomerItem(monitoring, reader, projector))
     for door, of_customers in (("organization", False), ("customer", True)):

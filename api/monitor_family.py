@@ -22,6 +22,7 @@ from projections.shapes import Shape, monitor_shape
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from api.as_of import Answers, AsOf
     from domain.mail_config import Kind
     from domain.monitoring import Monitoring
     from projections.catch_up import Projector
@@ -54,28 +55,34 @@ class Monitors:
     """The monitors of one kind, as a caller may see and change them."""
 
     def __init__(
-        self, family: Family, monitoring: Monitoring, reader: Reader, projector: Projector
+        self,
+        family: Family,
+        monitoring: Monitoring,
+        reader: Reader,
+        projector: Projector,
+        as_of: AsOf,
     ) -> None:
         self.family = family
         self.monitoring = monitoring
         self.reader = reader
+        self.as_of = as_of
         self._projector = projector
 
     def find(self, public_id: str, principal: Principal) -> MonitorView:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
-        found = self.reader.monitor(self.family.kind, self._key(public_id))
+        found = self.reader.monitor(self.family.kind, self.key(public_id))
         if found is None:
             raise NotFoundError(self.family.not_found)
         monitor = found.monitor
-        self._require_scope(principal, monitor["organization_id"], monitor["customer_id"])
+        self.require_scope(principal, monitor["organization_id"], monitor["customer_id"])
         return found
 
-    def read(self, public_id: str, principal: Principal) -> ShownMonitor:
+    def read(self, public_id: str, principal: Principal, answers: Answers) -> ShownMonitor:
         """Return the answer to GET one; raises 400, 404 or 403."""
-        found = self.reader.shown_monitor(self.family.kind, self._key(public_id))
+        found = answers.shown_monitor(self.family.kind, self.key(public_id))
         if found is None:
             raise NotFoundError(self.family.not_found)
-        self._require_scope(principal, found.organization_id, found.customer_id)
+        self.require_scope(principal, found.organization_id, found.customer_id)
         return found
 
     def created(self, monitor_id: UUID, customer: Record, principal: Principal) -> Shape:
@@ -110,13 +117,15 @@ class Monitors:
             key = monitor_fields.CONFIG_KEYS[self.family.kind][0]
             raise invalid(monitor_fields.below(key, error.problems)) from None
 
-    def _key(self, public_id: str) -> str:
+    def key(self, public_id: str) -> str:
+        """Return a public id in its normal form; raises 400 for what is none."""
         key = parse_uuid(public_id)
         if key is None:
             raise falcon.HTTPBadRequest(description=self.family.id_required)
         return key
 
-    def _require_scope(self, principal: Principal, organization_id: str, customer_id: str) -> None:
+    def require_scope(self, principal: Principal, organization_id: str, customer_id: str) -> None:
+        """Raise 404 for another organization's monitor, 403 for another customer's."""
         if not principal.sees_organization(organization_id):
             raise NotFoundError(self.family.not_found)
         if not principal.covers_customer(customer_id):

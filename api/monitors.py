@@ -18,7 +18,7 @@ from api.body import read_object
 from api.paging import read_page
 from api.permissions import Action, Principal, require
 from api.preconditions import entity_tag, expected_version, repeat_key
-from api.query import query_identifier
+from api.scope import asked_customer, asked_organization
 from domain.commands import CreateMonitor, UpdateMonitor
 from domain.errors import NotFoundError
 from projections.reader import MonitorFilter
@@ -62,13 +62,18 @@ class MonitorCollection:
         principal: Principal = req.context.principal
         require(principal, Action.READ_MONITOR)
         page, per_page = read_page(req)
+        answers = self._monitors.as_of.answers(req, resp)
+        organization = asked_organization(req, principal, answers)
+        customer = asked_customer(req, principal, answers)
         which = MonitorFilter(
             kind=self._monitors.family.kind,
-            organization_id=self._organization_filter(req, principal),
-            customer_id=self._customer_filter(req, principal),
+            organization_id=organization["public_id"]
+            if organization
+            else principal.organization_id,
+            customer_id=customer["public_id"] if customer else principal.customer_id,
             search=req.get_param("search"),
         )
-        found = self._monitors.reader.monitors(which, page, per_page)
+        found = answers.monitors(which, page, per_page)
         resp.data = orjson.dumps(
             {
                 "items": orjson.Fragment(found.items),
@@ -86,28 +91,6 @@ class MonitorCollection:
             raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
         return customer
 
-    def _organization_filter(self, req: falcon.Request, principal: Principal) -> str:
-        identifier = query_identifier(req, "organizationId")
-        if identifier is None:
-            return principal.organization_id
-        organization = self._monitors.reader.organization(identifier)
-        if organization is None or not principal.sees_organization(organization["public_id"]):
-            raise falcon.HTTPForbidden(description="The organization is outside the token's scope")
-        found: str = organization["public_id"]
-        return found
-
-    def _customer_filter(self, req: falcon.Request, principal: Principal) -> str | None:
-        identifier = query_identifier(req, "customerId")
-        if identifier is None:
-            return principal.customer_id
-        customer = self._monitors.reader.customer(identifier)
-        if customer is None or not principal.sees_organization(customer["organization_id"]):
-            raise NotFoundError("Customer not found")
-        if not principal.covers_customer(customer["public_id"]):
-            raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
-        found: str = customer["public_id"]
-        return found
-
 
 class MonitorItem:
     """GET, PATCH and DELETE of one monitor."""
@@ -118,7 +101,7 @@ class MonitorItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show a monitor (contract part B, 4.4 and 5.4)."""
         principal: Principal = req.context.principal
-        shown = self._monitors.read(public_id, principal)
+        shown = self._monitors.read(public_id, principal, self._monitors.as_of.answers(req, resp))
         require(principal, Action.READ_MONITOR)
         resp.etag = entity_tag(shown.version)
         resp.data = shown.body.encode()

@@ -22,6 +22,9 @@ class Action(StrEnum):
     """Something that an endpoint does."""
 
     READ_MONITOR = "read a monitor"
+    READ_HISTORY = "read the history of a monitor"
+    READ_HISTORY_OF_DELETED = "read the history of a deleted monitor"
+    READ_EVENTS = "read the audit log"
     CREATE_MONITOR = "create monitors"
     UPDATE_MONITOR = "change more than a monitor's status"
     UPDATE_STATUS = "change a monitor"
@@ -39,9 +42,13 @@ class Action(StrEnum):
 _EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter"})
 _WRITERS: Final = frozenset[Role]({"admin", "user"})
 _ADMINS: Final = frozenset[Role]({"admin"})
+_OVERSEERS: Final = frozenset[Role]({"admin", "supporter"})
 
 ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.READ_MONITOR: _EVERYONE,
+    Action.READ_HISTORY: _EVERYONE,
+    Action.READ_HISTORY_OF_DELETED: _OVERSEERS,
+    Action.READ_EVENTS: _OVERSEERS,
     Action.CREATE_MONITOR: _WRITERS,
     Action.UPDATE_MONITOR: _WRITERS,
     Action.UPDATE_STATUS: _WRITERS | {"readonly"},
@@ -52,8 +59,8 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_ORGANIZATION_TOKENS: _ADMINS,
     Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
     Action.READ_ORGANIZATION: _EVERYONE,
-    Action.READ_METRICS: frozenset({"admin", "supporter"}),
-    Action.READ_LOG_PROOFS: frozenset({"admin", "supporter"}),
+    Action.READ_METRICS: _OVERSEERS,
+    Action.READ_LOG_PROOFS: _OVERSEERS,
 }
 
 

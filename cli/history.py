@@ -2,46 +2,80 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import click
+import orjson
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError
 from cli.session import session
 from cli.tables import print_json, print_rows
-from domain.history import Entry, monitor_history
+from projections.history import FOR_EVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from projections.audit_entries import Entry
+    from projections.changes import Change
+    from projections.history_reader import HistoryReader
+
+_PAGE: Final = 500
+_MONITORS: Final = frozenset({"smtp", "imap_pop"})
+_COLUMNS: Final = {
+    "position": "Position",
+    "time": "When",
+    "who": "Who",
+    "type": "Event",
+    "what": "What",
+}
 
 
 @click.command()
 @click.argument("public_id")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def history(public_id: str, *, as_json: bool) -> None:
-    """Show who changed what, when, of the monitor PUBLIC_ID; also of a deleted one."""
+    """Show who changed what, when, of the monitor PUBLIC_ID, newest first; also of a deleted one.
+
+    Each event is told as GET .../history of the API tells it. Secrets are shown as changed,
+    never what they are.
+    """
     with session() as opened:
-        entries = monitor_history(opened.store.monitoring, _uuid(public_id))
-        if not entries:
+        opened.views.projector("history").catch_up()
+        reader, key = opened.views.history, str(_uuid(public_id))
+        thing = reader.thing(key)
+        if thing is None or thing["kind"] not in _MONITORS:
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
-        if as_json:
-            print_json([entry.as_json() for entry in entries])
-            return
-        columns = {"version": "Version", "at": "When", "who": "Who", "event": "Event"}
-        print_rows([_row(entry) for entry in entries], {**columns, "what": "What"}, as_json=False)
+        entries = list(_entries(reader, key))
+    if as_json:
+        print_json(entries)
+    else:
+        print_rows([_row(each) for each in entries], _COLUMNS, as_json=False)
+
+
+def _entries(reader: HistoryReader, key: str) -> Iterator[Entry]:
+    before = FOR_EVER
+    while found := reader.entries_of(key, before, _PAGE):
+        yield from (orjson.loads(each.body) for each in found)
+        before = found[-1].position
 
 
 def _row(entry: Entry) -> dict[str, object]:
-    actor = entry.actor
-    who = " ".join(part for part in (actor.get("name"), actor.get("role")) if part)
-    what = "\n".join(
-        f"{change.field}: {change.before} → {change.after}" for change in entry.changes
-    )
-    return {
-        "version": entry.version,
-        "at": entry.at,
-        "who": f"{actor['type']} {who or actor['id']}",
-        "event": entry.event,
-        "what": what or None,
-    }
+    actor = entry["actor"]
+    who = " ".join(part for part in (actor["name"], actor["role"]) if part)
+    what = "\n".join(_told(each) for each in entry["changes"])
+    return {**entry, "who": f"{actor['type']} {who or actor['id']}", "what": what or None}
+
+
+def _told(change: Change) -> str:
+    if "secret" in change:
+        return f"{change['field']}: {change['secret']}"
+    return f"{change['field']}: {_shown(change['from'])} → {_shown(change['to'])}"
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - any JSON
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _uuid(text: str) -> UUID:

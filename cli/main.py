@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "customer": "cli.customers:customer",
     "check": "cli.check:check",
     "history": "cli.history:history",
+    "replay": "cli.replay:command",
     "log": "cli.log:log",
     "checks": "cli.checks:checks",
     "keys": "cli.keys:keys",

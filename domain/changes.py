@@ -11,14 +11,15 @@ def real_changes(asked: dict[str, Any], current: dict[str, Any]) -> dict[str, An
     Values are compared as JSON compares them: true is not 1. Raises KeyError on a field
     that the thing does not have.
     """
-    return {name: value for name, value in asked.items() if not _same(value, current[name])}
+    return {name: value for name, value in asked.items() if not is_same(value, current[name])}
 
 
-def _same(one: object, other: object) -> bool:
+def is_same(one: object, other: object) -> bool:
+    """Return whether two JSON values are the same to a reader of JSON: true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(is_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
+        return len(one) == len(other) and all(map(is_same, one, other))
     return one == other

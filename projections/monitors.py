@@ -17,6 +17,13 @@ from projections.view import Table
 if TYPE_CHECKING:
     from projections.view import Record
 
+
+def search_text(record: Record) -> str:
+    """Return the text in which a search looks for a part: of a monitor or a customer."""
+    name: str = record["name"].casefold()
+    return f"{name}\n{record['hostname']}" if "hostname" in record else name
+
+
 ORGANIZATIONS: Final = Table(
     "organizations",
     {"number": "INTEGER"},
@@ -35,7 +42,7 @@ CUSTOMERS: Final = Table(
     lambda record: (
         record["organization_id"],
         record["number"],
-        record["name"].casefold(),
+        search_text(record),
         orjson.dumps(record["name"]).decode(),
         shapes.customer_template(record),
     ),
@@ -62,7 +69,7 @@ def _monitor_columns(record: Record) -> tuple[str | int | None, ...]:
         record["customer_id"],
         record["number"],
         record["version"],
-        f"{record['name'].casefold()}\n{record['hostname']}",
+        search_text(record),
         shapes.monitor_template(record, "listed"),
         shapes.monitor_template(record, "read"),
     )

@@ -31,7 +31,10 @@ _SMTP_CONTACTS: Final = ("notificationEmail", "notificationPhoneNumber")
 _IMAP_SETTINGS: Final = ("checkInterval", "timeoutSeconds")
 _IMAP_CONTACTS: Final = ("status", "notificationPhoneNumber", "notificationEmail")
 
-_CONFIG_KEYS: Final = frozenset({"config", "smtpConfig", "imapPopConfig"})
+CONFIG_KEY: Final[Mapping[Kind, str]] = {"smtp": "smtpConfig", "imap_pop": "imapPopConfig"}
+"""Each kind's own name of its config."""
+
+_CONFIG_KEYS: Final = frozenset({"config", *CONFIG_KEY.values()})
 
 KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
     ("smtp", "written"): (
@@ -61,7 +64,7 @@ KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
 }
 
 
-_FIELDS: Final[Mapping[str, str]] = {
+FIELDS: Final[Mapping[str, str]] = {
     "id": "number",
     "publicId": "public_id",
     "name": "name",
@@ -79,7 +82,7 @@ _FIELDS: Final[Mapping[str, str]] = {
 """Documented keys whose value stands in the monitor's own record."""
 
 _PLAN: Final = {
-    which: tuple((key, _FIELDS.get(key)) for key in keys) for which, keys in KEYS.items()
+    which: tuple((key, FIELDS.get(key)) for key in keys) for which, keys in KEYS.items()
 }
 
 

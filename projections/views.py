@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Self
 from domain.errors import StoreError
 from domain.storage.holding import held
 from domain.storage.write_queue import WriteQueue
-from projections import checks, monitors
+from projections import checks, history, monitors
 from projections.catch_up import Projector
+from projections.storage.sqlite_history import SqliteHistory
 from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_version import require_usable_sqlite
 from projections.storage.sqlite_view import SqliteView
@@ -22,12 +23,17 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from domain.store import Store
+    from projections.history_reader import HistoryReader
     from projections.projection import Projection
     from projections.reader import Reader
 
 log = logging.getLogger("postwatch.projections")
 
-PROJECTIONS: Final[tuple[Projection, ...]] = (monitors.PROJECTION, checks.PROJECTION)
+PROJECTIONS: Final[tuple[Projection, ...]] = (
+    monitors.PROJECTION,
+    checks.PROJECTION,
+    history.PROJECTION,
+)
 
 
 _LOOK_AGAIN_SECONDS: Final = 0.2
@@ -64,6 +70,7 @@ class Views:
             SqliteSource(_path(store, "monitors"), monitors.PROJECTION.definition),
             SqliteSource(_path(store, "checks"), checks.PROJECTION.definition),
         )
+        self.history: HistoryReader = SqliteHistory(_path(store, "history"))
 
     def projector(self, name: str) -> Projector:
         """Return the projector of a view. Raises StoreError when there is none of that name."""
@@ -75,6 +82,7 @@ class Views:
     def close(self) -> None:
         """Close all views."""
         self.reader.close()
+        self.history.close()
         for view in self._views.values():
             view.close()
         for queue in self._queues.values():

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from api.openapi import (
+    audit_operations,
     check_responses,
     configs,
     monitor_operations,
@@ -42,6 +43,7 @@ _TAGS: Final = (
     (owner_operations.CUSTOMERS, "Whose monitors they are."),
     (owner_operations.TOKENS, "Who may call. Two doors to the same tokens."),
     (owner_operations.ORGANIZATION, "The organization of the token, and where checks are made."),
+    (audit_operations.TAG, "Who changed what, and when."),
     (proof_operations.TAG, "That a log was not changed: docs/proof.md says how to check them."),
     (service_operations.TAG, "The service itself."),
 )
@@ -80,6 +82,7 @@ def build_document(documentation_files: Iterable[str]) -> Schema:
 def _operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
     yield from monitor_operations.operations()
     yield from owner_operations.operations()
+    yield from audit_operations.operations()
     yield from proof_operations.operations()
     yield from service_operations.operations(documentation_files)
 
@@ -103,6 +106,7 @@ def _schemas() -> Schema:
         **responses.monitor_components(),
         **check_responses.components(),
         **owner_responses.components(),
+        **audit_operations.components(),
         **proof_operations.components(),
         **service_operations.components(),
         "Success": closed(SUCCESS),
@@ -124,6 +128,15 @@ def _headers() -> Schema:
         "EntityTag": {
             "description": "Names this version, for `If-Match` or `If-None-Match`.",
             "schema": {"type": "string"},
+            "required": True,
+        },
+        "AsOfPosition": {
+            "description": "With `asOf`: the position of the log that the answer shows.",
+            **count,
+        },
+        "NextPosition": {
+            "description": "Send it as `after` to go on.",
+            **count,
             "required": True,
         },
         "Location": {

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from api.as_of import HEADER
+from api.openapi.audit_operations import BEFORE
 from api.openapi.check_responses import history_name
 from api.openapi.operations import Operation, json_answer, path_parameter, query
-from api.openapi.parameters import IDEMPOTENCY_KEY, IF_MATCH, LIMIT, PAGE
+from api.openapi.parameters import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, LIMIT, PAGE
 from api.openapi.problems import BODY_ERRORS
 from api.openapi.responses import list_name, monitor_name
 from api.openapi.vocabulary import identifier_in_text, ref
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _ENTITY_TAG: Final = {"ETag": ref("EntityTag", "headers")}
+_AS_OF: Final = {HEADER: ref("AsOfPosition", "headers")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,12 @@ def _collection(kind: Kind) -> Iterator[Operation]:
                 "A part of the monitor's name, its hostname or its customer's name.",
             ),
             *PAGE,
+            AS_OF,
         ),
         answers={
-            200: json_answer("A page", list_name(kind), example=f"list_{words.snake}s"),
+            200: json_answer(
+                "A page", list_name(kind), headers=_AS_OF, example=f"list_{words.snake}s"
+            ),
         },
         errors=(400, 403, 404),
     )
@@ -115,12 +121,12 @@ def _item(kind: Kind) -> Iterator[Operation]:
         tag=words.tag,
         summary="Show a monitor",
         description="Secrets are masked.",
-        parameters=(public_id,),
+        parameters=(public_id, AS_OF),
         answers={
             200: json_answer(
                 "The monitor",
                 monitor_name(kind, "read"),
-                headers=_ENTITY_TAG,
+                headers={**_ENTITY_TAG, **_AS_OF},
                 example=f"get_{words.snake}",
             )
         },
@@ -160,6 +166,20 @@ def _item(kind: Kind) -> Iterator[Operation]:
     )
     yield Operation(
         method="get",
+        path=path + "/history",
+        name=f"get{words.name}History",
+        tag=words.tag,
+        summary="Show who changed what of a monitor",
+        description="Newest first. Secrets are shown as changed, never what they are. The history "
+        "of a deleted monitor is for the roles `admin` and `supporter`.",
+        parameters=(public_id, BEFORE, LIMIT),
+        answers={
+            200: json_answer("The events", "MonitorHistory", example=f"{words.snake}_history")
+        },
+        errors=(400, 403, 404),
+    )
+    yield Operation(
+        method="get",
         path=path + "/check-history",
         name=f"get{words.name}CheckHistory",
         tag=words.tag,
@@ -180,5 +200,5 @@ def _links(words: _Words) -> Schema:
     names = [f"{action}{words.name}" for action in ("get", "update", "delete")]
     return {
         name: {"operationId": name, "parameters": {"public_id": "$response.body#/publicId"}}
-        for name in (*names, f"get{words.name}CheckHistory")
+        for name in (*names, f"get{words.name}History", f"get{words.name}CheckHistory")
     }

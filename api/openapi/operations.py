@@ -127,7 +127,7 @@ def _rendered(answer: Answer, headers: Mapping[str, Schema]) -> Schema:
         "description": answer.description,
         "headers": {**answer.headers, **REQUEST_ID, **headers},
         "content": {
-            media_type: _media(schema, answer.example, "response")
+            media_type: _media(schema, answer.example if media_type == JSON else None, "response")
             for media_type, schema in answer.content.items()
         },
         "links": dict(answer.links),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from api.as_of import PARAMETER
 from api.check_history import DEFAULT_LIMIT, MAX_LIMIT
 from api.openapi.operations import header, query
 from api.paging import DEFAULTS, MAX_PAGE, MAX_PER_PAGE
@@ -41,4 +42,16 @@ IF_NONE_MATCH: Final = header(
     "If-None-Match",
     {"type": "string"},
     "The `ETag` of an answer that the caller has: 304 if it still holds.",
+)
+AS_OF: Final = query(
+    PARAMETER,
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
+            {"type": "string", "format": "date-time"},
+        ],
+        "examples": ["2026-01-31T12:00:00Z"],
+    },
+    "A time, or a position of the audit log: the answer is what it would have been then. "
+    "Monitors that were deleted since are there again.",
 )

@@ -1,0 +1,84 @@
+"""`?asOf=`: a read answered as it would have been answered then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+import falcon
+
+from domain.clock import Clock, utc_now
+from domain.errors import InvalidValueError
+from domain.moment import parse_point
+from projections.past import Past
+
+if TYPE_CHECKING:
+    from domain.checks import Checks
+    from domain.mail_config import Kind
+    from projections.catch_up import Projector
+    from projections.history_reader import HistoryReader
+    from projections.reader import MonitorFilter, Page, Reader, ShownMonitor
+    from projections.view import Record
+
+PARAMETER: Final = "asOf"
+HEADER: Final = "X-As-Of-Position"
+
+
+class Answers(Protocol):
+    """What answers a GET of monitors: the views of now, or of a point in the past."""
+
+    def organization(self, identifier: int | str) -> Record | None:
+        """Return an organization by number or public id."""
+
+    def customer(self, identifier: int | str) -> Record | None:
+        """Return a customer by number or public id."""
+
+    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+        """Return a monitor of a kind as the API shows it."""
+
+    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors by number, counting pages from 1."""
+
+
+class AsOf:
+    """Chooses who answers."""
+
+    def __init__(
+        self,
+        now: Reader,
+        history: HistoryReader,
+        projector: Projector,
+        checks: Checks,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._now = now
+        self._history = history
+        self._projector = projector
+        self._checks = checks
+        self._clock = clock
+
+    def answers(self, req: falcon.Request, resp: falcon.Response) -> Answers:
+        """Return who answers a request, and say in a header up to which position.
+
+        Raises 400 for a point that is malformed, or that lies beyond the log or in the future.
+        """
+        text = req.get_param(PARAMETER)
+        if text is None:
+            return self._now
+        past = self._past(text)
+        resp.set_header(HEADER, str(past.position))
+        return past
+
+    def _past(self, text: str) -> Past:
+        # A plus that was not escaped arrives as a blank, which no time has.
+        text, now = text.replace(" ", "+"), self._clock()
+        try:
+            point = parse_point(text, head=self._projector.log.head(), now=now)
+        except InvalidValueError as error:
+            raise falcon.HTTPBadRequest(
+                description=f"Invalid {PARAMETER}: {error.message}"
+            ) from None
+        self._projector.catch_up()
+        position = self._history.position_at(point) if isinstance(point, str) else point
+        time = point if isinstance(point, str) else self._history.time_at(point)
+        locations = [each["code"] for each in self._now.locations()]
+        return Past(self._history, self._checks, locations, position, time)
