@@ -1,0 +1,242 @@
+"""`?asOf=`: what the API answered then, byte by byte; what was deleted since; bad points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from domain.clock import iso_milliseconds, utc_now
+from tests.api.world import IMAP, PATHS, SMTP, path_of
+from tests.domain.given import TESTER, check_of
+
+if TYPE_CHECKING:
+    from falcon.testing import Result
+
+    from domain.monitor import Monitor
+    from tests.api.world import Persona, Whose, World
+
+Query = dict[str, str | int]
+CUSTOMER = {"name": "New"}
+LISTS: tuple[Query, ...] = (
+    {},
+    {"search": "server"},
+    {"search": "100%"},
+    {"search": "EXAMPLE CUST"},
+    {"search": "se"},
+    {"perPage": 2},
+    {"perPage": 2, "page": 2},
+)
+
+
+class Recorded(NamedTuple):
+    """An answer, and when it was given."""
+
+    position: int
+    path: str
+    query: Query
+    answer: Result
+
+
+def head(world: World) -> int:
+    return world.views.projector("history").log.head()
+
+
+def record(world: World, monitors: list[Monitor], persona: Persona = "admin") -> list[Recorded]:
+    """Ask for everything now."""
+    caller = world.caller(persona)
+    caller.get(SMTP)  # the use of the token is an event, once
+    position = head(world)
+    asked: list[tuple[str, Query]] = [(path_of(each), {}) for each in monitors]
+    of_customer: Query = {"customerId": world.owners["own"].customer.number}
+    for query in (*LISTS, of_customer):
+        asked += [(SMTP, query), (IMAP, query)]
+    found = [Recorded(position, path, query, caller.get(path, **query)) for path, query in asked]
+    assert head(world) == position
+    return found
+
+
+def live(world: World) -> tuple[list[Recorded], list[Monitor]]:
+    """Let much happen, and record all answers after each thing."""
+    log = world.admin
+    monitors = [
+        world.monitor("smtp", name="Server 1", config={"auth": {"user": "u", "pass": "canary"}}),
+        world.monitor("imap_pop", name="Server 2"),
+        world.monitor("smtp", "other", name="100% relay", check_interval=0.5),
+    ]
+    recorded = record(world, monitors)
+    customer = f"/api/customers/{world.owners['own'].customer.id}"
+    for number, (path, change) in enumerate(
+        [
+            (path_of(monitors[0]), {"name": "Renamed", "port": None}),
+            (path_of(monitors[1]), {"status": "paused", "allowedCheckCountryCodes": ["DE", "FI"]}),
+            (customer, {"name": "Another Name", "email": None}),
+            (path_of(monitors[2]), {"smtpConfig": {"auth": {"user": "ß", "pass": "canary"}}}),
+            (path_of(monitors[0]), None),
+            (path_of(monitors[1]), {"name": 'quote " percent %s'}),
+            (path_of(monitors[1]), None),
+        ]
+    ):
+        answer = log.delete(path) if change is None else log.patch(path, change)
+        assert answer.status_code == 200, answer.text
+        monitors.append(world.monitor(name=f"Late server {number}"))
+        recorded += record(world, monitors)
+    return recorded, monitors
+
+
+def test_answers_at_positions_come_again_byte_by_byte(fresh_world: World) -> None:
+    recorded, _ = live(fresh_world)
+
+    for each in recorded:
+        again = fresh_world.admin.get(each.path, asOf=each.position, **each.query)
+        assert again.status_code == each.answer.status_code, each
+        if again.status_code == 200:
+            assert again.content == each.answer.content, each
+            assert again.headers.get("etag") == each.answer.headers.get("etag")
+            assert again.headers["x-as-of-position"] == str(each.position)
+    assert {each.answer.status_code for each in recorded} == {200, 404}
+    assert len({each.position for each in recorded}) > 7
+
+
+def test_every_role_is_answered_as_it_was(fresh_world: World) -> None:
+    personas: tuple[Persona, ...] = ("scoped_user", "readonly", "scoped_readonly", "supporter")
+    monitors = [fresh_world.monitor("smtp", each) for each in ("own", "other", "foreign")]
+    recorded = {each: record(fresh_world, monitors, each) for each in personas}
+    for monitor in monitors:
+        fresh_world.store.monitoring.delete_monitor(monitor.id, TESTER)
+
+    for persona, answers in recorded.items():
+        for each in answers:
+            again = fresh_world.caller(persona).get(each.path, asOf=each.position, **each.query)
+            assert again.status_code == each.answer.status_code, (persona, each)
+            if again.status_code == 200:
+                assert again.content == each.answer.content
+
+
+@pytest.mark.parametrize("kind", ["smtp", "imap_pop"])
+@pytest.mark.parametrize(
+    ("persona", "statuses"),
+    [
+        ("admin", (200, 200, 404)),
+        ("user", (200, 200, 404)),
+        ("scoped_admin", (200, 403, 404)),
+        ("scoped_user", (200, 403, 404)),
+        ("readonly", (200, 200, 404)),
+        ("scoped_readonly", (200, 403, 404)),
+        ("supporter", (200, 200, 200)),
+        ("stranger", (404, 404, 200)),
+        ("revoked", (401, 401, 401)),
+        ("nobody", (401, 401, 401)),
+    ],
+)
+def test_the_past_is_for_those_who_may_read_the_present(
+    world: World, persona: Persona, statuses: tuple[int, int, int], kind: str
+) -> None:
+    everybody: tuple[Whose, ...] = ("own", "other", "foreign")
+    monitors = [world.monitor(kind, whose) for whose in everybody]
+    position = head(world)
+    for each in monitors:
+        world.store.monitoring.delete_monitor(each.id, TESTER)
+    caller = world.caller(persona)
+
+    answers = [caller.get(path_of(each), asOf=position) for each in monitors]
+    listed = caller.get(PATHS[kind], asOf=position, perPage=200)
+
+    assert tuple(each.status_code for each in answers) == statuses
+    if listed.status_code == 200:
+        shown = {each["publicId"] for each in listed.json["items"]}
+        seen = {str(each.id) for each, code in zip(monitors, statuses, strict=True) if code == 200}
+        # A list without a filter is of the token's own organization.
+        seen -= {str(monitors[2].id)} if persona == "supporter" else set()
+        assert shown & {str(each.id) for each in monitors} == seen
+
+
+def test_a_time_that_an_answer_shows_can_be_asked_for(fresh_world: World) -> None:
+    made = fresh_world.admin.post(SMTP, fresh_world.body()).json
+    path = f"{SMTP}/{made['publicId']}"
+    first = fresh_world.admin.get(path)
+    changed = fresh_world.admin.patch(path, {"name": "New"}).json
+    second = fresh_world.admin.get(path)
+    assert changed["updatedAt"] > made["updatedAt"]
+    fresh_world.admin.delete(path)
+
+    at = {name: fresh_world.admin.get(path, asOf=time) for name, time in {
+        "first": made["updatedAt"],
+        "second": changed["updatedAt"],
+        "offset": changed["updatedAt"].replace("Z", "+00:00"),
+        "before": "2020-01-01T00:00Z",
+    }.items()}  # fmt: skip
+
+    assert at["first"].content == first.content
+    assert at["second"].content == at["offset"].content == second.content
+    assert at["before"].status_code == 404
+    assert fresh_world.admin.get(path).status_code == 404
+
+
+def test_an_offset_whose_plus_was_not_escaped_is_understood(fresh_world: World) -> None:
+    path = path_of(fresh_world.monitor())
+    now = iso_milliseconds(utc_now()).removesuffix("Z")
+
+    answer = fresh_world.admin.send("GET", f"{path}?asOf={now}+00:00", "")
+
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("kind", ["smtp", "imap_pop"])
+def test_the_last_check_is_the_newest_that_had_ended(fresh_world: World, kind: str) -> None:
+    monitor = fresh_world.monitor(kind)
+    unchecked = fresh_world.monitor(kind)
+    for place, minutes in {"de-nbg": (1, 3, 5), "fi-hel": (2, 4)}.items():
+        fresh_world.store.monitoring.register_location(place, place, None, TESTER)
+        checks = [check_of(monitor, each) for each in minutes]
+        fresh_world.store.checks.record(checks, location=place, actor=TESTER)
+    for view in ("monitors", "checks"):
+        fresh_world.views.projector(view).catch_up()
+    shown = fresh_world.admin.get(PATHS[kind])
+
+    again = fresh_world.admin.get(PATHS[kind], asOf=head(fresh_world))
+
+    assert again.content == shown.content
+    times = [each["lastCheckedAt"] for each in again.json["items"]]
+    assert times == ["2026-01-01T12:05:00.000Z", None]
+    assert unchecked.number == 2
+
+
+@pytest.mark.parametrize(
+    ("point", "says"),
+    [
+        ("", "must be a time"),
+        ("x", "must be a time in ISO 8601 with an offset from UTC"),
+        ("-1", "or a position of the log"),
+        ("1.5", "must be a time"),
+        ("٣", "must be a time"),
+        ("999999999", "lies beyond the head of the log"),
+        ("9" * 40, "lies beyond the head of the log"),
+        ("2026-01-01", "must be a time"),
+        ("2026-01-01T00:00:00", "with an offset from UTC"),
+        ("2026-02-30T00:00:00Z", "is not a time that there is"),
+        ("0001-01-01T00:00:00+23:59", "is not a time that there is"),
+        ("2999-01-01T00:00:00Z", "lies in the future"),
+    ],
+)
+def test_a_wrong_point_is_named(world: World, point: str, says: str) -> None:
+    for path in (SMTP, IMAP, path_of(world.monitor())):
+        answer = world.admin.get(path, asOf=point)
+        assert answer.status_code == 400, answer.text
+        assert answer.json["message"].startswith("Invalid asOf: ")
+        assert says in answer.json["message"]
+
+
+def test_an_owner_that_was_not_there_then_is_not_found_then(fresh_world: World) -> None:
+    before = head(fresh_world)
+    made = fresh_world.admin.post("/api/customers", CUSTOMER).json
+    fresh_world.admin.get(SMTP)
+
+    now = fresh_world.admin.get(SMTP, customerId=made["id"])
+    then = fresh_world.admin.get(SMTP, customerId=made["id"], asOf=before)
+    nothing = fresh_world.admin.get(SMTP, asOf=0)
+
+    assert (now.status_code, then.status_code) == (200, 404)
+    assert nothing.json == {"items": [], "total": 0, "page": 1, "perPage": 50}
+    organization = fresh_world.owners["own"].organization.number
+    assert fresh_world.admin.get(SMTP, organizationId=organization, asOf=0).status_code == 403

@@ -1,0 +1,207 @@
+"""The past: at every position what the views held when they were there, to the byte."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count, product
+from typing import TYPE_CHECKING
+
+import orjson
+from hypothesis import HealthCheck, given, settings
+
+from domain.clock import iso_milliseconds
+from domain.log_reader import LogReader
+from domain.monitor import Monitor
+from domain.store import create_store
+from projections import monitors
+from projections.past import Past
+from projections.reader import MonitorFilter
+from projections.replay import replay
+from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_view import SqliteView
+from projections.views import Views
+from tests.domain.given import NOON, TESTER, check_of
+from tests.projections.folding import catch_up, rows
+from tests.projections.histories import HISTORIES, PARTS, Play
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from domain.log_reader import LoggedEvent
+    from projections.reader import Reader
+    from projections.replay import Replay
+
+    History = list[tuple[float, tuple[Any, ...]]]
+
+RELAXED = settings(
+    deadline=None,
+    max_examples=10,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+SEARCHES = (None, PARTS[0].upper(), PARTS[2], "a")
+_names = count()
+
+
+@contextmanager
+def played(tmp_path: Path, history: History) -> Iterator[tuple[Play, Views]]:
+    """A store in which a history took place, and its views at the head."""
+    with create_store(tmp_path / f"data-{next(_names)}") as store, Views(store) as views:
+        play = Play(store)
+        play.all(history)
+        catch_up(views)
+        yield play, views
+
+
+def step_by_step(
+    store_views: Views, path: Path, events: list[LoggedEvent]
+) -> Iterator[tuple[int, SqliteView, Reader]]:
+    """Fold events into a new `monitors` view one by one; yield it after each."""
+    projection = monitors.PROJECTION
+    view = SqliteView(path, projection)
+    checks = store_views.projector("checks").view
+    assert isinstance(checks, SqliteView)
+    reader = SqliteReader(path, checks.path)
+    for logged in events:
+        with view.transaction() as transaction:
+            projection.apply([logged], transaction)
+        yield logged.position, view, reader
+    reader.close()
+    view.close()
+
+
+def table_rows(folded: Replay) -> dict[str, list[Any]]:
+    return {each.name: sorted(folded.rows(each)) for each in monitors.PROJECTION.tables}
+
+
+@given(history=HISTORIES)
+@RELAXED
+def test_the_past_at_every_position_is_what_the_view_held_there(
+    tmp_path: Path, history: History
+) -> None:
+    with played(tmp_path, history) as (play, views):
+        events = list(LogReader(play.store.monitoring).after(0, 10_000))
+        organizations = {str(each.organization.id) for each in play.owners}
+        customers = [None, *(str(each.customer.id) for each in play.owners[:3])]
+        path = tmp_path / f"then-{next(_names)}.db"
+        for position, view, then in step_by_step(views, path, events):
+            past = Past(views.history, play.store.checks, [], position, None)
+            assert table_rows(replay(views.projector("history").log, position)) == rows(
+                view, monitors.PROJECTION
+            )
+            for kind, public_id in play.monitors:
+                assert past.shown_monitor(kind, str(public_id)) == then.shown_monitor(
+                    kind, str(public_id)
+                )
+            for owners in play.owners:
+                number, customer_id = owners.customer.number, str(owners.customer.id)
+                assert past.customer(number) == then.customer(number)
+                assert past.customer(customer_id) == then.customer(customer_id)
+                number = owners.organization.number
+                assert past.organization(number) == then.organization(number)
+            for organization, customer, search in product(organizations, customers, SEARCHES):
+                which = MonitorFilter("smtp", organization, customer, search)
+                assert past.monitors(which, 1, 50) == then.monitors(which, 1, 50)
+            which = MonitorFilter("imap_pop", str(play.owners[0].organization.id))
+            assert past.monitors(which, 2, 1) == then.monitors(which, 2, 1)
+
+
+@given(history=HISTORIES)
+@RELAXED
+def test_a_replay_to_now_is_the_view(tmp_path: Path, history: History) -> None:
+    with played(tmp_path, history) as (_, views):
+        projector = views.projector("monitors")
+
+        folded = replay(projector.log, projector.log.head())
+
+        assert table_rows(folded) == rows(projector.view, monitors.PROJECTION)
+        assert folded.position() == projector.view.position()
+
+
+@given(history=HISTORIES)
+@RELAXED
+def test_a_time_is_the_position_before_the_first_later_event(
+    tmp_path: Path, history: History
+) -> None:
+    with played(tmp_path, history) as (_, views):
+        log = views.projector("history").log
+        events = list(log.after(0, 10_000))
+        times = [iso_milliseconds(each.event.timestamp) for each in events]
+        for asked in {*times, "2026-01-01T11:59:59.999Z", "2099-01-01T00:00:00.000Z"}:
+            later = [number for number, time in enumerate(times) if time > asked]
+            before = events[: later[0]] if later else events
+            expected = before[-1].position if before else 0
+            assert views.history.position_at(asked) == expected
+            assert replay(log, asked).position() == expected
+            assert table_rows(replay(log, asked)) == table_rows(replay(log, expected))
+
+
+@given(history=HISTORIES)
+@RELAXED
+def test_entries_tell_every_change_and_no_secret(tmp_path: Path, history: History) -> None:
+    with played(tmp_path, history) as (play, views):
+        folded = replay(views.projector("history").log, views.history.position())
+        alive = dict(folded.rows(monitors.MONITORS))
+        for kind, public_id in play.monitors:
+            entries = told(views, str(public_id))
+            assert [each["version"] for each in entries] == list(range(1, len(entries) + 1))
+            assert "canary" not in str(entries)
+            assert "sealed:" not in str(entries)
+            gone = entries[-1]["type"] == "MonitorDeleted"
+            assert gone == (str(public_id) not in alive)
+            now: dict[str, Any] = {}
+            for each in entries:
+                for change in each["changes"]:
+                    assert now.get(change["field"]) == change["from"]
+                    now[change["field"]] = change["to"]
+            if not gone:
+                record = alive[str(public_id)]
+                assert (now["name"], now.get("port")) == (record["name"], record["port"])
+                assert now["hostname"] == record["hostname"]
+            assert {each["subject"]["kind"] for each in entries} == {
+                {"smtp": "smtpMonitor", "imap_pop": "imapPopMonitor"}[kind]
+            }
+
+
+def told(views: Views, public_id: str) -> list[dict[str, Any]]:
+    """Return a monitor's entries, oldest first."""
+    found = views.history.entries_of(public_id, 2**62, 1000)
+    return [orjson.loads(each.body) for each in reversed(found)]
+
+
+def test_before_everything_there_was_nothing(tmp_path: Path) -> None:
+    with played(tmp_path, []) as (_, views):
+        assert views.history.position_at("2000-01-01T00:00:00.000Z") == 0
+        assert views.history.time_at(0) is None
+        folded = replay(views.projector("history").log, 0)
+        assert (folded.position(), folded.time) == (0, None)
+        assert set(map(len, table_rows(folded).values())) == {0}
+
+
+def test_the_last_check_is_the_one_that_had_ended_then(tmp_path: Path) -> None:
+    with played(tmp_path, [(0.0, ("create", "imap_pop", 0, "Server"))]) as (play, views):
+        ((kind, monitor_id),) = play.monitors
+        monitor = play.store.monitoring.load(Monitor, monitor_id, "")
+        ends = {"de-nbg": (1, 4, 9), "fi-hel": (2, 6)}
+        for place, minutes in ends.items():
+            checks = [check_of(monitor, each) for each in minutes]
+            play.store.checks.record(checks, location=place, actor=TESTER)
+        shown = {}
+        for minute in range(11):
+            time = iso_milliseconds(NOON + timedelta(minutes=minute))
+            past = Past(
+                views.history,
+                play.store.checks,
+                [*ends, "elsewhere"],
+                views.history.position(),
+                time,
+            )
+            found = past.shown_monitor(kind, str(monitor_id))
+            assert found is not None
+            shown[minute] = orjson.loads(found.body)["lastCheckedAt"]
+    assert shown == {0: None} | {
+        minute: iso_milliseconds(NOON + timedelta(minutes=last))
+        for minute, last in zip(range(1, 11), (1, 2, 2, 4, 4, 6, 6, 6, 9, 9), strict=True)
+    }
