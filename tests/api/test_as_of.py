@@ -229,7 +229,7 @@ def test_a_wrong_point_is_named(world: World, point: str, says: str) -> None:
 
 def test_an_owner_that_was_not_there_then_is_not_found_then(fresh_world: World) -> None:
     before = head(fresh_world)
-    made = fresh_world.admin.post("/api/customers", CUSTOMER).json
+    made = fresh_world.admin.post("/api/customers", CUSTOMER).json["customer"]
     fresh_world.admin.get(SMTP)
 
     now = fresh_world.admin.get(SMTP, customerId=made["id"])
