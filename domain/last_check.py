@@ -7,7 +7,8 @@ telephone book, and a few events are read instead of a million.
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 _HALVE_EVERY: Final = 3
 """Which look halves what is left instead of guessing; that bounds the looks at any times."""
+
+_PAIR: Final = 2
+"""Neighbours are read together: between them a time can be told, and from them the pace."""
+
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 class _Place(NamedTuple):
@@ -37,45 +43,54 @@ def last_check_at(checks: Checks, monitor_id: UUID, location: str, time: str) ->
     """
     stream = check_log_id(monitor_id, location)
     newest = _look(checks, stream, desc=True)
-    if newest is None or _is_by(newest, time):
-        return _shown(newest)
-    oldest = _look(checks, stream)
-    if oldest is None or not _is_by(oldest, time):
+    for place in newest:
+        if _is_by(place, time):
+            return iso_milliseconds(place.ended)
+    if len(newest) < _PAIR:
         return None
-    return _shown(_between(checks, stream, time, (oldest, newest)))
+    found = _before(checks, stream, time, newest[1], newest[0])
+    return None if found is None else iso_milliseconds(found.ended)
 
 
-def _between(checks: Checks, stream: UUID, time: str, around: tuple[_Place, _Place]) -> _Place:
-    """Return the last place by a time; of `around` the first is by it, the second is not."""
+def _before(
+    checks: Checks, stream: UUID, time: str, behind: _Place, newest: _Place
+) -> _Place | None:
+    """Return the last place by a time; `behind` and `newest` are not by it."""
     sought = datetime.fromisoformat(time)
-    before, behind = around
+    before: _Place | None = None
     for look in count(1):
-        gap = behind.version - before.version
+        lowest = before.version if before else 0
+        gap = behind.version - lowest
         if gap <= 1:
             break
-        share = (sought - before.ended) / (behind.ended - before.ended)
-        step = gap // 2 if look % _HALVE_EVERY == 0 else int(share * gap)
-        target = before.version + min(max(step, 1), gap - 1)
-        found = _look(checks, stream, gt=target - 1)
-        if found is None or found.version >= behind.version:
+        back = gap // 2 if look % _HALVE_EVERY == 0 else _guess(sought, before, behind, newest)
+        target = behind.version - min(max(back, 1), gap - 1)
+        pair = [
+            each for each in _look(checks, stream, gt=target - 1) if each.version < behind.version
+        ]
+        by = [each for each in pair if _is_by(each, time)]
+        if by:
+            before = by[-1]
+        if len(by) < len(pair):
+            behind = pair[len(by)]
+        elif not pair:  # what stood from there on was pruned
             behind = behind._replace(version=target)
-        elif _is_by(found, time):
-            before = found
-        else:
-            behind = found
     return before
+
+
+def _guess(sought: datetime, before: _Place | None, behind: _Place, newest: _Place) -> int:
+    """Return how many checks back from a place a time lies, at the pace of its surroundings."""
+    first, last = (before, behind) if before else (behind, newest)
+    pace = (last.ended - first.ended) / (last.version - first.version)
+    return math.ceil((behind.ended - sought) / max(pace, _MOMENT))
 
 
 def _look(
     checks: Checks, stream: UUID, *, gt: int | None = None, desc: bool = False
-) -> _Place | None:
-    found: list[Any] = list(checks.events.get(stream, gt=gt, desc=desc, limit=1))
-    return _Place(found[0].originator_version, found[0].timestamp) if found else None
+) -> list[_Place]:
+    found: list[Any] = list(checks.events.get(stream, gt=gt, desc=desc, limit=_PAIR))
+    return [_Place(each.originator_version, each.timestamp) for each in found]
 
 
 def _is_by(place: _Place, time: str) -> bool:
     return iso_milliseconds(place.ended) <= time
-
-
-def _shown(place: _Place | None) -> str | None:
-    return None if place is None else iso_milliseconds(place.ended)

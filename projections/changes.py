@@ -48,15 +48,18 @@ _ABSENT: Final[Any] = object()
 def changes(keys: Mapping[str, str], before: Record | None, after: Record) -> Iterator[Change]:
     """Return the fields that became others. What is made begins with null everywhere."""
     for key, field in keys.items():
-        was = None if before is None else before[field]
-        if not is_same(was, after[field]):
-            yield change(key, was, after[field])
+        was, now = None if before is None else before[field], after[field]
+        # What a fold leaves alone is the very same object, and most fields are left alone.
+        if was is not now and not is_same(was, now):
+            yield change(key, was, now)
 
 
 def monitor_changes(before: Record | None, after: Record) -> Iterator[Change]:
     """Return the fields of a monitor that became others; its config field by field."""
     yield from changes(MONITOR, before, after)
-    yield from _config_changes(after["kind"], before["config"] if before else {}, after["config"])
+    was, now = before["config"] if before else {}, after["config"]
+    if was is not now:
+        yield from _config_changes(after["kind"], was, now)
 
 
 def change(key: str, was: object, now: object) -> Change:
