@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import falcon
 
+from api.read_back import show_what_can_be_shown
 from domain.clock import Clock, utc_now
 from domain.errors import InvalidValueError
 from domain.moment import parse_point
 from projections.past import Past
+from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
     from domain.checks import Checks
@@ -70,15 +72,17 @@ class AsOf:
 
     def _past(self, text: str) -> Past:
         # A plus that was not escaped arrives as a blank, which no time has.
-        text, now = text.replace(" ", "+"), self._clock()
+        text, now, head = text.replace(" ", "+"), self._clock(), self._projector.log.head()
         try:
-            point = parse_point(text, head=self._projector.log.head(), now=now)
+            point = parse_point(text, head=head, now=now)
         except InvalidValueError as error:
             raise falcon.HTTPBadRequest(
                 description=f"Invalid {PARAMETER}: {error.message}"
             ) from None
-        self._projector.catch_up()
+        show_what_can_be_shown(self._projector)
         position = self._history.position_at(point) if isinstance(point, str) else point
         time = point if isinstance(point, str) else self._history.time_at(point)
+        if self._history.position() < (head if isinstance(point, str) else position):
+            raise ViewAwayError("the view history is behind its log; try again in a moment")
         locations = [each["code"] for each in self._now.locations()]
         return Past(self._history, self._checks, locations, position, time)

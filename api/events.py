@@ -16,6 +16,7 @@ from api.monitor_history import DEFAULT_LIMIT, MAX_LIMIT, page
 from api.permissions import Action, Principal, require
 from api.positions import query_position
 from api.query import query_limit
+from api.read_back import show_what_can_be_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Events:
         """Show the entries after a position: a page, or as a stream of lines all there are."""
         principal: Principal = req.context.principal
         require(principal, Action.READ_EVENTS)
-        self._projector.catch_up()
+        show_what_can_be_shown(self._projector)
         limit = query_limit(req, default=DEFAULT_LIMIT, most=MAX_LIMIT)
         after = query_position(req, "after", head=self._projector.log.head()) or 0
         which = read_filter(req, principal, self._reader, self._history)

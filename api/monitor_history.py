@@ -9,6 +9,7 @@ import orjson
 from api.permissions import Action, Principal, require
 from api.positions import query_position
 from api.query import query_limit
+from api.read_back import show_what_can_be_shown
 from domain.errors import NotFoundError
 from projections.history import FOR_EVER
 
@@ -36,7 +37,7 @@ class MonitorHistory:
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show up to `limit` events before a position; `next` is where older ones follow."""
         principal: Principal = req.context.principal
-        self._projector.catch_up()
+        show_what_can_be_shown(self._projector)
         key = self._monitors.key(public_id)
         self._require(key, principal)
         limit = query_limit(req, default=DEFAULT_LIMIT, most=MAX_LIMIT)

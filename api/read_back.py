@@ -37,6 +37,15 @@ def catch_up(projector: Projector) -> bool:
     return True
 
 
+def show_what_can_be_shown(projector: Projector) -> None:
+    """Let a reader see what was recorded; what the view shows already, if it cannot follow.
+
+    Raises ViewAwayError when the view is none that this version of the code can read.
+    """
+    if not catch_up(projector):
+        projector.require_current()
+
+
 def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Record | None:
     """Return what the view will show of a thing: its stream folded as the view folds it."""
     record: Record | None = None

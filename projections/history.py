@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 FOR_EVER: Final = 2**62
 """The position at which things end that have not ended."""
 
+_VERSION: Final = 1
+_VERSIONS: Final = 1000
+"""Raise the first when versions or entries are made in another way."""
+
 OF_NOBODY: Final = 0
 """Stands for the organization of what belongs to the whole installation."""
 
@@ -137,10 +141,13 @@ class _Rows:
         self._changed[table.name, key] = None
 
     def write(self) -> None:
-        """Write what changed."""
+        """Write what changed, table by table."""
+        by_table: dict[str, tuple[Table, list[tuple[str, Record | None]]]] = {}
         for place in self._changed:
             table, record = self._found[place]
-            self._transaction.put(table, place[1], record)
+            by_table.setdefault(table.name, (table, []))[1].append((place[1], record))
+        for table, rows in by_table.values():
+            self._transaction.put_all(table, rows)
 
 
 def _tell(rows: _Rows, logged: LoggedEvent, document: Document) -> None:
@@ -201,6 +208,8 @@ PROJECTION: Final = HistoryProjection(
     log="monitoring",
     tables=(THINGS, VERSIONS, ENTRIES),
     documents=monitors.PROJECTION.documents,
+    # Other folds of the `monitors` view give other versions here.
+    version=_VERSIONS * monitors.PROJECTION.version + _VERSION,
 )
 
 TYPES: Final = tuple(get_topic(each) for each in PROJECTION.documents)

@@ -11,7 +11,7 @@ import pytest
 
 from domain.check import CheckPerformed
 from projections import catch_up as catch_up_module
-from projections import checks, monitors
+from projections import checks, history, monitors
 from projections import views as views_module
 from projections.checks import stream_key
 from projections.definition import definition_of, is_readable
@@ -70,7 +70,7 @@ def filled(store: Store, owners: Owners) -> Store:
 
 def use(monkeypatch: pytest.MonkeyPatch, *projections: Projection) -> None:
     """Let the code be another version."""
-    monkeypatch.setattr(views_module, "PROJECTIONS", projections)
+    monkeypatch.setattr(views_module, "PROJECTIONS", (*projections, history.PROJECTION))
     for module, projection in zip((monitors, checks), projections, strict=True):
         monkeypatch.setattr(module, "PROJECTION", projection)
 
@@ -162,7 +162,7 @@ def test_a_process_of_an_older_version_neither_writes_nor_takes_the_view_back(
             after = list(new.projector("checks").view.rows(COUNTED_CHECKS))
             assert sum(record["n"] for _, record in after) == new.projector("checks").log.head()
         filled.monitoring.create_monitor(owners.create(), TESTER)
-        for projector in old.projectors.values():
+        for projector in map(old.projector, ("monitors", "checks")):
             with pytest.raises(ViewAwayError, match="start this process again"):
                 projector.catch_up()
             with pytest.raises(ViewAwayError):

@@ -15,10 +15,11 @@ from domain.log_reader import LogReader
 from domain.monitor import Monitor
 from domain.store import create_store
 from projections import monitors
+from projections.checks import PROJECTION as CHECKS
 from projections.past import Past
 from projections.reader import MonitorFilter
 from projections.replay import replay
-from projections.storage.sqlite_reader import SqliteReader
+from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_view import SqliteView
 from projections.views import Views
 from tests.domain.given import NOON, TESTER, check_of
@@ -61,9 +62,12 @@ def step_by_step(
     """Fold events into a new `monitors` view one by one; yield it after each."""
     projection = monitors.PROJECTION
     view = SqliteView(path, projection)
+    view.create()
     checks = store_views.projector("checks").view
     assert isinstance(checks, SqliteView)
-    reader = SqliteReader(path, checks.path)
+    reader = SqliteReader(
+        SqliteSource(path, projection.definition), SqliteSource(checks.path, CHECKS.definition)
+    )
     for logged in events:
         with view.transaction() as transaction:
             projection.apply([logged], transaction)
