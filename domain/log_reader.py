@@ -10,7 +10,7 @@ from domain.archive.rows import is_whole
 from domain.event_mapper import as_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
     from eventsourcing.application import Application
@@ -54,17 +54,20 @@ class LogReader:
 
     def after(self, position: int, limit: int) -> Sequence[LoggedEvent]:
         """Return up to `limit` events that come after `position`, in order."""
+        return list(self.each_after(position, limit))
+
+    def each_after(self, position: int, limit: int) -> Iterator[LoggedEvent]:
+        """Yield those events, each decoded when it is asked for."""
         event = self._mapper.event
         found = self._recorder.rows_after(position, limit)
         if self._rows is None or is_whole([row[0] for row in found], position):
-            return [
-                LoggedEvent(row, event(as_uuid(stream), version, topic, state))
-                for row, stream, version, topic, state in found
-            ]
-        return [
-            LoggedEvent(row.position, self._mapper.to_domain_event(stored_event(row)))
-            for row in self._rows.after(position, limit)
-        ]
+            for row, stream, version, topic, state in found:
+                yield LoggedEvent(row, event(as_uuid(stream), version, topic, state))
+            return
+        for elsewhere in self._rows.after(position, limit):
+            yield LoggedEvent(
+                elsewhere.position, self._mapper.to_domain_event(stored_event(elsewhere))
+            )
 
     def head(self) -> int:
         """Return the position of the newest event, 0 for an empty log."""

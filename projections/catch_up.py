@@ -11,10 +11,11 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from domain.storage.holding import HeldError
+from projections.draft import Draft
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -29,8 +30,8 @@ Report = Callable[[int, int], None]
 BATCH: Final = 500
 """Events a transaction: large enough to share its cost, small enough to let others in."""
 
-REBUILD_BATCH: Final = 5000
-"""Events of a rebuild that are read before the view is locked, and written together."""
+REBUILD_BATCH: Final = 10_000
+"""The most events that a rebuild folds and then writes at once."""
 
 
 class Projector:
@@ -56,6 +57,11 @@ class Projector:
         self._alone = alone
         self._was_current = False
 
+    @property
+    def rebuild_batch(self) -> int:
+        """How many events a rebuild takes at once."""
+        return min(self.projection.rebuild_batch, REBUILD_BATCH)
+
     def prepare(self) -> bool:
         """Make the view where it is missing or of another version; return whether it is usable.
 
@@ -66,7 +72,7 @@ class Projector:
             events = self.log.after(0, BATCH)
             if len(events) == BATCH:
                 return False
-            self.view.create(lambda transaction: self._apply(events, transaction))
+            self.view.create(lambda transaction: self.apply(events, transaction))
         return self.is_current()
 
     def is_current(self) -> bool:
@@ -198,29 +204,47 @@ class Projector:
         return bool(found) and found[0].position == position and _mark(found[0]) != mark
 
     def _step_of_rebuild(self) -> int:
-        """Apply the next events to the shadow, which has one writer.
+        """Apply the next events to the shadow, which has one writer: us.
 
-        They are read and decoded before anybody is kept from writing to the live side.
+        They are read and folded before anybody is kept from writing to the live side.
         """
-        events = self.log.after(self.view.position("shadow"), REBUILD_BATCH)
-        if events:
-            with self._turn(), self.view.transaction("shadow") as transaction:
-                self._apply(events, transaction)
-        return len(events)
+        draft = Draft(self.view, "shadow")
+        events = self.log.each_after(draft.position(), self.rebuild_batch)
+        applied = self.apply(events, draft)
+        if applied:
+            with self._turn():
+                draft.write()
+        return applied
 
     def _finish(self, transaction: Transaction) -> None:
         while self._apply_next(transaction) == BATCH:
             pass
 
     def _apply_next(self, transaction: Transaction) -> int:
-        events = self.log.after(transaction.position(), BATCH)
-        self._apply(events, transaction)
-        return len(events)
+        return self.apply(self.log.each_after(transaction.position(), BATCH), transaction)
 
-    def _apply(self, events: Sequence[LoggedEvent], transaction: Transaction) -> None:
-        if events:
-            self.projection.apply(events, transaction)
-            transaction.set_position(events[-1].position, _mark(events[-1]))
+    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> int:
+        """Fold events, which may be decoded one after the other; return how many there were."""
+        counted = Counted(events)
+        self.projection.apply(counted, transaction)
+        if counted.last is not None:
+            transaction.set_position(counted.last.position, _mark(counted.last))
+        return counted.count
+
+
+class Counted:
+    """Events on their way to a projection. An event that is folded need not be kept."""
+
+    def __init__(self, events: Iterable[LoggedEvent]) -> None:
+        self._events = events
+        self.last: LoggedEvent | None = None
+        self.count = 0
+
+    def __iter__(self) -> Iterator[LoggedEvent]:
+        for logged in self._events:
+            self.last = logged
+            self.count += 1
+            yield logged
 
 
 def _mark(logged: LoggedEvent) -> str:

@@ -37,6 +37,7 @@ PROJECTION: Final = Projection(
     name="checks",
     log="checks",
     tables=(LAST_CHECKS,),
+    rebuild_batch=10_000,
     documents={
         CheckPerformed: Document(LAST_CHECKS, stream_key, records.last_check, replaces=True),
     },

@@ -43,6 +43,16 @@ class Projection:
     tables: tuple[Table, ...]
     documents: dict[type, Document]
     version: int = 1
+    rebuild_batch: int = 500
+    """Events that a rebuild folds and then writes at once. Where many of them change the same
+    rows, many at once save most of the writing; where each has its own, others wait longer."""
+
+    def __post_init__(self) -> None:
+        for name in {each.table.name for each in self.documents.values() if each.replaces}:
+            if not all(
+                each.replaces for each in self.documents.values() if each.table.name == name
+            ):
+                raise ValueError(f"the events of {name} must all replace a row, or none of them")
 
     @property
     def definition(self) -> str:
@@ -54,50 +64,33 @@ class Projection:
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
-        changed: dict[tuple[str, str], _Change] = {}
+        newest: dict[str, dict[str, Any]] = {table.name: {} for table in self.tables}
+        replacing = {
+            kind: (document.key_of, newest[document.table.name])
+            for kind, document in self.documents.items()
+            if document.replaces
+        }
+        changed: dict[str, dict[str, Record | None]] = {table.name: {} for table in self.tables}
         for _, event in events:
-            document = self.documents.get(type(event))
-            if document is None:
-                continue
-            place = (document.table.name, document.key_of(event))
-            change = changed.get(place)
-            if change is None:
-                change = changed[place] = _Change(document.table, place[1], transaction)
-            change.add(document, event)
-        rows: dict[str, tuple[Table, list[tuple[str, Record | None]]]] = {}
-        for (name, key), change in changed.items():
-            rows.setdefault(name, (change.table, []))[1].append((key, change.record()))
-        for table, written in rows.values():
-            transaction.put_all(table, written)
+            replaced = replacing.get(type(event))
+            if replaced is not None:
+                key_of, rows = replaced
+                rows[key_of(event)] = event
+            elif (document := self.documents.get(type(event))) is not None:
+                _change(changed[document.table.name], document, event, transaction)
+        for table in self.tables:
+            for key, event in newest[table.name].items():
+                changed[table.name][key] = self.documents[type(event)].fold(None, event)
+            if changed[table.name]:
+                transaction.put_all(table, changed[table.name].items())
 
 
-class _Change:
-    """What a batch of events makes of one row. Read and folded as late as can be."""
-
-    __slots__ = ("_known", "_pending", "_record", "_transaction", "key", "table")
-
-    def __init__(self, table: Table, key: str, transaction: Transaction) -> None:
-        self.table = table
-        self.key = key
-        self._transaction = transaction
-        self._known = False
-        self._record: Record | None = None
-        self._pending: tuple[Document, Any] | None = None
-
-    def add(self, document: Document, event: Any) -> None:  # noqa: ANN401 - any event
-        """Take the next event; one that replaces the row makes those before it forgotten."""
-        if not document.replaces:
-            self._record = document.fold(self.record(), event)
-            return
-        self._known = True
-        self._pending = (document, event)
-
-    def record(self) -> Record | None:
-        """Return the row as it is now."""
-        if self._pending is not None:
-            document, event = self._pending
-            self._record, self._pending = document.fold(None, event), None
-        elif not self._known:
-            self._record = self._transaction.get(self.table, self.key)
-        self._known = True
-        return self._record
+def _change(
+    rows: dict[str, Record | None],
+    document: Document,
+    event: Any,  # noqa: ANN401 - any event
+    transaction: Transaction,
+) -> None:
+    key = document.key_of(event)
+    before = rows[key] if key in rows else transaction.get(document.table, key)
+    rows[key] = document.fold(before, event)

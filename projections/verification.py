@@ -8,11 +8,10 @@ never by value, because values may be secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
-
-from projections.catch_up import REBUILD_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,15 +69,14 @@ def verify(projector: Projector, scratch: View, report: Report = lambda *_: None
 def _fill(projector: Projector, scratch: View, end: int, report: Report) -> None:
     """Fold every event up to position `end` into the scratch view."""
     while (position := scratch.position()) < end:
-        events = [
-            each for each in projector.log.after(position, REBUILD_BATCH) if each.position <= end
-        ]
-        if not events:
-            return
+        events = projector.log.each_after(position, projector.rebuild_batch)
         with scratch.transaction() as transaction:
-            projector.projection.apply(events, transaction)
-            transaction.set_position(events[-1].position)
-        report(events[-1].position, end)
+            applied = projector.apply(
+                takewhile(lambda each: each.position <= end, events), transaction
+            )
+        if not applied:
+            return
+        report(scratch.position(), end)
 
 
 def _compare(projection: Projection, live: Snapshot, expected: Snapshot, position: int) -> Verdict:

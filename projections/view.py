@@ -112,7 +112,7 @@ class View(ABC):
         """Return whether a side is there and was made by the definition of this code."""
 
     @abstractmethod
-    def create(self, fill: Callable[[Transaction], None] = lambda _: None) -> None:
+    def create(self, fill: Callable[[Transaction], object] = lambda _: None) -> None:
         """Make the live side anew in one transaction, with the rows that `fill` writes.
 
         Does nothing when the live side is current.
@@ -129,6 +129,10 @@ class View(ABC):
     @abstractmethod
     def count(self) -> dict[str, int]:
         """Return the number of rows in each table."""
+
+    @abstractmethod
+    def get(self, table: Table, key: str, side: Side = "live") -> Record | None:
+        """Return a record."""
 
     @abstractmethod
     def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:

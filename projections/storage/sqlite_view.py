@@ -69,7 +69,7 @@ class SqliteView(View):
         """Return whether a side is there and was made by the definition of this code."""
         return self._is_current(self._connections.get(), side)
 
-    def create(self, fill: Callable[[Transaction], None] = lambda _: None) -> None:
+    def create(self, fill: Callable[[Transaction], object] = lambda _: None) -> None:
         """Make the live side anew in one transaction, unless it is current."""
         with self._writing() as connection:
             if not self._is_current(connection, "live"):
@@ -96,6 +96,10 @@ class SqliteView(View):
             table.name: self.select(f"SELECT count(*) FROM {table.name}")[0][0]
             for table in self._tables
         }
+
+    def get(self, table: Table, key: str, side: Side = "live") -> Record | None:
+        """Return a record."""
+        return SqliteTransaction(self._connections.get(), side).get(table, key)
 
     def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
         """Return every row in the order of keys, for comparing."""

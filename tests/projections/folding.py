@@ -11,7 +11,7 @@ from projections.views import PROJECTIONS, Views
 from tests.domain.given import CREATE_IMAP, TESTER, check_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from domain.store import Store
@@ -34,6 +34,10 @@ class ListLog(LogReader):
         """Return some events after a position."""
         found = [each for each in self._events if each.position > position]
         return found[: min(limit, self._batch())]
+
+    def each_after(self, position: int, limit: int) -> Iterator[LoggedEvent]:
+        """Yield them."""
+        return iter(self.after(position, limit))
 
     def head(self) -> int:
         """Return the last position."""

@@ -24,7 +24,7 @@ from tests.projections.folding import catch_up, everything, fill
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from domain.log_reader import LoggedEvent
     from domain.store import Store
@@ -233,13 +233,14 @@ def test_a_stop_breaks_off_and_the_next_start_goes_on(
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
         projector = views.projector("checks")
-        apply = projector._apply
+        apply = projector.apply
 
-        def apply_and_stop(events: Sequence[LoggedEvent], transaction: Transaction) -> None:
-            apply(events, transaction)
+        def apply_and_stop(events: Iterable[LoggedEvent], transaction: Transaction) -> int:
+            applied = apply(events, transaction)
             stop.set()
+            return applied
 
-        monkeypatch.setattr(projector, "_apply", apply_and_stop)
+        monkeypatch.setattr(projector, "apply", apply_and_stop)
         running = Running(filled, views, stop)
         wait_until(stop.is_set)
         running.end()
@@ -260,7 +261,7 @@ def test_a_bug_in_a_fold_ends_the_process(
 ) -> None:
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
-        monkeypatch.setattr(views.projector("checks"), "_apply", lambda *_: 1 // 0)
+        monkeypatch.setattr(views.projector("checks"), "apply", lambda *_: 1 // 0)
         running = Running(filled, views, stop)
         wait_until(lambda: running.failed)
         running.end()

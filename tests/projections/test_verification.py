@@ -52,7 +52,7 @@ def key(store: Store, owners: Owners, views: Views) -> str:
 def test_a_view_that_is_right_is_found_equal_and_left_alone(
     views: Views, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(verification, "REBUILD_BATCH", batch)
+    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", batch)
     before = everything(views)
     for name, projector in views.projectors.items():
         found = verdict(views, name)
@@ -157,7 +157,6 @@ def test_a_view_ahead_of_its_log_is_no_match(store: Store, views: Views, key: st
 def test_what_happens_meanwhile_is_no_difference(
     store: Store, owners: Owners, views: Views, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verification, "REBUILD_BATCH", 5)
     monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
     monitors = views.projector("monitors")
     reports: list[int] = []

@@ -1,0 +1,83 @@
+"""What the start of a checker with very many monitors is made of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from benchmarks.checker_path import HERE, populate, running_checker
+from checker.configuration import Configuration
+from checker.limits import Limits
+from checker.schedule import Schedule
+from domain.outcome import Category, Outcome, Verdict
+from domain.store import create_store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_PAGE: Final = 5000
+
+
+def measure(folder: Path, monitors: int) -> None:
+    """Fill a folder, then start a checker on it, and do each of its steps alone."""
+    with create_store(folder) as store:
+        populate(store, monitors, check_interval=1440, port=25)
+    process = _seconds(lambda: subprocess.run([sys.executable, "-c", _IMPORTS], check=True))
+    ready = trio.run(_until_ready, folder)
+    with open_store(folder) as store:
+        reader = store.reader("monitoring")
+        rows = _seconds(lambda: _walk(folder, reader.head()))
+        events: list[object] = []
+        read = _seconds(lambda: events.extend(each.event for each in reader.after(0, 1 << 30)))
+        configuration = Configuration(HERE)
+        fold = _seconds(lambda: [configuration.apply(each) for each in events])
+        schedule = Schedule(origin=0.0)
+        schedule.expect(len(configuration))
+        plan = _seconds(lambda: _schedule_all(schedule, configuration))
+    print(f"start of a checker with {monitors} monitors: ready {ready:.2f} s after its store opens")
+    for name, seconds in (
+        (f"reading {len(events)} rows of the log", rows),
+        ("making events of them", read - rows),
+        ("folding them into what is to be checked", fold),
+        ("putting all into the schedule", plan),
+        ("handing batches from thread to loop, and the rest", ready - read - fold - plan),
+    ):
+        print(f"  {seconds:6.2f} s  {name}")
+    print(f"  {process:6.2f} s  before that: the interpreter and its imports", flush=True)
+
+
+_IMPORTS: Final = "import cli.checker"
+
+
+async def _until_ready(folder: Path) -> float:
+    async def probe(_: object) -> Outcome:
+        return Outcome(Verdict.UP, Category.OK, None, "", {})
+
+    with open_store(folder) as store:
+        began = time.perf_counter()
+        # No budget of sockets: nothing begins.
+        async with running_checker(store, probe, Limits(open_sockets=0)):
+            return time.perf_counter() - began
+
+
+def _schedule_all(schedule: Schedule, configuration: Configuration) -> None:
+    for each in configuration.all_watched():
+        schedule.resume(each.monitor_id, each.interval_seconds, 0.0, None)
+
+
+def _walk(folder: Path, head: int) -> None:
+    with open_store(folder) as store:
+        position = 0
+        while position < head:
+            position = store.monitoring.recorder.rows_after(position, _PAGE)[-1][0]  # type: ignore[attr-defined] # of our own storage
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
