@@ -29,6 +29,7 @@ from api.rate_limit import Counter, RateLimit
 from api.requests import Emit, RequestLog, RouteOfRefused, log_line
 from api.tokens import TokenCollection, TokenItem, Tokens
 from api.transport_headers import TransportHeaders
+from api.uptime import Uptime
 from api.view_guard import ViewGuard
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         app.add_route(family.path + "/{public_id}/history", history)
         checks = CheckHistory(monitors, store.checks)
         app.add_route(family.path + "/{public_id}/check-history", checks)
+        app.add_route(family.path + "/{public_id}/uptime", Uptime(monitors, views.roll_ups))
     app.add_route("/api/events", Events(reader, views.history, past))
     app.add_route("/api/customers", CustomerCollection(monitoring, reader, projector))
     app.add_route("/api/customers/{identifier}", CustomerItem(monitoring, reader, projector))

@@ -43,7 +43,7 @@ def history(public_id: str, *, as_json: bool) -> None:
     """
     with session() as opened:
         opened.views.projector("history").catch_up()
-        reader, key = opened.views.history, str(_uuid(public_id))
+        reader, key = opened.views.history, str(parse_public_id(public_id))
         thing = reader.thing(key)
         if thing is None or thing["kind"] not in _MONITORS:
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
@@ -78,7 +78,8 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - any JSON
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _uuid(text: str) -> UUID:
+def parse_public_id(text: str) -> UUID:
+    """Return the id of a monitor that somebody typed. Raises CommandError."""
     try:
         return UUID(text)
     except ValueError:

@@ -20,6 +20,7 @@ _COMMANDS: Final = {
     "check": "cli.check:check",
     "history": "cli.history:history",
     "replay": "cli.replay:command",
+    "uptime": "cli.uptime:uptime_of",
     "log": "cli.log:log",
     "checks": "cli.checks:checks",
     "keys": "cli.keys:keys",

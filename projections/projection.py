@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from projections.definition import definition_of
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from domain.log_reader import LoggedEvent
+    from domain.store import Store
     from projections.view import Record, Table, Transaction
 
 Fold = Callable[["Record | None", Any], "Record | None"]
@@ -61,6 +62,11 @@ class Projection:
         Raise `version` when a fold changes its result; the tables speak for themselves.
         """
         return definition_of(self.version, self.tables)
+
+    def bound(self, store: Store) -> Self:
+        """Return the projection with what it reads beside its log; most read nothing else."""
+        del store
+        return self
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final, Self
 from domain.errors import StoreError
 from domain.storage.holding import held
 from domain.storage.write_queue import WriteQueue
-from projections import checks, history, monitors
+from projections import checks, history, monitors, roll_ups
 from projections.catch_up import Projector
 from projections.storage.sqlite_history import SqliteHistory
 from projections.storage.sqlite_reader import SqliteReader, SqliteSource
+from projections.storage.sqlite_roll_ups import SqliteRollUps
 from projections.storage.sqlite_version import require_usable_sqlite
 from projections.storage.sqlite_view import SqliteView
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from projections.history_reader import HistoryReader
     from projections.projection import Projection
     from projections.reader import Reader
+    from projections.uptime_report import RollUpReader
 
 log = logging.getLogger("postwatch.projections")
 
@@ -33,6 +35,7 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
     monitors.PROJECTION,
     checks.PROJECTION,
     history.PROJECTION,
+    roll_ups.PROJECTION,
 )
 
 
@@ -54,7 +57,7 @@ class Views:
         }
         self.projectors = {
             each.name: Projector(
-                each,
+                each.bound(store),
                 logs[each.log],
                 self._views[each.name],
                 turn=self._queues[each.name].turn,
@@ -71,6 +74,9 @@ class Views:
             SqliteSource(_path(store, "checks"), checks.PROJECTION.definition),
         )
         self.history: HistoryReader = SqliteHistory(_path(store, "history"))
+        self.roll_ups: RollUpReader = SqliteRollUps(
+            SqliteSource(_path(store, "roll_ups"), roll_ups.PROJECTION.definition)
+        )
 
     def projector(self, name: str) -> Projector:
         """Return the projector of a view. Raises StoreError when there is none of that name."""
@@ -83,6 +89,7 @@ class Views:
         """Close all views."""
         self.reader.close()
         self.history.close()
+        self.roll_ups.close()
         for view in self._views.values():
             view.close()
         for queue in self._queues.values():

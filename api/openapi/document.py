@@ -17,6 +17,7 @@ from api.openapi import (
     requests,
     responses,
     service_operations,
+    uptime_operations,
 )
 from api.openapi.vocabulary import SUCCESS, closed
 
@@ -81,6 +82,7 @@ def build_document(documentation_files: Iterable[str]) -> Schema:
 
 def _operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
     yield from monitor_operations.operations()
+    yield from uptime_operations.operations()
     yield from owner_operations.operations()
     yield from audit_operations.operations()
     yield from proof_operations.operations()
@@ -105,6 +107,7 @@ def _schemas() -> Schema:
         **owner_operations.bodies(),
         **responses.monitor_components(),
         **check_responses.components(),
+        **uptime_operations.components(),
         **owner_responses.components(),
         **audit_operations.components(),
         **proof_operations.components(),

@@ -1,0 +1,182 @@
+"""The `roll_ups` view: the checks of every hour in short, kept when the checks are archived.
+
+A row of `streams` holds, for a monitor at a location, its last check and the hour that is
+still added to; a row of `days` the finished hours of a day. So a check reads and writes one
+small row, and a day is written to once an hour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from domain.check import CheckPerformed
+from domain.uptime import (
+    HOUR_MS,
+    STATES,
+    Known,
+    by_hour,
+    milliseconds,
+    state_of,
+    vouched_until,
+    with_maintenance,
+)
+from projections.histogram import bucket_of
+from projections.projection import Projection
+from projections.roll_up import from_open, from_text, to_text
+from projections.view import Table
+from projections.watched import NO_SETTINGS, Settings, StoredSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from domain.log_reader import LoggedEvent
+    from domain.store import Store
+    from projections.view import Record, Transaction
+
+_HOURS_A_DAY: Final = 24
+_MICROSECONDS: Final = 1000
+
+STREAMS: Final = Table(
+    "streams",
+    {"monitor_id": "TEXT"},
+    lambda record: (record["monitor_id"],),
+    indexes=(("monitor_id",),),
+)
+DAYS: Final = Table(
+    "days",
+    {"monitor_id": "TEXT", "day": "TEXT"},
+    lambda record: (record["monitor_id"], record["day"]),
+    indexes=(("monitor_id", "day"),),
+)
+
+
+@dataclass(frozen=True)
+class RollUps(Projection):
+    """Folds checks. `settings` knows how a monitor was checked at a version of it."""
+
+    settings: Settings = NO_SETTINGS
+
+    def bound(self, store: Store) -> Self:
+        """Return the projection with the settings of a store's monitors."""
+        return replace(self, settings=StoredSettings(store.monitoring))
+
+    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
+        """Fold events into the rows of a transaction, reading and writing each row once."""
+        streams: dict[str, Record] = {}
+        finished: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for _, event in events:
+            if not isinstance(event, CheckPerformed):
+                continue
+            key = str(event.originator_id)
+            record = streams.get(key) or transaction.get(STREAMS, key) or _new_stream(event)
+            streams[key] = record
+            for hour in fold(record, event, self.settings):
+                day, name = day_and_hour(hour["hour"])
+                texts = finished.setdefault((key, day), {}).setdefault(name, [])
+                texts.append(to_text(from_open(hour)))
+        days = [
+            (name, _with_hours(transaction.get(DAYS, name), streams[key], day, hours))
+            for (key, day), hours in finished.items()
+            for name in [f"{key}/{day}"]
+        ]
+        transaction.put_all(DAYS, days)
+        transaction.put_all(STREAMS, streams.items())
+
+
+PROJECTION: Final = RollUps(name="roll_ups", log="checks", tables=(STREAMS, DAYS), documents={})
+
+
+def fold(stream: Record, event: CheckPerformed, settings: Settings) -> list[Record]:
+    """Add a check to its stream's record; return the hours that are finished by that."""
+    ended = milliseconds(event.timestamp)
+    finished: list[Record] = []
+    for known in known_before(stream, ended):
+        for hour, ms in by_hour(known.start, known.end):
+            _open(stream, hour, finished)["known_ms"][STATES.index(known.state)] += ms
+    _add(_open(stream, ended // HOUR_MS, finished), event.outcome)
+    watched = settings.at(event.monitor_id, event.monitor_version)
+    stream["ended"] = ended
+    stream["state"] = state_of(event.outcome["verdict"], watched) if watched else None
+    stream["until"] = vouched_until(ended, watched) if watched else ended
+    return finished
+
+
+def known_before(stream: Record, moment: int) -> Iterable[Known]:
+    """Return what the last check of a stream vouches for until a moment.
+
+    Planned maintenance is no event yet: when it is, its windows are given here.
+    """
+    end = min(moment, stream["until"])
+    if stream["state"] is None or end <= stream["ended"]:
+        return ()
+    return with_maintenance(Known(stream["ended"], end, stream["state"]), windows=())
+
+
+def day_and_hour(hour: int) -> tuple[str, str]:
+    """Return the day, and the hour in it, of an hour since 1970."""
+    moment = datetime.fromtimestamp(hour * HOUR_MS / 1000, UTC)
+    return moment.date().isoformat(), f"{moment.hour:02}"
+
+
+def new_hour(hour: int) -> Record:
+    """Return the record of an hour without checks."""
+    return {"hour": hour, "checks": 0, "failed": 0, "known_ms": [0] * len(STATES), "phases": {}}
+
+
+def _new_stream(event: CheckPerformed) -> Record:
+    ended = milliseconds(event.timestamp)
+    return {
+        "monitor_id": event.monitor_id,
+        "location": event.location,
+        "since": ended,
+        "ended": ended,
+        "state": None,
+        "until": ended,
+        "open": new_hour(ended // HOUR_MS),
+    }
+
+
+def _open(stream: Record, hour: int, finished: list[Record]) -> Record:
+    """Return the record of the hour to add to; another one that was open is finished."""
+    current: Record = stream["open"]
+    if current["hour"] == hour:
+        return current
+    finished.append(current)
+    stream["open"] = new_hour(hour)
+    opened: Record = stream["open"]
+    return opened
+
+
+def _add(hour: Record, outcome: dict[str, Any]) -> None:
+    hour["checks"] += 1
+    hour["failed"] += outcome["verdict"] != "up"
+    phases = hour["phases"]
+    for name, duration_ms in outcome.get("timings", {}).items():
+        microseconds = round(duration_ms * _MICROSECONDS)
+        bucket = str(bucket_of(microseconds))
+        phase = phases.get(name)
+        if phase is None:
+            phases[name] = [microseconds, {bucket: 1}]
+            continue
+        phase[1][bucket] = phase[1].get(bucket, 0) + 1
+        phase[0] = max(phase[0], microseconds)
+
+
+def _with_hours(
+    row: Record | None, stream: Record, day: str, hours: dict[str, list[str]]
+) -> Record:
+    """Return a day with more finished hours. An hour comes twice when a clock was put back."""
+    known = dict(row["hours"]) if row else {}
+    for name, texts in hours.items():
+        for text in texts:
+            known[name] = _merged(known[name], text) if name in known else text
+    names = {each: stream[each] for each in ("monitor_id", "location")}
+    return {**names, "day": day, "hours": dict(sorted(known.items()))}
+
+
+def _merged(one: str, other: str) -> str:
+    both = from_text(one)
+    both.merge(from_text(other))
+    return to_text(both)

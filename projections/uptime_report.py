@@ -1,0 +1,136 @@
+"""The uptime of a monitor by hours or days, from its roll-ups and its own history.
+
+Each location watches by itself; times of several are added up. The location that checked
+first answers for the time since the monitor was created, another one since its first check.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from datetime import date
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from domain.uptime import HOUR_MS, STATES, Span, by_hour, overlap
+from projections.roll_up import RollUp, from_open, from_text
+from projections.roll_ups import day_and_hour, known_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from projections.view import Record
+
+Granularity = Literal["hour", "day"]
+
+BUCKET_MS: Final[dict[Granularity, int]] = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
+_HOURS_A_DAY: Final = 24
+_EPOCH: Final = date(1970, 1, 1)
+
+
+class RollUpReader(ABC):
+    """Reads the live side of the `roll_ups` view."""
+
+    @abstractmethod
+    def rows(
+        self, monitor_id: str, first_day: str, last_day: str
+    ) -> tuple[Sequence[Record], Sequence[Record]]:
+        """Return a monitor's streams, and the days from one to another, of one moment."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the reader holds open."""
+
+
+class Bucket(NamedTuple):
+    """What is known of some time. `unknown_ms`: it was to be watched, and no check vouches."""
+
+    start: int
+    roll_up: RollUp
+    unknown_ms: int
+    not_watched_ms: int
+
+
+class Asked(NamedTuple):
+    """Which time, in milliseconds since 1970; `end` is not in it. Buckets begin at full ones."""
+
+    start: int
+    end: int
+    granularity: Granularity
+
+    def buckets(self) -> range:
+        """Return the begin of each bucket."""
+        step = BUCKET_MS[self.granularity]
+        return range(self.start // step * step, self.end, step)
+
+
+def uptime(
+    reader: RollUpReader, monitor_id: str, watched: Sequence[Span], asked: Asked
+) -> list[Bucket]:
+    """Return the buckets of a time. `watched` is when the monitor was to be checked."""
+    begin = asked.buckets().start
+    first, last = day_and_hour(begin // HOUR_MS)[0], day_and_hour(asked.end // HOUR_MS)[0]
+    streams, days = reader.rows(monitor_id, first, last)
+    streams = sorted(streams, key=lambda each: each["since"])
+    hours = {each["location"]: _hours_of(each, days, asked.end) for each in streams}
+    spans = {
+        each["location"]: watched if number == 0 else _since(watched, each["since"])
+        for number, each in enumerate(streams)
+    }
+    step = BUCKET_MS[asked.granularity]
+    return [
+        _bucket(start, min(start + step, asked.end), hours, spans or {"": watched})
+        for start in asked.buckets()
+    ]
+
+
+def total(buckets: Sequence[Bucket]) -> Bucket:
+    """Return all buckets as one."""
+    everything = RollUp()
+    for each in buckets:
+        everything.merge(each.roll_up)
+    return Bucket(
+        buckets[0].start if buckets else 0,
+        everything,
+        sum(each.unknown_ms for each in buckets),
+        sum(each.not_watched_ms for each in buckets),
+    )
+
+
+def _hours_of(stream: Record, days: Iterable[Record], end: int) -> dict[int, RollUp]:
+    """Return the hours of a location: the finished ones, the open one, and the time since."""
+    found: defaultdict[int, RollUp] = defaultdict(RollUp)
+    for day in days:
+        if day["location"] == stream["location"]:
+            for name, text in day["hours"].items():
+                found[_hour_of(day["day"], name)].merge(from_text(text))
+    found[stream["open"]["hour"]].merge(from_open(stream["open"]))
+    for known in known_before(stream, end):
+        for hour, ms in by_hour(known.start, known.end):
+            found[hour].known_ms[STATES.index(known.state)] += ms
+    return dict(found)
+
+
+def _bucket(
+    start: int, end: int, hours: dict[str, dict[int, RollUp]], spans: dict[str, Sequence[Span]]
+) -> Bucket:
+    everything = RollUp()
+    unknown = elapsed = 0
+    for location, watched in spans.items():
+        own = RollUp()
+        for hour in range(start // HOUR_MS, -(-end // HOUR_MS)):
+            if hour in hours.get(location, {}):
+                own.merge(hours[location][hour])
+        unknown += max(overlap(watched, start, end) - sum(own.known_ms), 0)
+        elapsed += end - start
+        everything.merge(own)
+    left = elapsed - unknown - sum(everything.known_ms)
+    return Bucket(start, everything, unknown, max(left, 0))
+
+
+def _since(watched: Sequence[Span], moment: int) -> list[Span]:
+    """Return what of some spans comes after a moment."""
+    return [Span(max(each.start, moment), each.end) for each in watched if each.end > moment]
+
+
+def _hour_of(day: str, name: str) -> int:
+    return (date.fromisoformat(day) - _EPOCH).days * _HOURS_A_DAY + int(name)

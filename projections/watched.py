@@ -1,0 +1,80 @@
+"""How a monitor was checked at a version of its configuration, from the `monitoring` log.
+
+What a version says never changes, so the same checks always fold to the same rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import UUID
+
+from domain.monitor import Monitor
+from domain.uptime import Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from domain.monitoring import Monitoring
+
+_MONITORS: Final = 100_000
+"""Monitors whose versions are kept."""
+
+_MS_PER_MINUTE: Final = 60_000
+_MS_PER_SECOND: Final = 1000
+_FIELDS: Final = ("status", "check_interval", "timeout_seconds")
+
+
+class Settings(Protocol):
+    """Knows how monitors were checked."""
+
+    def at(self, monitor_id: str, version: int) -> Watched | None:
+        """Return how a monitor was checked at a version; None when there is no such thing."""
+        ...
+
+
+class NoSettings(Settings):
+    """Knows no monitor: checks count, and vouch for no time."""
+
+    def at(self, monitor_id: str, version: int) -> Watched | None:
+        """Return None."""
+        del monitor_id, version
+        return None
+
+
+NO_SETTINGS: Final = NoSettings()
+
+
+class StoredSettings(Settings):
+    """Reads the streams of monitors, each once until a newer version of it is asked for."""
+
+    def __init__(self, monitoring: Monitoring) -> None:
+        self._monitoring = monitoring
+        self._known: dict[str, list[Watched]] = {}
+
+    def at(self, monitor_id: str, version: int) -> Watched | None:
+        """Return how a monitor was checked at a version; None when there is no such thing."""
+        versions = self._known.get(monitor_id, ())
+        # Who was never created never will be: it is not looked for again.
+        if version > len(versions) and (versions or monitor_id not in self._known):
+            if len(self._known) >= _MONITORS:
+                self._known.clear()
+            stored = self._monitoring.recorder.select_events(UUID(monitor_id))
+            versions = list(_versions(map(self._monitoring.mapper.to_domain_event, stored)))
+            self._known[monitor_id] = versions
+        return versions[version - 1] if 0 < version <= len(versions) else None
+
+
+def _versions(events: Iterable[object]) -> Iterable[Watched]:
+    fields: dict[str, object] = {}
+    for event in events:
+        if isinstance(event, Monitor.Created):
+            fields = {name: getattr(event, name) for name in _FIELDS}
+        elif isinstance(event, Monitor.Updated):
+            fields |= {name: event.changes[name] for name in _FIELDS if name in event.changes}
+        interval, timeout = fields.get("check_interval"), fields.get("timeout_seconds")
+        if isinstance(interval, int | float) and isinstance(timeout, int | float):
+            yield Watched(
+                round(interval * _MS_PER_MINUTE),
+                round(timeout * _MS_PER_SECOND),
+                fields.get("status") == "maintenance",
+            )

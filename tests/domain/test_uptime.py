@@ -1,0 +1,120 @@
+"""What is known between checks: pure arithmetic with times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.commands import UpdateMonitor
+from domain.uptime import (
+    HOUR_MS,
+    Known,
+    Span,
+    Watched,
+    by_hour,
+    milliseconds,
+    overlap,
+    state_of,
+    vouched_until,
+    watched_spans,
+    with_maintenance,
+)
+from tests.domain.given import TESTER
+
+if TYPE_CHECKING:
+    from domain.store import Store
+    from tests.domain.given import Owners
+
+FIVE_MINUTES = Watched(300_000, 30_000, in_maintenance=False)
+moments = st.integers(0, 40)
+
+
+def test_a_check_vouches_for_its_interval_its_timeout_and_half_a_minute() -> None:
+    assert vouched_until(1000, FIVE_MINUTES) == 1000 + 300_000 + 30_000 + 30_000
+
+
+@pytest.mark.parametrize(
+    ("verdict", "in_maintenance", "state"),
+    [
+        ("up", False, "up"),
+        ("down", False, "down"),
+        ("up", True, "maintenance"),
+        ("down", True, "maintenance"),
+    ],
+)
+def test_a_monitor_in_maintenance_is_neither_up_nor_down(
+    verdict: str, state: str, *, in_maintenance: bool
+) -> None:
+    assert state_of(verdict, FIVE_MINUTES._replace(in_maintenance=in_maintenance)) == state
+
+
+def test_a_time_is_cut_at_full_hours() -> None:
+    start, end = 2 * HOUR_MS - 5, 4 * HOUR_MS + 7
+
+    assert list(by_hour(start, end)) == [(1, 5), (2, HOUR_MS), (3, HOUR_MS), (4, 7)]
+    assert list(by_hour(end, end)) == []
+
+
+@given(st.lists(st.tuples(moments, moments), max_size=4), moments, moments)
+def test_planned_maintenance_takes_the_place_of_what_was_seen(
+    edges: list[tuple[int, int]], start: int, end: int
+) -> None:
+    windows: list[Span] = []
+    for first, last in sorted(edges):
+        if first < last and (not windows or windows[-1].end <= first):
+            windows.append(Span(first, last))
+    start, end = sorted((start, end))
+
+    found = list(with_maintenance(Known(start, end, "down"), windows))
+
+    covered = {each for span in windows for each in range(*span)}
+    states = {at: each.state for each in found for at in range(each.start, each.end)}
+    assert states == {
+        each: "maintenance" if each in covered else "down" for each in range(start, end)
+    }
+    assert [each.start for each in found[1:]] == [each.end for each in found[:-1]]
+
+
+def at(hours: float) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+
+
+def test_a_monitor_is_watched_from_its_creation_but_not_while_it_is_disabled(
+    store: Store, owners: Owners
+) -> None:
+    store.monitoring.clock = lambda: at(0)
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    changes: tuple[dict[str, Any], ...] = (
+        {"status": "disabled"},
+        {"name": "Other"},
+        {"status": "maintenance"},
+        {"status": "active", "port": 25},
+        {"status": "disabled"},
+        {"status": "active"},
+    )
+    for hours, each in enumerate(changes, start=1):
+        store.monitoring.clock = partial(at, hours)
+        store.monitoring.update_monitor(UpdateMonitor(monitor.id, each), TESTER)
+    events = list(store.monitoring.events.get(monitor.id))
+
+    spans = watched_spans(events, milliseconds(at(8)))
+
+    hour = [milliseconds(at(number)) for number in range(9)]
+    assert spans == [Span(hour[0], hour[1]), Span(hour[3], hour[5]), Span(hour[6], hour[8])]
+    assert overlap(spans, hour[0] + 10, hour[4]) == 2 * HOUR_MS - 10
+    store.monitoring.clock = lambda: at(7)
+    store.monitoring.delete_monitor(monitor.id, TESTER)
+    events = list(store.monitoring.events.get(monitor.id))
+    assert watched_spans(events, milliseconds(at(8)))[-1] == Span(hour[6], hour[7])
+
+
+def test_events_of_other_kinds_change_nothing() -> None:
+    other: Any = SimpleNamespace(timestamp=at(0))
+
+    assert watched_spans([other], milliseconds(at(1))) == []
