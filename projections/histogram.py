@@ -27,7 +27,7 @@ def bucket_of(microseconds: int) -> int:
     """Return the bucket of a duration."""
     shift = microseconds.bit_length() - _FINE_BITS - 1
     if shift <= 0:
-        return max(microseconds, 0)
+        return max(0, microseconds)
     return (shift << _FINE_BITS) + (microseconds >> shift)
 
 

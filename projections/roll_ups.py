@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 _HOURS_A_DAY: Final = 24
 _MICROSECONDS: Final = 1000
+_BUCKETS: Final = tuple(map(str, range(1024)))
+"""The texts of the buckets of up to a day, as keys of JSON have to be."""
 
 STREAMS: Final = Table(
     "streams",
@@ -155,12 +157,14 @@ def _add(hour: Record, outcome: dict[str, Any]) -> None:
     phases = hour["phases"]
     for name, duration_ms in outcome.get("timings", {}).items():
         microseconds = round(duration_ms * _MICROSECONDS)
-        bucket = str(bucket_of(microseconds))
+        number = bucket_of(microseconds)
+        bucket = _BUCKETS[number] if number < len(_BUCKETS) else str(number)
         phase = phases.get(name)
         if phase is None:
             phases[name] = [microseconds, {bucket: 1}]
             continue
-        phase[1][bucket] = phase[1].get(bucket, 0) + 1
+        counts = phase[1]
+        counts[bucket] = counts[bucket] + 1 if bucket in counts else 1
         phase[0] = max(phase[0], microseconds)
 
 

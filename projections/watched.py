@@ -5,7 +5,7 @@ What a version says never changes, so the same checks always fold to the same ro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from domain.monitor import Monitor
@@ -44,24 +44,34 @@ class NoSettings(Settings):
 NO_SETTINGS: Final = NoSettings()
 
 
+class _Versions(NamedTuple):
+    """The versions of a monitor, and the highest one that was sought.
+
+    A check is recorded after the version that it was made by, so what was not there when it
+    was sought never will be.
+    """
+
+    sought: int
+    found: tuple[Watched, ...]
+
+
 class StoredSettings(Settings):
     """Reads the streams of monitors, each once until a newer version of it is asked for."""
 
     def __init__(self, monitoring: Monitoring) -> None:
         self._monitoring = monitoring
-        self._known: dict[str, list[Watched]] = {}
+        self._known: dict[str, _Versions] = {}
 
     def at(self, monitor_id: str, version: int) -> Watched | None:
         """Return how a monitor was checked at a version; None when there is no such thing."""
-        versions = self._known.get(monitor_id, ())
-        # Who was never created never will be: it is not looked for again.
-        if version > len(versions) and (versions or monitor_id not in self._known):
+        known = self._known.get(monitor_id)
+        if known is None or version > known.sought:
             if len(self._known) >= _MONITORS:
                 self._known.clear()
             stored = self._monitoring.recorder.select_events(UUID(monitor_id))
-            versions = list(_versions(map(self._monitoring.mapper.to_domain_event, stored)))
-            self._known[monitor_id] = versions
-        return versions[version - 1] if 0 < version <= len(versions) else None
+            found = tuple(_versions(map(self._monitoring.mapper.to_domain_event, stored)))
+            known = self._known[monitor_id] = _Versions(max(version, len(found)), found)
+        return known.found[version - 1] if 0 < version <= len(known.found) else None
 
 
 def _versions(events: Iterable[object]) -> Iterable[Watched]:

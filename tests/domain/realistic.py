@@ -64,6 +64,7 @@ class Fleet:
         seed: int = 1,
     ) -> None:
         self._random = random.Random(seed)  # noqa: S311 - the same again, not secret
+        self._are_made = isinstance(monitors, list)
         ids = monitors if isinstance(monitors, list) else [self._id() for _ in range(monitors)]
         self.servers = [self._server(number, each) for number, each in enumerate(ids)]
         self._start = start
@@ -126,7 +127,7 @@ class Fleet:
         return Server(
             monitor_id=monitor_id,
             kind="smtp" if is_smtp else "imap_pop",
-            version=rng.randint(1, 4),
+            version=1 if self._are_made else rng.randint(1, 4),
             fixed={"address": address, "port": 587 if is_smtp else 993},
             tls=facts if is_encrypted else None,
             expires=expires,

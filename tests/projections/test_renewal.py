@@ -20,6 +20,7 @@ from projections.run import run
 from projections.view import Record, Table, ViewAwayError
 from projections.views import Views
 from tests.domain.given import TESTER, check_of
+from tests.projections import folding
 from tests.projections.folding import catch_up, everything, fill
 from tests.waiting import wait_until
 
@@ -55,6 +56,13 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log is a long one."""
     monkeypatch.setattr(catch_up_module, "BATCH", 5)
     monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
+
+
+@pytest.fixture(autouse=True)
+def _two_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the views that have other versions here."""
+    for module in (views_module, folding):
+        monkeypatch.setattr(module, "PROJECTIONS", (monitors.PROJECTION, checks.PROJECTION))
 
 
 @pytest.fixture
