@@ -60,10 +60,10 @@ def components() -> Schema:
         "seconds": closed(dict.fromkeys((*STATES, "unknown", "notWatched"), COUNT)),
         "checks": COUNT,
         "failed": COUNT,
-        "timings": {"type": "object", "additionalProperties": ref("UptimeTimings")},
+        "timings": {"type": "object", "additionalProperties": ref("PhaseDurations")},
     }
     return {
-        "UptimeTimings": closed(
+        "PhaseDurations": closed(
             {"count": COUNT, "p50": _DURATION, "p95": _DURATION, "max": _DURATION}
         ),
         "UptimeOfTime": closed({"start": TIME, **figures}),

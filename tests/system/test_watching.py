@@ -221,7 +221,7 @@ def test_a_rebuild_while_everything_runs_changes_no_row_and_no_reader_sees_it(
     assert _all_rows(service) == before
     assert totals == {30}
     status = json.loads(service.run("projections", "status", "--json").stdout)
-    assert [(row["lag"], row["generation"]) for row in status] == [(0, 4), (0, 4)]
+    assert {(row["lag"], row["generation"]) for row in status} == {(0, 4)}
 
 
 def test_a_poisonous_config_is_stored_and_shown_like_any_other(service: Service) -> None:

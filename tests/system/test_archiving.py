@@ -1,0 +1,108 @@
+"""Old checks are archived beside a running service; the archiver is killed on the way."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.exit_codes import ExitCode
+from domain.clock import utc_now
+from domain.store import open_store
+from tests.domain.realistic import Fleet, record
+from tests.mailservers.processes import free_ports
+from tests.system.service import CLEAN, ROOT
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from subprocess import Popen
+
+    from domain.store import Store
+    from tests.system.service import Service
+
+pytestmark = pytest.mark.system
+
+OLD_CHECKS = 8000
+ARCHIVE = ("checks", "archive", "--older-than", "30d")
+
+
+def start(service: Service) -> Popen[str]:
+    """Begin to archive, and do not wait."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *ARCHIVE],
+        cwd=ROOT,
+        env={**CLEAN, **service.env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def killed_when(service: Service, moment: Callable[[], bool], what: str) -> None:
+    """Begin to archive, and kill the process at a moment. It may have ended just then."""
+    process = start(service)
+    wait_until(lambda: moment() or process.poll() is not None, what=what)
+    process.kill()
+    process.communicate(timeout=30)
+
+
+def is_being_written(folder: Path) -> bool:
+    """Return whether a segment is being made, or was."""
+    return folder.exists() and any(folder.iterdir())
+
+
+def is_caught_up(service: Service) -> bool:
+    with service.views() as views:
+        return all(projector.lag() == 0 for projector in views.projectors.values())
+
+
+def old_rows(store: Store) -> list[object]:
+    return list(store.rows("checks").after(0, OLD_CHECKS))
+
+
+def test_an_archiver_that_is_killed_again_and_again_loses_nothing(service: Service) -> None:
+    port = free_ports(1)[0]
+    target = service.client.create(
+        "smtp", name="Target", hostname="127.0.0.1", port=port, checkInterval=0.1
+    )
+    path = f"/api/smtp-monitors/{target['publicId']}"
+    with open_store(service.data) as store:
+        # As if they had been recorded long ago, before the target was watched.
+        record(store, Fleet(50, start=utc_now() - timedelta(days=90)).checks(OLD_CHECKS))
+        head = store.reader("checks").head()
+        before = list(store.rows("checks").after(0, head))
+        wait_until(lambda: is_caught_up(service), seconds=60, what="views caught up")
+
+        killed_when(service, lambda: is_being_written(store.folder.archive), "a segment begun")
+        assert list(store.rows("checks").after(0, head)) == before
+        killed_when(service, lambda: store.archive.through() > 0, "a segment recorded")
+        assert list(store.rows("checks").after(0, head)) == before
+        first = start(service)
+        second = start(service)
+        said = [each.communicate(timeout=60) for each in (first, second)]
+        codes = sorted([first.returncode, second.returncode])
+        assert codes in ([0, 0], [0, ExitCode.ALREADY_RUNNING]), said
+
+        done = service.run(*ARCHIVE)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("archived 0 checks")
+        assert list(store.rows("checks").after(0, head)) == before
+        assert 0 < store.archive.through() <= head
+        checked = service.last_check(target["publicId"])
+        assert checked is not None
+        wait_until(
+            lambda: (
+                (service.last_check(target["publicId"]) or checked)["due_at"] > checked["due_at"]
+            ),
+            what="the next check of the target",
+        )
+    verified = service.run("log", "verify", "checks")
+    assert verified.returncode == 0, verified.stdout
+    assert service.run("projections", "verify").returncode == 0
+    assert service.client("GET", f"{path}/check-history").status == 200
+    assert service.client("GET", f"{path}/uptime").body["checks"] > 0
