@@ -11,7 +11,7 @@ import pytest
 
 from domain.check import CheckPerformed
 from projections import catch_up as catch_up_module
-from projections import checks, history, monitors
+from projections import checks, monitors
 from projections import views as views_module
 from projections.checks import stream_key
 from projections.definition import definition_of, is_readable
@@ -20,7 +20,6 @@ from projections.run import run
 from projections.view import Record, Table, ViewAwayError
 from projections.views import Views
 from tests.domain.given import TESTER, check_of
-from tests.projections import folding
 from tests.projections.folding import catch_up, everything, fill
 from tests.waiting import wait_until
 
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
     from projections.view import Transaction
     from tests.api.world import World
     from tests.domain.given import Owners
+
+OTHERS = views_module.PROJECTIONS[2:]
+"""The views that have no other version here."""
 
 COUNTED_CHECKS = Table("counted_checks", {}, lambda _: ())
 
@@ -58,13 +60,6 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
 
 
-@pytest.fixture(autouse=True)
-def _two_views(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the views that have other versions here."""
-    for module in (views_module, folding):
-        monkeypatch.setattr(module, "PROJECTIONS", (monitors.PROJECTION, checks.PROJECTION))
-
-
 @pytest.fixture
 def filled(store: Store, owners: Owners) -> Store:
     """A store that an older version has filled and shown."""
@@ -78,7 +73,7 @@ def filled(store: Store, owners: Owners) -> Store:
 
 def use(monkeypatch: pytest.MonkeyPatch, *projections: Projection) -> None:
     """Let the code be another version."""
-    monkeypatch.setattr(views_module, "PROJECTIONS", (*projections, history.PROJECTION))
+    monkeypatch.setattr(views_module, "PROJECTIONS", (*projections, *OTHERS))
     for module, projection in zip((monitors, checks), projections, strict=True):
         monkeypatch.setattr(module, "PROJECTION", projection)
 
