@@ -8,14 +8,14 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from domain.clock import iso_milliseconds, utc_now
-from domain.errors import DomainError
+from domain.errors import DomainError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,14 +49,20 @@ class HeldError(DomainError):
 def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
     """Hold a lock file while the block runs; `part` says in it what for.
 
-    Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError.
+    Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError, and
+    StoreError when the file cannot be made.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
     try:
         _acquire(descriptor, time.monotonic() + wait_seconds)
         said = {"pid": os.getpid(), "part": part, "since": iso_milliseconds(utc_now())}
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, orjson.dumps(said), 0)
+        # A full disk may have no room for the words; the lock itself needs none.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, orjson.dumps(said), 0)
         yield
     finally:
         os.close(descriptor)

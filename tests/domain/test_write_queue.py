@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from domain.errors import StoreError
 from domain.storage import write_queue
+from domain.storage.holding import held, holder_of
 from domain.storage.write_queue import WriteQueue
 
 if TYPE_CHECKING:
@@ -157,3 +160,22 @@ def test_a_turn_is_taken_without_a_file_when_there_can_be_none(tmp_path: Path) -
     with queue.turn():
         assert not (tmp_path / "missing").exists()
     queue.close()
+
+
+def test_a_lock_needs_no_room_on_the_disk(path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with held(path, "part"):
+            assert str(holder_of(path)) == "held by a process that is just starting"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert holder_of(path) is None
+
+
+def test_a_lock_that_cannot_be_made_says_where(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match=r"cannot write .*/missing/part.lock: No such file"),
+        held(tmp_path / "missing" / "part.lock", "part"),
+    ):
+        raise AssertionError

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.system.service import Answer, Service
 
 AWAY = 503
+STORE_UNUSABLE = 3
 PARTS = ("api", "projections", "checker")
 
 
@@ -47,6 +48,8 @@ def _take_and_give_back(service: Service, room: Room, clients: Clients, watched:
         refused = clients.ledger.statuses[AWAY]
         wait_until(lambda: clients.ledger.statuses[AWAY] > refused + 20, what="refusals")
         _reads_go_on_and_writes_say_why(service, watched)
+        if room.is_of_the_disk:
+            _commands_say_why(service)
         last = service.client("GET", f"/api/smtp-monitors/{watched}").body["lastCheckedAt"]
     finally:
         room.give(service)
@@ -59,7 +62,7 @@ def _take_and_give_back(service: Service, room: Room, clients: Clients, watched:
 
 def _reads_go_on_and_writes_say_why(service: Service, watched: str) -> None:
     answer = service.client("GET", f"/api/smtp-monitors/{watched}")
-    assert answer.status == OK
+    assert answer.status == OK, answer
     listed = service.client("GET", "/api/smtp-monitors")
     assert listed.body["total"] >= len(listed.body["items"]) > 0
     customer = {"name": "No room", "email": "no@example.com"}
@@ -68,6 +71,16 @@ def _reads_go_on_and_writes_say_why(service: Service, watched: str) -> None:
     )
     assert {name.lower(): each for name, each in refused.headers.items()}["retry-after"] == "5"
     assert "nothing was acknowledged, try again later" in refused.body["message"]
+
+
+def _commands_say_why(service: Service) -> None:
+    """A command finds no room, either, and says so; or the log's file had some left."""
+    done = service.run("customer", "create", "No room")
+    if done.returncode:
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == STORE_UNUSABLE
+        assert "full" in line
+    assert service.client("GET", "/readyz").body["parts"]["log"]["error"] == "disk full"
 
 
 def _refusal(answer: Answer) -> Any:  # noqa: ANN401 - the answer, or nothing

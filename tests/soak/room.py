@@ -24,7 +24,9 @@ DISK_MIB: Final = 48
 
 
 class Room(ABC):
-    """The room that a service has for its files."""
+    """The room that a service has for its files. Does what takes it concern other processes?"""
+
+    is_of_the_disk = False
 
     @abstractmethod
     def take(self, service: Service) -> None:
@@ -37,6 +39,8 @@ class Room(ABC):
 
 class SmallDisk(Room):
     """A file system of some MiB, filled by a file beside the data folder."""
+
+    is_of_the_disk = True
 
     def __init__(self, path: Path) -> None:
         self._ballast = path / "ballast"
