@@ -12,7 +12,7 @@ from api.body import read_object
 from api.permissions import Action, Principal, require
 from api.preconditions import repeat_key
 from api.query import identifier_of, query_identifier
-from api.read_back import catch_up, folded
+from api.read_back import catch_up, folded, may_be_there
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import NotFoundError
 from projections import customer_shapes as shapes
@@ -109,6 +109,8 @@ class CustomerItem:
         if identifier is None:
             raise falcon.HTTPBadRequest(description="Invalid Customer identifier")
         customer = self._reader.customer(identifier)
+        if customer is None and may_be_there(self._projector):
+            customer = self._reader.customer(identifier)
         if customer is None or not principal.sees_organization(customer["organization_id"]):
             raise NotFoundError("Customer not found")
         if not principal.covers_customer(customer["public_id"]):

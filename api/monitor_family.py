@@ -70,7 +70,10 @@ class Monitors:
 
     def find(self, public_id: str, principal: Principal) -> MonitorView:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
-        found = self.reader.monitor(self.family.kind, self.key(public_id))
+        key = self.key(public_id)
+        found = self.reader.monitor(self.family.kind, key)
+        if found is None and read_back.may_be_there(self._projector):
+            found = self.reader.monitor(self.family.kind, key)
         if found is None:
             raise NotFoundError(self.family.not_found)
         monitor = found.monitor

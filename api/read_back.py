@@ -46,6 +46,18 @@ def show_what_can_be_shown(projector: Projector) -> None:
         projector.require_current()
 
 
+def may_be_there(projector: Projector) -> bool:
+    """Let the view follow its log for something that was not found; return whether to look again.
+
+    Raises an error of STORE_AWAY when the view has no room to follow: it may be in the log
+    then, and nobody can say that it is not there.
+    """
+    if not projector.is_current():
+        return False
+    projector.catch_up()
+    return True
+
+
 def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Record | None:
     """Return what the view will show of a thing: its stream folded as the view folds it."""
     record: Record | None = None

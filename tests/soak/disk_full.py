@@ -36,7 +36,7 @@ def play_full_disk(service: Service, room: Room, port: int, times: int = 1) -> t
             _take_and_give_back(service, room, clients, watched)
         assert [service.part(part) for part in PARTS] == parts, "no process was started again"
         assert clients.ledger.unanswered == 0
-        assert clients.ledger.statuses.keys() <= {OK, CREATED, AWAY}
+        assert clients.ledger.statuses.keys() <= {OK, CREATED, AWAY}, clients.ledger.statuses
     _everything_acknowledged_is_shown(service, clients.ledger)
     service.stop()
     return clients.ledger.statuses[AWAY], judge(service.data, clients.ledger)

@@ -41,6 +41,8 @@ class Entry(NamedTuple):
 class Model:
     """What is true. `past` holds the rows of each view after each event of its log.
 
+    `time` is that of the command, `times` that of each event of the `monitoring` log.
+
     No row and no table is ever changed in its place, so that the past may share them.
     """
 
@@ -52,6 +54,8 @@ class Model:
         self.requests: dict[str, tuple[object, str]] = {}
         self.history: dict[str, list[Entry]] = {"monitoring": [], "checks": []}
         self.past: dict[str, list[Rows]] = {view: [self._shown(view)] for view in VIEWS}
+        self.time = ""
+        self.times: list[str] = []
 
     def copy(self) -> Model:
         """Return a model that goes its own way from here on."""
@@ -61,11 +65,16 @@ class Model:
         other.requests = dict(self.requests)
         other.history = {log: list(entries) for log, entries in self.history.items()}
         other.past = {view: list(rows) for view, rows in self.past.items()}
+        other.time, other.times = self.time, list(self.times)
         return other
 
     def shown_at(self, view: str, position: int) -> Rows:
         """Return the rows of a view that has read its log up to a position."""
         return self.past[view][position]
+
+    def position_at(self, time: str) -> int:
+        """Return where the `monitoring` log ended at the end of a millisecond."""
+        return sum(each <= time for each in self.times)
 
     def next_number(self, sort: str) -> int:
         """Return the number that the next thing of a sort gets."""
@@ -118,6 +127,8 @@ class Model:
 
     def _note(self, log: str, topic: str, about: str, version: int) -> None:
         self.history[log].append(Entry(topic, about, version))
+        if log == "monitoring":
+            self.times.append(self.time)
         for view, its_log in LOG_OF.items():
             if its_log == log:
                 self.past[view].append(self._shown(view))

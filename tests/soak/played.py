@@ -68,6 +68,7 @@ class Played(RuleBasedStateMachine):
     def monitoring(self, hand: int) -> Monitoring:
         """Return the commands of a hand, a moment later than the last ones."""
         self.now += timedelta(milliseconds=1)
+        self.model.time = self.iso
         return self.hands[hand].store.monitoring
 
     @property
