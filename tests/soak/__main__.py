@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from random import Random
 
-OLD_CHECKS = 50_000
+OLD_CHECKS = 10_000
+CARRIED = 0.3
+"""In how many rounds a store is carried elsewhere and judged there, which takes its time."""
+
 _FULL_DISKS = 5
 
 
@@ -65,7 +68,9 @@ def play_kill_loop(folder: Path, seconds: float) -> str:
     def rounds(random: Random, _: KillLoop) -> Sequence[str]:
         if time.monotonic() > end:
             return ()
-        sorts = [*PARTS, *PARTS, *COMMANDS, *COMMANDS, random.choice(CARRIERS)]
+        sorts = [*PARTS, *PARTS, *PARTS, *COMMANDS, *COMMANDS]
+        if random.random() < CARRIED:
+            sorts.append(random.choice(CARRIERS))
         random.shuffle(sorts)
         return (*sorts, "up")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from checker.schedule import unit_fraction
+from domain.clock import iso_milliseconds
 from domain.log_reader import LogReader
 from domain.proof.stored import LOGS, log_proof, verify
 from domain.store import open_store
@@ -105,7 +106,7 @@ def _no_check_was_made_twice(checks: Iterable[CheckPerformed]) -> None:
         doubled = [due for due, number in Counter(map(_due, regular)).items() if number > 1]
         assert not doubled, f"monitor {of_one[0].monitor_id} was checked twice for {doubled}"
         for earlier, later in pairwise(of_one):
-            assert earlier.timestamp <= datetime.fromisoformat(later.started_at)
+            assert iso_milliseconds(earlier.timestamp) <= later.started_at
 
 
 def _due(check: CheckPerformed) -> int | str:
