@@ -31,6 +31,7 @@ from api.tokens import TokenCollection, TokenItem, Tokens
 from api.transport_headers import TransportHeaders
 from api.uptime import Uptime
 from api.view_guard import ViewGuard
+from domain.last_check import LastChecks
 
 if TYPE_CHECKING:
     from domain.store import Store
@@ -77,7 +78,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     app.add_route("/docs", documentation)
     app.add_route("/docs/{name}", documentation, suffix="file")
     past = views.projector("history")
-    as_of = AsOf(reader, views.history, past, store.checks)
+    as_of = AsOf(reader, views.history, past, LastChecks(store.checks, store.archive))
     for family in FAMILIES:
         monitors = Monitors(family, monitoring, reader, projector, as_of)
         app.add_route(family.path, MonitorCollection(monitors))

@@ -14,7 +14,7 @@ from projections.past import Past
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
-    from domain.checks import Checks
+    from domain.last_check import LastChecks
     from domain.mail_config import Kind
     from projections.catch_up import Projector
     from projections.history_reader import HistoryReader
@@ -49,7 +49,7 @@ class AsOf:
         now: Reader,
         history: HistoryReader,
         projector: Projector,
-        checks: Checks,
+        checks: LastChecks,
         clock: Clock = utc_now,
     ) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""When a monitor had been checked last at a time in the past, found without a fold.
+"""When monitors had been checked last at a time in the past, found without a fold.
 
 The checks of a monitor at a location stand in the order of their times in a stream of
 their own, at even distances as a rule. So the place of a time is guessed like a page of a
@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from domain.archive.last_archived import last_archived
 from domain.check import check_log_id
 from domain.clock import iso_milliseconds
+from domain.log_reader import stored_event
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from uuid import UUID
 
+    from domain.archive.check_archive import CheckArchive
     from domain.checks import Checks
+    from domain.proof.leaf import Row
 
 _HALVE_EVERY: Final = 3
 """Which look halves what is left instead of guessing; that bounds the looks at any times."""
 
 _PAIR: Final = 2
-"""Neighbours are read together: between them a time can be told, and from them the pace."""
+"""Neighbours are read together: often a time lies between them."""
 
 _MOMENT: Final = timedelta(microseconds=1)
 
@@ -36,31 +41,70 @@ class _Place(NamedTuple):
     ended: datetime
 
 
-def last_check_at(checks: Checks, monitor_id: UUID, location: str, time: str) -> str | None:
-    """Return when the last check ended that had ended by a time; None when none had.
+class _Found(NamedTuple):
+    """The last place by a time in the log's own file; `is_older`: the archive may know better."""
 
-    Times are ISO 8601, UTC, milliseconds; a time means the end of its millisecond.
-    """
-    stream = check_log_id(monitor_id, location)
+    place: _Place | None
+    is_older: bool = False
+
+
+class LastChecks:
+    """Finds them in the log, and what is no longer there in the archive."""
+
+    def __init__(self, checks: Checks, archive: CheckArchive) -> None:
+        self._checks = checks
+        self._archive = archive
+
+    def at(
+        self, monitors: Iterable[UUID], locations: Iterable[str], time: str
+    ) -> dict[UUID, str | None]:
+        """Return when the last check of each monitor ended that had ended by a time.
+
+        Times are ISO 8601, UTC, milliseconds; a time means the end of its millisecond.
+        Raises ArchiveError when archived checks cannot be read.
+        """
+        last: dict[UUID, str | None] = dict.fromkeys(monitors)
+        older: dict[UUID, UUID] = {}
+        for monitor_id, location in product(last, tuple(locations)):
+            stream = check_log_id(monitor_id, location)
+            found = _last_in_log(self._checks, stream, time)
+            if found.is_older:
+                older[stream] = monitor_id
+            if found.place is not None:
+                _keep_later(last, monitor_id, iso_milliseconds(found.place.ended))
+        if older:
+            archived = last_archived(self._archive, older, time, self._ended)
+            for stream, ended in archived.items():
+                _keep_later(last, older[stream], ended)
+        return last
+
+    def _ended(self, row: Row) -> datetime:
+        event: Any = self._checks.mapper.to_domain_event(stored_event(row))
+        ended: datetime = event.timestamp
+        return ended
+
+
+def _keep_later(last: dict[UUID, str | None], monitor_id: UUID, ended: str) -> None:
+    last[monitor_id] = max(last[monitor_id] or "", ended)
+
+
+def _last_in_log(checks: Checks, stream: UUID, time: str) -> _Found:
     newest = _look(checks, stream, desc=True)
     for place in newest:
         if _is_by(place, time):
-            return iso_milliseconds(place.ended)
-    if len(newest) < _PAIR:
-        return None
-    found = _before(checks, stream, time, newest[1], newest[0])
-    return None if found is None else iso_milliseconds(found.ended)
+            return _Found(place)
+    if not newest:
+        return _Found(None)
+    return _before(checks, stream, time, newest[-1], newest[0])
 
 
-def _before(
-    checks: Checks, stream: UUID, time: str, behind: _Place, newest: _Place
-) -> _Place | None:
+def _before(checks: Checks, stream: UUID, time: str, behind: _Place, newest: _Place) -> _Found:
     """Return the last place by a time; `behind` and `newest` are not by it."""
     sought = datetime.fromisoformat(time)
     before: _Place | None = None
+    is_older = False
     for look in count(1):
-        lowest = before.version if before else 0
-        gap = behind.version - lowest
+        gap = behind.version - (before.version if before else 0)
         if gap <= 1:
             break
         back = gap // 2 if look % _HALVE_EVERY == 0 else _guess(sought, before, behind, newest)
@@ -73,15 +117,15 @@ def _before(
             before = by[-1]
         if len(by) < len(pair):
             behind = pair[len(by)]
-        elif not pair:  # what stood from there on was pruned
-            behind = behind._replace(version=target)
-    return before
+        elif not pair:  # what stood from there on was archived
+            behind, is_older = behind._replace(version=target), True
+    return _Found(before, is_older)
 
 
 def _guess(sought: datetime, before: _Place | None, behind: _Place, newest: _Place) -> int:
     """Return how many checks back from a place a time lies, at the pace of its surroundings."""
     first, last = (before, behind) if before else (behind, newest)
-    pace = (last.ended - first.ended) / (last.version - first.version)
+    pace = (last.ended - first.ended) / max(last.version - first.version, 1)
     return math.ceil((behind.ended - sought) / max(pace, _MOMENT))
 
 

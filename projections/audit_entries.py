@@ -23,6 +23,7 @@ KINDS: Final[Mapping[str, str]] = {
     "organization": "organization",
     "token": "token",
     "location": "location",
+    "archive": "archive",
 }
 """What an event may be about, and how the API calls it."""
 
@@ -31,6 +32,7 @@ _KEYS: Final[Mapping[str, Mapping[str, str]]] = {
     "organization": changes.ORGANIZATION,
     "token": changes.TOKEN,
     "location": changes.LOCATION,
+    "archive": changes.ARCHIVE,
 }
 
 

@@ -38,6 +38,12 @@ CUSTOMER: Final[Mapping[str, str]] = {
     "alertLocationThresholdCount": "alert_location_threshold_count",
 }
 LOCATION: Final[Mapping[str, str]] = {"code": "code", "name": "name", "countryCode": "country"}
+ARCHIVE: Final[Mapping[str, str]] = {
+    "firstPosition": "first_position",
+    "lastPosition": "last_position",
+    "count": "count",
+    "digest": "digest",
+}
 ORGANIZATION: Final[Mapping[str, str]] = {"name": "name"}
 TOKEN: Final[Mapping[str, str]] = {"name": "name", "role": "role", "expiresAt": "expires_at"}
 """Keys of the API, and the fields of a record that they show."""

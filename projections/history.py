@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from eventsourcing.utils import get_topic
 
+from domain.archive.archived import ChecksArchived
 from projections import monitors
 from projections.audit_entries import changed_fields, entry
 from projections.projection import Document, Projection
@@ -117,6 +118,8 @@ class HistoryProjection(Projection):
             document = self.documents.get(type(logged.event))
             if document is not None:
                 _tell(rows, logged, document)
+            elif isinstance(logged.event, ChecksArchived):
+                _tell_of_archive(rows, logged)
         rows.write()
 
 
@@ -169,6 +172,19 @@ def _tell(rows: _Rows, logged: LoggedEvent, document: Document) -> None:
     rows.put(ENTRIES, str(logged.position), told)
 
 
+def _tell_of_archive(rows: _Rows, logged: LoggedEvent) -> None:
+    """Tell of checks that were archived: of the whole installation, and no thing with versions."""
+    segment = {
+        "kind": "archive",
+        "number": logged.event.originator_version,
+        "name": "checks",
+        "organization_number": None,
+        "customer_number": None,
+    }
+    changed = changed_fields("archive", None, vars(logged.event))
+    rows.put(ENTRIES, str(logged.position), entry(logged, segment, changed))
+
+
 def _thing(rows: _Rows, table: Table, record: Record, position: int) -> Record:
     """Return what stays of a thing for ever: what it is, whose, and its number."""
     kind = KIND_OF.get(table.name) or record["kind"]
@@ -212,5 +228,5 @@ PROJECTION: Final = HistoryProjection(
     version=_VERSIONS * monitors.PROJECTION.version + _VERSION,
 )
 
-TYPES: Final = tuple(get_topic(each) for each in PROJECTION.documents)
+TYPES: Final = tuple(get_topic(each) for each in (*PROJECTION.documents, ChecksArchived))
 """The types of events that have an entry."""

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import orjson
 
-from domain.last_check import last_check_at
 from domain.secret_fields import mask_secret
 from projections.reader import MonitorView, Page, ShownMonitor
 from projections.shapes import Form, Shape, monitor_shape
@@ -15,7 +14,7 @@ from projections.shapes import Form, Shape, monitor_shape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from domain.checks import Checks
+    from domain.last_check import LastChecks
     from domain.mail_config import Kind
     from projections.history_reader import HistoryReader, PastRecords
     from projections.reader import MonitorFilter
@@ -28,7 +27,7 @@ class Past:
     def __init__(
         self,
         history: HistoryReader,
-        checks: Checks,
+        checks: LastChecks,
         locations: Sequence[str],
         position: int,
         time: str | None,
@@ -57,7 +56,7 @@ class Past:
         if found is None:
             return None
         monitor = found.monitor
-        body = orjson.dumps(self._shape(found, "read")).decode()
+        body = orjson.dumps(self._shapes([found], "read")[0]).decode()
         return ShownMonitor(
             monitor["organization_id"], monitor["customer_id"], monitor["version"], body
         )
@@ -65,18 +64,16 @@ class Past:
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
         found, total = self._history.monitors(which, self.position, page, per_page)
-        return Page(orjson.dumps([self._shape(each, "listed") for each in found]), total)
+        return Page(orjson.dumps(self._shapes(found, "listed")), total)
 
-    def _shape(self, records: PastRecords, form: Form) -> Shape:
-        monitor = records.monitor
-        view = MonitorView(*records, self._last_checked_at(UUID(monitor["public_id"])))
-        return monitor_shape(view, form, mask_secret(monitor["kind"], monitor["config"]))
-
-    def _last_checked_at(self, monitor_id: UUID) -> str | None:
-        if self._time is None:
-            return None
-        times = [
-            last_check_at(self._checks, monitor_id, location, self._time)
-            for location in self._locations
+    def _shapes(self, found: Sequence[PastRecords], form: Form) -> list[Shape]:
+        ids = [UUID(each.monitor["public_id"]) for each in found]
+        last = self._checks.at(ids, self._locations, self._time) if self._time else {}
+        return [
+            monitor_shape(
+                MonitorView(*each, last.get(public_id)),
+                form,
+                mask_secret(each.monitor["kind"], each.monitor["config"]),
+            )
+            for each, public_id in zip(found, ids, strict=True)
         ]
-        return max((each for each in times if each is not None), default=None)

@@ -89,6 +89,10 @@ class CheckArchive:
             found += segment.of_stream(stream.hex.encode(), before, limit - len(found))
         return found
 
+    def of_stream_in(self, contents: Contents, stream: UUID, before: int, limit: int) -> list[Row]:
+        """Return the same of one segment only."""
+        return self._segment(contents).of_stream(stream.hex.encode(), before, limit)
+
     def read_back(self, contents: Contents) -> None:
         """Raise ArchiveError unless a segment on disk holds just this."""
         with self._told(contents):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from domain.archive.archived import ARCHIVE_ID
+from domain.archive.archiving import Archiving
 from projections.history import TYPES
 from tests.api.world import SMTP, path_of
-from tests.domain.given import TESTER
+from tests.domain.given import TESTER, check_of
 
 if TYPE_CHECKING:
     from falcon.testing import Result
@@ -265,3 +268,25 @@ def test_no_secret_and_no_book_keeping_is_told(fresh_world: World) -> None:
         {"field": "role", "from": None, "to": "user"},
     ]
     assert {each["type"] for each in lines(answer)} <= set(TYPES)
+
+
+def test_archived_checks_are_told_to_who_looks_after_the_installation(fresh_world: World) -> None:
+    monitor = fresh_world.monitor()
+    fresh_world.store.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
+    Archiving(fresh_world.store, TESTER).run(timedelta(days=1), 1)
+
+    [told] = everything(fresh_world.admin, type="ChecksArchived")
+
+    assert told["subject"] == {
+        "kind": "archive",
+        "id": 1,
+        "publicId": str(ARCHIVE_ID),
+        "name": "checks",
+    }
+    assert told["actor"]["id"] == "tester"
+    assert [(each["field"], each["to"]) for each in told["changes"]][:3] == [
+        ("firstPosition", 1),
+        ("lastPosition", 1),
+        ("count", 1),
+    ]
+    assert everything(fresh_world.caller("scoped_admin"), type="ChecksArchived") == []

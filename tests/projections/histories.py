@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer, UpdateMonitor
 from domain.errors import ConflictError, NotFoundError
+from domain.last_check import LastChecks
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, NOON, TESTER, Owners
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Play:
         """Begin with one organization that has one customer."""
         self.store.monitoring.clock = lambda: self.now
         self.act(("organization", "First"))
+
+    @property
+    def last_checks(self) -> LastChecks:
+        """What finds the last checks of the past."""
+        return LastChecks(self.store.checks, self.store.archive)
 
     def all(self, history: list[tuple[float, tuple[Any, ...]]]) -> None:
         """Do everything in order."""

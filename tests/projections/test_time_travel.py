@@ -91,7 +91,7 @@ def test_the_past_at_every_position_is_what_the_view_held_there(
         customers = [None, *(str(each.customer.id) for each in play.owners[:3])]
         path = tmp_path / f"then-{next(_names)}.db"
         for position, view, then in step_by_step(views, path, events):
-            past = Past(views.history, play.store.checks, [], position, None)
+            past = Past(views.history, play.last_checks, [], position, None)
             assert table_rows(replay(views.projector("history").log, position)) == rows(
                 view, monitors.PROJECTION
             )
@@ -197,7 +197,7 @@ def test_the_last_check_is_the_one_that_had_ended_then(tmp_path: Path) -> None:
             time = iso_milliseconds(NOON + timedelta(minutes=minute))
             past = Past(
                 views.history,
-                play.store.checks,
+                play.last_checks,
                 [*ends, "elsewhere"],
                 views.history.position(),
                 time,
