@@ -26,7 +26,7 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 30.0
 """A part that ran this long is taken to be well: its next restart is quick again."""
 
-START_SECONDS: Final = 10.0
+START_SECONDS: Final = 30.0
 """A part that ran so long did start: what ends it later may pass, like a disk that is full."""
 
 _HOPELESS: Final = frozenset(code.value for code in ExitCode if code >= ExitCode.USAGE)
