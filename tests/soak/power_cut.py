@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from domain.log_reader import LogReader
 from domain.proof.stored import LOGS, log_proof, verify
 from domain.store import create_store, open_store
 from projections.views import Views
@@ -96,8 +95,7 @@ def _judge(root: Path, acknowledged: dict[str, int], history: dict[str, list[Log
 
 
 def _history(store: Store) -> dict[str, list[LoggedEvent]]:
-    applications = (store.monitoring, store.checks)
-    return {each.name: list(LogReader(each).after(0, 1_000_000)) for each in applications}
+    return {name: list(store.reader(name).after(0, 1_000_000)) for name in LOGS}
 
 
 def _passwords_open(store: Store, events: list[LoggedEvent]) -> None:

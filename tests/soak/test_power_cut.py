@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path) -> None:
     recorded = record_writer(tmp_path, rounds=5)
 
-    done = cut_power(recorded, tmp_path, every=41, seed=7)
+    done = cut_power(recorded, tmp_path, every=101, seed=7)
 
     assert done.acknowledged >= 15
     assert done.cuts >= 10

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
+from domain.archive.archiving import Archiving
 from domain.commands import UpdateMonitor
 from domain.key_rotation import rotate
-from domain.log_reader import LogReader
 from domain.proof.stored import LOGS, log_proof
 from domain.store import create_store
 from projections.views import Views
@@ -36,7 +37,7 @@ class Writer:
         self._store = store
         self._views = views
         self._told = told
-        self._logs = {each.name: LogReader(each) for each in (store.monitoring, store.checks)}
+        self._logs = {name: store.reader(name) for name in LOGS}
 
     def play(self, rounds: int) -> None:
         """Write everything that a store can hold."""
@@ -48,6 +49,8 @@ class Writer:
                 rotate(self._store.keys.store, self._store.master_keys)
             if number % 3 == 2:
                 self._prove()
+            if number % 5 == 3:
+                self._archive()
             if number % 7 == 6:
                 self._views.projector("monitors").rebuild(lambda *_: None)
 
@@ -65,6 +68,12 @@ class Writer:
         if number % 5 == 4:
             monitoring.delete_monitor(made.id, TESTER)
             self._tell()
+
+    def _archive(self) -> None:
+        """Move all checks that there are to a file; they are of long ago."""
+        seen = self._logs["checks"].head()
+        Archiving(self._store, TESTER).run(timedelta(days=1), seen)
+        self._tell()
 
     def _prove(self) -> None:
         for name in LOGS:
