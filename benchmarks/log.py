@@ -91,7 +91,7 @@ class Benchmark:
 
     @cached_property
     def _with(self) -> Path:
-        """The same with very many checks, and its views."""
+        """The same with very many checks, which its views may not show yet."""
         folder = self._folder / "with"
         shutil.copytree(self._without.folder, folder)
         print(f"recording {self._scale.checks} checks ...", flush=True)
@@ -100,8 +100,6 @@ class Benchmark:
             fleet = Fleet([UUID(key) for key, _ in view.rows(MONITORS)])
             for _ in range(self._scale.checks // _CHUNK):
                 record(store, fleet.checks(_CHUNK))
-            for projector in views.projectors.values():
-                projector.rebuild()
         return folder
 
     def append(self) -> bool:
@@ -122,6 +120,9 @@ class Benchmark:
     def patch(self) -> bool:
         """Change a monitor beside very many checks."""
         requests = patches(self._without.first)
+        with open_store(self._with) as store, Views(store) as views:
+            for projector in views.projectors.values():
+                projector.catch_up()
         return self._compare(
             f"PATCH with {self._scale.checks} checks in the store / without",
             (self._with, requests),

@@ -88,7 +88,7 @@ class Checks(Application[UUID]):
             # an aggregate, which costs more than everything else here.
             self._rows.append(
                 [
-                    self._to_row(_next_event(check, tail, location, actor))
+                    self._to_row(CheckPerformed, *_next_event(check, tail, location, actor))
                     for check, tail in zip(batch, tails, strict=True)
                 ]
             )
@@ -122,18 +122,20 @@ class Checks(Application[UUID]):
         return tail
 
 
-def _next_event(check: PerformedCheck, tail: _Tail, location: str, actor: Actor) -> CheckPerformed:
+def _next_event(
+    check: PerformedCheck, tail: _Tail, location: str, actor: Actor
+) -> tuple[UUID, int, dict[str, Any]]:
+    """Return stream, version and fields of the `CheckPerformed` that comes next."""
     tail.version += 1
-    return CheckPerformed(
-        originator_id=tail.stream,
-        originator_version=tail.version,
-        timestamp=check.finished_at,
-        monitor_id=tail.monitor_id,
-        monitor_version=check.monitor_version,
-        kind=check.kind,
-        location=location,
-        due_at=check.due_at,
-        started_at=check.started_at,
-        outcome=check.outcome,
-        actor=actor,
-    )
+    fields = {
+        "timestamp": check.finished_at,
+        "monitor_id": tail.monitor_id,
+        "monitor_version": check.monitor_version,
+        "kind": check.kind,
+        "location": location,
+        "due_at": check.due_at,
+        "started_at": check.started_at,
+        "outcome": check.outcome,
+        "actor": actor,
+    }
+    return tail.stream, tail.version, fields

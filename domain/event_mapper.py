@@ -76,18 +76,22 @@ class EventMapper(Mapper[UUID]):
         object.__setattr__(event, "__dict__", values)
         return event
 
-    def row(self, event: DomainEvent) -> tuple[str, int, str, bytes]:
-        """Return stream, version, topic and state of a new event, as a log stores them."""
-        values = dict(event.__dict__)
-        stream, version = values.pop("originator_id"), values.pop("originator_version")
-        topic, today = _writes(type(event))
+    def row(
+        self, event_class: type[DomainEvent], stream: UUID, version: int, values: dict[str, Any]
+    ) -> tuple[str, int, str, bytes]:
+        """Return stream, version, topic and state of a new event, as a log stores them.
+
+        `values` are all its fields but stream and version: an object made of them only to
+        be taken apart again would cost as much as encoding them.
+        """
+        topic, today = _writes(event_class)
         if today > 1:
-            values["class_version"] = today
-        return _as_text(stream), version, topic, self.transcoder.encode(values)
+            values = {**values, "class_version": today}
+        return _as_text(stream), version, topic, orjson.dumps(values)
 
 
 @cache
-def _writes(event_class: type[Any]) -> tuple[str, int]:
+def _writes(event_class: type[DomainEvent]) -> tuple[str, int]:
     """Return the topic of a class of events and the version that this code writes."""
     return get_topic(event_class), getattr(event_class, "class_version", 1)
 

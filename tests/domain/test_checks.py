@@ -41,6 +41,7 @@ def test_a_batch_is_stored_in_order_with_everything(store: Store, monitor: Monit
     events = [each.event for each in LogReader(store.checks).after(0, 10)]
     assert [type(each) for each in events] == [CheckPerformed] * 3
     assert versions(store, monitor) == [1, 2, 3]
+    assert all(each == CheckPerformed(**each.__dict__) for each in events), "no field too many"
     assert events[0].timestamp == NOON
     assert events[0].monitor_id == str(monitor.id)
     assert (events[0].monitor_version, events[0].kind) == (1, "smtp")
