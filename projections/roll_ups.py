@@ -22,6 +22,7 @@ from domain.uptime import (
     vouched_until,
     with_maintenance,
 )
+from projections.checks import stream_key
 from projections.histogram import bucket_of
 from projections.projection import Projection
 from projections.roll_up import from_open, from_text, to_text
@@ -71,7 +72,7 @@ class RollUps(Projection):
         for _, event in events:
             if not isinstance(event, CheckPerformed):
                 continue
-            key = str(event.originator_id)
+            key = stream_key(event)
             record = streams.get(key) or transaction.get(STREAMS, key) or _new_stream(event)
             streams[key] = record
             for hour in fold(record, event, self.settings):
@@ -87,7 +88,13 @@ class RollUps(Projection):
         transaction.put_all(STREAMS, streams.items())
 
 
-PROJECTION: Final = RollUps(name="roll_ups", log="checks", tables=(STREAMS, DAYS), documents={})
+PROJECTION: Final = RollUps(
+    name="roll_ups",
+    log="checks",
+    tables=(STREAMS, DAYS),
+    documents={},
+    rebuild_batch=10_000,
+)
 
 
 def fold(stream: Record, event: CheckPerformed, settings: Settings) -> list[Record]:
