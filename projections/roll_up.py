@@ -6,6 +6,7 @@ hours, several locations into one.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ _CODES: Final = {
 """Phases in one letter, as they are stored. A phase without one stands there by its name."""
 
 _NAMES: Final = {code: name for name, code in _CODES.items()}
+_MICROSECONDS: Final = 1000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE: Final = len(_DIGITS)
 _HEAD: Final = 2 + len(STATES)
@@ -91,9 +93,28 @@ def from_open(record: dict[str, Any]) -> RollUp:
     """Return the roll-up of an hour that is still added to (`roll_ups.new_hour`)."""
     phases = {
         name: Phase(longest, {int(bucket): count for bucket, count in counts.items()})
-        for name, (longest, counts) in record["phases"].items()
+        for name, (longest, counts) in counted(record).items()
     }
     return RollUp(record["checks"], record["failed"], list(record["known_ms"]), phases)
+
+
+def counted(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the phases of an hour that is still added to, with all durations counted.
+
+    A phase is its longest duration and the counts of its buckets, whose numbers are texts,
+    because keys of JSON are.
+    """
+    durations: defaultdict[str, list[int]] = defaultdict(list)
+    for names, rows in record["recent"].items():
+        for name, found_ms in zip(names.split(" "), zip(*rows, strict=True), strict=True):
+            durations[name] += [round(each * _MICROSECONDS) for each in found_ms]
+    phases = dict(record["phases"])
+    for name, found in durations.items():
+        longest, counts = phases.get(name, (0, {}))
+        more = Counter(map(str, map(histogram.bucket_of, found)))
+        more.update(counts)
+        phases[name] = [max(longest, *found), dict(more)]
+    return phases
 
 
 def _base36(number: int) -> str:
