@@ -72,7 +72,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     app.add_route("/healthz", Health())
     needed = {name: views.projector(name) for name in ("monitors", "checks")}
     app.add_route("/readyz", Readiness(store, needed))
-    app.add_route("/metrics", Metrics(views.projectors))
+    app.add_route("/metrics", Metrics(views.projectors, store.archive))
     app.add_route("/openapi.json", OpenApi())
     documentation = Documentation()
     app.add_route("/docs", documentation)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import Recording
     from prometheus_client.metrics_core import Metric
 
+    from domain.archive.check_archive import CheckArchive
     from projections.catch_up import Projector
 
 OWN: Final = CollectorRegistry()
@@ -104,16 +105,34 @@ class ViewCollector(Collector):
         yield lags
 
 
+class ArchiveCollector(Collector):
+    """What is archived, read at each scrape: a timer that does not run any more shows here."""
+
+    def __init__(self, archive: CheckArchive) -> None:
+        self._archive = archive
+
+    def collect(self) -> Iterator[Metric]:
+        """Give how many checks are archived, up to where, and in how many bytes."""
+        segments = self._archive.segments()
+        checks = sum(each.events for each in segments)
+        through = segments[-1].last if segments else 0
+        size = self._archive.files.size()
+        yield GaugeMetricFamily("postwatch_archived_checks", "Checks in the archive.", checks)
+        yield GaugeMetricFamily("postwatch_archive_position", "Archived up to here.", through)
+        yield GaugeMetricFamily("postwatch_archive_bytes", "Bytes of the archive.", size)
+
+
 class Metrics:
     """GET /metrics: for those who may read the numbers of the whole installation."""
 
-    def __init__(self, projectors: Mapping[str, Projector]) -> None:
+    def __init__(self, projectors: Mapping[str, Projector], archive: CheckArchive) -> None:
         self._registry = CollectorRegistry()
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call] # has no types
         else:
             self._registry.register(OWN)
         self._registry.register(ViewCollector(projectors))
+        self._registry.register(ArchiveCollector(archive))
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer in the text format of Prometheus."""

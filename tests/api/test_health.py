@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import health
+from domain.archive.archiving import Archiving
 from domain.commands import UpdateMonitor
 from tests.api.world import SMTP
 from tests.domain.given import TESTER, check_of
@@ -162,3 +164,16 @@ def test_positions_and_lags_are_those_of_the_store(fresh_world: World) -> None:
     assert value(found, "postwatch_log_position", log="checks") == 1
     assert value(found, "postwatch_view_lag_events", view="monitors") == 0
     assert value(found, "postwatch_view_lag_events", view="checks") == 1
+    assert value(found, "postwatch_archived_checks") == 0
+
+
+def test_the_archive_is_counted(fresh_world: World) -> None:
+    store, monitor = fresh_world.store, fresh_world.monitor()
+    store.checks.record([check_of(monitor, n) for n in range(5)], location="local", actor=TESTER)
+    moved = Archiving(store, TESTER).run(timedelta(days=1), through=4)
+
+    found = samples(fresh_world.admin)
+
+    assert value(found, "postwatch_archived_checks") == 4
+    assert value(found, "postwatch_archive_position") == 4
+    assert value(found, "postwatch_archive_bytes") == moved.size
