@@ -25,11 +25,23 @@ class SegmentFiles:
         return self.folder / f"{first:0{_DIGITS}}-{last:0{_DIGITS}}.segment"
 
     def write(self, first: int, last: int, data: bytes) -> None:
-        """Write a segment; it is on disk, under its name, when this returns."""
+        """Write a segment; it is on disk, under its name, when this returns.
+
+        Raises ArchiveError when the disk is full, say; nothing is left then.
+        """
+        path = self.path(first, last)
+        try:
+            self._write(path, data)
+        except OSError as error:
+            self.remove_unfinished()
+            raise ArchiveError(
+                f"cannot write {path}: {error.strerror}; its checks stay in the log"
+            ) from error
+
+    def _write(self, path: Path, data: bytes) -> None:
         if not self.folder.exists():
             self.folder.mkdir(mode=0o700)
             _sync(self.folder.parent)
-        path = self.path(first, last)
         beside = path.with_suffix(_WRITING)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
