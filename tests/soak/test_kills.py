@@ -1,4 +1,7 @@
-"""Each sort of process is killed once under load; `make soak` kills hundreds."""
+"""Processes are killed under load, once each; `make soak` kills hundreds.
+
+The parts of a service are killed in `tests/system/test_crashes.py`, too.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from tests.system.service import Service
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
-SORTS = ("worker", "rotate", "rebuild", "projections", "archive", "backup", "checker", "up")
+SORTS = ("worker", "rotate", "rebuild", "archive", "backup", "up")
 
 
 def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from projections import catch_up
 from tests.soak.machine import StoreMachine
 
-if TYPE_CHECKING:
-    import pytest
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_logs_and_views_are_what_a_plain_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +18,7 @@ def test_logs_and_views_are_what_a_plain_model_says(monkeypatch: pytest.MonkeyPa
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=12,
+            max_examples=10,
             stateful_step_count=40,
             derandomize=True,
             database=None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_exactly_what_was_whole_before_the_damage_is_there(tmp_path: Path, *, damage: bool) -> None:
     live = make_live(tmp_path, 12)
 
-    for at in cuts(live, every=5):
+    for at in cuts(live, every=7):
         if damage and at >= live.wal.stat().st_size:
             continue
         assert open_cut(live, at, tmp_path / "cut", damage=damage) == live.events_before(at)
