@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -45,20 +46,21 @@ def play_machine(folder: Path, seconds: float) -> str:
     """Let the machine do everything in any order."""
     del folder
     end, examples, steps = time.monotonic() + seconds, 0, 80
-    catch_up.BATCH = 3  # type: ignore[misc] # as in the tests: many transactions instead of one
-    while time.monotonic() < end:
-        run_state_machine_as_test(
-            StoreMachine,
-            settings=settings(
-                max_examples=20,
-                stateful_step_count=steps,
-                database=None,
-                deadline=None,
-                phases=(Phase.generate, Phase.shrink),
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-        examples += 20
+    chosen = settings(
+        max_examples=20,
+        stateful_step_count=steps,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        # Many transactions where there would be one.
+        patch.setattr(catch_up, "BATCH", 3)
+        patch.setattr(catch_up, "REBUILD_BATCH", 3)
+        while time.monotonic() < end:
+            run_state_machine_as_test(StoreMachine, settings=chosen)
+            examples += 20
     return f"{examples} stores, up to {steps} deeds each: logs and views as the model"
 
 
