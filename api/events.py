@@ -47,21 +47,23 @@ class Events:
         limit = query_limit(req, default=DEFAULT_LIMIT, most=MAX_LIMIT)
         after = query_position(req, "after", head=self._projector.log.head()) or 0
         which = read_filter(req, principal, self._reader, self._history)
-        reached = self._history.position()
+        # A view that cannot follow its log may lie behind what the caller has: never go back.
+        reached = max(self._history.position(), after)
         as_lines = req.client_prefers((falcon.MEDIA_JSON, NDJSON)) == NDJSON
         if as_lines and not req.has_param("limit"):
             resp.set_header(NEXT_HEADER, str(reached))
             resp.content_type = NDJSON
             resp.stream = self._lines(which, after, reached)
             return
-        found = self._history.entries(which, after, reached, limit)
-        following = found[-1].position if len(found) == limit else reached
+        found = self._history.entries(which, after, reached, limit + 1)
+        has_more, found = len(found) > limit, found[:limit]
+        following = found[-1].position if has_more else reached
         resp.set_header(NEXT_HEADER, str(following))
         if as_lines:
             resp.content_type = NDJSON
             resp.data = b"".join(each.body + b"\n" for each in found)
         else:
-            more: dict[str, Any] = {"next": following, "hasMore": len(found) == limit}
+            more: dict[str, Any] = {"next": following, "hasMore": has_more}
             resp.data = page(found, more)
 
     def _lines(self, which: EntryFilter, after: int, until: int) -> Iterator[bytes]:

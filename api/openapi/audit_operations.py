@@ -84,7 +84,7 @@ def components() -> Schema:
     page = {
         "items": items,
         "next": described(_POSITION, "Send it as `after` to go on, also when there is no more."),
-        "hasMore": {"type": "boolean", "description": "Whether more may follow now."},
+        "hasMore": {"type": "boolean", "description": "Whether more follows now."},
     }
     return {
         "AuditActor": closed(actor),

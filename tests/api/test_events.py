@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,6 +195,41 @@ def test_next_goes_on_to_the_head_also_when_a_filter_finds_nothing(fresh_world: 
 
     head = fresh_world.views.projector("history").log.head()
     assert answer == {"items": [], "next": head, "hasMore": False}
+
+
+def test_a_view_that_cannot_follow_sends_nobody_back(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projector = fresh_world.views.projector("history")
+    seen = everything(fresh_world.admin)
+    monitor = fresh_world.monitor()
+
+    def no_room() -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(projector, "catch_up", no_room)
+        head = projector.log.head()
+        assert projector.view.position() < head
+        for headers in ({}, NDJSON):
+            behind = fresh_world.admin.send("GET", f"{EVENTS}?after={head}", "", headers)
+            assert behind.headers["x-next-position"] == str(head)
+        behind = fresh_world.admin.get(EVENTS, after=seen[-1]["position"])
+    assert behind.json["items"] == []
+
+    [new] = everything(fresh_world.admin, monitorId=str(monitor.id))
+    assert new["position"] > behind.json["next"]
+
+
+def test_a_page_says_that_more_follows_only_if_it_does(fresh_world: World) -> None:
+    whole = everything(fresh_world.admin)
+    head = fresh_world.views.projector("history").log.head()
+
+    last = fresh_world.admin.get(EVENTS, limit=len(whole)).json
+    first = fresh_world.admin.get(EVENTS, limit=len(whole) - 1).json
+
+    assert last == {"items": whole, "next": head, "hasMore": False}
+    assert first == {"items": whole[:-1], "next": whole[-2]["position"], "hasMore": True}
 
 
 def test_lines_are_the_items_of_all_pages(fresh_world: World) -> None:
