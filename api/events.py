@@ -17,6 +17,7 @@ from api.permissions import Action, Principal, require
 from api.positions import query_position
 from api.query import query_limit
 from api.read_back import show_what_can_be_shown
+from api.streams import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,7 @@ class Events:
         self._reader = reader
         self._history = history
         self._projector = projector
+        self._streams = Streams()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show the entries after a position: a page, or as a stream of lines all there are."""
@@ -53,7 +55,7 @@ class Events:
         if as_lines and not req.has_param("limit"):
             resp.set_header(NEXT_HEADER, str(reached))
             resp.content_type = NDJSON
-            resp.stream = self._lines(which, after, reached)
+            resp.stream = self._streams.stream(self._lines(which, after, reached))
             return
         found = self._history.entries(which, after, reached, limit + 1)
         has_more, found = len(found) > limit, found[:limit]

@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import socket
+import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -27,7 +29,10 @@ from projections.view import ViewAwayError
 from projections.views import Views
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gunicorn.arbiter import Arbiter
+    from gunicorn.sock import BaseSocket
     from gunicorn.workers.base import Worker
 
     from api.app import App, Options
@@ -35,6 +40,9 @@ if TYPE_CHECKING:
     from projections.catch_up import Projector
 
 THREADS: Final = 4
+STALLED_SECONDS: Final = 30
+"""How long a client may take nothing of its answer, which holds a thread meanwhile."""
+
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
 
 
@@ -46,6 +54,13 @@ class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
         self.loglevel = getattr(logging, cfg.loglevel.upper(), logging.INFO)
         self.error_log.setLevel(max(self.loglevel, logging.WARNING))
         self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as above
+        """Tell a fault with its traceback; a client that takes nothing is none."""
+        if isinstance(sys.exception(), BlockingIOError):
+            self.warning("a client took nothing for %d s and was let go", STALLED_SECONDS)
+        else:
+            super().exception(msg, *args, **kwargs)
 
 
 class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
@@ -72,6 +87,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "loglevel": self.settings.log_level,
             "logger_class": RootLogger,
             "when_ready": _log_ready,
+            "post_worker_init": lambda worker: let_go_of_stalled(worker.sockets),
             "worker_exit": self._close,
             "child_exit": _forget_worker,
             "on_exit": _forget_counts,
@@ -145,6 +161,17 @@ def _in_shared_memory(folder: DataFolder) -> Path | None:
     except OSError:
         return None
     return path
+
+
+def let_go_of_stalled(
+    listeners: Iterable[socket.socket | BaseSocket], seconds: int = STALLED_SECONDS
+) -> None:
+    """Let sending fail on each connection to a listener when its client takes nothing so long.
+
+    Connections inherit it. It is no limit for an answer as a whole: slow is not stalled.
+    """
+    for listener in listeners:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0))
 
 
 def _forget_worker(_arbiter: Arbiter, worker: Worker) -> None:
