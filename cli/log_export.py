@@ -6,13 +6,14 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import orjson
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
+from cli.output import STDOUT, whole
 from cli.progress import progress
 from cli.settings import Settings
 from domain.master_keys import read_key_file
@@ -22,11 +23,9 @@ from domain.transfer.exporting import export_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_STDOUT: Final = Path("-")
-
 
 @click.command("export")
-@click.argument("file", type=click.Path(path_type=Path), default=_STDOUT)
+@click.argument("file", type=click.Path(path_type=Path), default=STDOUT)
 @click.option(
     "--new-master-key-file",
     type=click.Path(path_type=Path),
@@ -59,16 +58,15 @@ def export(file: Path, new_master_key_file: Path | None) -> None:
 @contextmanager
 def _output(file: Path) -> Iterator[BinaryIO]:
     """Open what is written to. A file bears its name only when it is whole."""
-    if file == _STDOUT:
-        with _named(file):
+    if file == STDOUT:
+        with whole("export"):
             yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
         return
     if file.exists():
         raise CommandError(ExitCode.FAILED, f"{file} is there already; name another file")
     partial = file.with_name(f"{file.name}.partial")
     try:
-        with _named(file):
+        with whole("export", file):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             with os.fdopen(os.open(partial, flags, 0o600), "wb") as opened:
                 yield opened
@@ -77,17 +75,3 @@ def _output(file: Path) -> Iterator[BinaryIO]:
             partial.rename(file)
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _named(file: Path) -> Iterator[None]:
-    """Say which file could not be written."""
-    try:
-        yield
-    except OSError as error:
-        if file == _STDOUT:  # or the interpreter would complain again when it flushes at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        name = "the standard output" if file == _STDOUT else file
-        raise CommandError(
-            ExitCode.FAILED, f"cannot write to {name}: {error.strerror}; there is no whole export"
-        ) from error

@@ -10,6 +10,7 @@ import orjson
 
 from cli.arguments import parsed
 from cli.failure import exit_on_failure
+from cli.output import whole
 from cli.settings import Settings
 from domain.clock import utc_now
 from domain.log_reader import LogReader
@@ -52,7 +53,9 @@ def command(point: str) -> None:
             until = parsed(
                 "--as-of", lambda text: parse_point(text, head=head, now=utc_now()), point
             )
-            _print(replay(log, until))
+            folded = replay(log, until)
+        with whole("configuration"):
+            _print(folded)
 
 
 def _print(folded: Replay) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from domain.access_token import token_hash
 from domain.store import open_store
-from tests.system.service import postwatch
+from tests.system.service import CLEAN, ROOT, postwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from subprocess import CompletedProcess
 
 pytestmark = pytest.mark.system
+
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -105,6 +109,35 @@ def test_which_organization_is_asked_when_there_are_several(
     result = run("customer", "create", "Ours")
     assert result.returncode == 1
     assert "--organization" in result.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [(("replay", "--as-of", "3"), "configuration"), (("log", "export"), "export")],
+)
+def test_output_that_is_cut_off_is_said_in_one_line(
+    data: Path, run: Callable[..., CompletedProcess[str]], arguments: tuple[str, ...], what: str
+) -> None:
+    assert run("token", "list").returncode == 0
+    with FULL.open("w") as output:
+        result = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=ROOT,
+            env={**CLEAN, "POSTWATCH_DATA": str(data)},
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 1
+    *_, line = result.stderr.splitlines()
+    assert line == (
+        "postwatch: cannot write to the standard output: No space left on device; "
+        f"there is no whole {what}"
+    )
+    assert "Traceback" not in result.stderr
 
 
 def test_a_damaged_log_is_said_in_one_line(
