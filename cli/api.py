@@ -40,8 +40,11 @@ if TYPE_CHECKING:
     from projections.catch_up import Projector
 
 THREADS: Final = 4
-STALLED_SECONDS: Final = 30
-"""How long a client may take nothing of its answer, which holds a thread meanwhile."""
+STALLED_SECONDS: Final = 15
+"""How long a client may take nothing of its answer, which holds a thread meanwhile.
+
+It was seen to take up to thrice that: what could be sent in part begins anew.
+"""
 
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
 
@@ -58,7 +61,7 @@ class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
     def exception(self, msg: str, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as above
         """Tell a fault with its traceback; a client that takes nothing is none."""
         if isinstance(sys.exception(), BlockingIOError):
-            self.warning("a client took nothing for %d s and was let go", STALLED_SECONDS)
+            self.warning("a client took nothing for %d s or more and was let go", STALLED_SECONDS)
         else:
             super().exception(msg, *args, **kwargs)
 

@@ -88,6 +88,6 @@ def test_a_client_that_takes_nothing_is_let_go(caplog: pytest.LogCaptureFixture)
     except OSError:
         logger.exception("Socket error processing request.")
     told, fault = caplog.records
-    assert told.getMessage() == f"a client took nothing for {STALLED_SECONDS} s and was let go"
+    assert told.getMessage().startswith(f"a client took nothing for {STALLED_SECONDS} s or more")
     assert (told.levelname, told.exc_info) == ("WARNING", None)
     assert (fault.levelname, fault.exc_info is None) == ("ERROR", False)
