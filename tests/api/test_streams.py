@@ -33,8 +33,9 @@ def asked(world: World) -> dict[str, Any]:
 @contextlib.contextmanager
 def begun(world: World) -> Iterator[tuple[str, Any]]:
     """Ask for a stream and read nothing of it; give its status and body."""
+    app: Any = world.app
     said: list[str] = []
-    body: Any = world.app(asked(world), lambda status, *_: said.append(status))
+    body = app(asked(world), lambda status, *_: said.append(status))
     try:
         yield said[0], body
     finally:
@@ -65,8 +66,9 @@ def test_slow_readers_leave_room(fresh_world: World) -> None:
 
 
 def test_a_stream_that_nobody_closes_makes_room_too(fresh_world: World) -> None:
+    app: Any = fresh_world.app
     for _ in range(MOST + 1):
-        assert next(fresh_world.app(asked(fresh_world), lambda *_: None))
+        assert next(app(asked(fresh_world), lambda *_: None))
         gc.collect()
 
 
