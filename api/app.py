@@ -11,12 +11,13 @@ from falcon import media
 from falcon.routing import CompiledRouter
 
 from api import errors
+from api.as_of import HEADER as AS_OF_HEADER
 from api.as_of import AsOf
 from api.authentication import Authentication
 from api.check_history import CheckHistory
 from api.customers import CustomerCollection, CustomerItem
 from api.documentation import Documentation, OpenApi
-from api.events import Events
+from api.events import NEXT_HEADER, Events
 from api.health import Health, Readiness
 from api.last_use import LastUse
 from api.log_proofs import LogProofs
@@ -114,7 +115,10 @@ def _middleware(store: Store, views: Views, options: Options) -> list[Any]:
         parts.append(
             falcon.CORSMiddleware(
                 allow_origins=options.cors_origins,
-                expose_headers=["ETag", "Location", "X-Request-Id", "Retry-After"],
+                expose_headers=[
+                    *("ETag", "Location", "X-Request-Id", "Retry-After"),
+                    *(AS_OF_HEADER, NEXT_HEADER),
+                ],
             )
         )
     parts += [Authentication(views.reader, limit=limit), LastUse(store.monitoring)]
