@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 Bound = dict[str, str | int | None]
 
+# The plus keeps the index of positions away, which would be gone through from the log's
+# beginning, row by row: most often a time is asked for that few events are later than.
 _POSITION_AT: Final = """
 SELECT max(position) FROM entries WHERE position < coalesce(
-    (SELECT min(position) FROM entries WHERE at > :time), :beyond
+    (SELECT min(+position) FROM entries WHERE at > :time), :beyond
 )
 """
 _BEYOND: Final = 2**62

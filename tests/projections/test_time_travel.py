@@ -19,6 +19,7 @@ from projections.checks import PROJECTION as CHECKS
 from projections.past import Past
 from projections.reader import MonitorFilter
 from projections.replay import replay
+from projections.storage.sqlite_history import _POSITION_AT
 from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_view import SqliteView
 from projections.views import Views
@@ -209,3 +210,17 @@ def test_the_last_check_is_the_one_that_had_ended_then(tmp_path: Path) -> None:
         minute: iso_milliseconds(NOON + timedelta(minutes=last))
         for minute, last in zip(range(1, 11), (1, 2, 2, 4, 4, 6, 6, 6, 9, 9), strict=True)
     }
+
+
+def test_a_recent_time_is_found_from_the_newest_end(tmp_path: Path) -> None:
+    play_some: History = [(1.0, ("organization", "Another"))] * 3
+    with played(tmp_path, play_some) as (_, views):
+        view = views.projector("history").view
+        assert isinstance(view, SqliteView)
+        bound = {"time": iso_milliseconds(NOON), "beyond": 1}
+        connection = view._connections.get()
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {_POSITION_AT}", bound).fetchall()
+
+    steps = [step[-1] for step in plan]
+    assert all(" COVERING INDEX " in each for each in steps if each.startswith("SEARCH"))
+    assert any("at>?" in each for each in steps), steps
