@@ -10,6 +10,7 @@ import falcon
 import orjson
 
 from domain.errors import (
+    ArchiveError,
     ConflictError,
     DomainError,
     InvalidInputError,
@@ -38,6 +39,7 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
 
 _VIEW_AWAY: Final = "What is shown is being built anew from the log; nothing was changed, try again"
 _VIEW_AWAY_SECONDS: Final = 2
+_ARCHIVE_UNREADABLE: Final = "Archived checks cannot be read; the log of the service says which"
 _MAX_MESSAGE: Final = 1000
 
 RETRY_SECONDS: Final = 5
@@ -73,7 +75,11 @@ def _handle_domain_error(
     req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, object]
 ) -> None:
     status = STATUS_OF.get(type(error)) if isinstance(error, DomainError) else None
-    if status is None:
+    if isinstance(error, ArchiveError):
+        # Its text names a file and positions, no stored data.
+        log.error("request %s failed: %s", req.context.request_id, error)
+        _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, _ARCHIVE_UNREADABLE)
+    elif status is None:
         _handle_fault(req, resp, error, params)
     elif isinstance(error, ViewAwayError):
         resp.set_header("Retry-After", str(_VIEW_AWAY_SECONDS))

@@ -13,7 +13,7 @@ from falcon.testing import TestClient
 
 from api import errors
 from api.requests import RequestLog
-from domain.errors import ConflictError, DomainError, MasterKeyError, NotFoundError
+from domain.errors import ArchiveError, ConflictError, DomainError, MasterKeyError, NotFoundError
 from tests.api.world import SMTP
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ def client_of(error: Exception) -> TestClient:
     errors.register(app)
     app.add_route("/", Failing(error))
     return TestClient(app)
+
+
+def test_an_archive_that_cannot_be_read_is_named_in_the_log_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = client_of(ArchiveError("segment 1-9.segment: it is missing")).simulate_get(
+        "/", headers={"X-Request-Id": "request-0815"}
+    )
+
+    assert answer.status_code == 500
+    assert answer.json["message"].startswith("Archived checks cannot be read")
+    assert "request request-0815 failed: segment 1-9.segment: it is missing" in caplog.messages
 
 
 @pytest.mark.parametrize(
