@@ -56,9 +56,9 @@ _THERE: Final = "made <= :position AND gone > :position"
 _FOUND: Final = _VERSION.format(what="instr(search, :part) > 0", thing="{thing}")
 _SOUGHT: Final = f"""(
     {_FOUND.format(thing="things.key")}
-    OR (
-        SELECT {_FOUND.format(thing="customer.key")}
-        FROM things AS customer WHERE customer.key = things.customer_id
+    OR customer_id IN (
+        SELECT customer.key FROM things AS customer
+        WHERE customer.kind = 'customer' AND {_FOUND.format(thing="customer.key")}
     )
 )"""
 
