@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from domain.store import open_store
+from domain.transfer.backup import MANIFEST
 from tests.domain.given import TESTER, check_of
 from tests.soak.judge import judge
 from tests.soak.ledger import CREATED, OK, Clients, Ledger
@@ -125,6 +127,9 @@ class KillLoop:
         self._kill_command(what, command, {})
         if made.is_file():
             made.unlink()
+        elif (made / MANIFEST).exists():
+            # It was done in its last moment: what is whole is not overwritten.
+            shutil.rmtree(made)
         copied = self._copy(command, made)
         data = self.work / f"{what}-{number}-taken"
         take = ("restore", str(made)) if what == "backup" else ("log", "import", str(made))
