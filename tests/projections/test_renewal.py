@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import replace
@@ -16,6 +17,7 @@ from projections import views as views_module
 from projections.checks import stream_key
 from projections.definition import definition_of, is_readable
 from projections.projection import Document, Projection
+from projections.renewal import Renewal
 from projections.run import run
 from projections.view import Record, Table, ViewAwayError
 from projections.views import Views
@@ -303,3 +305,23 @@ def test_what_is_readable() -> None:
     assert not is_readable(definition_of(1, [replace(each, columns={}) for each in tables]), mine)
     for damaged in ("", "{}", "[]", "1 [('organizations', {})]", '{"version":1}'):
         assert not is_readable(damaged, mine)
+
+
+def test_a_rebuild_waits_for_a_store_that_takes_nothing_now(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
+) -> None:
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+    with Views(filled) as views:
+        projector = views.projector("checks")
+        start_shadow = projector.view.start_shadow
+        refusals = iter([sqlite3.OperationalError("database or disk is full")])
+
+        def refuse_once() -> None:
+            for refusal in refusals:
+                raise refusal
+            start_shadow()
+
+        monkeypatch.setattr(projector.view, "start_shadow", refuse_once)
+        renewal = Renewal(projector, stop)
+        wait_until(renewal.is_done)
+        assert projector.is_current()
