@@ -38,6 +38,7 @@ PROJECTION: Final = Projection(
     log="checks",
     tables=(LAST_CHECKS,),
     rebuild_batch=10_000,
+    rest_seconds=0.1,
     documents={
         CheckPerformed: Document(LAST_CHECKS, stream_key, records.last_check, replaces=True),
     },

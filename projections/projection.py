@@ -47,6 +47,9 @@ class Projection:
     rebuild_batch: int = 500
     """Events that a rebuild folds and then writes at once. Where many of them change the same
     rows, many at once save most of the writing; where each has its own, others wait longer."""
+    rest_seconds: float = 0
+    """How long the projections process lets a view be after each catching up: events that come
+    meanwhile share the cost of the next one."""
 
     def __post_init__(self) -> None:
         for name in {each.table.name for each in self.documents.values() if each.replaces}:

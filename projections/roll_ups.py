@@ -92,6 +92,8 @@ PROJECTION: Final = RollUps(
     tables=(STREAMS, DAYS),
     documents={},
     rebuild_batch=10_000,
+    # Hours and days are asked for, never milliseconds.
+    rest_seconds=1.0,
 )
 
 

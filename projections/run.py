@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from projections.patience import Patience
@@ -54,19 +55,28 @@ class _Keeper:
         self._projector = projector
         self._patience = patience
         self._renewal: Renewal | None = None
+        self._is_behind = False
+        self._rests_until = 0.0
         if _needs_rebuild(name, projector):
             self._renewal = Renewal(projector, stop)
         else:
             patience.attempt(name, self._start)
 
     def step(self, grown: Collection[str]) -> None:
-        """Catch up if the log is one of those that have grown."""
+        """Catch up if the log is one of those that have grown, or had grown during a rest."""
+        self._is_behind |= self._projector.log.name in grown
         if self._renewal is None:
-            if self._projector.log.name in grown or self._name in self._patience.waiting:
-                self._patience.attempt(self._name, self._projector.catch_up)
+            is_due = self._is_behind and time.monotonic() >= self._rests_until
+            if is_due or self._name in self._patience.waiting:
+                self._catch_up()
         elif self._renewal.is_done():
             self._renewal = None
             self._patience.attempt(self._name, self._start)
+
+    def _catch_up(self) -> None:
+        self._is_behind = False
+        self._patience.attempt(self._name, self._projector.catch_up)
+        self._rests_until = time.monotonic() + self._projector.projection.rest_seconds
 
     def close(self) -> None:
         """Wait for what goes on beside."""

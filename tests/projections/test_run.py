@@ -79,6 +79,18 @@ def test_whatever_is_written_is_shown_until_the_stop(
     assert views.reader.monitor("smtp", str(monitor.id)) is None
 
 
+def test_what_comes_during_a_rest_is_shown_after_it(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    log, roll_ups = LogReader(store.checks), views.projector("roll_ups")
+    with running(store, views):
+        for number in range(20):
+            store.checks.record([check_of(monitor, number)], location="local", actor=TESTER)
+            wait_until(lambda: views.projector("checks").view.position() == log.head())
+        wait_until(lambda: roll_ups.view.position() == log.head(), seconds=10, what="roll-ups")
+
+
 def test_a_view_that_is_ahead_of_its_log_is_rebuilt_at_the_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
