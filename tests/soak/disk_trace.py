@@ -50,7 +50,7 @@ def can_trace() -> bool:
     strace = shutil.which("strace")
     if strace is None:
         return False
-    probe = [strace, "-o", "/dev/null", "-e", "trace=fsync", "true"]
+    probe = [strace, "-o", "/dev/null", "-e", f"trace={_CALLS}", "true"]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 

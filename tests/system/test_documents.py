@@ -86,7 +86,7 @@ def test_every_category_and_event_is_in_the_catalogue() -> None:
         assert f"`{category.value}`" in catalogue, category
     topics = {
         topic
-        for path in (ROOT / "domain").glob("*.py")
+        for path in (ROOT / "domain").rglob("*.py")
         for topic in re.findall(r'^ +TOPIC = "(\w+)"', path.read_text(), re.MULTILINE)
     }
     aggregates = {"Organization", "Customer", "AccessToken", "Monitor", "MonitoringLocation"}
