@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT: Final = 500
 
-_REACH: Final = 4
-"""How many characters one byte of a secret takes at most, such as `%40` or a line for each."""
+_REACH: Final = 7
+"""How many characters a byte of a secret takes at most: `%40`, and a soft line break, `= / `."""
 
 _MASK: Final = "***"
 _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")

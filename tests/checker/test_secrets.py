@@ -152,6 +152,15 @@ def test_a_password_is_found_percent_encoded_and_broken_anywhere(
     assert shown == "***"
 
 
+@pytest.mark.parametrize("length", [21, 200])
+def test_no_byte_of_a_password_is_shown_wherever_it_begins(length: int) -> None:
+    secret = bytes(ord("a") + number % 26 for number in range(length))
+    encoded = "= / ".join(f"%{byte:02X}" for byte in secret)
+    for before in range(500):
+        shown = Redactor([secret]).clean(b"." * before + encoded.encode())
+        assert "%" not in shown, before
+
+
 def test_a_long_answer_does_not_hold_up_the_process() -> None:
     # Base64 for a search that tries each place: it used to take half a minute.
     words = b" / ".join([b"x" * 2040] * 31)
