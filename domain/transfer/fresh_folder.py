@@ -38,11 +38,12 @@ def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
     Raises StoreError when `root` is not empty, cannot be written, or is being filled by
     another process. When the block fails, `root` is left as it was.
     """
-    refuse_unless_empty(root, parts)
+    _refuse_unless_folder(root)
     is_new = not root.exists()
     try:
         make_folder(root)
         with _alone(root):
+            _require_empty(root, parts)
             try:
                 yield _empty(root / INCOMING)
                 _move(root, parts)
@@ -60,10 +61,19 @@ def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 def refuse_unless_empty(root: Path, parts: Sequence[str] = STORE_PARTS) -> None:
     """Raise StoreError when a folder holds anything but empty folders."""
-    if not root.exists():
-        return
-    if not root.is_dir():
+    _refuse_unless_folder(root)
+    if root.exists():
+        with _alone(root):
+            _require_empty(root, parts)
+
+
+def _refuse_unless_folder(root: Path) -> None:
+    if root.exists() and not root.is_dir():
         raise StoreError(f"{root} is not a folder")
+
+
+def _require_empty(root: Path, parts: Sequence[str]) -> None:
+    """Undo what was broken off, then look. Only while nobody else fills the folder."""
     _undo_broken_off(root, parts)
     for path in sorted(root.iterdir()):
         if path.name not in _IGNORED and not (path.is_dir() and not any(path.iterdir())):
@@ -87,10 +97,11 @@ def _undo_broken_off(root: Path, parts: Sequence[str]) -> None:
 def _alone(root: Path) -> Iterator[None]:
     descriptor = os.open(root, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(f"another process is filling {root} just now") from error
         yield
-    except BlockingIOError as error:
-        raise StoreError(f"another process is filling {root} just now") from error
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from domain.master_keys import read_key_file
 from domain.proof.leaf import Row
 from domain.store import DataFolder, create_store, open_store
 from domain.transfer.exporting import export_lines
-from domain.transfer.fresh_folder import INCOMING, filled
+from domain.transfer.fresh_folder import INCOMING, STORE_PARTS, filled, refuse_unless_empty
 from domain.transfer.importing import ImportKey, import_lines
 from domain.transfer.lines import End, event_line, mac_of, read_event
 from tests.domain.given import TESTER, check_of, make_owners
@@ -272,6 +273,20 @@ def test_two_do_not_fill_one_folder(tmp_path: Path) -> None:
         filled(tmp_path / "data", ["logs"]),
     ):
         pytest.fail("both are in")
+
+
+def test_what_one_moves_in_is_not_undone_by_another(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    with filled(root, STORE_PARTS) as incoming:
+        (incoming / ".moving").touch()
+        (root / "keys").mkdir()
+        (root / "keys" / "keys.db").write_text("moved in just now")
+
+        with pytest.raises(StoreError, match="another process is filling"):
+            refuse_unless_empty(root)
+
+        assert (root / "keys" / "keys.db").exists()
+        shutil.rmtree(root / "keys")
 
 
 def test_a_folder_that_cannot_be_written_is_a_store_error(
