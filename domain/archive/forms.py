@@ -125,9 +125,10 @@ class Moments(Form):
     def _begin(self, minute: int) -> str:
         if len(self._texts) >= _KEPT:
             self._texts.clear()
-        text = (_EPOCH + minute * _MINUTE).isoformat()[:17]
-        self._texts[minute] = f'"{text}'
-        return self._texts[minute]
+        # Threads share this: another one may empty it at any moment.
+        text = '"' + (_EPOCH + minute * _MINUTE).isoformat()[:17]
+        self._texts[minute] = text
+        return text
 
 
 FORMS: Final[dict[str, Form]] = {

@@ -91,8 +91,11 @@ class ArchivedStreams:
         if not self._archive.segments():
             return []
         position = self._live.position_of(stream, version)
-        if position is None:
-            # Taken out just now: the archive gives what was read already, too.
-            position, limit = _BEHIND_ALL, 2 * limit
-        rows = self._archive.of_stream(stream, position, limit)
-        return [row for row in rows if int(row.version) < version]
+        # Without one it was taken out just now: the archive gives what was read already, too.
+        position, wanted = position or _BEHIND_ALL, limit
+        while True:
+            rows = self._archive.of_stream(stream, position, wanted)
+            older = [row for row in rows if int(row.version) < version]
+            if len(older) >= limit or len(rows) < wanted:
+                return older[:limit]
+            wanted *= 2

@@ -34,6 +34,7 @@ MANIFEST: Final = "backup.json"
 FORMAT: Final = "postwatch-backup"
 VERSION: Final = 1
 _FOLDERS: Final = tuple(f"{part}/" for part in STORE_PARTS)
+_NEEDED: Final = {"keys/keys.db", "logs/monitoring.db", "logs/checks.db"}
 _HEADS: Final = "*.heads"
 _TILES: Final = "*.db"
 """Hashes of archived events stand nowhere else."""
@@ -154,14 +155,16 @@ def _read_manifest(source: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise TransferError(f"{source} is no whole backup: {MANIFEST} is missing or damaged")
-    if not isinstance(found.get("version"), int) or found["version"] > VERSION:
+    if not isinstance(found.get("version"), int):
+        raise TransferError(f"{path} is damaged: it says no version")
+    if found["version"] > VERSION:
         raise TransferError(
             f"the backup {source} is of version {found.get('version')}, this Postwatch reads up "
             f"to version {VERSION}: restore it with a newer Postwatch"
         )
     files = found.get("files")
-    if not isinstance(files, dict) or not {"keys/keys.db", "logs/monitoring.db"} <= files.keys():
-        raise TransferError(f"{path} is damaged: it names no files")
+    if not isinstance(files, dict) or not files.keys() >= _NEEDED:
+        raise TransferError(f"{path} is damaged: it does not name the files of a store")
     return found
 
 

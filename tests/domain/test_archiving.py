@@ -13,6 +13,7 @@ import pytest
 from domain.archive import archiving
 from domain.archive.archiving import Archiving
 from domain.archive.segment import contents_of, encode
+from domain.check import check_log_id
 from domain.errors import ArchiveError, ChangedLogError, TransferError
 from domain.proof.stored import log_proof, verify
 from domain.storage.sqlite_rows import SqliteRows
@@ -411,3 +412,16 @@ def test_old_checks_of_a_monitor_are_found_when_few_stand_in_the_log(
 
     assert checked.checks.newest(server.monitor_id, LOCATION, 100) == before
     assert checked.checks.newest(server.monitor_id, LOCATION, 30) == before[:30]
+
+
+def test_rows_before_one_that_was_pruned_meanwhile_are_as_many_as_asked(
+    checked: Store, fleet: Fleet
+) -> None:
+    stream = check_log_id(fleet.servers[3].monitor_id, LOCATION)
+    archive(checked, timedelta(0))
+    assert checked.checks.older is not None
+
+    # As a reader asks that had read the versions from 20 on before they were taken out.
+    for limit in (1, 5, 19, 100):
+        found = checked.checks.older.before(stream, 20, limit)
+        assert [int(row.version) for row in found] == list(range(19, 0, -1))[:limit]

@@ -164,14 +164,18 @@ def test_a_damaged_backup_is_refused_and_nothing_is_touched(
     assert not (tmp_path / "again").exists()
 
 
+STORE_FILES = ("keys/keys.db", "logs/monitoring.db", "logs/checks.db")
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"version": 2}, "is of version 2"),
-        ({"version": "x"}, "is of version x"),
+        ({"version": "x"}, "says no version"),
         ({"format": "other"}, "no whole backup"),
-        ({"files": {}}, "names no files"),
-        ({"files": {"keys/keys.db": "", "logs/monitoring.db": "", "../x": ""}}, "keys.db"),
+        ({"files": {}}, "does not name the files of a store"),
+        ({"files": {"keys/keys.db": "", "logs/monitoring.db": ""}}, "does not name the files"),
+        ({"files": dict.fromkeys([*STORE_FILES, "../x"], "")}, "keys.db"),
     ],
 )
 def test_a_backup_with_a_wrong_description_is_refused(

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from subprocess import Popen
 
-    from domain.store import Store
     from tests.system.service import Service
 
 pytestmark = pytest.mark.system
@@ -59,10 +58,6 @@ def is_being_written(folder: Path) -> bool:
 def is_caught_up(service: Service) -> bool:
     with service.views() as views:
         return all(projector.lag() == 0 for projector in views.projectors.values())
-
-
-def old_rows(store: Store) -> list[object]:
-    return list(store.rows("checks").after(0, OLD_CHECKS))
 
 
 def test_an_archiver_that_is_killed_again_and_again_loses_nothing(service: Service) -> None:
