@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain import sealing
 from domain.errors import ConflictError, MasterKeyError
-from domain.keys import DIGEST_KEY
+from domain.keys import DIGEST_KEY, SIGNING_KEY
 from domain.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def destroy_left_over(monitoring: Monitoring, ring: KeyRing) -> int:
     leaves such a key. Keys of monitors that are not in the log stay: a monitor is being
     created, and its key comes first.
     """
-    owners = set(ring.store.owners()) - {DIGEST_KEY}
+    owners = set(ring.store.owners()) - {DIGEST_KEY, SIGNING_KEY}
     left_over = [each for each in _deleted(monitoring) if str(each) in owners] if owners else []
     for owner in left_over:
         ring.destroy(owner)

@@ -112,14 +112,14 @@ def write_key_file(path: Path, key: bytes) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:
-        with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
-            file.write(sealing.format_master_key(key) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
+                file.write(sealing.format_master_key(key) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             os.link(beside, path)
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)
         sync(path.parent)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error

@@ -133,7 +133,10 @@ def check_writable(path: str) -> None:
     Also when the disk has next to no room left. Whoever asks wants to know now, so this
     waits for another writer a second at most.
     """
-    disk = os.statvfs(Path(path).parent)
+    try:
+        disk = os.statvfs(Path(path).parent)
+    except OSError as error:
+        raise OperationalError(error.strerror) from error
     if disk.f_bavail * disk.f_frsize < LEAST_ROOM_BYTES:
         raise OperationalError(DISK_FULL)
     try:

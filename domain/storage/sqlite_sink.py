@@ -27,7 +27,7 @@ _SET_LAST_GIVEN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('store
 
 
 class SqliteSink:
-    """Takes events in the order of their positions. Close it, also when it is not finished."""
+    """Takes events, each with its position. Close it, also when it is not finished."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)

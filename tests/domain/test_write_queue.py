@@ -51,6 +51,12 @@ def holder(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a slow machine not look like a queue that lets two in."""
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 60)
+
+
 def increment(path: Path, number: Path) -> None:
     """Read a number and write the next one: what two at once would do wrong."""
     queue = WriteQueue(path)
@@ -86,12 +92,16 @@ def test_threads_of_one_queue_take_turns(path: Path, tmp_path: Path) -> None:
 def test_turn_comes_when_its_holder_is_killed(path: Path, holder: subprocess.Popen[bytes]) -> None:
     entered = Event()
 
+    begun = Event()
+
     def enter() -> None:
+        begun.set()
         with WriteQueue(path).turn():
             entered.set()
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(enter)
+        assert begun.wait(10)
         assert not entered.is_set()
         holder.send_signal(signal.SIGKILL)
         waiting.result(10)
@@ -139,7 +149,11 @@ def test_fork_does_not_share_its_parents_turn(path: Path) -> None:
         pass
     child = os.fork()
     if child == 0:
-        os._exit(0 if _takes_an_own_descriptor(queue) else 1)
+        status = 1
+        try:
+            status = 0 if _takes_an_own_descriptor(queue) else 1
+        finally:
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
 
