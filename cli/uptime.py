@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from api.uptime import GRANULARITIES, RANGES
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError
 from cli.history import parse_public_id
 from cli.session import session
 from cli.tables import print_json, print_rows
 from domain.clock import utc_now
+from domain.errors import InvalidValueError
 from domain.uptime import milliseconds, watched_spans
-from projections.uptime_report import Asked, uptime
+from projections.uptime_report import GRANULARITIES, RANGES, Asked, asked, uptime
 from projections.uptime_shapes import uptime_shape
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from projections.uptime_report import Granularity
 
 
@@ -33,16 +35,16 @@ def uptime_of(
 
     Time for which no check vouches is unknown: it counts neither as up nor as down.
     """
+    now = utc_now()
+    time = _asked(range_, granularity, now)
     with session() as opened:
-        monitor_id, now = parse_public_id(public_id), utc_now()
+        monitor_id = parse_public_id(public_id)
         events = list(opened.store.monitoring.events.get(monitor_id))
         if not events:
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
-        start, end = milliseconds(now - RANGES[range_]), milliseconds(now)
-        asked = Asked(start, end, granularity or ("hour" if range_ == "day" else "day"))
         opened.views.projector("roll_ups").catch_up()
-        spans = watched_spans(events, end)
-        shape = uptime_shape(uptime(opened.views.roll_ups, str(monitor_id), spans, asked), asked)
+        spans = watched_spans(events, milliseconds(now))
+        shape = uptime_shape(uptime(opened.views.roll_ups, str(monitor_id), spans, time), time)
     if as_json:
         print_json(shape)
         return
@@ -51,6 +53,13 @@ def uptime_of(
     figures = {"checks": "Checks", "failed": "Failed", "p50": "p50 ms", "p95": "p95 ms"}
     rows = [_row(each) for each in (*shape["data"], {**shape, "start": "all"})]
     print_rows(rows, {**columns, **more, **figures, "max": "max ms"}, as_json=False)
+
+
+def _asked(range_: str, granularity: Granularity | None, now: datetime) -> Asked:
+    try:
+        return asked(range_, granularity, now)
+    except InvalidValueError as error:
+        raise click.BadParameter(error.message, param_hint="--granularity") from None
 
 
 def _row(figures: dict[str, Any]) -> dict[str, Any]:

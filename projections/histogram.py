@@ -16,7 +16,6 @@ Counts = dict[int, int]
 """How often each bucket was met."""
 
 _FINE_BITS: Final = 5
-_FINE: Final = 1 << _FINE_BITS
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
 _DIGIT: Final = {character: number for number, character in enumerate(_ALPHABET)}
 _LOW: Final = 0x1F

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from domain.store import Store
     from projections.view import Record, Transaction
 
-_HOURS_A_DAY: Final = 24
 _PUT_ASIDE: Final = 16
 """Checks whose durations wait in the row of their stream, which so stays small."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from datetime import date
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
-from domain.uptime import HOUR_MS, STATES, Span, by_hour, overlap
+from domain.errors import InvalidValueError
+from domain.uptime import HOUR_MS, STATES, Span, by_hour, milliseconds, overlap
 from projections.roll_up import RollUp, from_open, from_text
 from projections.roll_ups import day_and_hour, known_before
 
@@ -25,6 +26,16 @@ Granularity = Literal["hour", "day"]
 BUCKET_MS: Final[dict[Granularity, int]] = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
 _HOURS_A_DAY: Final = 24
 _EPOCH: Final = date(1970, 1, 1)
+
+
+GRANULARITIES: Final[tuple[Granularity, ...]] = get_args(Granularity)
+RANGES: Final = {
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=31),
+    "year": timedelta(days=366),
+}
+_EARLIEST: Final = datetime(1972, 1, 1, tzinfo=UTC)
 
 
 class RollUpReader(ABC):
@@ -61,6 +72,24 @@ class Asked(NamedTuple):
         """Return the begin of each bucket."""
         step = BUCKET_MS[self.granularity]
         return range(self.start // step * step, self.end, step)
+
+
+def asked(
+    name: str, granularity: Granularity | None, now: datetime, end: datetime | None = None
+) -> Asked:
+    """Return which time is asked for: a range by its name, up to a moment, now if none is given.
+
+    The end is that of its hour, because an hour that is over is known as a whole only; a
+    future one is not known at all. Raises InvalidValueError for a year by hours.
+    """
+    if name == "year" and granularity == "hour":
+        raise InvalidValueError("granularity", "a year is shown by days")
+    last = min(max(end or now, _EARLIEST), now)
+    start = milliseconds(last - RANGES[name])
+    whole = -(-milliseconds(last) // HOUR_MS) * HOUR_MS
+    return Asked(
+        start, min(whole, milliseconds(now)), granularity or ("hour" if name == "day" else "day")
+    )
 
 
 def uptime(

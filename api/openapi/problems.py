@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from api.errors import phrase
+from api.errors import VIEW_AWAY, phrase
 from api.openapi.vocabulary import closed, ref
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
         "ServiceUnavailable",
         (
             "The store takes nothing just now, or what is shown is being built anew from the log; "
-            "nothing was changed."
+            "nothing was acknowledged."
         ),
-        "What is shown is being built anew from the log; nothing was changed, try again",
+        VIEW_AWAY,
     ),
 }
 BODY_ERRORS: Final = (400, 411, 413, 415)

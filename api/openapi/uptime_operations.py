@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.vocabulary import COUNT, TIME, closed, described, ref
 from api.schemas import UUID
-from api.uptime import GRANULARITIES, RANGES
 from domain.uptime import STATES
+from projections.uptime_report import GRANULARITIES, RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,7 +43,11 @@ def operations() -> Iterator[Operation]:
                     {"type": "string", "enum": list(GRANULARITIES)},
                     "Default: `hour` for a day, `day` otherwise. A year is shown by days.",
                 ),
-                query("endDate", {"type": "string", "format": "date-time"}, "Default: now."),
+                query(
+                    "endDate",
+                    {"type": "string", "format": "date-time"},
+                    "Default: now. The end of its hour, at most now.",
+                ),
             ),
             answers={200: json_answer("The uptime", "Uptime")},
             errors=(400, 403, 404),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +31,6 @@ def checked(world: World) -> Monitor:
         for minute in range(60, 0, -5)
     ]
     world.store.checks.record(checks, location="local", actor=TESTER)
-    world.views.projector("roll_ups").catch_up()
     return monitor
 
 
@@ -78,10 +77,20 @@ def test_a_time_in_the_past_can_be_asked_for(world: World, checked: Monitor) -> 
 
     assert (shown["start"], shown["end"]) == (
         "2026-01-24T00:00:00.000Z",
-        "2026-01-31T11:30:00.000Z",
+        "2026-01-31T12:00:00.000Z",
     )
     assert shown["uptimePercent"] is None
     assert (shown["seconds"]["unknown"], shown["checks"]) == (0, 0)
+
+
+def test_a_time_that_ends_within_an_hour_ends_with_it(world: World, checked: Monitor) -> None:
+    for minutes in range(0, 60, 7):
+        asked = iso_milliseconds(utc_now() - timedelta(minutes=minutes))
+        shown = world.admin.get(f"{path_of(checked)}/uptime", endDate=asked).json
+
+        start, end = map(datetime.fromisoformat, (shown["data"][0]["start"], shown["end"]))
+        assert datetime.fromisoformat(asked) <= end
+        assert sum(shown["seconds"].values()) == pytest.approx((end - start).total_seconds(), abs=3)
 
 
 @pytest.mark.parametrize(

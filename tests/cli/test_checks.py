@@ -150,3 +150,12 @@ def test_uptime_of_nothing_is_an_error(run: Callable[..., Result]) -> None:
 
     assert (unknown.exit_code, run("uptime", "x").exit_code) == (ExitCode.FAILED, ExitCode.USAGE)
     assert "there is no monitor" in unknown.stderr
+
+
+def test_uptime_of_a_year_by_hours_is_wrong_usage(
+    run: Callable[..., Result], monitor_id: UUID
+) -> None:
+    asked = run("uptime", str(monitor_id), "--range", "year", "--granularity", "hour")
+
+    assert asked.exit_code == ExitCode.USAGE
+    assert "a year is shown by days" in asked.stderr
