@@ -139,3 +139,20 @@ def test_a_refused_request_writes_nothing(workers: list[World]) -> None:
 
     assert caller.post(SMTP, worker.body()).status_code == 429
     assert worker.store.monitoring.recorder.max_notification_id() == head
+
+
+def test_what_cannot_be_counted_is_not_limited(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counter = SqliteCounter(tmp_path / "rate_limit.db")
+    assert counter.count("token 1", 1) == 1
+
+    counter._connection.execute("PRAGMA query_only = 1")
+    assert [counter.count("token 1", 1) for _ in range(3)] == [0, 0, 0]
+    counter._connection.execute("PRAGMA query_only = 0")
+
+    assert counter.count("token 1", 1) == 2
+    counter.close()
+    assert [each.getMessage() for each in caplog.records] == [
+        "requests are not counted, so not limited: attempt to write a readonly database"
+    ]

@@ -22,7 +22,7 @@ def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, smtp_server() as port:
         if disk is None:
             pytest.skip("this user may mount no file system")
-        service = Service(disk / "data")
+        service = Service(disk / "data", POSTWATCH_RATE_LIMIT="1000000")
         service.log = tmp_path / "service.log"
         with service:
             refused, judged = play_full_disk(service, SmallDisk(disk), port)
