@@ -87,7 +87,9 @@ async def _keep_running(part: Part, scope: trio.CancelScope, stopping: trio.Even
             pause = FIRST_PAUSE_SECONDS
         if is_first and lasted < START_SECONDS and status in _HOPELESS:
             part.is_hopeless = True
+            log.error("%s ended with %s", part.name, status)
             scope.cancel()
+            return
         is_first = False
         log.warning("%s ended with %s; starting it again in %.1f s", part.name, status, pause)
         await trio.sleep(pause)
