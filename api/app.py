@@ -88,7 +88,10 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         app.add_route(family.path + "/{public_id}/history", history)
         checks = CheckHistory(monitors, store.checks)
         app.add_route(family.path + "/{public_id}/check-history", checks)
-        app.add_route(family.path + "/{public_id}/uptime", Uptime(monitors, views.roll_ups))
+        app.add_route(
+            family.path + "/{public_id}/uptime",
+            Uptime(monitors, views.roll_ups, views.projector("roll_ups")),
+        )
     app.add_route("/api/events", Events(reader, views.history, past))
     app.add_route("/api/customers", CustomerCollection(monitoring, reader, projector))
     app.add_route("/api/customers/{identifier}", CustomerItem(monitoring, reader, projector))

@@ -80,9 +80,10 @@ class AsOf:
                 description=f"Invalid {PARAMETER}: {error.message}"
             ) from None
         show_what_can_be_shown(self._projector)
+        # First: what is read behind this is as the log was, whoever follows it meanwhile.
+        if self._history.position() < (head if isinstance(point, str) else point):
+            raise ViewAwayError("the view history is behind its log; try again in a moment")
         position = self._history.position_at(point) if isinstance(point, str) else point
         time = point if isinstance(point, str) else self._history.time_at(point)
-        if self._history.position() < (head if isinstance(point, str) else position):
-            raise ViewAwayError("the view history is behind its log; try again in a moment")
         locations = [each["code"] for each in self._now.locations()]
         return Past(self._history, self._checks, locations, position, time)

@@ -42,6 +42,8 @@ class CustomerCollection:
         fields = customer_fields.parse_create(read_object(req))
         name, email = fields.pop("name"), fields.pop("email")
         command = CreateCustomer(UUID(principal.organization_id), name, email, fields)
+        # Before the command: what is recorded then is acknowledged, whatever cannot be read.
+        organization: Any = self._reader.organization(principal.organization_id)
         made = self._monitoring.create_customer(
             command,
             principal.actor(req.context.request_id),
@@ -50,7 +52,6 @@ class CustomerCollection:
         catch_up(self._projector)
         # The customer as it was made, also when asked again after a change.
         customer = records.customer(None, self._monitoring.created_customer(made.id))
-        organization: Any = self._reader.organization(customer["organization_id"])
         resp.status = falcon.HTTP_201
         resp.location = f"/api/customers/{made.id}"
         resp.media = {"success": True, "customer": shapes.created(customer, organization)}

@@ -37,8 +37,8 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
 }
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 
-_VIEW_AWAY: Final = "What is shown is being built anew from the log; nothing was changed, try again"
-_VIEW_AWAY_SECONDS: Final = 2
+VIEW_AWAY: Final = "What is shown is being built anew from the log; nothing was changed, try again"
+VIEW_AWAY_SECONDS: Final = 2
 _ARCHIVE_UNREADABLE: Final = "Archived checks cannot be read; the log of the service says which"
 _MAX_MESSAGE: Final = 1000
 
@@ -82,8 +82,8 @@ def _handle_domain_error(
     elif status is None:
         _handle_fault(req, resp, error, params)
     elif isinstance(error, ViewAwayError):
-        resp.set_header("Retry-After", str(_VIEW_AWAY_SECONDS))
-        _answer(req, resp, status, _VIEW_AWAY)
+        resp.set_header("Retry-After", str(VIEW_AWAY_SECONDS))
+        _answer(req, resp, status, VIEW_AWAY)
     elif isinstance(error, InvalidInputError):
         _answer(req, resp, status, _summary(error.problems), error.problems)
     else:
@@ -105,7 +105,7 @@ def _handle_fault(
 def _handle_store_away(
     req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, object]
 ) -> None:
-    """Answer 503: the store takes nothing for now, and what was asked for is not recorded."""
+    """Answer 503: the store takes nothing now, or the answer got lost: nothing is acknowledged."""
     why = "has no room left on its disk" if is_full(error) else "cannot be used just now"
     log.error("request %s failed: the store %s", req.context.request_id, why)
     resp.set_header("Retry-After", str(RETRY_SECONDS))
