@@ -23,7 +23,7 @@ import falcon
 from cli import logs
 from cli.api import ApiServer, share_counts
 from cli.settings import Settings
-from domain.store import DataFolder
+from domain.storage.data_folder import DataFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

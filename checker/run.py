@@ -142,7 +142,7 @@ class _Checker:
 
     async def _follow(self, probes: trio.Nursery, ready: Callable[[], None]) -> None:
         """Read the configuration, then check and follow its changes at the same time."""
-        signal_ = self._store.monitoring_signal()
+        signal_ = self._store.signal("monitoring")
         send, receive = trio.open_memory_channel[Batch](0)
         try:
             async with trio.open_nursery() as nursery:

@@ -22,9 +22,10 @@ from api.storage.sqlite_counter import SqliteCounter
 from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
+from cli.opening import opened_store
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, supervised_option
-from domain.store import DataFolder, open_store
+from domain.storage.data_folder import DataFolder
 from projections.view import ViewAwayError
 from projections.views import Views
 
@@ -104,7 +105,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         # Imported here: what counts for all workers must know the folder of the counts.
         from api.app import create_app  # noqa: PLC0415
 
-        store = open_store(self.settings.data, *self.settings.master_keys)
+        store = opened_store(self.settings)
         self._views = Views(store)
         _catch_up(self._views.projector("monitors"))
         return create_app(store, self._views, self._options(store))
@@ -223,6 +224,6 @@ def api(*, supervised_by: int | None) -> None:
         if supervised_by is None:
             refuse_address_in_use(settings)
         # Opened and closed before the fork: a wrong key ends here, in one line.
-        open_store(settings.data, *settings.master_keys).close()
+        opened_store(settings).close()
         share_counts(DataFolder(settings.data))
         ApiServer(settings).run()

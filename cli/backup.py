@@ -9,9 +9,9 @@ import click
 
 from cli.failure import exit_on_failure
 from cli.log_import import given_master_key, master_key_option
+from cli.opening import opened_store
 from cli.progress import progress
 from cli.settings import Settings
-from domain.store import open_store
 from domain.transfer.backup import make_backup, restore_backup
 
 
@@ -31,7 +31,7 @@ def backup(destination: Path, *, with_master_key: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         with (
-            open_store(settings.data, *settings.master_keys) as store,
+            opened_store(settings) as store,
             progress("copying", "pages") as report,
         ):
             made = make_backup(store, destination, with_master_key=with_master_key, report=report)

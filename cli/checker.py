@@ -21,9 +21,9 @@ from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
+from cli.opening import opened_store
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
-from domain.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,8 @@ def checker(*, supervised_by: int | None) -> None:
         prober = _prober(settings)
         part = f"checker-{settings.location}"
         with (
-            open_store(settings.data, *settings.master_keys) as store,
-            hold(store.folder, part, wait_seconds=lock_wait(supervised_by)),
+            opened_store(settings) as store,
+            hold(store.engine.locks, part, wait_seconds=lock_wait(supervised_by)),
         ):
             _run(store, prober, settings)
 

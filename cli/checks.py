@@ -42,7 +42,7 @@ def archive(older_than: str, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         age = _age(older_than)
-    with session() as opened, hold(opened.store.folder, "archive"):
+    with session() as opened, hold(opened.store.engine.locks, "archive"):
         seen, head = _seen(opened)
         with progress("archiving", "positions") as report:
             moved = Archiving(opened.store, opened.actor, report=report).run(age, seen)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import click
 
 from cli.failure import exit_on_failure
+from cli.opening import created_store
 from cli.settings import Settings
 from cli.tables import print_json
 from domain.access_token import new_token
-from domain.store import create_store
 from projections.views import Views
 
 ORGANIZATION = "My organization"
@@ -31,7 +31,7 @@ def set_up(settings: Settings) -> FirstStart:
     Raises StoreError and MasterKeyError.
     """
     token = settings.admin_token or new_token()
-    with create_store(settings.data, *settings.master_keys) as store:
+    with created_store(settings) as store:
         store.keys.signing_seed()  # The key is there from the first event on.
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:

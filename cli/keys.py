@@ -9,6 +9,7 @@ import click
 
 from cli.failure import exit_on_failure
 from cli.locks import hold
+from cli.opening import opened_store
 from cli.progress import progress
 from cli.settings import Settings
 from cli.tables import print_json, print_rows
@@ -16,7 +17,6 @@ from domain.key_rotation import destroy_left_over, rotate
 from domain.keys import DIGEST_KEY, SIGNING_KEY
 from domain.master_keys import write_key_file
 from domain.sealing import fingerprint, new_key
-from domain.store import open_store
 
 
 @click.group()
@@ -30,7 +30,7 @@ def status(*, as_json: bool) -> None:
     """Show which master key is in use, and how many data keys it wraps."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, *settings.master_keys) as store:
+        with opened_store(settings) as store:
             owners = set(store.keys.store.owners()) - {DIGEST_KEY, SIGNING_KEY}
             row = {
                 "master_key": store.keys.store.master_fingerprint(),
@@ -63,8 +63,8 @@ def rotate_command(*, as_json: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         with (
-            open_store(settings.data, *settings.master_keys) as store,
-            hold(store.folder, "keys-rotate"),
+            opened_store(settings) as store,
+            hold(store.engine.locks, "keys-rotate"),
         ):
             with progress("wrapping keys anew", "keys") as report:
                 done = rotate(store.keys.store, store.master_keys, report)

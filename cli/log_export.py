@@ -13,11 +13,11 @@ import orjson
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
+from cli.opening import opened_store
 from cli.output import STDOUT, whole
 from cli.progress import progress
 from cli.settings import Settings
 from domain.master_keys import read_key_file
-from domain.store import open_store
 from domain.transfer.exporting import export_lines
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def export(file: Path, new_master_key_file: Path | None) -> None:
         settings = Settings.from_env()
         new = None if new_master_key_file is None else read_key_file(new_master_key_file)
         with (
-            open_store(settings.data, *settings.master_keys) as store,
+            opened_store(settings) as store,
             _output(file) as output,
             progress("exporting", "positions") as report,
         ):

@@ -14,7 +14,8 @@ from cli.progress import progress
 from cli.proven import proof_of
 from cli.tables import print_json
 from domain.proof.heads import VerifyingKey
-from domain.proof.stored import LOGS, verify
+from domain.proof.stored import verify
+from domain.storage.engine import LOGS
 
 if TYPE_CHECKING:
     from domain.proof.findings import Report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -15,15 +15,16 @@ from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
+from cli.opening import opened_store
 from cli.progress import progress
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
 from cli.view_standing import print_standings, standing
 from cli.view_verdict import print_verdicts, verify_view
 from domain.key_rotation import destroy_left_over, finish_rotation
-from domain.proof.stored import LOGS, log_proof
-from domain.storage.holding import HeldError
-from domain.store import open_store
+from domain.proof.stored import log_proof
+from domain.storage.engine import LOGS
+from domain.storage.locks import HeldError
 from projections import run as process
 from projections.proof_keeper import ProofKeeper, keeping
 from projections.views import PROJECTIONS, Views
@@ -52,14 +53,13 @@ def run(*, supervised_by: int | None) -> None:
         follow_supervisor(supervised_by)
         stop = _stop_on_signal()
         with (
-            open_store(settings.data, *settings.master_keys) as store,
+            opened_store(settings) as store,
             Views(store) as views,
-            hold(store.folder, "projections", wait_seconds=lock_wait(supervised_by)),
-            closing(store.monitoring_signal()) as monitoring,
-            closing(store.checks_signal()) as checks,
+            hold(store.engine.locks, "projections", wait_seconds=lock_wait(supervised_by)),
+            ExitStack() as opened,
         ):
             _tidy_keys(store)
-            signals = {"monitoring": monitoring, "checks": checks}
+            signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
             proofs = [log_proof(store, name) for name in LOGS]
             with keeping(ProofKeeper(proofs, settings.tree_head_seconds), stop):
                 process.run(views.projectors, signals, stop)
@@ -76,7 +76,7 @@ def rebuild(name: str | None, *, from_start: bool) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
+        with opened_store(settings) as store, Views(store) as views:
             for each in [name] if name else _NAMES:
                 _rebuild(each, views.projector(each), from_start=from_start)
 
@@ -92,9 +92,9 @@ def verify(name: str | None, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
+        with opened_store(settings) as store, Views(store) as views:
             names = [name] if name else _NAMES
-            verdicts = {each: verify_view(each, views.projector(each)) for each in names}
+            verdicts = {each: verify_view(each, views) for each in names}
     print_verdicts(verdicts, as_json=as_json)
     if any(verdict.differences for verdict in verdicts.values()):
         sys.exit(ExitCode.VIEW_DIFFERS)
@@ -106,7 +106,7 @@ def status(*, as_json: bool) -> None:
     """Show position, lag, rows and generation of each view, and how far a rebuild is."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
+        with opened_store(settings) as store, Views(store) as views:
             standings = [standing(store, each) for each in views.projectors.values()]
     print_standings(standings, as_json=as_json)
 

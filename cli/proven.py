@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.opening import opened_store
 from cli.settings import Settings
-from domain.proof.stored import LOGS, log_proof
-from domain.store import open_store
+from domain.proof.stored import log_proof
+from domain.storage.engine import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,5 +29,5 @@ log_option = click.option(
 def proof_of(log: str) -> Iterator[LogProof]:
     """Open the store that the settings name; give what proves one of its logs."""
     settings = Settings.from_env()
-    with open_store(settings.data, *settings.master_keys) as store:
+    with opened_store(settings) as store:
         yield log_proof(store, log)

@@ -10,13 +10,13 @@ import orjson
 
 from cli.arguments import parsed
 from cli.failure import exit_on_failure
+from cli.opening import opened_store
 from cli.output import whole
 from cli.settings import Settings
 from domain.clock import utc_now
 from domain.log_reader import LogReader
 from domain.moment import parse_point
 from domain.secret_fields import mask_secret
-from domain.store import open_store
 from projections import customer_shapes, monitors
 from projections.reader import MonitorView
 from projections.replay import Replay, replay
@@ -47,7 +47,7 @@ def command(point: str) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, *settings.master_keys) as store:
+        with opened_store(settings) as store:
             log = LogReader(store.monitoring)
             head = log.head()
             until = parsed(

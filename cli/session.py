@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
+from cli.opening import opened_store
 from cli.settings import Settings
 from domain.actor import Actor, operator
-from domain.store import Store, open_store
 from projections.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from domain.store import Store
     from projections.reader import Reader
     from projections.view import Record
 
@@ -66,7 +67,7 @@ def session() -> Iterator[Session]:
     """Open the store that the settings name; failures end the command with one line."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with open_store(settings.data, *settings.master_keys) as store, Views(store) as views:
+        with opened_store(settings) as store, Views(store) as views:
             opened = Session(store, views)
             opened.catch_up()
             yield opened

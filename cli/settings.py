@@ -19,6 +19,7 @@ from domain.access_token import check_token
 from domain.countries import CODES
 from domain.errors import InvalidValueError, MasterKeyError
 from domain.sealing import parse_master_key
+from domain.storage.database import SCHEMES, Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ class Settings:
     """What an operator sets. Names and meanings: docs/operations.md."""
 
     data: Path
+    database: Database | None
     host: str
     port: int
     workers: int
@@ -83,6 +85,7 @@ class Settings:
         host, port = reader.read("POSTWATCH_BIND", _parse_bind, ("127.0.0.1", 8025))
         settings = cls(
             data=reader.read("POSTWATCH_DATA", Path, Path("data")),
+            database=_database(reader),
             host=host,
             port=port,
             workers=reader.read("POSTWATCH_WORKERS", _parse_workers, 2),
@@ -102,7 +105,6 @@ class Settings:
             log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
             log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
         )
-        reader.refuse("POSTWATCH_DATABASE_URL", "this version keeps its store in a data folder")
         reader.finish()
         return settings
 
@@ -137,15 +139,24 @@ class _Reader:
             self._problems.append(f"{name}_FILE: {error}")
         return None
 
-    def refuse(self, name: str, why: str) -> None:
-        if self._env.get(name):
-            self._problems.append(f"{name}: cannot be used, {why}")
-
     def finish(self) -> None:
         if self._problems:
             raise CommandError(
                 ExitCode.SETTINGS_WRONG, "settings are wrong: " + "; ".join(self._problems)
             )
+
+
+def _database(reader: _Reader) -> Database | None:
+    """Return the database that holds the store; None: files of the data folder hold it."""
+    url = reader.read_secret("POSTWATCH_DATABASE_URL", _parse_database)
+    read_url = reader.read_secret("POSTWATCH_READ_DATABASE_URL", _parse_database)
+    return None if url is None else Database(url, read_url)
+
+
+def _parse_database(text: str) -> str:
+    if not text.startswith(SCHEMES):
+        raise ValueError("must be a URL such as postgresql://user:password@host:5432/postwatch")
+    return text
 
 
 def _parse_bind(text: str) -> tuple[str, int]:

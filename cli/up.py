@@ -19,7 +19,8 @@ from cli.init import FirstStart, set_up
 from cli.locks import hold
 from cli.settings import Settings
 from cli.supervisor import Part, own_command, supervise
-from domain.store import DataFolder
+from domain.storage.data_folder import DataFolder
+from domain.storage.holding import FileLocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def up(*, as_json: bool) -> None:
         logs.configure(settings.log_level, settings.log_format)
         folder = DataFolder(settings.data)
         folder.create()
-        with hold(folder, "up"):
+        with hold(FileLocks(folder.locks), "up"):
             refuse_address_in_use(settings)
             first = set_up(settings)
             trio.run(supervise, _parts(), _announcer(settings, first, as_json=as_json))

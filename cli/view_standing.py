@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from cli.tables import print_json, print_rows
 from domain.clock import utc_now
-from domain.storage.holding import holder_of
 from projections.views import rebuild_lock
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def print_standings(standings: Sequence[dict[str, Any]], *, as_json: bool) -> No
 
 
 def _rebuild(store: Store, projector: Projector) -> dict[str, Any] | None:
-    holder = holder_of(rebuild_lock(store, projector.projection.name))
+    holder = store.engine.locks.holder(rebuild_lock(projector.projection.name))
     position = projector.left_over()
     if holder is None and position is None:
         return None

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cli.progress import progress
 from cli.tables import print_json
-from projections.storage.sqlite_scratch import ScratchView
 from projections.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from projections.catch_up import Projector
     from projections.verification import Difference, Verdict
+    from projections.views import Views
 
 _WORDS = {
     "missing": "is missing",
@@ -23,9 +22,10 @@ _WORDS = {
 }
 
 
-def verify_view(name: str, projector: Projector) -> Verdict:
+def verify_view(name: str, views: Views) -> Verdict:
     """Compare a view with one built anew, and show how far that is."""
-    scratch = ScratchView(projector.projection)
+    projector = views.projector(name)
+    scratch = views.storage.scratch(projector.projection)
     try:
         with progress(f"verifying {name}") as report:
             return verify(projector, scratch, report)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from domain.storage.holding import HeldError
+from domain.storage.locks import HeldError
 from projections.draft import Draft
 from projections.view import ViewAwayError
 

@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 from domain.storage.failures import STORE_AWAY
-from domain.storage.holding import HeldError
+from domain.storage.locks import HeldError
 
 if TYPE_CHECKING:
     from threading import Event

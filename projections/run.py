@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from threading import Event
 
-    from domain.storage.sqlite_log import LogSignal
+    from domain.storage.engine import Signal
     from projections.catch_up import Projector
 
 log = logging.getLogger("postwatch.projections")
@@ -25,7 +25,7 @@ AWAY_SECONDS: Final = 1.0
 """How long to wait before a view is tried again that could not be written."""
 
 
-def run(projectors: Mapping[str, Projector], signals: Mapping[str, LogSignal], stop: Event) -> None:
+def run(projectors: Mapping[str, Projector], signals: Mapping[str, Signal], stop: Event) -> None:
     """Catch up whenever a log grows, until `stop` is set.
 
     `signals` tells by log name that the log has grown. A view that must be rebuilt is so

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.vocabulary import TIME, closed, described, ref
-from domain.proof.stored import LOGS
+from domain.storage.engine import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,8 +21,6 @@ from domain.clock import Clock, utc_now
 from domain.errors import ArchiveError, ChangedLogError
 from domain.proof.agreement import first_disagreement
 from domain.proof.stored import log_proof
-from domain.storage.sqlite_prune import prune
-from domain.storage.sqlite_rows import SqliteRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -67,7 +65,7 @@ class Archiving:
         self._clock = clock
         self._most_events = most_events
         self._report = report
-        self._live = SqliteRows(store.folder.checks_log)
+        self._live = store.engine.rows(LOG)
         self._proof = log_proof(store, LOG, clock)
         self._moved = Moved()
 
@@ -139,7 +137,7 @@ class Archiving:
         """Take what is archived behind a position out of the log, and its hashes."""
         through = self._store.archive.through()
         self._proof.tiles.forget_leaves(through)
-        self._moved.pruned += prune(self._store.folder.checks_log, position, through)
+        self._moved.pruned += self._store.engine.prune(position, through)
 
 
 def _ended_at(row: Row) -> datetime:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eventsourcing.application import Application
 
     from domain.proof.leaf import Row
-    from domain.storage.segment_files import SegmentFiles
+    from domain.storage.engine import SegmentStore
 
 LOG: Final = "checks"
 _KEPT: Final = 2
@@ -37,7 +37,7 @@ LOOKED_AT: Final = 64
 class CheckArchive:
     """Reads the archive. Safe for threads; a process that forks opens its own."""
 
-    def __init__(self, monitoring: Application[UUID], files: SegmentFiles) -> None:
+    def __init__(self, monitoring: Application[UUID], files: SegmentStore) -> None:
         self.files = files
         self._monitoring = monitoring
         self._recorded: tuple[Contents, ...] = ()
@@ -124,7 +124,7 @@ class CheckArchive:
             yield
         except ArchiveError as error:
             raise ArchiveError(
-                f"segment {self.files.path(contents.first, contents.last)} with the checks of "
+                f"segment {self.files.place(contents.first, contents.last)} with the checks of "
                 f"positions {contents.first} to {contents.last}: {error}"
             ) from error
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from domain.archive.check_archive import CheckArchive
     from domain.proof.leaf import Progress
-    from domain.storage.sqlite_rows import SqliteRows
+    from domain.storage.engine import StoredRows
 
 _BEHIND_ALL: Final = 1 << 63
 
@@ -82,7 +82,7 @@ class ArchivedRows(EventRows):
 class ArchivedStreams:
     """Finds the older checks of one monitor in the archive."""
 
-    def __init__(self, live: SqliteRows, archive: CheckArchive) -> None:
+    def __init__(self, live: StoredRows, archive: CheckArchive) -> None:
         self._live = live
         self._archive = archive
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from domain.clock import Clock, utc_now
 from domain.errors import NotFoundError
@@ -11,8 +11,8 @@ from domain.proof.heads import SigningKey
 from domain.proof.log_proof import LogProof
 from domain.proof.signed_heads import HeadsRead
 from domain.proof.verification import Verification
+from domain.storage.engine import LOGS
 from domain.storage.head_file import HeadFile
-from domain.storage.sqlite_tiles import SqliteTiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from domain.proof.heads import VerifyingKey
     from domain.store import Store
 
-LOGS: Final = ("monitoring", "checks")
-"""The logs that are proven."""
-
 
 def log_proof(store: Store, log: str, clock: Clock = utc_now) -> LogProof:
     """Return what proves a log of a store. Raises NotFoundError when there is no such log."""
@@ -33,8 +30,8 @@ def log_proof(store: Store, log: str, clock: Clock = utc_now) -> LogProof:
     return LogProof(
         log,
         store.rows(log),
-        SqliteTiles(store.folder.proof / f"{log}.db"),
-        HeadFile(store.folder.proof / f"{log}.heads"),
+        store.engine.tiles(log),
+        store.engine.heads(log),
         signing_key=lambda: SigningKey(store.keys.signing_seed()),
         clock=clock,
     )

@@ -9,40 +9,39 @@ import fcntl
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from domain.clock import iso_milliseconds, utc_now
-from domain.errors import DomainError, StoreError
+from domain.errors import StoreError
+from domain.storage.locks import HeldError, Holder, Locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _LOOK_SECONDS: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a lock. `pid` None: it is just starting and has not said so yet."""
+class FileLocks(Locks):
+    """Locks in the files of a folder: among the processes of one host."""
 
-    pid: int | None
-    since: str | None
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.place = f"the data folder {folder.parent}"
 
-    def __str__(self) -> str:
-        if self.pid is None:
-            return "held by a process that is just starting"
-        return f"held by process {self.pid} since {self.since}"
+    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[object]:
+        """Hold a lock while the block runs. Raises HeldError, StoreError."""
+        return held(self._path(name), name, wait_seconds=wait_seconds)
 
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds a lock now; None when nobody does."""
+        return holder_of(self._path(name))
 
-class HeldError(DomainError):
-    """Another process, or another thread of this one, holds the lock; the text says who."""
-
-    def __init__(self, holder: Holder) -> None:
-        self.holder = holder
-        super().__init__(str(holder))
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from domain.errors import ArchiveError
+from domain.storage.engine import SegmentStore
+from domain.storage.syncing import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +16,7 @@ _DIGITS: Final = 12
 _WRITING: Final = ".writing"
 
 
-class SegmentFiles:
+class SegmentFiles(SegmentStore):
     """The folder of the segments. It is made with the first one."""
 
     def __init__(self, folder: Path) -> None:
@@ -23,6 +25,10 @@ class SegmentFiles:
     def path(self, first: int, last: int) -> Path:
         """Return where the segment of these positions stands; names sort as positions do."""
         return self.folder / f"{first:0{_DIGITS}}-{last:0{_DIGITS}}.segment"
+
+    def place(self, first: int, last: int) -> str:
+        """Return, for people, where the segment of these positions stands."""
+        return str(self.path(first, last))
 
     def write(self, first: int, last: int, data: bytes) -> None:
         """Write a segment; it is on disk, under its name, when this returns.
@@ -41,7 +47,7 @@ class SegmentFiles:
     def _write(self, path: Path, data: bytes) -> None:
         if not self.folder.exists():
             self.folder.mkdir(mode=0o700)
-            _sync(self.folder.parent)
+            sync(self.folder.parent)
         beside = path.with_suffix(_WRITING)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -49,7 +55,7 @@ class SegmentFiles:
             file.flush()
             os.fsync(file.fileno())
         beside.rename(path)
-        _sync(self.folder)
+        sync(self.folder)
 
     def read(self, first: int, last: int) -> bytes:
         """Return the bytes of a segment. Raises ArchiveError."""
@@ -73,11 +79,3 @@ class SegmentFiles:
         """Remove what a killed process was just writing."""
         for path in self.folder.glob(f"*{_WRITING}"):
             path.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from eventsourcing import sqlite
 from eventsourcing.persistence import OperationalError
 
+from domain.storage.engine import Signal
 from domain.storage.failures import DISK_FULL
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def check_writable(path: str) -> None:
         raise OperationalError(str(error)) from error
 
 
-class LogSignal:
+class LogSignal(Signal):
     """Tells whether anyone has committed to a log since the last time it was asked.
 
     `PRAGMA data_version` costs microseconds, so a reader may ask many times a second

@@ -10,7 +10,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from domain.proof.leaf import EventRows, Row
+from domain.proof.leaf import Row
+from domain.storage.engine import StoredRows
 from domain.storage.sqlite_log import LAST_GIVEN, LOCK_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SELECT rowid FROM stored_events WHERE originator_id = ? AND originator_version =
 _LAST_POSSIBLE: Final = (1 << 63) - 1
 
 
-class SqliteRows(EventRows):
+class SqliteRows(StoredRows):
     """Reads a log's file. A connection is opened for each use, so threads and forks are safe."""
 
     def __init__(self, path: Path) -> None:

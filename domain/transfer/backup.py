@@ -17,9 +17,10 @@ from domain import sealing
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import MasterKeyError, StoreError, TransferError
 from domain.master_keys import MasterKeys, write_key_file
+from domain.storage.data_folder import DataFolder
+from domain.storage.segment_files import SegmentFiles
 from domain.storage.sqlite_backup import Snapshot, check_file
 from domain.storage.sqlite_keys import SqliteKeyStore
-from domain.store import DataFolder
 from domain.transfer.fresh_folder import STORE_PARTS, filled
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _copy_segments(store: Store, copy: DataFolder, segments: Sequence[Contents])
         copy.archive.mkdir(mode=0o700)
     for each in segments:
         store.archive.read_back(each)
-        path = store.archive.files.path(each.first, each.last)
+        path = SegmentFiles(store.folder.archive).path(each.first, each.last)
         shutil.copyfile(path, copy.archive / path.name)
         (copy.archive / path.name).chmod(0o600)
 

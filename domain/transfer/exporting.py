@@ -15,7 +15,8 @@ from domain import sealing
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import MasterKeyError
 from domain.key_rotation import rewrapped
-from domain.transfer.lines import LOGS, End, Header, event_line, key_line, mac_of
+from domain.storage.engine import LOGS
+from domain.transfer.lines import End, Header, event_line, key_line, mac_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from domain import sealing
 from domain.errors import MasterKeyError, TransferError
 from domain.master_keys import write_key_file
+from domain.storage.data_folder import DataFolder
+from domain.storage.engine import LOGS
 from domain.storage.segment_files import SegmentFiles
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_sink import SqliteSink
-from domain.store import DataFolder, create_store
+from domain.store import create_store
 from domain.transfer.archived import CheckSink
 from domain.transfer.fresh_folder import STORE_PARTS, filled
 from domain.transfer.lines import (
-    LOGS,
     End,
     Header,
     mac_of,

@@ -17,11 +17,10 @@ import orjson
 
 from domain.errors import TransferError
 from domain.proof.leaf import Row
+from domain.storage.engine import LOGS
 
 FORMAT: Final = "postwatch-export"
 VERSION: Final = 1
-LOGS: Final = ("monitoring", "checks")
-"""The logs in an export, in the order in which they stand in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from domain.log_reader import LoggedEvent
-    from domain.storage.sqlite_log import LogSignal
+    from domain.storage.engine import Signal
     from domain.store import Store
 
 
 @pytest.fixture
-def signal(store: Store) -> Iterator[LogSignal]:
-    opened = store.monitoring_signal()
+def signal(store: Store) -> Iterator[Signal]:
+    opened = store.signal("monitoring")
     yield opened
     opened.close()
 
@@ -39,13 +39,13 @@ async def following(feed: Feed) -> AsyncIterator[trio.MemoryReceiveChannel[Batch
             nursery.cancel_scope.cancel()
 
 
-async def test_empty_log_is_at_its_head_at_once(store: Store, signal: LogSignal) -> None:
+async def test_empty_log_is_at_its_head_at_once(store: Store, signal: Signal) -> None:
     async with following(Feed(LogReader(store.monitoring), signal)) as receive:
         assert await receive.receive() == Batch([], 0, at_head=True)
 
 
 async def test_everything_is_read_in_order_then_what_comes(
-    store: Store, signal: LogSignal, monkeypatch: pytest.MonkeyPatch
+    store: Store, signal: Signal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "BATCH", 4)
     owner = Owner(store)
@@ -68,7 +68,7 @@ async def test_everything_is_read_in_order_then_what_comes(
         assert batch.events[0].position > expected[-1]
 
 
-async def test_new_events_arrive_within_a_second(store: Store, signal: LogSignal) -> None:
+async def test_new_events_arrive_within_a_second(store: Store, signal: Signal) -> None:
     owner = Owner(store)
     async with following(Feed(LogReader(store.monitoring), signal)) as receive:
         while not (await receive.receive()).at_head:

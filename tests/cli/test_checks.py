@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,7 +92,7 @@ def test_two_do_not_archive_at_once(
     run: Callable[..., Result], store: Store, monitor_id: UUID
 ) -> None:
     del monitor_id
-    with hold(store.folder, "archive"):
+    with hold(store.engine.locks, "archive"):
         done = run("checks", "archive", "--older-than", "30d")
 
     assert done.exit_code == ExitCode.ALREADY_RUNNING
@@ -119,7 +120,7 @@ def test_a_changed_log_and_a_damaged_segment_have_their_exit_codes(
 ) -> None:
     del monitor_id
     assert run("checks", "archive", "--older-than", "30d").exit_code == 0
-    path = store.archive.files.path(1, CHECKS)
+    path = Path(store.archive.files.place(1, CHECKS))
     path.write_bytes(path.read_bytes()[:-1])
 
     verified = run("log", "verify", "checks")

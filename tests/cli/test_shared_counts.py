@@ -9,7 +9,7 @@ import pytest
 
 from cli import api
 from cli.api import share_counts
-from domain.store import DataFolder
+from domain.storage.data_folder import DataFolder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from domain.store import DataFolder, Store
+    from domain.storage.data_folder import DataFolder
+    from domain.store import Store
 
 SECRET = "canary-of-a-rich-store-7d21"
 TOKEN = "wsm_rich-store-aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

@@ -6,6 +6,7 @@ import resource
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +29,6 @@ from tests.domain.rich_store import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from domain.archive.archiving import Moved
     from domain.proof.leaf import Row
@@ -167,7 +167,7 @@ def test_ended_at_any_step_nothing_is_lost_and_the_next_run_goes_on(
         "read_back": checked.archive,
         "_record": run,
         "forget_leaves": run._proof.tiles,
-        "prune": archiving,
+        "prune": checked.engine,
     }[step]
     original = getattr(place, step)
     # At the second segment; the last two are also called once at the start.
@@ -241,7 +241,7 @@ def test_a_damaged_segment_is_found_and_named_with_its_positions(
 ) -> None:
     archive(checked)
     first, second = checked.archive.segments()
-    path = checked.archive.files.path(first.first, first.last)
+    path = Path(checked.archive.files.place(first.first, first.last))
     data = path.read_bytes()
     match damage:
         case "cut":
@@ -251,7 +251,9 @@ def test_a_damaged_segment_is_found_and_named_with_its_positions(
         case "changed":
             path.write_bytes(data.replace(data[200:210], bytes(10)))
         case _:
-            path.write_bytes(checked.archive.files.path(second.first, second.last).read_bytes())
+            path.write_bytes(
+                Path(checked.archive.files.place(second.first, second.last)).read_bytes()
+            )
 
     with open_store(checked.folder.root) as again:
         report = verify(log_proof(again, "checks"))
@@ -348,7 +350,7 @@ def test_a_backup_and_what_is_restored_from_it_hold_the_segments(
 
 def test_a_store_with_a_damaged_segment_is_not_backed_up(checked: Store, tmp_path: Path) -> None:
     archive(checked)
-    path = checked.archive.files.path(1, 256)
+    path = Path(checked.archive.files.place(1, 256))
     path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(ArchiveError, match="cut off"):

@@ -16,8 +16,9 @@ from domain import sealing
 from domain.errors import MasterKeyError, StoreError, TransferError
 from domain.key_rotation import rotate
 from domain.master_keys import read_key_file
+from domain.storage.data_folder import DataFolder
 from domain.storage.sqlite_tiles import SqliteTiles
-from domain.store import DataFolder, create_store, open_store
+from domain.store import create_store, open_store
 from domain.transfer.backup import MANIFEST, make_backup, restore_backup
 from domain.transfer.fresh_folder import INCOMING
 from domain.transfer.importing import ImportKey

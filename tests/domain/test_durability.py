@@ -113,7 +113,7 @@ def test_files_and_folders_are_their_owners_only(store: Store) -> None:
 
 
 def test_a_signal_tells_of_each_commit_of_somebody_else_once(store: Store, owners: Owners) -> None:
-    with closing(store.monitoring_signal()) as signal, closing(store.checks_signal()) as other:
+    with closing(store.signal("monitoring")) as signal, closing(store.signal("checks")) as other:
         assert signal.changed()
         assert not signal.changed()
         assert other.changed()

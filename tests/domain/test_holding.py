@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.storage.holding import HeldError, Holder, held, holder_of
+from domain.storage.holding import held, holder_of
+from domain.storage.locks import HeldError, Holder
 
 if TYPE_CHECKING:
     from pathlib import Path

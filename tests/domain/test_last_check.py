@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -150,7 +151,7 @@ def test_a_damaged_segment_is_said_and_no_time_is_made_up(store: Store) -> None:
     clock = events[-1].timestamp + timedelta(days=2)
     Archiving(store, TESTER, clock=lambda: clock).run(timedelta(days=1), 60)
     (segment,) = store.archive.segments()
-    path = store.archive.files.path(segment.first, segment.last)
+    path = Path(store.archive.files.place(segment.first, segment.last))
     path.chmod(0o600)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
 

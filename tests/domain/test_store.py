@@ -9,7 +9,8 @@ import pytest
 
 from domain.errors import MasterKeyError, StoreError
 from domain.sealing import new_key
-from domain.store import DataFolder, create_store, open_store
+from domain.storage.data_folder import DataFolder
+from domain.store import create_store, open_store
 from tests.domain.given import TESTER, make_owners
 
 if TYPE_CHECKING:

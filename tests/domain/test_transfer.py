@@ -18,7 +18,8 @@ from domain.errors import MasterKeyError, SecretUnreadableError, StoreError, Tra
 from domain.keys import DIGEST_KEY
 from domain.master_keys import read_key_file
 from domain.proof.leaf import Row
-from domain.store import DataFolder, create_store, open_store
+from domain.storage.data_folder import DataFolder
+from domain.store import create_store, open_store
 from domain.transfer.exporting import export_lines
 from domain.transfer.fresh_folder import INCOMING, STORE_PARTS, filled, refuse_unless_empty
 from domain.transfer.importing import ImportKey, import_lines

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.proof.stored import LOGS, log_proof
+from domain.proof.stored import log_proof
+from domain.storage.engine import LOGS
 from projections.proof_keeper import ProofKeeper, keeping
 from tests.domain.given import NOON, make_owners
 from tests.domain.proof_store import TamperedLog

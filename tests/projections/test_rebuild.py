@@ -11,7 +11,7 @@ import pytest
 
 from domain.commands import UpdateMonitor
 from domain.errors import StoreError
-from domain.storage.holding import HeldError
+from domain.storage.locks import HeldError
 from projections import catch_up as catch_up_module
 from projections.catch_up import Projector
 from projections.reader import MonitorFilter

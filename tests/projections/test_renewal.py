@@ -208,7 +208,10 @@ class Running:
 
     def _run(self, store: Store, views: Views) -> None:
         try:
-            with closing(store.monitoring_signal()) as one, closing(store.checks_signal()) as other:
+            with (
+                closing(store.signal("monitoring")) as one,
+                closing(store.signal("checks")) as other,
+            ):
                 run(views.projectors, {"monitoring": one, "checks": other}, self._stop)
         except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.failed.append(error)

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 def running(store: Store, views: Views) -> Iterator[None]:
     """Run the projections in a thread, and stop them."""
     stop = threading.Event()
-    with closing(store.monitoring_signal()) as monitoring, closing(store.checks_signal()) as checks:
+    with (
+        closing(store.signal("monitoring")) as monitoring,
+        closing(store.signal("checks")) as checks,
+    ):
         signals = {"monitoring": monitoring, "checks": checks}
         thread = threading.Thread(target=run, args=(views.projectors, signals, stop))
         thread.start()

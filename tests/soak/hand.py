@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from domain.log_reader import LogReader
-from domain.proof.stored import LOGS, log_proof, verify
+from domain.proof.stored import log_proof, verify
 from domain.secret_fields import mask_secret
+from domain.storage.engine import LOGS
 from domain.store import open_store
 from projections.views import PROJECTIONS, Views
 from tests.soak.model import Entry

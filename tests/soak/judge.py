@@ -12,7 +12,8 @@ from uuid import UUID
 from checker.schedule import unit_fraction
 from domain.clock import iso_milliseconds
 from domain.log_reader import LogReader
-from domain.proof.stored import LOGS, log_proof, verify
+from domain.proof.stored import log_proof, verify
+from domain.storage.engine import LOGS
 from domain.store import open_store
 from projections.views import PROJECTIONS, Views
 from tests.projections.folding import catch_up, everything

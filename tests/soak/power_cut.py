@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from domain.proof.stored import LOGS, log_proof, verify
+from domain.proof.stored import log_proof, verify
+from domain.storage.engine import LOGS
 from domain.store import create_store, open_store
 from projections.views import Views
 from tests.domain.given import TESTER, make_owners

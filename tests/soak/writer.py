@@ -17,7 +17,8 @@ import orjson
 from domain.archive.archiving import Archiving
 from domain.commands import UpdateMonitor
 from domain.key_rotation import rotate
-from domain.proof.stored import LOGS, log_proof
+from domain.proof.stored import log_proof
+from domain.storage.engine import LOGS
 from domain.store import create_store
 from projections.views import Views
 from tests.domain.given import TESTER, check_of, make_owners

@@ -18,7 +18,8 @@ import pytest
 from eventsourcing.application import AggregateNotFoundError
 
 from domain.keys import DIGEST_KEY
-from domain.store import DataFolder, open_store
+from domain.storage.data_folder import DataFolder
+from domain.store import open_store
 from tests.domain.rich_store import fill, rows
 from tests.mailservers.processes import free_ports
 from tests.system.service import CLEAN, ROOT, postwatch

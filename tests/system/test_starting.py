@@ -121,7 +121,7 @@ def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
             "POSTWATCH_MASTER_KEY": "c2VjcmV0LWNhbmFyeQ==",
             "POSTWATCH_ALLOWED_NETWORKS": "10.0.0.0/99",
             "POSTWATCH_COUNTRY": "XX",
-            "POSTWATCH_DATABASE_URL": "postgresql://somewhere",
+            "POSTWATCH_DATABASE_URL": "mysql://somewhere",
         },
     )
     assert result.returncode == 7

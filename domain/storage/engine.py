@@ -1,0 +1,129 @@
+"""The port to whatever keeps a store: files of SQLite, or a PostgreSQL database.
+
+An engine hands out the parts; what they mean, `Store` knows. Making an engine opens
+nothing that a fork could not take.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+from domain.proof.leaf import EventRows
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.keys import KeyStore
+    from domain.numbered_log import Turn
+    from domain.proof.heads import HeadStore
+    from domain.proof.tiles import TileStore
+    from domain.storage.locks import Locks
+
+LOGS: Final = ("monitoring", "checks")
+"""The logs of a store."""
+
+
+class StoredRows(EventRows):
+    """The rows of one log that stand in the log itself."""
+
+    @abstractmethod
+    def position_of(self, stream: UUID, version: int) -> int | None:
+        """Return where the event of a version in a stream stands; None when it does not."""
+
+
+class Signal(ABC):
+    """Tells whether a log may have grown. Asking costs microseconds."""
+
+    @abstractmethod
+    def changed(self) -> bool:
+        """Return whether there may be something new since the last call; True on the first."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class SegmentStore(ABC):
+    """Segments of archived checks: written once, durably, and never changed."""
+
+    @abstractmethod
+    def place(self, first: int, last: int) -> str:
+        """Return, for people, where the segment of these positions stands."""
+
+    @abstractmethod
+    def write(self, first: int, last: int, data: bytes) -> None:
+        """Write a segment; it is durable when this returns.
+
+        Raises ArchiveError when there is no room, say; nothing is left then.
+        """
+
+    @abstractmethod
+    def read(self, first: int, last: int) -> bytes:
+        """Return the bytes of a segment. Raises ArchiveError."""
+
+    @abstractmethod
+    def size_of(self, first: int, last: int) -> int | None:
+        """Return the bytes of a segment; None when it is missing."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return the bytes of all segments."""
+
+    @abstractmethod
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process was just writing."""
+
+
+class Engine(ABC):
+    """Hands out the parts of one store. Close it when all of them are closed."""
+
+    locks: Locks
+    segments: SegmentStore
+
+    @abstractmethod
+    def require_store(self) -> None:
+        """Raise StoreError unless there is a store, in the form that this version uses."""
+
+    @abstractmethod
+    def environment(self, log: str, *, create: bool) -> dict[str, str]:
+        """Return the event store's own settings for a log."""
+
+    @abstractmethod
+    def rows(self, log: str) -> StoredRows:
+        """Return the rows of a log as they are stored."""
+
+    @abstractmethod
+    def prune(self, position: int, through: int) -> int:
+        """Take checks behind a position out of their log, up to another; return how many.
+
+        Never called for checks that are not archived. The newest of each stream stays.
+        """
+
+    @abstractmethod
+    def signal(self, log: str) -> Signal:
+        """Return what tells that somebody wrote to a log."""
+
+    @abstractmethod
+    def keys(self, *, create: bool) -> KeyStore:
+        """Return where the wrapped data keys are."""
+
+    @abstractmethod
+    def tiles(self, log: str) -> TileStore:
+        """Return where the tiles of a log's Merkle tree are, made if they are not there yet."""
+
+    @abstractmethod
+    def heads(self, log: str) -> HeadStore:
+        """Return where the signed heads of a log are."""
+
+    @abstractmethod
+    def turn(self, name: str) -> Turn:
+        """Return what lets one writer in after the other, where that is worth anything."""
+
+    @abstractmethod
+    def check_writable(self) -> None:
+        """Raise PersistenceError unless the `monitoring` log can be written now."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is open."""

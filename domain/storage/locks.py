@@ -1,0 +1,59 @@
+"""The port to locks that one process holds at a time, and that end with it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.errors import DomainError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock. `pid` None: it is just starting and has not said so yet.
+
+    `host` None: on this host.
+    """
+
+    pid: int | None
+    since: str | None
+    host: str | None = None
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "held by a process that is just starting"
+        where = f" on {self.host}" if self.host else ""
+        return f"held by process {self.pid}{where} since {self.since}"
+
+
+class HeldError(DomainError):
+    """Another process, or another thread of this one, holds the lock; the text says who."""
+
+    def __init__(self, holder: Holder) -> None:
+        self.holder = holder
+        super().__init__(str(holder))
+
+
+class Locks(ABC):
+    """Locks by name, each lost with the process that holds it, however that ends.
+
+    `place` says, for people, among whom: the processes of a data folder, or of a database.
+    """
+
+    place: str
+
+    @abstractmethod
+    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[object]:
+        """Hold a lock while the block runs.
+
+        Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError, and
+        StoreError when there can be no lock.
+        """
+
+    @abstractmethod
+    def holder(self, name: str) -> Holder | None:
+        """Return who holds a lock now; None when nobody does."""

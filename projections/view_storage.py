@@ -1,0 +1,37 @@
+"""The port to whatever keeps the views: files beside the logs, or a schema of the database."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from projections.history_reader import HistoryReader
+    from projections.projection import Projection
+    from projections.reader import Reader
+    from projections.uptime_report import RollUpReader
+    from projections.view import View
+
+
+class ViewStorage(ABC):
+    """Opens views and their readers. Whoever opens one closes it."""
+
+    @abstractmethod
+    def view(self, projection: Projection) -> View:
+        """Return the stored view of a projection."""
+
+    @abstractmethod
+    def scratch(self, projection: Projection) -> View:
+        """Return an empty view that is needed for a moment, and that nobody else sees."""
+
+    @abstractmethod
+    def reader(self) -> Reader:
+        """Return what answers from the `monitors` and the `checks` view."""
+
+    @abstractmethod
+    def history(self) -> HistoryReader:
+        """Return what answers from the `history` view."""
+
+    @abstractmethod
+    def roll_ups(self) -> RollUpReader:
+        """Return what answers from the `roll_ups` view."""
