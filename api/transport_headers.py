@@ -41,7 +41,8 @@ class TransportHeaders:
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
         """Pack a large body for a client that takes gzip (RFC 9110, 8.4)."""
-        accepted = req.get_header("Accept-Encoding")
+        # From the environment: get_header() raises within when there is none.
+        accepted = req.env.get("HTTP_ACCEPT_ENCODING")
         if accepted is not None and accepts_gzip(accepted):
             _pack(resp)
 

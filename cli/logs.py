@@ -6,6 +6,7 @@ import logging
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
@@ -51,9 +52,10 @@ class JsonLines:
         A log that takes no lines, on a full disk, say, does not spoil the answer; `logging`
         sees it the same way.
         """
-        head = {"time": datetime.now(tz=UTC), "level": _level(level), "logger": self._logger}
+        now = datetime.now(tz=UTC)
+        whole = {"time": now, "level": _level(level), "logger": self._logger, **line}
         with suppress(OSError):
-            self._stream.write(orjson.dumps({**head, **line}, option=_LINE))
+            self._stream.write(orjson.dumps(whole, option=_LINE))
             self._stream.flush()
 
 
@@ -79,5 +81,6 @@ def _form(form: str | None) -> str:
     return form or ("text" if sys.stderr.isatty() else "json")
 
 
+@cache
 def _level(number: int) -> str:
     return logging.getLevelName(number).lower()

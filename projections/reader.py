@@ -54,7 +54,10 @@ class Reader(ABC):
 
     @abstractmethod
     def token(self, token_hash: str) -> Record | None:
-        """Return the token with this hash, also when it is revoked."""
+        """Return the token with this hash, also when it is revoked.
+
+        What was committed before the call is seen: a revocation holds at once, everywhere.
+        """
 
     @abstractmethod
     def tokens(self, organization_id: str | None = None) -> Sequence[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -78,6 +79,10 @@ _BY_INDEX: Final = "SELECT rowid AS id FROM monitors_parts WHERE monitors_parts 
 # instr, not LIKE: a percent sign in the search is a percent sign.
 _BY_LOOKING: Final = "SELECT id FROM monitors WHERE instr(search, ?) > 0"
 _DEFINITION: Final = "SELECT definition FROM {schema}.sides WHERE side = 'live'"
+_VERSION: Final = "PRAGMA main.data_version"
+"""Differs for a connection after each commit of another one (sqlite.org/pragma.html)."""
+
+_REMEMBERED_TOKENS: Final = 1000
 _BY_LOCATION: Final = "SELECT location, max(checked_at) FROM checks.last_checks GROUP BY location"
 
 
@@ -98,10 +103,32 @@ class SqliteReader(Reader):
         self._sources = {"main": monitors, "checks": checks}
         self._fits = False
         self._connections = ThreadConnections(self._connect)
+        self._remembered = threading.local()
 
     def token(self, token_hash: str) -> Record | None:
-        """Return the token with this hash, also when it is revoked."""
-        return self._one("SELECT record FROM tokens WHERE token_hash = ?", token_hash)
+        """Return the token with this hash, also when it is revoked.
+
+        Each request asks for one, so each thread remembers them until anybody commits to the
+        view. The version is asked for before the row: a row may be newer than it says, which
+        costs one more look, but never older.
+        """
+        known = self._known_tokens()
+        record = known.get(token_hash)
+        if record is None:
+            record = self._one("SELECT record FROM tokens WHERE token_hash = ?", token_hash)
+            if record is not None and len(known) < _REMEMBERED_TOKENS:
+                known[token_hash] = record
+        return record
+
+    def _known_tokens(self) -> dict[str, Record]:
+        """Return the tokens that this thread has read since the newest commit to the view."""
+        connection = self._connections.get()
+        now = (connection, connection.execute(_VERSION).fetchone()[0])
+        remembered = self._remembered.__dict__
+        if remembered.get("since") != now:
+            remembered.update(since=now, tokens={})
+        known: dict[str, Record] = remembered["tokens"]
+        return known
 
     def tokens(self, organization_id: str | None = None) -> Sequence[Record]:
         """Return the tokens of an organization, or all, by number; also revoked ones."""
