@@ -11,6 +11,7 @@ from cli.lazy_group import LazyGroup
 _COMMANDS: Final = {
     "up": "cli.up:up",
     "init": "cli.init:init",
+    "migrate": "cli.migrate:migrate",
     "api": "cli.api:api",
     "projections": "cli.projections:projections",
     "checker": "cli.checker:checker",

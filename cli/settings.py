@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import quote
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError
@@ -33,6 +34,7 @@ _MAX_WORKERS: Final = 64
 _MAX_RATE: Final = 1_000_000
 _MAX_INTERVAL: Final = 86_400
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+_LIBRARY: Final = ("DBNAME", "HOST", "PORT", "USER", "PASSWORD")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("json", "text")
 
@@ -139,6 +141,20 @@ class _Reader:
             self._problems.append(f"{name}_FILE: {error}")
         return None
 
+    def library_url(self) -> str | None:
+        """Return the URL of the database that the event store's own variables name, if any."""
+        if self._env.get("PERSISTENCE_MODULE") != "eventsourcing.postgres":
+            return None
+        given = {each: self._env.get(f"POSTGRES_{each}", "") for each in _LIBRARY}
+        if not given["DBNAME"]:
+            self._problems.append("POSTGRES_DBNAME: must name the database")
+        user, password, name = (
+            quote(given[each], safe="") for each in ("USER", "PASSWORD", "DBNAME")
+        )
+        login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+        port = f":{given['PORT']}" if given["PORT"] else ""
+        return f"postgresql://{login}{given['HOST']}{port}/{name}"
+
     def finish(self) -> None:
         if self._problems:
             raise CommandError(
@@ -150,6 +166,7 @@ def _database(reader: _Reader) -> Database | None:
     """Return the database that holds the store; None: files of the data folder hold it."""
     url = reader.read_secret("POSTWATCH_DATABASE_URL", _parse_database)
     read_url = reader.read_secret("POSTWATCH_READ_DATABASE_URL", _parse_database)
+    url = url or reader.library_url()
     return None if url is None else Database(url, read_url)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from domain.archive.check_archive import CheckArchive
 from domain.archive.rows import ArchivedRows, ArchivedStreams
 from domain.checks import Checks
-from domain.errors import MasterKeyError, StoreError
+from domain.errors import MasterKeyError
 from domain.keys import KeyRing
 from domain.log_reader import LogReader
 from domain.master_keys import MasterKeys
@@ -106,6 +106,7 @@ def create_store(
     folder = DataFolder(root)
     folder.create()
     engine = _engine(folder, database)
+    engine.prepare_store()
     stored = engine.keys(create=True)
     master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
     key = master_keys.first()
@@ -143,7 +144,10 @@ def open_store(
 def _engine(folder: DataFolder, database: Database | None) -> Engine:
     if database is None:
         return SqliteEngine(folder)
-    raise StoreError("this version keeps its store in a data folder")
+    # Only here: a process on one host does without the driver's time and memory.
+    from domain.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - as said above
+
+    return PostgresEngine(database)
 
 
 def _no_master_key(folder: DataFolder) -> MasterKeyError:

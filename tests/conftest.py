@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.store import create_store
 from projections.views import Views
 from tests.api.world import make_world
 from tests.domain.given import make_owners
+from tests.places import ENGINES, SQLITE, databases, place_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +18,34 @@ if TYPE_CHECKING:
     from domain.store import Store
     from tests.api.world import Caller, World
     from tests.domain.given import Owners
+    from tests.places import Databases, Place
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """A PostgreSQL server for the whole run."""
+    with databases() as made:
+        yield made
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests that ask for a place on every engine, but for those about files."""
+    if "place" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only_sqlite")
+        metafunc.parametrize("place", [SQLITE] if only else ENGINES, indirect=True)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An empty store in a data folder of its own."""
-    with create_store(tmp_path / "data") as opened:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Where a store can be: in a data folder, and then the same in a database."""
+    with place_on(request, tmp_path / "data") as made:
+        yield made
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Store]:
+    """An empty store of its own."""
+    with place.create() as opened:
         yield opened
 
 
@@ -40,18 +62,21 @@ def views(store: Store) -> Iterator[Views]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=ENGINES)
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """An app with every persona, shared by the tests of a module, each with its own monitors."""
-    made = make_world(tmp_path_factory.mktemp("world") / "data")
-    yield made
-    made.close()
+    with place_on(request, tmp_path_factory.mktemp("world") / "data") as place:
+        made = make_world(place)
+        yield made
+        made.close()
 
 
 @pytest.fixture
-def fresh_world(tmp_path: Path) -> Iterator[World]:
+def fresh_world(place: Place) -> Iterator[World]:
     """An app with every persona and no monitors."""
-    made = make_world(tmp_path / "data")
+    made = make_world(place)
     yield made
     made.close()
 

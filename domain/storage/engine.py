@@ -82,6 +82,10 @@ class Engine(ABC):
     segments: SegmentStore
 
     @abstractmethod
+    def prepare_store(self) -> None:
+        """Make ready for a store that is made by its first start. Raises StoreError."""
+
+    @abstractmethod
     def require_store(self) -> None:
         """Raise StoreError unless there is a store, in the form that this version uses."""
 

@@ -33,6 +33,10 @@ class SqliteEngine(Engine):
         self.segments = SegmentFiles(folder.archive)
         self._queues: list[WriteQueue] = []
 
+    def prepare_store(self) -> None:
+        """Make the folder of the files; each of them is made when it is opened."""
+        self.folder.create()
+
     def require_store(self) -> None:
         """Raise StoreError unless the files of a store are there."""
         if not self.folder.exists:

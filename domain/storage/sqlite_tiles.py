@@ -13,8 +13,8 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from domain.proof.merkle import HASH_BYTES, ProofError
-from domain.proof.tiles import TILE, LeafTile, Run, TileReader, TileStore, TileWriter
+from domain.proof.stored_tile import read_tile, write_runs
+from domain.proof.tiles import TILE, LeafTile, TileReader, TileStore, TileWriter
 from domain.storage.sqlite_log import LOCK_TIMEOUT_SECONDS
 from domain.storage.syncing import make_folder
 
@@ -67,7 +67,7 @@ class _Reading(TileReader):
 
     def _leaf_tiles(self, condition: str, *values: int) -> list[LeafTile]:
         return [
-            _read_tile(number, runs, hashes)
+            read_tile(number, runs, hashes)
             for number, runs, hashes in self._connection.execute(_LEAF_TILES + condition, values)
         ]
 
@@ -79,7 +79,7 @@ class _Writing(_Reading, TileWriter):
         """Store a leaf tile in the place of its earlier form."""
         self._connection.execute(
             "INSERT OR REPLACE INTO leaf_tiles VALUES (?, ?, ?, ?)",
-            (tile.number, tile.first_position, _write_runs(tile.runs), tile.hashes),
+            (tile.number, tile.first_position, write_runs(tile.runs), tile.hashes),
         )
 
     def put_node_tile(self, level: int, number: int, hashes: bytes) -> None:
@@ -131,23 +131,3 @@ class SqliteTiles(TileStore):
         # EXTRA: without a write-ahead log a commit is the removal of a journal file.
         connection.execute("PRAGMA synchronous=EXTRA")
         return connection
-
-
-def _write_runs(runs: Sequence[Run]) -> str:
-    return " ".join(f"{run.first}+{run.length}" for run in runs)
-
-
-def _read_tile(number: int, text: str, hashes: bytes | None) -> LeafTile:
-    """Return a stored tile. Raises ProofError when it is not what was stored."""
-    try:
-        parts = [run.partition("+") for run in text.split()]
-        runs = tuple(Run(int(first), int(length)) for first, _, length in parts)
-    except (ValueError, AttributeError):
-        runs = ()
-    tile = LeafTile(number, runs, hashes)
-    ends = [run.first + run.length for run in runs]
-    ordered = all(run.first >= end for run, end in zip(runs[1:], ends, strict=False))
-    sound = runs and ordered and min(run.length for run in runs) > 0 and tile.count <= TILE
-    if not sound or (hashes is not None and len(hashes) != tile.count * HASH_BYTES):
-        raise ProofError(f"the stored hashes of the tree are damaged at leaf {number * TILE}")
-    return tile

@@ -16,6 +16,7 @@ from domain.archive.archiving import Archiving
 from domain.commands import UpdateMonitor
 from tests.api.world import SMTP
 from tests.domain.given import TESTER, check_of
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
@@ -60,6 +61,7 @@ def test_a_fit_service_is_ready_and_says_so_of_each_part(world: World) -> None:
     }
 
 
+@on_sqlite
 def test_it_is_not_ready_while_another_writer_holds_the_log(fresh_world: World) -> None:
     path = fresh_world.store.folder.monitoring_log
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

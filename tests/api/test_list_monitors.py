@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.world import IMAP, PATHS, SMTP, make_world
 from tests.domain.given import TESTER, check_of
+from tests.places import ENGINES, place_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,25 +27,31 @@ def numbers(caller: Caller, **query: str | int) -> list[int]:
     return [item["id"] for item in caller.get(SMTP, **query).json["items"]]
 
 
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+@pytest.fixture(scope="module", params=ENGINES)
+def many(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Caller]:
     """A caller whose list holds seven monitors."""
-    made = make_world(tmp_path_factory.mktemp("many") / "data")
-    for number in range(1, 8):
-        made.monitor(name=f"Server {number}")
-    yield made.admin
-    made.close()
+    with place_on(request, tmp_path_factory.mktemp("many") / "data") as place:
+        made = make_world(place)
+        for number in range(1, 8):
+            made.monitor(name=f"Server {number}")
+        yield made.admin
+        made.close()
 
 
-@pytest.fixture(scope="module")
-def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+@pytest.fixture(scope="module", params=ENGINES)
+def named(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Caller]:
     """A caller whose list holds three monitors with names worth searching."""
-    made = make_world(tmp_path_factory.mktemp("named") / "data")
-    made.monitor(name="Postfix München", hostname="a.example.com")
-    made.monitor(name="100% relay", hostname="relay.example.com")
-    made.monitor("smtp", "other", name="under_score", hostname="b.example.com")
-    yield made.admin
-    made.close()
+    with place_on(request, tmp_path_factory.mktemp("named") / "data") as place:
+        made = make_world(place)
+        made.monitor(name="Postfix München", hostname="a.example.com")
+        made.monitor(name="100% relay", hostname="relay.example.com")
+        made.monitor("smtp", "other", name="under_score", hostname="b.example.com")
+        yield made.admin
+        made.close()
 
 
 @pytest.mark.parametrize("path", [SMTP, IMAP])

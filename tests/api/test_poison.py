@@ -11,6 +11,7 @@ import pytest
 from domain.store import open_store
 from projections.views import PROJECTIONS, Views
 from tests.api.world import PATHS, SMTP
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from tests.api.world import World
@@ -49,6 +50,7 @@ def test_a_poisoned_config_is_stored_and_returned_as_sent(
     assert admin.get(PATHS[kind]).json["total"] == 3
 
 
+@on_sqlite
 def test_everything_goes_on_reading_after_a_poisoned_config(fresh_world: World) -> None:
     admin = fresh_world.admin
     admin.post(SMTP, fresh_world.body(smtpConfig={"auth": POISON}))

@@ -12,18 +12,17 @@ from falcon.testing import Result, TestClient
 
 from api.app import create_app
 from domain.commands import CreateCustomer, IssueToken
-from domain.store import create_store, open_store
 from projections.views import Views
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, TESTER, Owners, make_owners
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from api.app import App, Options
     from domain.monitor import Monitor
     from domain.roles import Role
     from domain.store import Store
+    from tests.places import Place
 
 Persona = Literal[
     "admin",
@@ -84,6 +83,7 @@ class Caller:
 class World:
     """An app on a data folder with two organizations, and tokens of every persona."""
 
+    place: Place
     store: Store
     views: Views
     app: App
@@ -125,9 +125,9 @@ class World:
 @contextmanager
 def another_worker(world: World, options: Options | None = None) -> Iterator[World]:
     """Open the world's store once more, as another worker or a later start does."""
-    with open_store(world.store.folder.root) as store, Views(store) as views:
+    with world.place.open() as store, Views(store) as views:
         app = create_app(store, views, options)
-        yield World(store, views, app, world.owners, world.tokens)
+        yield World(world.place, store, views, app, world.owners, world.tokens)
 
 
 def path_of(monitor: Monitor) -> str:
@@ -135,9 +135,9 @@ def path_of(monitor: Monitor) -> str:
     return f"{PATHS[monitor.kind]}/{monitor.id}"
 
 
-def make_world(root: Path) -> World:
-    """Make a data folder with everyone in it."""
-    store = create_store(root)
+def make_world(place: Place) -> World:
+    """Make a store with everyone in it."""
+    store = place.create()
     own = make_owners(store)
     command = CreateCustomer(own.organization.id, "Second Customer", None)
     other = Owners(own.organization, store.monitoring.create_customer(command, TESTER))
@@ -150,7 +150,7 @@ def make_world(root: Path) -> World:
     projector = views.projector("monitors")
     tokens = _issue_tokens(store, owners)
     projector.catch_up()
-    return World(store, views, create_app(store, views), owners, tokens)
+    return World(place, store, views, create_app(store, views), owners, tokens)
 
 
 def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona, str | None]:

@@ -15,6 +15,7 @@ from cli.main import main
 from projections.views import Views
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from domain.store import Store
+
+pytestmark = on_sqlite
+
 
 CHECKS = 200
 

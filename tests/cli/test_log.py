@@ -17,11 +17,15 @@ from domain.proof.heads import VerifyingKey, parse_head
 from domain.proof.merkle import is_consistent
 from tests.domain.given import make_owners
 from tests.domain.proof_store import TamperedLog
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from click.testing import Result
 
     from domain.store import Store
+
+pytestmark = on_sqlite
+
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "proof.md"
 SCRIPT, ROOT_SCRIPT = re.findall(r"(?ms)^```python\n(.*?)^```$", DOCUMENT.read_text())

@@ -26,6 +26,7 @@ from projections.views import Views
 from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
 from tests.domain.rich_store import shown
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from domain.archive.archiving import Moved
     from domain.proof.leaf import Row
     from domain.store import Store
+
+pytestmark = on_sqlite
+
 
 KEY = bytes(range(32))
 MONITORS, CHECKS, IN_A_SEGMENT = 20, 900, 256

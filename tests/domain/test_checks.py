@@ -13,6 +13,7 @@ from domain.log_reader import LogReader
 from domain.outcome import Category, Finding, Outcome, Phase, TlsFacts, Verdict
 from domain.store import create_store, open_store
 from tests.domain.given import NOON, TESTER, check_of
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from domain.store import Store
     from tests.domain.given import Owners
+
+pytestmark = on_sqlite
 
 
 @pytest.fixture

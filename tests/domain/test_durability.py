@@ -15,6 +15,7 @@ from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.storage.sqlite_log import LogSignal, log_environment
 from domain.store import create_store, open_store
 from tests.domain.given import TESTER, check_of
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from domain.store import Store
     from tests.domain.given import Owners
+
+pytestmark = on_sqlite
+
 
 FULL = 2
 EXTRA = 3

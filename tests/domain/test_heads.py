@@ -16,12 +16,16 @@ from domain.storage.head_file import HeadFile
 from domain.store import open_store
 from tests.domain.given import NOON
 from tests.domain.proof_store import TamperedLog
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.proof.heads import TreeHead
     from domain.store import Store
+
+pytestmark = on_sqlite
+
 
 KEY = SigningKey(b"k" * 32)
 

@@ -19,6 +19,7 @@ from domain.master_keys import MasterKeys, read_key_file, write_key_file
 from domain.storage.sqlite_keys import SqliteKeyStore
 from domain.store import create_store, open_store
 from tests.domain.given import TESTER
+from tests.places import on_sqlite
 from tests.system.service import ROOT
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from domain.store import Store
     from tests.domain.given import Owners
+
+pytestmark = on_sqlite
+
 
 KEY = bytes(range(32))
 

@@ -20,12 +20,16 @@ from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION as REALISTIC_PLACE
 from tests.domain.realistic import Fleet
 from tests.domain.realistic import record as record_realistic
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.check import CheckPerformed
     from domain.store import Store
+
+pytestmark = on_sqlite
+
 
 PLACE = "de-nbg"
 EVEN = 1000

@@ -27,11 +27,14 @@ from domain.store import open_store
 from domain.transfer.backup import make_backup, restore_backup
 from tests.domain.given import TESTER, make_owners
 from tests.domain.proof_store import TamperedLog, naive_path, naive_proof, naive_root, netstring
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.store import Store
+
+pytestmark = on_sqlite
 
 
 @pytest.fixture

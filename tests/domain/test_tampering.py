@@ -15,11 +15,15 @@ from domain.proof.stored import log_proof
 from domain.sealing import new_key
 from domain.store import create_store
 from tests.domain.proof_store import TamperedLog
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.store import Store
+
+pytestmark = on_sqlite
+
 
 STREAM = UUID(int=99).hex
 

@@ -13,12 +13,15 @@ from domain.store import open_store
 from projections.monitors import MONITORS
 from projections.views import Views
 from tests.domain.given import TESTER, check_of
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.store import Store
     from tests.domain.given import Owners
+
+pytestmark = on_sqlite
 
 
 def names(views: Views) -> list[str]:

@@ -16,10 +16,13 @@ from domain.storage.engine import LOGS
 from projections.proof_keeper import ProofKeeper, keeping
 from tests.domain.given import NOON, make_owners
 from tests.domain.proof_store import TamperedLog
+from tests.places import on_sqlite
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from domain.store import Store
+
+pytestmark = on_sqlite
 
 
 class Kept:

@@ -18,6 +18,7 @@ from projections.reader import MonitorFilter
 from projections.storage.sqlite_view import SqliteView
 from projections.views import PROJECTIONS, Views
 from tests.domain.given import TESTER
+from tests.places import on_sqlite
 from tests.projections.folding import catch_up, everything, fill, rows
 from tests.waiting import wait_until
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from domain.store import Store
     from projections.view import Transaction
     from tests.domain.given import Owners
+
+pytestmark = on_sqlite
 
 
 def all_of(owners: Owners) -> MonitorFilter:

@@ -22,6 +22,7 @@ from projections.run import run
 from projections.view import Record, Table, ViewAwayError
 from projections.views import Views
 from tests.domain.given import TESTER, check_of
+from tests.places import on_sqlite
 from tests.projections.folding import catch_up, everything, fill
 from tests.waiting import wait_until
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from projections.view import Transaction
     from tests.api.world import World
     from tests.domain.given import Owners
+
+pytestmark = on_sqlite
+
 
 OTHERS = views_module.PROJECTIONS[2:]
 """The views that have no other version here."""

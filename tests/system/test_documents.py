@@ -77,7 +77,7 @@ def test_every_exit_code_and_setting_is_documented() -> None:
     for code in ExitCode:
         assert f"| {code.value} | " in operations
     for setting in set(re.findall(r'"(POSTWATCH_[A-Z_]+)"', text_of("cli/settings.py"))):
-        assert setting in operations or setting == "POSTWATCH_DATABASE_URL"
+        assert setting in operations, setting
 
 
 def test_every_category_and_event_is_in_the_catalogue() -> None:

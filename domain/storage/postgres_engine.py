@@ -1,0 +1,102 @@
+"""The engine of a fleet: a PostgreSQL database that all hosts share."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
+
+from domain.storage.engine import Engine, Signal, StoredRows
+from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_heads import PostgresHeads
+from domain.storage.postgres_keys import PostgresKeyStore
+from domain.storage.postgres_locks import PostgresLocks
+from domain.storage.postgres_log import log_environment
+from domain.storage.postgres_prune import prune
+from domain.storage.postgres_rows import PostgresRows
+from domain.storage.postgres_schema import migrate, require_schema
+from domain.storage.postgres_segments import PostgresSegments
+from domain.storage.postgres_signal import Listener
+from domain.storage.postgres_tiles import PostgresTiles
+
+if TYPE_CHECKING:
+    from domain.keys import KeyStore
+    from domain.numbered_log import Turn
+    from domain.proof.heads import HeadStore
+    from domain.proof.tiles import TileStore
+    from domain.storage.database import Database
+
+
+_WRITERS_LOCK: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN EXCLUSIVE MODE"
+
+
+class PostgresEngine(Engine):
+    """Hands out the tables of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.connections = Connections(database.url, "store")
+        self.locks = PostgresLocks(database, self.connections)
+        self.segments = PostgresSegments(self.connections)
+        self._listener = Listener(self.connections)
+
+    def require_store(self) -> None:
+        """Raise StoreError unless the schema is there, in the form that this version uses."""
+        require_schema(self.connections)
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the schema to this version; return the version before and now.
+
+        Raises StoreError when that cannot be done; nothing is changed then.
+        """
+        return migrate(self.connections)
+
+    def prepare_store(self) -> None:
+        """Raise StoreError unless the schema is there: `postwatch migrate` makes it."""
+        self.require_store()
+
+    def environment(self, log: str, *, create: bool) -> dict[str, str]:
+        """Return the event store's own settings for a log. Its table is made by migrations."""
+        del log, create
+        return log_environment(self.database.url)
+
+    def rows(self, log: str) -> StoredRows:
+        """Return the rows of a log as they are stored."""
+        return PostgresRows(self.connections, log)
+
+    def prune(self, position: int, through: int) -> int:
+        """Take checks behind a position out of their log, up to another; return how many."""
+        return prune(self.connections, position, through)
+
+    def signal(self, log: str) -> Signal:
+        """Return what tells that somebody wrote to a log."""
+        return self._listener.signal(log)
+
+    def keys(self, *, create: bool) -> KeyStore:
+        """Return where the wrapped data keys are."""
+        del create
+        return PostgresKeyStore(self.connections)
+
+    def tiles(self, log: str) -> TileStore:
+        """Return where the tiles of a log's Merkle tree are."""
+        return PostgresTiles(self.connections, log)
+
+    def heads(self, log: str) -> HeadStore:
+        """Return where the signed heads of a log are."""
+        return PostgresHeads(self.connections, log)
+
+    def turn(self, name: str) -> Turn:
+        """Return nothing to wait for: the server lets writers in one after the other."""
+        del name
+        return nullcontext
+
+    def check_writable(self) -> None:
+        """Raise PersistenceError unless the `monitoring` log can be written now."""
+        with self.connections.transaction() as connection:
+            # As a writer does. Whoever asks wants to know now.
+            connection.execute("SET LOCAL lock_timeout = '1s'")
+            connection.execute(_WRITERS_LOCK)
+
+    def close(self) -> None:
+        """Stop listening and close the connections."""
+        self._listener.close()
+        self.connections.close()

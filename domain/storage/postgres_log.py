@@ -1,0 +1,166 @@
+"""The event log in PostgreSQL: the library's recorder, which never sends anything twice.
+
+Writers come in one after the other, by a lock on the table, so that positions are
+committed in their order and no reader ever passes one that comes later. The library's own
+functions in the database leave that lock out, and are never used.
+
+A write whose answer was lost is not repeated here, as the library would do it: whoever
+asked is told, and looks whether it was stored. Nor are reads: a caller waits for seconds,
+not for half a minute, when the database is away.
+
+The event store finds this module by the setting `PERSISTENCE_MODULE`, and in it the one
+class that is a factory: hence no factory is imported by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from eventsourcing import postgres
+from eventsourcing.persistence import BaseInfrastructureFactory
+from psycopg import sql
+from psycopg.rows import dict_row, tuple_row
+
+from domain.storage.postgres_connections import Connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from eventsourcing.persistence import StoredEvent
+    from eventsourcing.utils import Environment
+
+_URL: Final = "POSTWATCH_LOG_URL"
+
+
+def log_schema(log: str) -> str:
+    """Return the schema of a log."""
+    return f"postwatch_{log}"
+
+
+def log_table(log: str) -> str:
+    """Return the table of a log, as the library names it. Its channel has the same name."""
+    return f"{log}_events"
+
+
+def log_environment(url: str) -> dict[str, str]:
+    """Return the event store's own settings for a log of the database at `url`."""
+    return {
+        "PERSISTENCE_MODULE": __name__,
+        "CREATE_TABLE": "n",
+        _URL: url,
+    }
+
+
+class LogDatastore(postgres.PostgresDatastore):
+    """What the library asks for connections: ours, and no types of its own."""
+
+    def __init__(self, url: str, log: str) -> None:
+        super().__init__("", "", "", "", "", schema=log_schema(log))
+        connections = Connections(url, log, row_factory=dict_row)
+        self.pool = connections.pool  # type: ignore[assignment] # a pool of the same driver
+
+    def register_type_adapters(self) -> None:
+        """Do nothing: events are sent as arrays, so nobody need connect to look up types."""
+
+
+def _once(repeated: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of the library without its repetitions."""
+    once: Callable[..., Any] = repeated.__wrapped__  # type: ignore[attr-defined] # by functools.wraps
+    return once
+
+
+class LogRecorder(postgres.PostgresApplicationRecorder):
+    """Keeps events in the order of their positions, which never repeat."""
+
+    select_events = _once(postgres.PostgresAggregateRecorder.select_events)
+    select_notifications = _once(postgres.PostgresApplicationRecorder.select_notifications)
+    max_notification_id = _once(postgres.PostgresApplicationRecorder.max_notification_id)
+
+    def __init__(
+        self, datastore: postgres.PostgresDatastore, *, events_table_name: str = "stored_events"
+    ) -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        names = {
+            "table": sql.Identifier(datastore.schema, events_table_name),
+            "sequence": sql.Identifier(datastore.schema, f"{events_table_name}_position"),
+            "channel": sql.Identifier(self.channel_name),
+        }
+        # One statement after the other would be three ways there and back.
+        self._let_in = [
+            sql.SQL("LOCK TABLE {table} IN EXCLUSIVE MODE").format(**names),
+            sql.SQL("NOTIFY {channel}").format(**names),
+        ]
+        self._append = sql.SQL(
+            "INSERT INTO {table} (originator_id, originator_version, topic, state) "
+            "SELECT stream::uuid, version, topic, state "
+            "FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[]) "
+            "WITH ORDINALITY AS given (stream, version, topic, state, number) "
+            "ORDER BY number RETURNING notification_id"
+        ).format(**names)
+        self._rows_after = sql.SQL(
+            "SELECT notification_id, originator_id::text, originator_version, topic, state "
+            "FROM {table} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+        ).format(**names)
+        self._last_given = sql.SQL(LAST_GIVEN).format(**names)
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int]:  # noqa: ANN401 - as the library has it
+        """Append events; return their positions."""
+        return self.append(
+            [
+                (str(each.originator_id), each.originator_version, each.topic, each.state)
+                for each in stored_events
+            ]
+        )
+
+    def append(self, rows: Iterable[tuple[str, int, str, bytes]]) -> Sequence[int]:
+        """Append stream, version, topic and state of new rows, durably, all or none.
+
+        Raises IntegrityError when a stream has such a version already.
+        """
+        columns = [list(each) for each in zip(*rows, strict=True)]
+        if not columns:
+            return []
+        with (
+            self.datastore.get_connection() as connection,
+            connection.pipeline() as pipeline,
+            connection.transaction(),
+        ):
+            for statement in self._let_in:
+                connection.execute(statement)
+            cursor = connection.cursor(row_factory=tuple_row)
+            cursor.execute(self._append, columns)
+            # Here, and not at the end, so that a conflict is raised as what it is.
+            pipeline.sync()
+            found = cursor.fetchall()
+        return [position for (position,) in found]
+
+    def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
+        """Return position, stream, version, topic and state of rows after a position, in order."""
+        with self.datastore.get_connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row, binary=True)
+            return cursor.execute(self._rows_after, (position, limit), prepare=True).fetchall()
+
+    def last_given(self) -> int:
+        """Return the highest position that was ever given, also when its event was pruned."""
+        with self.datastore.get_connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row)
+            ((found,),) = cursor.execute(self._last_given).fetchall()
+        position: int = found
+        return position
+
+
+LAST_GIVEN: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"
+"""Selects the highest position that was ever given in a log, to an event or to none."""
+
+
+class Factory(postgres.PostgresFactory):
+    """Builds recorders on our connections."""
+
+    application_recorder_class = LogRecorder
+
+    def __init__(self, env: Environment) -> None:
+        # Not the library's own beginning, which reads the settings of its connections.
+        BaseInfrastructureFactory.__init__(self, env)
+        url = self.env.get(_URL)
+        assert url is not None  # noqa: S101 - we are found by settings that hold it
+        self.datastore = LogDatastore(url, self.env.name.lower())

@@ -1,0 +1,95 @@
+"""Where a store can be, for tests that run on every engine."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from domain.storage.database import Database
+from domain.storage.postgres_engine import PostgresEngine
+from domain.store import create_store, open_store
+from tests.postgres_server import find_binaries, postgres_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from domain.store import Store
+    from tests.postgres_server import PostgresServer
+
+SQLITE: Final = "sqlite"
+POSTGRES: Final = pytest.param(
+    "postgres",
+    marks=pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server"),
+)
+ENGINES: Final = [SQLITE, POSTGRES]
+
+on_sqlite: Final = pytest.mark.only_sqlite
+"""Marks tests about what only files have."""
+
+_TEMPLATE: Final = "postwatch_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one store is, or can be made."""
+
+    root: Path
+    database: Database | None = None
+
+    def create(self, master_key: bytes | None = None) -> Store:
+        """Make the store, or open it if it is there."""
+        return create_store(self.root, master_key, database=self.database)
+
+    def open(self, master_key: bytes | None = None) -> Store:
+        """Open the store once more, as another process does."""
+        return open_store(self.root, master_key, database=self.database)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings by which a command finds the store."""
+        found = {"POSTWATCH_DATA": str(self.root)}
+        if self.database is not None:
+            found["POSTWATCH_DATABASE_URL"] = self.database.url
+        return found
+
+
+@dataclass(slots=True)
+class Databases:
+    """A server that gives each who asks a database of its own, with the schema made."""
+
+    server: PostgresServer
+    _number: Iterator[int] = field(default_factory=count)
+
+    @contextmanager
+    def migrated(self) -> Iterator[Database]:
+        """Yield a database without a store in it; it is dropped afterwards."""
+        name = f"postwatch_{os.getpid()}_{next(self._number)}"
+        yield Database(self.server.create_database(name, _TEMPLATE))
+        self.server.drop_database(name)
+
+
+@contextmanager
+def databases() -> Iterator[Databases]:
+    """Run a server with a template that has the schema, while the block runs."""
+    with postgres_server() as server:
+        engine = PostgresEngine(Database(server.create_database(_TEMPLATE)))
+        engine.migrate()
+        engine.close()
+        yield Databases(server)
+
+
+@contextmanager
+def place_on(request: pytest.FixtureRequest, root: Path) -> Iterator[Place]:
+    """Yield a place on the engine that a fixture's parameter names."""
+    if request.param == SQLITE:
+        yield Place(root)
+        return
+    made: Databases = request.getfixturevalue("postgres")
+    with made.migrated() as database:
+        yield Place(root, database)
