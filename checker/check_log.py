@@ -1,13 +1,14 @@
-"""The checks of one location in the log: appended once, whatever happens on the way.
+"""The checks of one location in the log: each appended once, whatever happens on the way.
 
 Runs in a thread. Knows no queue and no trio.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from domain.check import CheckPerformed, check_log_id
+from checker.fence import Fence, Verdict
+from domain.clock import utc_now
 from domain.errors import ConflictError
 from domain.log_reader import LogReader
 from domain.storage.failures import ANOTHER_CAME_FIRST, STORE_AWAY
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from checker.location import Location
+    from domain.check import CheckPerformed
     from domain.checks import Checks, PerformedCheck
+    from domain.clock import Clock
 
 ATTEMPTS: Final = 20
 """How often a batch is tried again after another process wrote to the same streams."""
@@ -27,35 +30,64 @@ _PAGE: Final = 200
 _PAGES: Final = 50
 
 
+class Appended(NamedTuple):
+    """What came of a batch: how many checks are in the log, how many another checker made."""
+
+    recorded: int
+    fenced: int
+
+
 class CheckLog:
     """Appends batches of checks."""
 
-    def __init__(self, checks: Checks, location: Location) -> None:
+    def __init__(
+        self,
+        checks: Checks,
+        location: Location,
+        *,
+        wall: Clock = utc_now,
+        is_shared: bool = False,
+    ) -> None:
+        """Take the log. `is_shared`: other checkers of the location may record there too."""
         self._checks = checks
         self._location = location
+        self._fence = Fence(self._look, wall, is_shared=is_shared)
         self._in_doubt = False
 
-    def append(self, batch: Sequence[PerformedCheck]) -> None:
-        """Append a batch, all or none, and exactly once.
+    def append(self, batch: Sequence[PerformedCheck]) -> Appended:
+        """Append the checks of a batch that nobody has recorded yet, all of them or none.
+
+        No due time of a monitor is recorded twice, in whatever order several writers come:
+        who comes second is refused, because the stream has grown, looks at what was recorded
+        and leaves out what it says already. The rest of the batch is appended.
 
         Raises an error of STORE_AWAY when the store is away; the same batch is to be given
-        again then. Raises ConflictError when another process keeps coming first.
+        again then: what of it was stored, though the answer got lost, is found and counts as
+        recorded. Raises ConflictError when another process keeps coming first.
         """
-        # The store may have gone away after it had committed: the answer got lost.
-        if self._in_doubt and self._holds(batch[-1]):
-            self._in_doubt = False
-            return
-        for _ in range(ATTEMPTS):
+        recorded = fenced = 0
+        for attempt in range(ATTEMPTS):
+            look = attempt > 0 or self._in_doubt
+            verdicts = self._fence.judge(batch, look=look)
+            recorded += verdicts.count(Verdict.RECORDED)
+            fenced += verdicts.count(Verdict.FENCED)
+            batch = [
+                check
+                for check, verdict in zip(batch, verdicts, strict=True)
+                if verdict is Verdict.RECORD
+            ]
             try:
                 self._record(batch)
             except ANOTHER_CAME_FIRST:
                 continue
             self._in_doubt = False
-            return
+            self._fence.note(batch)
+            return Appended(recorded + len(batch), fenced)
         # Outside of the handler: the text of the conflict holds stored data.
         raise ConflictError(
-            f"checks of location {self._location.code} cannot be recorded: another process "
-            "keeps recording checks of the same monitors; run one checker for each location"
+            f"checks of location {self._location.code} cannot be recorded: other processes keep "
+            "recording checks of the same monitors first; find them with `postwatch fleet`, and "
+            "end those that are none of its checkers"
         )
 
     def last_check_at(self) -> datetime | None:
@@ -78,16 +110,13 @@ class CheckLog:
         return {monitor_id: checks[0] for monitor_id, checks in newest if checks}
 
     def _record(self, batch: Sequence[PerformedCheck]) -> None:
+        if not batch:
+            return
         try:
             self._checks.record(batch, location=self._location.code, actor=self._location.actor)
         except STORE_AWAY:
             self._in_doubt = True
             raise
 
-    def _holds(self, check: PerformedCheck) -> bool:
-        """Return whether this check is the last one in its stream."""
-        stream = check_log_id(check.monitor_id, self._location.code)
-        for event in self._checks.events.get(stream, desc=True, limit=1):
-            if isinstance(event, CheckPerformed):
-                return (event.due_at, event.started_at) == (check.due_at, check.started_at)
-        return False
+    def _look(self, monitor_id: UUID, limit: int) -> Sequence[CheckPerformed]:
+        return self._checks.look(monitor_id, self._location.code, limit)

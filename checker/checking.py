@@ -142,14 +142,12 @@ class Checking:
 
     async def _make(self, monitor: WatchedMonitor, admitted: Admitted) -> None:
         try:
-            outcome = await self._contact.make(
-                monitor, admitted.due.due, was_held=admitted.was_held
-            )
+            outcome = await self._contact.make(monitor, admitted.due, was_held=admitted.was_held)
         except (OSError, ExceptionGroup) as error:
             lack = exhaustion(error)
             if lack is None:
                 raise
-            self._pause(monitor, lack)
+            self._pause(admitted.due, lack)
         else:
             self._destinations.learn(monitor.hostname, outcome.address)
 
@@ -159,14 +157,14 @@ class Checking:
             self._status.waiting -= 1
             self._admitted.append(next_one)
 
-    def _pause(self, monitor: WatchedMonitor, lack: OSError) -> None:
+    def _pause(self, due: Due, lack: OSError) -> None:
         """Begin nothing for a moment: it says nothing of a server that we cannot ask it.
 
         The check is not recorded. It is made again after the pause.
         """
         now = trio.current_time()
         self._status.exhausted += 1
-        self._schedule.again(monitor.monitor_id)
+        self._schedule.again(due)
         self._exhausted_until = now + EXHAUSTED_PAUSE_SECONDS
         if now >= self._exhaustion_told_until:
             log.error(

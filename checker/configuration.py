@@ -36,7 +36,11 @@ _MILLISECONDS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedMonitor:
-    """One version of a monitor. `country_codes` None means: as its customer has it."""
+    """One version of a monitor. `country_codes` None means: as its customer has it.
+
+    `changed_at` is when it became what it is, or came to be checked from here: seconds since
+    1970, as its event says, so that every checker knows the same.
+    """
 
     monitor_id: UUID
     version: int
@@ -49,6 +53,7 @@ class WatchedMonitor:
     timeout_seconds: float
     country_codes: tuple[str, ...] | None
     config_json: bytes = field(repr=False)
+    changed_at: float
 
     @property
     def config(self) -> Config:
@@ -81,7 +86,7 @@ class Configuration:
             case Customer.Created():
                 self._note_countries(event.originator_id, event.details)
             case Customer.Updated():
-                return self._change_customer(event.originator_id, event.changes)
+                return self._change_customer(event)
         return ()
 
     def watched(self, monitor_id: UUID) -> WatchedMonitor | None:
@@ -112,6 +117,7 @@ class Configuration:
             timeout_seconds=event.timeout_seconds,
             country_codes=_countries(event.allowed_check_country_codes),
             config_json=_as_json(event.config),
+            changed_at=event.timestamp.timestamp(),
         )
         return (event.originator_id,)
 
@@ -123,7 +129,10 @@ class Configuration:
             if theirs in event.changes
         }
         self._monitors[monitor_id] = replace(
-            self._monitors[monitor_id], version=event.originator_version, **changed
+            self._monitors[monitor_id],
+            version=event.originator_version,
+            changed_at=event.timestamp.timestamp(),
+            **changed,
         )
         return (monitor_id,)
 
@@ -133,19 +142,23 @@ class Configuration:
             countries = _countries(fields[_COUNTRIES])
             self._customer_countries[intern(str(customer_id))] = countries or ()
 
-    def _change_customer(self, customer_id: UUID, changes: dict[str, Any]) -> Collection[UUID]:
+    def _change_customer(self, event: Customer.Updated) -> Collection[UUID]:
         """Return the monitors that are checked from here only now, or no more."""
-        if _COUNTRIES not in changes:
+        if _COUNTRIES not in event.changes:
             return ()
-        owner = str(customer_id)
+        owner = str(event.originator_id)
         monitors = [each for each in self._monitors.values() if each.customer_id == owner]
         before = [self._is_ours(each) for each in monitors]
-        self._note_countries(customer_id, changes)
-        return [
-            monitor.monitor_id
+        self._note_countries(event.originator_id, event.changes)
+        changed = [
+            monitor
             for monitor, was_ours in zip(monitors, before, strict=True)
             if self._is_ours(monitor) != was_ours
         ]
+        moment = event.timestamp.timestamp()
+        for each in changed:
+            self._monitors[each.monitor_id] = replace(each, changed_at=moment)
+        return [each.monitor_id for each in changed]
 
 
 @lru_cache(_SHARED)

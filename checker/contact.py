@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from domain.outcome import Finding, Outcome
 
 if TYPE_CHECKING:
     from checker.pulse import Pulse
+    from checker.schedule import Due
     from checker.status import Status
     from domain.clock import Clock
 
@@ -66,15 +67,14 @@ class Contact:
         self._pulse = pulse
         self._status = status
 
-    async def make(self, monitor: WatchedMonitor, due: float, *, was_held: bool) -> Outcome:
+    async def make(self, monitor: WatchedMonitor, due: Due, *, was_held: bool) -> Outcome:
         """Check a monitor and hand the result on."""
         target = await self._ports.aim(monitor)
         began, started = trio.current_time(), self._ports.wall()
-        late = began - due
         if was_held:
             self._status.held_back += 1
         else:
-            self._status.note_start(late)
+            self._status.note_start(began - due.due)
         outcome = target if isinstance(target, Outcome) else await self._ask(monitor, target)
         outcome = self._with_lag(outcome, began)
         self._status.note_outcome(monitor.kind, outcome)
@@ -83,8 +83,7 @@ class Contact:
                 monitor_id=monitor.monitor_id,
                 monitor_version=monitor.version,
                 kind=monitor.kind,
-                # Seen from the start, so that a jump of the wall clock does not matter.
-                due_at=iso_milliseconds(started - timedelta(seconds=late)),
+                due_at=iso_milliseconds(datetime.fromtimestamp(due.at, UTC)),
                 started_at=iso_milliseconds(started),
                 finished_at=self._ports.wall(),
                 outcome=outcome.as_json(),

@@ -51,7 +51,13 @@ class Intake:
         self._schedule.expect(len(self._configuration))
         for number, monitor in enumerate(self._configuration.all_watched(), start=1):
             now = trio.current_time()
-            self._schedule.resume(monitor.monitor_id, monitor.interval_seconds, now, absent_since)
+            self._schedule.resume(
+                monitor.monitor_id,
+                monitor.interval_seconds,
+                now,
+                absent_since,
+                monitor.changed_at,
+            )
             if number % HANDFUL == 0:
                 await trio.lowlevel.checkpoint()
         self._count(batch)
@@ -73,7 +79,8 @@ class Intake:
         if monitor is None:
             self._schedule.remove(monitor_id)
         else:
-            self._schedule.watch(monitor_id, monitor.interval_seconds, trio.current_time())
+            now = trio.current_time()
+            self._schedule.watch(monitor_id, monitor.interval_seconds, now, monitor.changed_at)
         self._on_change(monitor_id)
 
     def _count(self, batch: Batch) -> None:

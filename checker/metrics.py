@@ -31,6 +31,7 @@ _MILLISECOND: Final = 0.001
 
 _COUNTERS: Final = {
     "recorded": "Checks that are in the log.",
+    "fenced": "Checks that were left out, because another checker had recorded theirs first.",
     "skipped": "Due times that passed by because nothing could begin in time.",
     "overrun": "Due times that passed by while the monitor's own check was running.",
     "held_back": "Checks that waited for others to the same address.",

@@ -17,14 +17,15 @@ from checker.patience import Patience
 from domain.checks import PerformedCheck
 
 if TYPE_CHECKING:
+    from checker.check_log import Appended
     from checker.limits import Limits
     from checker.status import Status
 
 log = logging.getLogger("postwatch.checker")
 
 
-Append = Callable[[Sequence[PerformedCheck]], None]
-"""Appends a batch, all or none, in a thread. Given again when the store was away."""
+Append = Callable[[Sequence[PerformedCheck]], "Appended"]
+"""Appends a batch, in a thread. Given again when the store was away."""
 
 
 class Recorder:
@@ -102,9 +103,15 @@ class Recorder:
                 return
 
     async def _write(self, batch: list[PerformedCheck]) -> None:
-        await self._patience.insist(lambda: self._append(batch))
-        self._status.recorded += len(batch)
+        appended = await self._patience.insist(lambda: self._append(batch))
+        self._status.recorded += appended.recorded
         self._status.queued = self.queued
+        if appended.fenced:
+            self._status.fenced += appended.fenced
+            log.warning(
+                "%d checks are left out: other checkers recorded their due times first",
+                appended.fenced,
+            )
         self._on_room()
 
     def _note_store(self, is_away: bool) -> None:  # noqa: FBT001 - a state, not an option

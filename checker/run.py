@@ -27,14 +27,16 @@ from checker.pulse import Pulse
 from checker.recorder import Recorder
 from checker.schedule import Schedule
 from checker.status import Status
+from checker.timekeeping import follow_clock
 from domain.clock import Clock, utc_now
 from domain.log_reader import LogReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
     from checker.location import Location
+    from domain.check import CheckPerformed
     from domain.store import Store
 
 log = logging.getLogger("postwatch.checker")
@@ -102,14 +104,16 @@ class _Checker:
         self._limits = limits
         self._pulse = Pulse(on_lag=status.loop_lag.note)
         self._aiming = Aiming(store.monitoring.unsealed)
-        self._check_log = CheckLog(store.checks, location)
+        self._check_log = CheckLog(store.checks, location, wall=wall)
         self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
         self._configuration = configuration = Configuration(location)
-        schedule = Schedule(origin=trio.current_time() - wall().timestamp())
+        self._schedule = schedule = Schedule(origin=trio.current_time() - wall().timestamp())
         self._logins = logins = Logins()
-        self._arrears = Arrears(self._check_log.last_of, schedule, logins, on_change=self._nudge)
+        self._arrears = Arrears(self._last_of, schedule, logins, on_change=self._nudge)
+        self._patience = Patience("read the last checks")
         self._intake = Intake(configuration, schedule, status, on_change=self._changed)
-        ports = Ports(configuration.watched, self._aiming.aim, probe, self._recorder, wall, logins)
+        self._find = configuration.watched
+        ports = Ports(self._find, self._aiming.aim, probe, self._recorder, wall, logins)
         self._checking = Checking(schedule, ports, limits=limits, pulse=self._pulse, status=status)
         self._probes = trio.CancelScope()
 
@@ -150,7 +154,9 @@ class _Checker:
                 await self._intake.read_up(receive, await self._absent_since())
                 ready()
                 nursery.start_soon(self._checking.keep_time, probes)
-                nursery.start_soon(self._arrears.look, self._configuration, self._wall)
+                nursery.start_soon(follow_clock, self._schedule, self._wall)
+                ids = [each.monitor_id for each in self._configuration.all_watched()]
+                nursery.start_soon(self._arrears.look, ids, self._find, self._wall)
                 await self._intake.follow(receive)
         finally:
             signal_.close()
@@ -162,6 +168,9 @@ class _Checker:
         if last is None:
             return None
         return trio.current_time() - (self._wall() - last).total_seconds()
+
+    async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
+        return await self._patience.insist(lambda: self._check_log.last_of(monitor_ids))
 
     def _changed(self, monitor_id: UUID) -> None:
         self._aiming.forget(monitor_id)

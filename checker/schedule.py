@@ -3,18 +3,17 @@
 Pure: time is an argument, in monotonic seconds. Knows no monitors (only their ids), no
 trio and no clock.
 
-A monitor has a grid: times one interval apart, at a phase that follows from its id. The
-grid is anchored to the wall clock of the start (`origin`), so it is the same one after a
-restart, and due times are counted on it in whole steps, so they do not drift.
+A monitor has a grid: times of the wall clock one interval apart, at a phase that follows
+from its id. So it is the same one after a restart and in every checker, and due times are
+counted on it in whole steps, so they do not drift. `origin` says where the wall clock is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from hashlib import blake2b
 from heapq import heapify, heappop, heappush
-from math import ceil, floor
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from checker.grid import Entry, unit_fraction
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -36,55 +35,35 @@ NEAR_SECONDS: Final = 5.0
 """A check at a monitor's own phase that comes so soon needs no other one before it, which
 might still run then."""
 
+REBASED_SECONDS: Final = 1.0
+"""By so much a step has moved when the clock was set while it waited."""
+
+ROUNDED_SECONDS: Final = 0.002
+"""Due times that were recorded are cut to milliseconds."""
+
 _SMALL_HEAP: Final = 64
 
 
 class Due(NamedTuple):
-    """A monitor that is to be checked now, and when it should have been."""
+    """A monitor that is to be checked now.
+
+    `due` is when its check was to begin. `at` is the due time that the check is recorded
+    for, in seconds of the wall clock: a step of the grid, or when the monitor was changed.
+    It is the same number in every process that comes to make this check.
+    """
 
     monitor_id: UUID
     due: float
-
-
-@dataclass(slots=True)
-class _Entry:
-    """One monitor's place in time.
-
-    `settled` is the last step of the grid that was taken or skipped. `pending` is the step
-    that the entry in the heap stands for; equal to `settled` when it is a check between
-    two steps. An entry of the heap with another `generation` is stale. `resumed` says that
-    nothing was checked since the restart.
-    """
-
-    interval: float
-    anchor: float
-    generation: int = 0
-    settled: int = 0
-    pending: int = 0
-    urgent: bool = False
-    running: bool = False
-    changed: bool = False
-    removed: bool = False
-    resumed: bool = False
-
-    def time_of(self, step: int) -> float:
-        return self.anchor + step * self.interval
-
-    def last_step(self, now: float) -> int:
-        return floor((now - self.anchor) / self.interval)
-
-    def next_step(self, now: float) -> int:
-        """Return the first step from now on. Never one that is settled, however we round."""
-        return max(self.settled + 1, ceil((now - self.anchor) / self.interval))
+    at: float
 
 
 class Schedule:
     """Who is due when. A monitor that was taken stays out until it is reported done."""
 
     def __init__(self, origin: float) -> None:
-        """Anchor all grids: `origin` is the monotonic time of the wall clock's zero."""
+        """Tell where all grids are: `origin` is the monotonic time of the wall clock's zero."""
         self._origin = origin
-        self._entries: dict[UUID, _Entry] = {}
+        self._entries: dict[UUID, Entry] = {}
         self._heap: list[tuple[float, int, UUID]] = []
         self._generation = 0
         self._spread = SPREAD_SECONDS
@@ -98,32 +77,64 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def origin(self) -> float:
+        """The monotonic time of the wall clock's zero."""
+        return self._origin
+
+    def rebase(self, origin: float) -> None:
+        """Follow a wall clock that was set.
+
+        What waits keeps its time. Each monitor goes on at its phase on the new clock when its
+        next check is done, so that nothing is fired together and nothing waits for long.
+        """
+        self._origin = origin
+
     def expect(self, monitors: int) -> None:
         """Make the spread wide enough for so many monitors that are all overdue."""
         self._spread = max(SPREAD_SECONDS, monitors * SPREAD_PER_MONITOR_SECONDS)
 
     def resume(
-        self, monitor_id: UUID, interval: float, now: float, absent_since: float | None
+        self,
+        monitor_id: UUID,
+        interval: float,
+        now: float,
+        absent_since: float | None,
+        moment: float = float("-inf"),
     ) -> None:
-        """Go on with a monitor after a restart, at its own phase.
+        """Go on with a monitor that was not checked from here, at its own phase.
 
         When it was due while nobody checked (since `absent_since`; None is since ever), it
-        is checked soon, one overdue monitor after the other.
+        is checked soon, one overdue monitor after the other. It was not due before `moment`,
+        in wall time, when it was changed. One whose check still runs from before goes on
+        when that is done.
         """
         entry = self._enter(monitor_id, interval)
+        if entry.running:
+            return
         entry.resumed = True
-        entry.settled = entry.last_step(now)
-        step = entry.next_step(now)
-        turn = max(now, self._overdue_until + OVERDUE_SECONDS)
-        is_overdue = absent_since is None or entry.last_step(absent_since) < entry.settled
-        if is_overdue and turn + NEAR_SECONDS < entry.time_of(step):
-            self._overdue_until = turn
-            self._push_between(monitor_id, entry, turn)
-        else:
-            self._push_step(monitor_id, entry, step)
+        entry.settled = entry.last_step(self._wall(now))
+        is_overdue = entry.time_of(entry.settled) >= moment and (
+            absent_since is None or entry.last_step(self._wall(absent_since)) < entry.settled
+        )
+        if not is_overdue or not self._make_up(monitor_id, entry, now):
+            self._push_step(monitor_id, entry, entry.next_step(self._wall(now)))
 
-    def hasten(self, monitor_id: UUID, now: float) -> None:
+    def make_up(self, monitor_id: UUID, now: float, last_due: float) -> None:
+        """Check a resumed monitor soon if it was due after `last_due`, in wall time.
+
+        Once, for the last of the due times that passed. Does nothing when it was checked since.
+        """
+        entry = self._entries.get(monitor_id)
+        if entry is None or not entry.resumed or entry.pending == entry.settled:
+            return
+        if entry.last_step(last_due + ROUNDED_SECONDS) < entry.settled:
+            self._make_up(monitor_id, entry, now)
+
+    def hasten(self, monitor_id: UUID, now: float, moment: float | None = None) -> None:
         """Check a monitor soon that was resumed, and that was never checked as it is now.
+
+        `moment` is when it was changed, in wall time; now by default.
 
         One after the other, at a pace that leaves room for those that are due. One whose own
         phase comes first, or soon after, is left to it.
@@ -132,13 +143,20 @@ class Schedule:
         if entry is None or not entry.resumed:
             return
         turn = max(now, self._hastened_until + SPREAD_PER_MONITOR_SECONDS)
-        if turn + NEAR_SECONDS < entry.time_of(entry.next_step(now)):
+        if turn + NEAR_SECONDS < self._next_time(entry, now):
             self._hastened_until = turn
+            entry.moment = self._wall(now) if moment is None else moment
             self._push_urgent(monitor_id, entry, turn)
 
-    def watch(self, monitor_id: UUID, interval: float, now: float) -> None:
-        """Check a new or changed monitor at once, or as soon as its running check ends."""
+    def watch(
+        self, monitor_id: UUID, interval: float, now: float, moment: float | None = None
+    ) -> None:
+        """Check a new or changed monitor at once, or as soon as its running check ends.
+
+        `moment` is when it was changed, in wall time; now by default.
+        """
         entry = self._enter(monitor_id, interval)
+        entry.moment = self._wall(now) if moment is None else moment
         if entry.running:
             entry.changed = True
         else:
@@ -175,13 +193,18 @@ class Schedule:
                 continue
             entry.running, entry.resumed = True, False
             entry.generation = 0
-            entry.settled = entry.last_step(now) if entry.urgent else entry.pending
-            taken.append(Due(monitor_id, due))
+            taken.append(Due(monitor_id, due, self._settle(entry, due, now)))
         return taken
 
-    def again(self, monitor_id: UUID) -> None:
-        """Check a taken monitor once more when it is done: its check could not be made."""
-        self._entries[monitor_id].changed = True
+    def again(self, due: Due) -> None:
+        """Check a taken monitor once more when it is done: its check could not be made.
+
+        For the same due time, unless the monitor was changed meanwhile.
+        """
+        entry = self._entries[due.monitor_id]
+        if not entry.changed:
+            entry.changed = True
+            entry.moment = due.at
 
     def done(self, monitor_id: UUID, now: float) -> None:
         """Report that a taken monitor's check ended. Steps that it ran over are not made up for."""
@@ -193,19 +216,43 @@ class Schedule:
             entry.changed = False
             self._push_urgent(monitor_id, entry, now)
         else:
-            step = entry.next_step(now)
-            self.overrun += step - 1 - entry.settled
+            step = entry.next_step(self._wall(now))
+            self.overrun += max(step - 1 - entry.settled, 0)
             self._push_step(monitor_id, entry, step)
 
-    def _enter(self, monitor_id: UUID, interval: float) -> _Entry:
-        anchor = self._origin + unit_fraction(monitor_id) * interval
+    def is_running(self, monitor_id: UUID) -> bool:
+        """Return whether a monitor was taken and is not reported done."""
+        entry = self._entries.get(monitor_id)
+        return entry is not None and entry.running
+
+    def _wall(self, now: float) -> float:
+        return now - self._origin
+
+    def _settle(self, entry: Entry, due: float, now: float) -> float:
+        """Note which step is being taken; return the due time that it is recorded for."""
+        is_step = not entry.urgent and entry.pending != entry.settled
+        at = entry.moment if entry.urgent else entry.time_of(entry.pending)
+        if is_step and abs(at - self._wall(due)) < REBASED_SECONDS:
+            entry.settled = entry.pending
+        elif is_step:  # on the clock that was set it is another time, and no step
+            at = self._wall(due)
+            entry.settled = entry.last_step(self._wall(now))
+        elif entry.urgent:
+            entry.settled = entry.last_step(self._wall(now))
+        return at
+
+    def _next_time(self, entry: Entry, now: float) -> float:
+        return self._origin + entry.time_of(entry.next_step(self._wall(now)))
+
+    def _enter(self, monitor_id: UUID, interval: float) -> Entry:
+        phase = unit_fraction(monitor_id) * interval
         entry = self._entries.get(monitor_id)
         if entry is None:
-            entry = self._entries[monitor_id] = _Entry(interval, anchor)
+            entry = self._entries[monitor_id] = Entry(interval, phase)
         elif interval != entry.interval:
             # Steps of another grid mean nothing on this one. A running check sets
             # `settled` anew when it is taken again, as it is urgent then.
-            entry.interval, entry.anchor = interval, anchor
+            entry.interval, entry.phase = interval, phase
         entry.removed = False
         return entry
 
@@ -213,42 +260,51 @@ class Schedule:
         entry = self._entries.get(item[2])
         return entry is None or entry.generation != item[1]
 
-    def _is_too_late(self, entry: _Entry, late: float) -> bool:
+    def _is_too_late(self, entry: Entry, late: float) -> bool:
         return not entry.urgent and late > min(GRACE_SECONDS, entry.interval / 2)
 
-    def _postpone(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
+    def _postpone(self, monitor_id: UUID, entry: Entry, now: float) -> None:
         """Skip what a stall left behind, without a burst and without a long gap.
 
         The next step of the grid is soon enough for a short interval; a long interval
         gets one check at a place of its own within the spread.
         """
-        passed = entry.next_step(now) - 1
-        self.skipped += passed - entry.settled
+        passed = entry.next_step(self._wall(now)) - 1
+        self.skipped += max(passed - entry.settled, 0)
         entry.settled = passed
         self._push_spread(monitor_id, entry, now)
 
-    def _push_urgent(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
+    def _make_up(self, monitor_id: UUID, entry: Entry, now: float) -> bool:
+        """Give an overdue monitor a turn; return False when its own phase comes first."""
+        turn = max(now, self._overdue_until + OVERDUE_SECONDS)
+        if turn + NEAR_SECONDS >= self._next_time(entry, now):
+            return False
+        self._overdue_until = turn
+        self._push_between(monitor_id, entry, turn)
+        return True
+
+    def _push_urgent(self, monitor_id: UUID, entry: Entry, now: float) -> None:
         entry.urgent = True
         self._push(monitor_id, entry, now)
 
-    def _push_step(self, monitor_id: UUID, entry: _Entry, step: int) -> None:
+    def _push_step(self, monitor_id: UUID, entry: Entry, step: int) -> None:
         entry.urgent = False
         entry.pending = step
-        self._push(monitor_id, entry, entry.time_of(step))
+        self._push(monitor_id, entry, self._origin + entry.time_of(step))
 
-    def _push_spread(self, monitor_id: UUID, entry: _Entry, now: float) -> None:
-        step = entry.next_step(now)
-        if entry.time_of(step) - now <= self._spread:
+    def _push_spread(self, monitor_id: UUID, entry: Entry, now: float) -> None:
+        step = entry.next_step(self._wall(now))
+        if entry.time_of(step) - self._wall(now) <= self._spread:
             self._push_step(monitor_id, entry, step)
         else:
             self._push_between(monitor_id, entry, now + unit_fraction(monitor_id) * self._spread)
 
-    def _push_between(self, monitor_id: UUID, entry: _Entry, due: float) -> None:
+    def _push_between(self, monitor_id: UUID, entry: Entry, due: float) -> None:
         entry.urgent = False
         entry.pending = entry.settled
         self._push(monitor_id, entry, due)
 
-    def _push(self, monitor_id: UUID, entry: _Entry, due: float) -> None:
+    def _push(self, monitor_id: UUID, entry: Entry, due: float) -> None:
         self._generation += 1
         entry.generation = self._generation
         heappush(self._heap, (due, self._generation, monitor_id))
@@ -259,9 +315,3 @@ class Schedule:
         """Keep the heap in proportion when monitors change faster than they are due."""
         self._heap = [item for item in self._heap if not self._is_stale(item)]
         heapify(self._heap)
-
-
-def unit_fraction(monitor_id: UUID) -> float:
-    """Return a number from 0 up to 1 that is the monitor's own and evenly spread."""
-    digest = blake2b(monitor_id.bytes, digest_size=6).digest()
-    return int.from_bytes(digest) / (1 << 48)

@@ -46,7 +46,7 @@ class Status:
     politeness are counted in `held_back` instead, and `waiting` for it now. `skipped` and
     `overrun` count due times that passed by, as in `Schedule`. `exhausted` counts checks that
     could not be made for lack of something of ours, `not_made` those that were broken off at
-    the end of a drain.
+    the end of a drain. `fenced` counts checks that another checker had recorded first.
     """
 
     position: int = 0
@@ -55,6 +55,7 @@ class Status:
     in_flight: int = 0
     queued: int = 0
     recorded: int = 0
+    fenced: int = 0
     skipped: int = 0
     overrun: int = 0
     not_made: int = 0

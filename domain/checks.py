@@ -98,6 +98,19 @@ class Checks(Application[UUID]):
                 self._tails.pop((check.monitor_id, location), None)
             raise
 
+    def look(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
+        """Return up to `limit` of the newest checks that are not archived, newest first.
+
+        The next `record` goes on from what was seen here: whatever another process appends
+        from now on makes it raise IntegrityError.
+        """
+        stream = check_log_id(monitor_id, location)
+        found = self.recorder.select_events(stream, desc=True, limit=limit)
+        version = found[0].originator_version if found else 0
+        self._tails[monitor_id, location] = _Tail(stream, version, str(monitor_id))
+        events = map(self.mapper.to_domain_event, found)
+        return [event for event in events if isinstance(event, CheckPerformed)]
+
     def newest(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
         """Return the newest checks of a monitor at a location, newest first.
 

@@ -53,8 +53,8 @@ def test_created_monitor_is_known_with_its_defaults() -> None:
 
 def test_update_changes_what_it_names_and_the_version() -> None:
     monitor = new_monitor(port=2525, config={"requireTls": True})
-    change(monitor, hostname="new.example.org", check_interval=1)
-    change(monitor, port=None, name="of no interest here", timeout_seconds=7)
+    change(monitor, NOW, hostname="new.example.org", check_interval=1)
+    change(monitor, NOW, port=None, name="of no interest here", timeout_seconds=7)
     kept = watched(HERE, monitor)
 
     assert kept is not None
@@ -66,7 +66,7 @@ def test_update_changes_what_it_names_and_the_version() -> None:
 def test_each_change_names_its_monitor_and_nothing_else_does() -> None:
     owner = customer(None)
     monitor = monitor_of(owner)
-    change(monitor, port=1)
+    change(monitor, NOW, port=1)
     monitor.delete(actor=ME, now=NOW)
     configuration = Configuration(HERE)
 
@@ -138,7 +138,7 @@ def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it
 
 def test_restriction_can_be_taken_away() -> None:
     monitor = new_monitor(allowed_check_country_codes=["US"])
-    assert watched(HERE, change(monitor, allowed_check_country_codes=None)) is not None
+    assert watched(HERE, change(monitor, NOW, allowed_check_country_codes=None)) is not None
 
 
 def test_poisonous_config_is_just_a_config() -> None:

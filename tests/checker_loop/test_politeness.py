@@ -117,7 +117,7 @@ async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) 
             checker.feed(monitors[-1])
             await trio.sleep(2)
         assert servers.most["192.0.2.1"] == 1
-        checker.feed(*(change(each, port=2525) for each in monitors))
+        checker.feed(*(change(each, checker.wall(), port=2525) for each in monitors))
         await trio.sleep(10)
 
     assert servers.most["192.0.2.1"] == 10
@@ -211,7 +211,9 @@ async def test_changed_monitor_logs_in_at_once(autojump_clock: MockClock) -> Non
     async with playing(autojump_clock, server, [monitor]) as checker:
         await trio.sleep(3600)
         server.logins.clear()
-        checker.feed(change(monitor, config={"auth": {"user": "u", "pass": "another"}}))
+        checker.feed(
+            change(monitor, checker.wall(), config={"auth": {"user": "u", "pass": "another"}})
+        )
         await trio.sleep(1)
         assert len(server.logins) == 1
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 from eventsourcing.persistence import IntegrityError, OperationalError
 
-from checker.check_log import CheckLog
+from checker.check_log import Appended, CheckLog
 from checker.limits import Limits
 from checker.recorder import Recorder
 from checker.status import Status
@@ -47,7 +47,7 @@ class Flaky:
         self.before: list[Exception] = []
         self.after: list[Exception] = []
         self.sizes: list[int] = []
-        self.events = checks.events
+        self.look = checks.look
 
     def record(self, batch: Sequence[PerformedCheck], **who: Any) -> None:  # noqa: ANN401
         if self.before:
@@ -63,7 +63,7 @@ def check_log(flaky: Flaky, location: Location = HERE) -> CheckLog:
 
 
 async def run_with(
-    append: Callable[[Sequence[PerformedCheck]], None],
+    append: Callable[[Sequence[PerformedCheck]], Appended],
     checks: Sequence[PerformedCheck],
     limits: Limits = QUICK,
 ) -> Status:
@@ -136,7 +136,7 @@ async def test_another_process_that_always_comes_first_ends_the_checker(store: S
     flaky = Flaky(store.checks)
     flaky.before = [IntegrityError("secret stored data") for _ in range(1000)]
 
-    with pytest.RaisesGroup(pytest.RaisesExc(ConflictError, match="one checker")) as raised:
+    with pytest.RaisesGroup(pytest.RaisesExc(ConflictError, match="postwatch fleet")) as raised:
         await run_with(check_log(flaky).append, [check(1)])
     assert raised.value.exceptions[0].__context__ is None
 
@@ -182,7 +182,7 @@ async def test_cancellation_does_not_lose_what_is_queued(store: Store) -> None:
 async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(batch: Sequence[PerformedCheck]) -> None:
+    def fail(batch: Sequence[PerformedCheck]) -> Appended:
         raise OperationalError(f"disk full, {len(batch)} refused")
 
     limits = Limits(batch=10, linger_seconds=0, flush_seconds=0.2)
@@ -192,7 +192,7 @@ async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_named(
 
 
 async def test_bug_in_the_log_is_loud() -> None:
-    def fail(batch: Sequence[PerformedCheck]) -> None:
+    def fail(batch: Sequence[PerformedCheck]) -> Appended:
         raise TypeError(f"{len(batch)} is not JSON")
 
     with pytest.RaisesGroup(TypeError):

@@ -6,13 +6,13 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import pytest
 
+from checker.grid import unit_fraction
 from checker.schedule import (
     GRACE_SECONDS,
     NEAR_SECONDS,
     SPREAD_SECONDS,
     Due,
     Schedule,
-    unit_fraction,
 )
 
 START = 1000.0
@@ -53,7 +53,7 @@ def test_empty_schedule_has_nothing_due(schedule: Schedule) -> None:
 
 def test_new_monitor_is_due_at_once_and_then_at_its_own_phase(schedule: Schedule) -> None:
     schedule.watch(A, 60, START)
-    assert schedule.take(START, 10) == [Due(A, START)]
+    assert schedule.take(START, 10) == [Due(A, START, START)]
     schedule.done(A, START + 1)
 
     assert is_on_grid(A, 60, next_due(schedule))
@@ -85,7 +85,7 @@ def test_edit_during_a_run_takes_effect_after_it(schedule: Schedule) -> None:
     assert take_at(schedule, START + 2) == []
     schedule.done(A, START + 3)
 
-    assert schedule.take(START + 3, 10) == [Due(A, START + 3)]
+    assert schedule.take(START + 3, 10) == [Due(A, START + 3, START + 1)]
     schedule.done(A, START + 4)
     assert is_on_grid(A, 600, next_due(schedule))
 
@@ -265,11 +265,11 @@ def test_what_is_due_before_its_turn_is_left_to_its_phase(schedule: Schedule) ->
 def test_check_that_could_not_be_made_is_made_again(schedule: Schedule) -> None:
     schedule.resume(A, 60, START, START)
     due = next_due(schedule)
-    take_at(schedule, due)
-    schedule.again(A)
+    (taken,) = schedule.take(due, 10)
+    schedule.again(taken)
     schedule.done(A, due + 1)
 
-    assert schedule.take(due + 1, 10) == [Due(A, due + 1)]
+    assert schedule.take(due + 1, 10) == [Due(A, due + 1, due)]
 
 
 def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:

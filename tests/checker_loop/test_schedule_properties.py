@@ -8,7 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from checker.schedule import GRACE_SECONDS, SPREAD_SECONDS, Schedule, unit_fraction
+from checker.grid import unit_fraction
+from checker.schedule import GRACE_SECONDS, SPREAD_SECONDS, Due, Schedule
 
 IDS = [UUID(int=number) for number in range(1, 6)]
 INTERVALS = [6.0, 7.5, 60.0, 300.0, 86_400.0]
@@ -54,7 +55,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         monitor_id = data.draw(st.sampled_from(sorted(self.running)))
-        self.schedule.again(monitor_id)
+        self.schedule.again(Due(monitor_id, self.now, self.now))
         if monitor_id in self.intervals:
             self.changed.add(monitor_id)
 
@@ -75,7 +76,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 5))
     def take(self, limit: int) -> None:
-        for monitor_id, due in self.schedule.take(self.now, limit):
+        for monitor_id, due, _ in self.schedule.take(self.now, limit):
             assert monitor_id in self.intervals, "a removed monitor was taken"
             assert monitor_id not in self.running, "taken twice at once"
             assert due <= self.now, "taken too early"

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from checker.grid import unit_fraction
 from checker.limits import Limits
-from checker.schedule import unit_fraction
+from checker.timekeeping import follow_clock
 from tests.checker_loop.monitors import UP
 from tests.checker_loop.thirty_days import ThirtyDays
 from tests.checker_loop.virtual import VirtualChecker, change, grid, new_monitor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from trio.testing import MockClock
 
@@ -63,14 +63,14 @@ async def test_life_of_a_monitor_with_pauses_and_edits(autojump_clock: MockClock
         created = checker.wall()
         checker.feed(monitor)
         await trio.sleep(3600)
-        checker.feed(change(monitor, status="disabled"))
+        checker.feed(change(monitor, checker.wall(), status="disabled"))
         await trio.sleep(DAY)
         disabled = created + timedelta(seconds=3600)
         active = checker.wall()
-        checker.feed(change(monitor, status="active"))
+        checker.feed(change(monitor, checker.wall(), status="active"))
         await trio.sleep(3600)
         edited = checker.wall()
-        checker.feed(change(monitor, check_interval=1))
+        checker.feed(change(monitor, checker.wall(), check_interval=1))
         await trio.sleep(600)
         deleted = checker.wall()
         monitor.delete(actor={"type": "operator", "id": "tester"}, now=deleted)
@@ -106,7 +106,7 @@ async def test_monitor_is_never_checked_twice_at_the_same_time(autojump_clock: M
         await nursery.start(checker.run)
         for port in range(1, 100):
             await trio.sleep(7)
-            checker.feed(change(monitor, port=port))
+            checker.feed(change(monitor, checker.wall(), port=port))
         nursery.cancel_scope.cancel()
 
     starts = checker.results.dues_of(monitor)
@@ -222,23 +222,17 @@ async def test_restart_does_not_double_or_lose_due_checks(autojump_clock: MockCl
         nursery.cancel_scope.cancel()
     for monitor, pending in zip(monitors, events, strict=True):
         monitor.pending_events.extend(pending)
-    second = VirtualChecker(autojump_clock)
-    second.schedule._origin = first.schedule._origin
+    second = VirtualChecker(autojump_clock, began=first.began)
     async with trio.open_nursery() as nursery:
         second.feed(*monitors)
-        await nursery.start(second.run)
+        await nursery.start(second.run, trio.current_time())
         await trio.sleep(DAY / 2)
         nursery.cancel_scope.cancel()
 
     for monitor in monitors:
         steps = [
             (due.timestamp() - unit_fraction(monitor.id) * 900) / 900
-            for due in first.results.dues_of(monitor)
-        ]
-        offset = second.began - first.began
-        steps += [
-            (due.timestamp() + offset - unit_fraction(monitor.id) * 900) / 900
-            for due in second.results.dues_of(monitor)
+            for due in first.results.dues_of(monitor) + second.results.dues_of(monitor)
         ]
         gaps = [round(later - earlier, 3) for earlier, later in pairwise(steps)]
         # At most the one check that was running when the first one ended is missing.
@@ -246,19 +240,31 @@ async def test_restart_does_not_double_or_lose_due_checks(autojump_clock: MockCl
         assert gaps.count(2.0) <= 1
 
 
-async def test_due_time_is_given_on_the_wall_clock_of_the_start(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("seconds", [-3600, -30, 30, 3600])
+async def test_due_times_follow_a_wall_clock_that_is_set(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, *, seconds: int
+) -> None:
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock)
         monitor = new_monitor(check_interval=1)
+        while not 0.3 < unit_fraction(monitor.id) < 0.7:  # the clock is set between two steps
+            monitor = new_monitor(check_interval=1)
         checker.feed(monitor)
         await nursery.start(checker.run)
+        nursery.start_soon(follow_clock, checker.schedule, checker.wall)
         await trio.sleep(120)
-        # The wall clock is put back by an hour; nothing but the recorded times notices.
-        checker.began += 3600
-        await trio.sleep(120)
+        checker.began -= seconds
+        await trio.sleep(240)
         nursery.cancel_scope.cancel()
 
     checks = checker.results.checks
-    assert len(checks) == 4
-    assert [check.due_at <= check.started_at for check in checks] == [True] * 4
-    assert checks[2].due_at < checks[1].due_at
+    # Nobody waits for a time that came already, and nothing is fired together.
+    assert 6 <= len(checks) <= 8
+    assert all(check.due_at <= check.started_at for check in checks)
+    begun = [datetime.fromisoformat(check.started_at) for check in checks]
+    dues = checker.results.dues_of(monitor)
+    assert all(begin - due < timedelta(seconds=1) for begin, due in zip(begun, dues, strict=True))
+    assert_same_times(dues[4:], grid(monitor, 60, dues[4] - MILLISECOND, dues[-1] + MILLISECOND))
+    assert [each.getMessage() for each in caplog.records] == [
+        f"the clock was set by {seconds:+.1f} s: due times follow it from the next checks on"
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from math import floor
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ from uuid import UUID
 
 import trio
 
-from checker.schedule import unit_fraction
+from checker.grid import unit_fraction
 from tests.checker_loop.monitors import ME, NOW, UP
 from tests.checker_loop.virtual import Results, VirtualChecker, change, new_monitor
 
@@ -48,16 +48,24 @@ QUIET_SECONDS = 15.0
 LONGEST_CHECK_SECONDS = 1.5
 
 
+class Made(NamedTuple):
+    """A check that was made: when it was due and when it began, in seconds since 1970."""
+
+    due: float
+    started: float
+
+
 class Dues(Results):
-    """Keeps the due times of each monitor, as seconds since the epoch, and nothing else."""
+    """Keeps when each monitor was checked, and nothing else."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.dues: defaultdict[UUID, list[float]] = defaultdict(list)
+        self.dues: defaultdict[UUID, list[Made]] = defaultdict(list)
         self.last = NOW
 
     def put(self, check: PerformedCheck) -> None:
-        self.dues[check.monitor_id].append(datetime.fromisoformat(check.due_at).timestamp())
+        due, started = map(datetime.fromisoformat, (check.due_at, check.started_at))
+        self.dues[check.monitor_id].append(Made(due.timestamp(), started.timestamp()))
         self.last = check.finished_at
 
 
@@ -181,6 +189,7 @@ class ThirtyDays:
             minutes = INTERVALS[len(self.lives) % len(INTERVALS)]
             monitor = new_monitor(
                 UUID(int=self._chance.getrandbits(128)),
+                datetime.fromtimestamp(self._now(), UTC),
                 hostname=f"host{len(self.lives)}",
                 check_interval=minutes,
             )
@@ -203,8 +212,9 @@ class ThirtyDays:
         kinds = ("pause", "pause", "interval", "port", "delete")
         kind = "resume" if life.begin is None else self._chance.choice(kinds)
         life.pause(now)
+        moment = datetime.fromtimestamp(now, UTC)
         if kind == "pause":
-            change(life.monitor, status="disabled")
+            change(life.monitor, moment, status="disabled")
         elif kind == "delete":
             life.monitor.delete(actor=ME, now=NOW)
             life.is_deleted = True
@@ -212,7 +222,8 @@ class ThirtyDays:
             if kind == "interval":
                 life.minutes = next(each for each in INTERVALS if each != life.minutes)
             port = self._chance.randrange(1, 60_000)
-            change(life.monitor, status="active", check_interval=life.minutes, port=port)
+            fields = {"status": "active", "check_interval": life.minutes, "port": port}
+            change(life.monitor, moment, **fields)
             life.begin = now
         self.changes[kind] += 1
         self.log += life.monitor.collect_events()
@@ -224,7 +235,13 @@ class ThirtyDays:
 
     def _judge_life(self, life: Life) -> int:
         """Compare what came with what should; return how many checks a restart cost."""
-        pending = sorted(self.results.dues[life.monitor.id])
+        made = self.results.dues[life.monitor.id]
+        for restart in self.restarts:
+            # Due before, begun after: only a restart makes up for a check, and for one of each.
+            made_up = [each for each in made if each.due <= restart.started <= each.started]
+            assert len(made_up) in self._made_up(life, restart)
+            made = [each for each in made if each not in made_up]
+        pending = sorted(each.due for each in made)
         lost = 0
         for expected in sorted(self._expected(life)):
             found = bisect_left(pending, expected - MILLISECOND)
@@ -233,11 +250,6 @@ class ThirtyDays:
             else:
                 assert any(0 <= stop - expected < LONGEST_CHECK_SECONDS for stop in self._stops)
                 lost += 1
-        # What is left was due at no step and for no change: only a restart makes up for some.
-        for restart in self.restarts:
-            made_up = [each for each in pending if 0 <= each - restart.started < QUIET_SECONDS]
-            assert len(made_up) in self._made_up(life, restart)
-            pending = [each for each in pending if each not in made_up]
         assert pending == []
         return lost
 

@@ -12,10 +12,11 @@ from checker.checking import Checking
 from checker.configuration import Configuration, WatchedMonitor
 from checker.contact import Ports
 from checker.feed import Batch
+from checker.grid import unit_fraction
 from checker.intake import Intake
 from checker.limits import Limits
 from checker.pulse import Pulse
-from checker.schedule import Schedule, unit_fraction
+from checker.schedule import Schedule
 from checker.status import Status
 from checker.targeting import aim
 from domain.log_reader import LoggedEvent
@@ -116,18 +117,19 @@ class VirtualChecker:
 
 def new_monitor(
     monitor_id: UUID | None = None,
+    now: datetime = NOW,
     **fields: Any,  # noqa: ANN401 - any field of the command
 ) -> Monitor:
     """Return a monitor whose first event is still to be fed."""
     made = command(**fields)
     return Monitor.create(
-        1, made, monitor_id=monitor_id or uuid4(), config=made.config, actor=ME, now=NOW
+        1, made, monitor_id=monitor_id or uuid4(), config=made.config, actor=ME, now=now
     )
 
 
-def change(monitor: Monitor, **changes: Any) -> Monitor:  # noqa: ANN401 - any field
+def change(monitor: Monitor, now: datetime, **changes: Any) -> Monitor:  # noqa: ANN401 - any field
     """Change a monitor; the event is still to be fed."""
-    monitor.update(changes, actor=ME, now=NOW)
+    monitor.update(changes, actor=ME, now=now)
     return monitor
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from checker.schedule import unit_fraction
+from checker.grid import unit_fraction
 from domain.clock import iso_milliseconds
 from domain.log_reader import LogReader
 from domain.proof.stored import log_proof, verify

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from checker.schedule import unit_fraction
+from checker.grid import unit_fraction
 from domain.log_reader import LogReader
 from domain.store import Store, create_store
 from tests.checker_loop.monitors import Owner

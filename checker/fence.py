@@ -1,0 +1,121 @@
+"""The fence: keeps out of the log what another checker has recorded already.
+
+Several checkers may believe that they hold a monitor: one was frozen, or cut off, and
+another one took over. Both know the same due times (see `Due`), and both probe. What they
+may not do is record two checks of one due time. The log decides: a stream takes each
+version once, so whoever appends after somebody else did is refused, looks at what was
+recorded, and judges each of its checks anew. This holds for any order of the writers.
+
+A checker that is alone on its monitors looks only when it was refused, or when an answer
+got lost. Among several it looks also before it appends to a stream for the first time,
+because what stands there may be somebody else's.
+
+Pure but for what reads the log. Runs in the thread of the recorder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from enum import Enum, auto
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from domain.check import CheckPerformed
+from domain.clock import iso_milliseconds
+
+if TYPE_CHECKING:
+    from domain.checks import PerformedCheck
+    from domain.clock import Clock
+
+TOLERATED: Final = timedelta(seconds=5)
+"""So far the clocks of two checkers may differ."""
+
+_BEFORE: Final = 4
+"""How many recorded checks are looked at beside as many as are to be recorded."""
+
+Look = Callable[[UUID, int], Sequence[CheckPerformed]]
+"""Returns up to so many of the newest recorded checks of a monitor from here, newest first.
+
+What is appended from now on goes on from there: it is refused if anybody else comes first.
+"""
+
+
+class Verdict(Enum):
+    """What is to be done with a check."""
+
+    RECORD = auto()
+    RECORDED = auto()
+    FENCED = auto()
+
+
+class Fence:
+    """Judges checks that are to be recorded."""
+
+    def __init__(self, look: Look, clock: Clock, *, is_shared: bool) -> None:
+        """Take what reads the log. `is_shared`: other checkers may come to these monitors."""
+        self._look = look
+        self._clock = clock
+        self._is_shared = is_shared
+        self._last_due: dict[UUID, str] = {}
+
+    def judge(self, batch: Sequence[PerformedCheck], *, look: bool) -> list[Verdict]:
+        """Return what is to be done with each check; `look` says that the log may know better."""
+        if not look and not self._is_shared:
+            return [Verdict.RECORD] * len(batch)
+        bound = iso_milliseconds(self._clock() + TOLERATED)
+        streams: dict[UUID, list[PerformedCheck]] = {}
+        for check in batch:
+            streams.setdefault(check.monitor_id, []).append(check)
+        verdicts = {
+            monitor_id: iter(self._judge_stream(monitor_id, checks, bound, look=look))
+            for monitor_id, checks in streams.items()
+        }
+        return [next(verdicts[check.monitor_id]) for check in batch]
+
+    def note(self, recorded: Sequence[PerformedCheck]) -> None:
+        """Remember what was appended: the log need not be looked at for what comes after it."""
+        if self._is_shared:
+            for check in recorded:
+                self._remember(check.monitor_id, check.due_at)
+
+    def _judge_stream(
+        self, monitor_id: UUID, checks: Sequence[PerformedCheck], bound: str, *, look: bool
+    ) -> list[Verdict]:
+        dues = [self._last_due.get(monitor_id, ""), *(each.due_at for each in checks)]
+        is_in_order = all(earlier < later for earlier, later in pairwise(dues))
+        if is_in_order and dues[0] and not look:
+            return [Verdict.RECORD] * len(checks)
+        recorded = self._look(monitor_id, len(checks) + _BEFORE)
+        if self._is_shared and recorded:
+            self._remember(monitor_id, max(each.due_at for each in recorded))
+        verdicts = []
+        for number, check in enumerate(checks, start=1):
+            is_repeated = check.due_at in dues[1:number]
+            verdict = Verdict.FENCED if is_repeated else _verdict(check, recorded, bound)
+            verdicts.append(verdict)
+        return verdicts
+
+    def _remember(self, monitor_id: UUID, due_at: str) -> None:
+        """Keep the latest due time that stands before whatever we append next."""
+        self._last_due[monitor_id] = max(due_at, self._last_due.get(monitor_id, ""))
+
+
+def _verdict(check: PerformedCheck, recorded: Sequence[CheckPerformed], bound: str) -> Verdict:
+    """Judge a check by the newest recorded ones of its stream.
+
+    A due time is recorded once. What was due before another recorded one comes too late,
+    and would stand in the log in the wrong order, unless it is the first check of a newer
+    version. A due time beyond `bound` says nothing of the order: the clock that it was
+    counted on has been set back since.
+    """
+    is_late = False
+    for each in recorded:
+        if each.due_at == check.due_at:
+            is_same = each.started_at == check.started_at
+            return Verdict.RECORDED if is_same else Verdict.FENCED
+        is_late = is_late or (
+            check.due_at < each.due_at <= bound and check.monitor_version <= each.monitor_version
+        )
+    return Verdict.FENCED if is_late else Verdict.RECORD
