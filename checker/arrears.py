@@ -15,7 +15,7 @@ from uuid import UUID
 
 import trio
 
-from checker.schedule import ROUNDED_SECONDS
+from checker.grid import ROUNDED_SECONDS
 from domain.check import CheckPerformed
 from domain.outcome import Category
 

@@ -18,9 +18,10 @@ from checker.faults import exhaustion
 if TYPE_CHECKING:
     from checker.configuration import WatchedMonitor
     from checker.contact import Ports
+    from checker.grid import Due
     from checker.limits import Limits
     from checker.pulse import Pulse
-    from checker.schedule import Due, Schedule
+    from checker.schedule import Schedule
     from checker.status import Status
 
 log = logging.getLogger("postwatch.checker")

@@ -21,8 +21,8 @@ from domain.clock import iso_milliseconds
 from domain.outcome import Finding, Outcome
 
 if TYPE_CHECKING:
+    from checker.grid import Due
     from checker.pulse import Pulse
-    from checker.schedule import Due
     from checker.status import Status
     from domain.clock import Clock
 

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from checker.schedule import Due
+    from checker.grid import Due
 
 
 class Admitted(NamedTuple):

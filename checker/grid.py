@@ -9,10 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+
+REBASED_SECONDS: Final = 1.0
+"""By so much a step has moved when the clock was set while it waited."""
+
+ROUNDED_SECONDS: Final = 0.002
+"""Due times that were recorded are cut to milliseconds."""
+
+
+class Due(NamedTuple):
+    """A monitor that is to be checked now.
+
+    `due` is when its check was to begin. `at` is the due time that the check is recorded
+    for, in seconds of the wall clock: a step of the grid, or when the monitor was changed.
+    It is the same number in every process that comes to make this check.
+    """
+
+    monitor_id: UUID
+    due: float
+    at: float
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ counted on it in whole steps, so they do not drift. `origin` says where the wall
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from checker.grid import Entry, unit_fraction
+from checker.grid import REBASED_SECONDS, ROUNDED_SECONDS, Due, Entry, unit_fraction
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -35,26 +35,7 @@ NEAR_SECONDS: Final = 5.0
 """A check at a monitor's own phase that comes so soon needs no other one before it, which
 might still run then."""
 
-REBASED_SECONDS: Final = 1.0
-"""By so much a step has moved when the clock was set while it waited."""
-
-ROUNDED_SECONDS: Final = 0.002
-"""Due times that were recorded are cut to milliseconds."""
-
 _SMALL_HEAP: Final = 64
-
-
-class Due(NamedTuple):
-    """A monitor that is to be checked now.
-
-    `due` is when its check was to begin. `at` is the due time that the check is recorded
-    for, in seconds of the wall clock: a step of the grid, or when the monitor was changed.
-    It is the same number in every process that comes to make this check.
-    """
-
-    monitor_id: UUID
-    due: float
-    at: float
 
 
 class Schedule:

@@ -291,7 +291,7 @@ def test_no_due_time_is_recorded_twice_whatever_happens(
 
     for number, monitor_id in enumerate(play.monitors):
         dues = shared.dues(monitor_id)
-        wanted = {60 * step for which, step in by_a + by_b if which == number}
+        wanted = {60 * step for which, step in [*by_a, *by_b] if which == number}
         assert len(dues) == len(set(dues)), "recorded twice"
         assert dues == sorted(dues), "recorded in the wrong order"
         assert set(dues) <= wanted

@@ -6,12 +6,11 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import pytest
 
-from checker.grid import unit_fraction
+from checker.grid import Due, unit_fraction
 from checker.schedule import (
     GRACE_SECONDS,
     NEAR_SECONDS,
     SPREAD_SECONDS,
-    Due,
     Schedule,
 )
 

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from checker.grid import unit_fraction
-from checker.schedule import GRACE_SECONDS, SPREAD_SECONDS, Due, Schedule
+from checker.grid import Due, unit_fraction
+from checker.schedule import GRACE_SECONDS, SPREAD_SECONDS, Schedule
 
 IDS = [UUID(int=number) for number in range(1, 6)]
 INTERVALS = [6.0, 7.5, 60.0, 300.0, 86_400.0]
