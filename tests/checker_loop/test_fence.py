@@ -263,7 +263,8 @@ class Play:
         batch, queue[:] = queue[:size], queue[size:]
         self._two.writers[name].append(batch)
 
-    def _happens(self, name: str, _: str) -> None:
+    def _happens(self, name: str, when: str) -> None:
+        del when
         if not self._events:
             return
         event = self._events.pop()
@@ -289,12 +290,12 @@ def test_no_due_time_is_recorded_twice_whatever_happens(
     play = Play(shared, {A: by_a, B: by_b}, data)
     play.run()
 
-    for number, monitor_id in enumerate(play.monitors):
+    for place, monitor_id in enumerate(play.monitors):
         dues = shared.dues(monitor_id)
-        wanted = {60 * step for which, step in [*by_a, *by_b] if which == number}
+        wanted = {60 * step for which, step in [*by_a, *by_b] if which == place}
         assert len(dues) == len(set(dues)), "recorded twice"
         assert dues == sorted(dues), "recorded in the wrong order"
         assert set(dues) <= wanted
         assert dues[-1:] == sorted(wanted)[-1:], "the last one is missing"
-    total = sum(each.recorded + each.fenced for each in shared.writers.values())
-    assert total == len(by_a) + len(by_b)
+    judged = sum(each.recorded + each.fenced for each in shared.writers.values())
+    assert judged == len(by_a) + len(by_b)
