@@ -1,19 +1,25 @@
 """How often a caller may ask, by a setting; one count for all workers (contract Q-26).
 
 A token counts for itself, wherever it calls from; requests without a valid token count
-for their address, so that guessing at tokens is slow.
+for their address, so that guessing at tokens is slow. A limit is not worth an outage: what
+cannot be counted, because the disk is full, say, is not limited meanwhile.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 import falcon
 
+from domain.storage.failures import STORE_AWAY
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger("postwatch.api")
 
 WINDOW_SECONDS: Final = 60
 
@@ -23,7 +29,10 @@ class Counter(ABC):
 
     @abstractmethod
     def count(self, caller: str, window: int) -> int:
-        """Count one more request and return how many there are in the window now."""
+        """Count one more request and return how many there are in the window now.
+
+        Raises an error of STORE_AWAY when it cannot.
+        """
 
 
 class RateLimit:
@@ -35,6 +44,7 @@ class RateLimit:
         self._counter = counter
         self._per_minute = per_minute
         self._now = now
+        self._is_away = False
 
     def refuse_stranger(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count a request that has no valid token. Raises 429."""
@@ -49,7 +59,7 @@ class RateLimit:
     def _count(self, caller: str, resp: falcon.Response) -> None:
         now = self._now()
         window = int(now // WINDOW_SECONDS)
-        used = self._counter.count(caller, window)
+        used = self._counted(caller, window)
         seconds_left = int((window + 1) * WINDOW_SECONDS - now) + 1
         resp.set_header("X-RateLimit-Limit", str(self._per_minute))
         resp.set_header("X-RateLimit-Remaining", str(max(self._per_minute - used, 0)))
@@ -59,3 +69,15 @@ class RateLimit:
                 description=f"More than {self._per_minute} requests in a minute; try again later",
                 retry_after=seconds_left,
             )
+
+    def _counted(self, caller: str, window: int) -> int:
+        """Return how many requests there are in the window; 0 when nobody can tell."""
+        try:
+            used = self._counter.count(caller, window)
+        except STORE_AWAY as error:
+            if not self._is_away:
+                log.error("requests are not counted, so not limited: %s", type(error).__name__)  # noqa: TRY400 - expected, told in one line
+            self._is_away = True
+            return 0
+        self._is_away = False
+        return used

@@ -26,6 +26,7 @@ from cli.opening import opened_store
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, supervised_option
 from domain.storage.data_folder import DataFolder
+from domain.storage.sqlite_engine import SqliteEngine
 from projections.view import ViewAwayError
 from projections.views import Views
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
 
     from api.app import App, Options
+    from api.rate_limit import Counter
     from domain.store import Store
     from projections.catch_up import Projector
 
@@ -115,13 +117,25 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         from api.requests import log_line  # noqa: PLC0415 - as above
 
         limit = self.settings.rate_limit
-        counter = SqliteCounter(store.folder.views / "rate_limit.db") if limit else None
+        counter = counter_of(store) if limit else None
         lines = logs.request_lines(self.settings.log_format)
         return Options(limit, counter, self.settings.cors_origins, lines or log_line)
 
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:
             self._views.close()
+
+
+def counter_of(store: Store) -> Counter:
+    """Return what counts requests for all workers that share a store."""
+    if isinstance(store.engine, SqliteEngine):
+        return SqliteCounter(store.folder.views / "rate_limit.db")
+    # Only here: a process on one host does without the driver's time and memory.
+    from api.storage.postgres_counter import PostgresCounter  # noqa: PLC0415 - as said above
+    from domain.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - as said above
+
+    assert isinstance(store.engine, PostgresEngine)  # noqa: S101 - there are two engines
+    return PostgresCounter(store.engine.connections)
 
 
 def _catch_up(projector: Projector) -> None:

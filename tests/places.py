@@ -16,7 +16,7 @@ from domain.store import create_store, open_store
 from tests.postgres_server import find_binaries, postgres_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from domain.store import Store
@@ -75,9 +75,9 @@ class Databases:
 
 
 @contextmanager
-def databases() -> Iterator[Databases]:
+def databases(settings: Mapping[str, str] | None = None) -> Iterator[Databases]:
     """Run a server with a template that has the schema, while the block runs."""
-    with postgres_server() as server:
+    with postgres_server(settings) as server:
         engine = PostgresEngine(Database(server.create_database(_TEMPLATE)))
         engine.migrate()
         engine.close()

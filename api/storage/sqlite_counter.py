@@ -1,12 +1,10 @@
 """The counts of the rate limit, in an SQLite file that all workers open.
 
-Nothing here is worth an fsync: after a crash the count begins anew. Nor is it worth an
-outage: what cannot be counted, because the disk is full, say, is not limited meanwhile.
+Nothing here is worth an fsync: after a crash the count begins anew.
 """
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
@@ -15,8 +13,6 @@ from api.rate_limit import Counter
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-log = logging.getLogger("postwatch.api")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS counts (
@@ -37,7 +33,6 @@ class SqliteCounter(Counter):
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._is_away = False
         self._connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=10
         )
@@ -46,16 +41,9 @@ class SqliteCounter(Counter):
         self._connection.execute(_SCHEMA)
 
     def count(self, caller: str, window: int) -> int:
-        """Count one more request and return how many there are in the window; 0 if it cannot."""
-        try:
-            with self._lock:
-                used: int = self._connection.execute(_COUNT, (caller, window)).fetchone()[0]
-        except sqlite3.OperationalError as error:
-            if not self._is_away:
-                log.error("requests are not counted, so not limited: %s", error)  # noqa: TRY400 - expected, told in one line
-            self._is_away = True
-            return 0
-        self._is_away = False
+        """Count one more request and return how many there are in the window now."""
+        with self._lock:
+            used: int = self._connection.execute(_COUNT, (caller, window)).fetchone()[0]
         return used
 
     def close(self) -> None:

@@ -87,6 +87,13 @@ CREATE TABLE postwatch.segments (
 );
 ALTER TABLE postwatch.segments ALTER COLUMN contents SET STORAGE EXTERNAL;
 """
+_RATE_LIMIT: Final = """
+CREATE UNLOGGED TABLE postwatch.rate_counts (
+    caller text PRIMARY KEY,
+    minute bigint NOT NULL,
+    used integer NOT NULL
+);
+"""
 _VIEWS: Final = """
 CREATE SCHEMA postwatch_views;
 CREATE TABLE postwatch_views.sides (
@@ -106,7 +113,7 @@ def _log(name: str) -> str:
 
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    (_STORE, _log("monitoring"), _log("checks"), _KEYS, _PROOF, _ARCHIVE, _VIEWS),
+    (_STORE, _log("monitoring"), _log("checks"), _KEYS, _PROOF, _ARCHIVE, _RATE_LIMIT, _VIEWS),
 )
 """The statements of each version of the schema, from version 1 on."""
 
