@@ -88,15 +88,16 @@ class Projector:
         A view that was not made yet is built first. Raises ViewAwayError when that is being
         done elsewhere, or when another version of the code has made the view its own.
         """
-        if not self.is_current():
+        position = self.view.current_position()
+        if position is None:
             self._renew()
+            position = self.view.position()
+        self._was_current = True
         head = self.log.head()
-        applied = 0
-        if self.view.position() < head:
-            with self._turn():
-                while self.view.position() < head and (step := self.step()):
-                    applied += step
-        return applied
+        if position >= head:
+            return 0
+        with self._turn():
+            return self._follow(head)
 
     def step(self, side: Side = "live") -> int:
         """Apply the next batch to a side; return its size. The shadow wants to be held alone."""
@@ -160,6 +161,18 @@ class Projector:
         whose newest events were pruned has had them.
         """
         return self.view.position() > self.log.last_given()
+
+    def _follow(self, head: int) -> int:
+        """Apply events up to a position, at least; return how many."""
+        applied, position = 0, 0
+        while position < head:
+            with self.view.transaction() as transaction:
+                step = self._apply_next(transaction) if transaction.position() < head else 0
+                position = transaction.position()
+            if not step:
+                break
+            applied += step
+        return applied
 
     def _renew(self) -> None:
         if self._was_current:

@@ -38,6 +38,10 @@ class Draft(Transaction):
         """Return a record."""
         return self._view.get(table, key, self._side)
 
+    def get_all(self, table: Table, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records that there are of some keys."""
+        return self._view.get_all(table, keys, self._side)
+
     def put(self, table: Table, key: str, record: Record | None) -> None:
         """Gather a record."""
         self._rows.append((table, [(key, record)]))

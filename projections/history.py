@@ -18,6 +18,7 @@ from domain.archive.archived import ChecksArchived
 from projections import monitors
 from projections.audit_entries import changed_fields, entry
 from projections.projection import Document, Projection
+from projections.rows import Rows, portions
 from projections.view import Table
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ FOR_EVER: Final = 2**62
 _VERSION: Final = 1
 _VERSIONS: Final = 1000
 """Raise the first when versions or entries are made in another way."""
+
+_OWNERS: Final = ("organization", "customer")
 
 OF_NOBODY: Final = 0
 """Stands for the organization of what belongs to the whole installation."""
@@ -113,47 +116,34 @@ class HistoryProjection(Projection):
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Write what events made, reading and writing each row once."""
-        rows = _Rows(transaction)
-        for logged in events:
-            document = self.documents.get(type(logged.event))
-            if document is not None:
-                _tell(rows, logged, document)
-            elif isinstance(logged.event, ChecksArchived):
-                _tell_of_archive(rows, logged)
+        rows = Rows(transaction)
+        for portion in portions(events):
+            self._read(rows, portion)
+            for logged in portion:
+                document = self.documents.get(type(logged.event))
+                if document is not None:
+                    _tell(rows, logged, document)
+                elif isinstance(logged.event, ChecksArchived):
+                    _tell_of_archive(rows, logged)
         rows.write()
 
-
-class _Rows:
-    """Rows of a transaction, read once and written at the end."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-        self._found: dict[tuple[str, str], tuple[Table, Record | None]] = {}
-        self._changed: dict[tuple[str, str], None] = {}
-
-    def get(self, table: Table, key: str) -> Record | None:
-        """Return a row as it is by now."""
-        place = (table.name, key)
-        if place not in self._found:
-            self._found[place] = (table, self._transaction.get(table, key))
-        return self._found[place][1]
-
-    def put(self, table: Table, key: str, record: Record) -> None:
-        """Change a row."""
-        self._found[table.name, key] = (table, record)
-        self._changed[table.name, key] = None
-
-    def write(self) -> None:
-        """Write what changed, table by table."""
-        by_table: dict[str, tuple[Table, list[tuple[str, Record | None]]]] = {}
-        for place in self._changed:
-            table, record = self._found[place]
-            by_table.setdefault(table.name, (table, []))[1].append((place[1], record))
-        for table, rows in by_table.values():
-            self._transaction.put_all(table, rows)
+    def _read(self, rows: Rows, portion: Iterable[LoggedEvent]) -> None:
+        """Read what telling of some events needs: the things, their owners, what they were."""
+        things: dict[str, None] = {}
+        versions: dict[str, None] = {}
+        for _, event in portion:
+            document = self.documents.get(type(event))
+            if document is not None:
+                key = document.key_of(event)
+                things[key] = None
+                versions[_version(key, event.originator_version - 1)] = None
+                owners = (getattr(event, f"{each}_id", None) for each in _OWNERS)
+                things.update(dict.fromkeys(filter(None, owners)))
+        rows.read(THINGS, things)
+        rows.read(VERSIONS, versions)
 
 
-def _tell(rows: _Rows, logged: LoggedEvent, document: Document) -> None:
+def _tell(rows: Rows, logged: LoggedEvent, document: Document) -> None:
     event, key = logged.event, document.key_of(logged.event)
     known = rows.get(VERSIONS, _version(key, event.originator_version - 1))
     before = known["value"] if known else None
@@ -172,7 +162,7 @@ def _tell(rows: _Rows, logged: LoggedEvent, document: Document) -> None:
     rows.put(ENTRIES, str(logged.position), told)
 
 
-def _tell_of_archive(rows: _Rows, logged: LoggedEvent) -> None:
+def _tell_of_archive(rows: Rows, logged: LoggedEvent) -> None:
     """Tell of checks that were archived: of the whole installation, and no thing with versions."""
     segment = {
         "kind": "archive",
@@ -185,10 +175,10 @@ def _tell_of_archive(rows: _Rows, logged: LoggedEvent) -> None:
     rows.put(ENTRIES, str(logged.position), entry(logged, segment, changed))
 
 
-def _thing(rows: _Rows, table: Table, record: Record, position: int) -> Record:
+def _thing(rows: Rows, table: Table, record: Record, position: int) -> Record:
     """Return what stays of a thing for ever: what it is, whose, and its number."""
     kind = KIND_OF.get(table.name) or record["kind"]
-    owners = {each: record.get(f"{each}_id") for each in ("organization", "customer")}
+    owners = {each: record.get(f"{each}_id") for each in _OWNERS}
     numbers = {each: _number(rows, owner) for each, owner in owners.items()}
     if kind in owners:  # it is the owner of what is said about it
         owners[kind], numbers[kind] = record["public_id"], record["number"]
@@ -204,7 +194,7 @@ def _thing(rows: _Rows, table: Table, record: Record, position: int) -> Record:
     }
 
 
-def _number(rows: _Rows, owner: str | None) -> int | None:
+def _number(rows: Rows, owner: str | None) -> int | None:
     found = rows.get(THINGS, owner) if owner else None
     return found["number"] if found else None
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from projections.definition import definition_of
+from projections.rows import Rows, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from domain.log_reader import LoggedEvent
     from domain.store import Store
@@ -73,33 +74,25 @@ class Projection:
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
-        newest: dict[str, dict[str, Any]] = {table.name: {} for table in self.tables}
-        replacing = {
-            kind: (document.key_of, newest[document.table.name])
-            for kind, document in self.documents.items()
-            if document.replaces
-        }
-        changed: dict[str, dict[str, Record | None]] = {table.name: {} for table in self.tables}
-        for _, event in events:
-            replaced = replacing.get(type(event))
-            if replaced is not None:
-                key_of, rows = replaced
-                rows[key_of(event)] = event
-            elif (document := self.documents.get(type(event))) is not None:
-                _change(changed[document.table.name], document, event, transaction)
+        rows = Rows(transaction)
+        newest: dict[str, tuple[Table, dict[str, Any]]] = {}
+        for portion in portions(events):
+            changes: list[tuple[Document, str, Any]] = []
+            for _, event in portion:
+                document = self.documents.get(type(event))
+                if document is not None and document.replaces:
+                    of_table = newest.setdefault(document.table.name, (document.table, {}))
+                    of_table[1][document.key_of(event)] = event
+                elif document is not None:
+                    changes.append((document, document.key_of(event), event))
+            self._fold(changes, rows)
+        for table, events_by_key in newest.values():
+            for key, event in events_by_key.items():
+                rows.put(table, key, self.documents[type(event)].fold(None, event))
+        rows.write()
+
+    def _fold(self, changes: Sequence[tuple[Document, str, Any]], rows: Rows) -> None:
         for table in self.tables:
-            for key, event in newest[table.name].items():
-                changed[table.name][key] = self.documents[type(event)].fold(None, event)
-            if changed[table.name]:
-                transaction.put_all(table, changed[table.name].items())
-
-
-def _change(
-    rows: dict[str, Record | None],
-    document: Document,
-    event: Any,  # noqa: ANN401 - any event
-    transaction: Transaction,
-) -> None:
-    key = document.key_of(event)
-    before = rows[key] if key in rows else transaction.get(document.table, key)
-    rows[key] = document.fold(before, event)
+            rows.read(table, (key for document, key, _ in changes if document.table is table))
+        for document, key, event in changes:
+            rows.put(document.table, key, document.fold(rows.get(document.table, key), event))

@@ -25,6 +25,7 @@ from domain.uptime import (
 from projections.checks import stream_key
 from projections.projection import Projection
 from projections.roll_up import counted, from_open, from_text, to_text
+from projections.rows import Rows, portions
 from projections.view import Table
 from projections.watched import NO_SETTINGS, Settings, StoredSettings
 
@@ -64,25 +65,25 @@ class RollUps(Projection):
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
-        streams: dict[str, Record] = {}
+        rows = Rows(transaction)
         finished: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for _, event in events:
-            if not isinstance(event, CheckPerformed):
-                continue
-            key = stream_key(event)
-            record = streams.get(key) or transaction.get(STREAMS, key) or _new_stream(event)
-            streams[key] = record
-            for hour in fold(record, event, self.settings):
-                day, name = day_and_hour(hour["hour"])
-                texts = finished.setdefault((key, day), {}).setdefault(name, [])
-                texts.append(to_text(from_open(hour)))
-        days = [
-            (name, _with_hours(transaction.get(DAYS, name), streams[key], day, hours))
-            for (key, day), hours in finished.items()
-            for name in [f"{key}/{day}"]
-        ]
-        transaction.put_all(DAYS, days)
-        transaction.put_all(STREAMS, streams.items())
+        for portion in portions(events):
+            checks = [each.event for each in portion if isinstance(each.event, CheckPerformed)]
+            rows.read(STREAMS, map(stream_key, checks))
+            for check in checks:
+                key = stream_key(check)
+                record = rows.get(STREAMS, key) or _new_stream(check)
+                rows.put(STREAMS, key, record)
+                for hour in fold(record, check, self.settings):
+                    day, name = day_and_hour(hour["hour"])
+                    texts = finished.setdefault((key, day), {}).setdefault(name, [])
+                    texts.append(to_text(from_open(hour)))
+        days = {f"{key}/{day}": (key, day, hours) for (key, day), hours in finished.items()}
+        rows.read(DAYS, days)
+        for name, (key, day, hours) in days.items():
+            stream: Any = rows.get(STREAMS, key)
+            rows.put(DAYS, name, _with_hours(rows.get(DAYS, name), stream, day, hours))
+        rows.write()
 
 
 PROJECTION: Final = RollUps(

@@ -57,6 +57,10 @@ class Transaction(ABC):
     def get(self, table: Table, key: str) -> Record | None:
         """Return a record."""
 
+    def get_all(self, table: Table, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records that there are of some keys."""
+        return _there({key: self.get(table, key) for key in keys})
+
     @abstractmethod
     def put(self, table: Table, key: str, record: Record | None) -> None:
         """Write a record; None removes it."""
@@ -111,6 +115,10 @@ class View(ABC):
     def is_current(self, side: Side = "live") -> bool:
         """Return whether a side is there and was made by the definition of this code."""
 
+    def current_position(self) -> int | None:
+        """Return the position that readers see now; None when the live side is not current."""
+        return self.position() if self.is_current() else None
+
     @abstractmethod
     def create(self, fill: Callable[[Transaction], object] = lambda _: None) -> None:
         """Make the live side anew in one transaction, with the rows that `fill` writes.
@@ -133,6 +141,10 @@ class View(ABC):
     @abstractmethod
     def get(self, table: Table, key: str, side: Side = "live") -> Record | None:
         """Return a record."""
+
+    def get_all(self, table: Table, keys: Iterable[str], side: Side = "live") -> dict[str, Record]:
+        """Return the records that there are of some keys."""
+        return _there({key: self.get(table, key, side) for key in keys})
 
     @abstractmethod
     def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
@@ -162,3 +174,7 @@ class View(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close what is open."""
+
+
+def _there(found: dict[str, Record | None]) -> dict[str, Record]:
+    return {key: record for key, record in found.items() if record is not None}

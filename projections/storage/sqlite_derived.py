@@ -5,12 +5,13 @@ Both follow from the table's rows and change in the same transaction.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
+
+from projections.storage.counts import count_key
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from projections.view import Table
 
@@ -21,11 +22,6 @@ SHORTEST_PART: Final = 3
 
 # Table and column names come from the projections' definitions, never from input.
 # ruff: noqa: S608
-
-
-def count_key(values: Mapping[str, Any], columns: Iterable[str]) -> str:
-    """Return the name of the count of rows that have these values."""
-    return json.dumps({each: values[each] for each in columns})
 
 
 def part_query(part: str) -> str:

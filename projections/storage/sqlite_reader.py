@@ -10,8 +10,9 @@ import orjson
 
 from projections.definition import ANOTHER_HISTORY, is_readable
 from projections.reader import MonitorFilter, MonitorView, Page, Reader, ShownMonitor
+from projections.storage.counts import count_key
 from projections.storage.sqlite_connections import ThreadConnections
-from projections.storage.sqlite_derived import count_key, is_indexed, part_query
+from projections.storage.sqlite_derived import is_indexed, part_query
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 from projections.view import ViewAwayError
 

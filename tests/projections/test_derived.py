@@ -13,7 +13,8 @@ from domain.monitor import CHANGEABLE
 from domain.organization import CUSTOMER_DEFAULTS
 from projections.monitors import MONITORS, PROJECTION
 from projections.reader import MonitorFilter
-from projections.storage.sqlite_derived import SHORTEST_PART, count_key, follow, row
+from projections.storage.counts import count_key
+from projections.storage.sqlite_derived import SHORTEST_PART, follow, row
 from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_view import SqliteView
 from projections.views import PROJECTIONS
