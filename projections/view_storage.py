@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ViewStorage(ABC):
-    """Opens views and their readers. Whoever opens one closes it."""
+    """Opens views and their readers. Whoever opens one closes it, and the storage at last."""
 
     @abstractmethod
     def view(self, projection: Projection) -> View:
@@ -35,3 +35,7 @@ class ViewStorage(ABC):
     @abstractmethod
     def roll_ups(self) -> RollUpReader:
         """Return what answers from the `roll_ups` view."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what views and readers share."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from domain.errors import StoreError
 from domain.storage.engine import LOGS
+from domain.storage.sqlite_engine import SqliteEngine
 from projections import checks, history, monitors, roll_ups
 from projections.catch_up import Projector
 from projections.storage.sqlite_views import SqliteViews
@@ -77,6 +78,7 @@ class Views:
         self.roll_ups.close()
         for view in self._views.values():
             view.close()
+        self.storage.close()
 
     def __enter__(self) -> Self:
         return self
@@ -96,4 +98,10 @@ def rebuild_lock(name: str) -> str:
 
 
 def _storage_of(store: Store) -> ViewStorage:
-    return SqliteViews(store.folder.views)
+    """Return what keeps the views: that which keeps the logs."""
+    if isinstance(store.engine, SqliteEngine):
+        return SqliteViews(store.folder.views)
+    # Only here: a process on one host does without the driver's time and memory.
+    from projections.storage.postgres_views import storage_on  # noqa: PLC0415 - as said above
+
+    return storage_on(store.engine)

@@ -51,6 +51,9 @@ class SqliteViews(ViewStorage):
         """Return what answers from the `roll_ups` view."""
         return SqliteRollUps(self._source(roll_ups.PROJECTION))
 
+    def close(self) -> None:
+        """Do nothing: views and readers share no more than files."""
+
     def _source(self, projection: Projection) -> SqliteSource:
         return SqliteSource(self._path(projection.name), projection.definition)
 
