@@ -5,6 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from psycopg import sql
+
+from projections.storage.postgres_view import PostgresView
 from tests.api.world import PATHS
 
 if TYPE_CHECKING:
@@ -16,9 +19,36 @@ if TYPE_CHECKING:
     from tests.api.world import World
 
 
+_FULL = """
+CREATE FUNCTION postwatch_views.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'could not extend file: No space left' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON postwatch_views.sides FOR EACH ROW
+WHEN (NEW.view = {view}) EXECUTE FUNCTION postwatch_views.refuse();
+"""
+
+
 @contextmanager
 def no_room_for(view: View) -> Iterator[None]:
-    """Let the file of a view grow by no page, as a full disk does."""
+    """Let a view take nothing, as on a full disk."""
+    with _full_database(view) if isinstance(view, PostgresView) else _full_file(view):
+        yield
+
+
+@contextmanager
+def _full_database(view: PostgresView) -> Iterator[None]:
+    """Let whatever is written end as a server ends it that has no room."""
+    with view._connections.get() as connection:
+        connection.execute(sql.SQL(_FULL).format(view=view._name))
+    try:
+        yield
+    finally:
+        with view._connections.get() as connection:
+            connection.execute("DROP FUNCTION postwatch_views.refuse CASCADE")
+
+
+@contextmanager
+def _full_file(view: View) -> Iterator[None]:
+    """Let the file of a view grow by no page."""
     connection = view._connections.get()  # type: ignore[attr-defined] # the view is the SQLite one
     connection.execute("CREATE TABLE ballast (x)")
     connection.execute("INSERT INTO ballast VALUES (zeroblob(40000))")

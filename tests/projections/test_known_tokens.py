@@ -7,11 +7,11 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 from domain.commands import IssueToken
-from domain.store import open_store
 from projections.monitors import TOKENS
 from projections.storage import sqlite_reader
 from projections.views import Views
 from tests.domain.given import TESTER
+from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     import pytest
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from domain.access_token import AccessToken
     from domain.store import Store
     from tests.domain.given import Owners
+    from tests.places import Place
 
 THREADS = 4
 TOKEN = f"wsm_{'k' * 40}"
@@ -31,6 +32,7 @@ def issue(store: Store, owners: Owners, views: Views, token: str = TOKEN) -> Acc
     return issued
 
 
+@on_sqlite
 def test_a_known_token_is_not_read_again_until_somebody_commits(
     store: Store, owners: Owners, views: Views
 ) -> None:
@@ -49,7 +51,7 @@ def test_a_known_token_is_not_read_again_until_somebody_commits(
 
 
 def test_every_thread_sees_at_once_what_another_process_did_to_a_known_token(
-    store: Store, owners: Owners, views: Views
+    place: Place, store: Store, owners: Owners, views: Views
 ) -> None:
     issued = issue(store, owners, views)
     together = Barrier(THREADS + 1)
@@ -66,7 +68,7 @@ def test_every_thread_sees_at_once_what_another_process_did_to_a_known_token(
     with ThreadPoolExecutor(THREADS) as pool:
         seen = [pool.submit(look, each) for each in range(THREADS)]
         together.wait(10)
-        with open_store(store.folder.root) as other, Views(other) as their_views:
+        with place.open() as other, Views(other) as their_views:
             other.monitoring.revoke_token(issued.id, TESTER)
             their_views.projector("monitors").catch_up()
         together.wait(10)
@@ -90,6 +92,7 @@ def test_a_known_token_is_forgotten_when_a_rebuilt_view_takes_the_place(
     assert views.reader.token(issued.token_hash) is not None
 
 
+@on_sqlite
 def test_a_closed_reader_knows_nothing_from_before(
     store: Store, owners: Owners, views: Views
 ) -> None:
@@ -103,6 +106,7 @@ def test_a_closed_reader_knows_nothing_from_before(
     assert again is not known
 
 
+@on_sqlite
 def test_more_tokens_than_are_remembered_are_read_each_time(
     store: Store, owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
