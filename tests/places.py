@@ -6,19 +6,22 @@ import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from domain.storage.data_folder import DataFolder
 from domain.storage.database import Database
 from domain.storage.postgres_engine import PostgresEngine
+from domain.storage.sqlite_engine import SqliteEngine
 from domain.store import create_store, open_store
 from tests.postgres_server import find_binaries, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
+    from domain.storage.engine import Engine
     from domain.store import Store
     from tests.postgres_server import PostgresServer
 
@@ -50,6 +53,22 @@ class Place:
         """Open the store once more, as another process does."""
         return open_store(self.root, master_key, database=self.database)
 
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """Open the engine alone, ready for a store, as another process does."""
+        folder = DataFolder(self.root)
+        opened: Engine = (
+            SqliteEngine(folder) if self.database is None else PostgresEngine(self.database)
+        )
+        opened.prepare_store()
+        yield opened
+        opened.close()
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What a program of its own needs to say `place_of(*words)`."""
+        return str(self.root), self.database.url if self.database else ""
+
     @property
     def environment(self) -> dict[str, str]:
         """The settings by which a command finds the store."""
@@ -57,6 +76,11 @@ class Place:
         if self.database is not None:
             found["POSTWATCH_DATABASE_URL"] = self.database.url
         return found
+
+
+def place_of(root: str, url: str) -> Place:
+    """Return the place that was told to a program in words."""
+    return Place(Path(root), Database(url) if url else None)
 
 
 @dataclass(slots=True)

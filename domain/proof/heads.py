@@ -56,7 +56,12 @@ class TreeHead:
 
 
 class HeadStore(ABC):
-    """Keeps the signed heads of one log; heads are added and never changed."""
+    """Keeps the signed heads of one log; heads are added and never changed.
+
+    `place` says, for people, where.
+    """
+
+    place: str
 
     @abstractmethod
     def lines(self) -> Iterator[tuple[int, bytes]]:

@@ -52,7 +52,7 @@ def verify(
     tree before. Raises OSError when a published file cannot be read.
     """
     read = HeadsRead(proof.log, key or proof.public_key())
-    read.read(proof.heads.lines(), f"proof/{proof.log}.heads")
+    read.read(proof.heads.lines(), proof.heads.place)
     for path in published:
         read.read(HeadFile(path).lines(), str(path))
     rows, archived, unreadable = proof.rows.readable(progress)

@@ -30,6 +30,7 @@ class HeadFile(HeadStore):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.place = str(path)
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield each stored head with the number of its line, from 1."""

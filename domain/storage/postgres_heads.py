@@ -26,13 +26,16 @@ class PostgresHeads(HeadStore):
     """The heads of one log."""
 
     def __init__(self, connections: Connections, log: str) -> None:
+        self.place = f"postwatch.heads of {log}"
         self._connections = connections
         self._log = log
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield each stored head with its number, from 1."""
         with self._connections.get() as connection:
-            yield from connection.execute(_LINES, (self._log,)).fetchall()
+            rows = connection.execute(_LINES, (self._log,)).fetchall()
+        # Not from within: whoever reads slowly keeps no connection from others.
+        yield from rows
 
     def newest(self, count: int) -> list[TreeHead]:
         """Return the newest heads, newest first. Raises ProofError on a damaged one."""

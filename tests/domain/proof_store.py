@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from domain.proof.heads import SigningKey
 from domain.proof.stored import log_proof, verify
+from tests.intruder import intruder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from domain.checks import NewRows
     from domain.proof.findings import Report
     from domain.proof.heads import TreeHead
     from domain.proof.log_proof import LogProof
     from domain.store import Store
-
-INSERT = (
-    "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
-    " VALUES (?, ?, 'CheckPerformed', ?)"
-)
 
 
 def naive_root(leaves: Sequence[bytes]) -> bytes:
@@ -71,7 +66,7 @@ class TamperedLog:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.path = store.folder.checks_log
+        self.behind = intruder_of(store)
         self.events = 0
 
     @property
@@ -81,28 +76,42 @@ class TamperedLog:
 
     def fill(self, count: int) -> None:
         """Append events, in streams of ten."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            for number in range(self.events, self.events + count):
-                stream = UUID(int=number // 10).hex
-                connection.execute(INSERT, (stream, number % 10 + 1, b'{"n":%d}' % number))
+        recorder = cast("NewRows", self.store.checks.recorder)
+        recorder.append(
+            [
+                (UUID(int=each // 10).hex, each % 10 + 1, "CheckPerformed", b'{"n":%d}' % each)
+                for each in range(self.events, self.events + count)
+            ]
+        )
         self.events += count
 
     def sql(self, statement: str, *values: object) -> None:
         """Change the log behind everybody's back."""
-        with closing(sqlite3.connect(self.path)) as connection, connection:
-            connection.execute(statement, values)
+        self.behind.sql("checks", statement, *values)
+
+    def skip_to(self, position: int) -> None:
+        """Make the log believe that this was the last position it gave."""
+        self.behind.skip_to("checks", position)
 
     def tree_sql(self, statement: str, *values: object) -> None:
         """Change the stored hashes behind everybody's back."""
-        path = self.store.folder.proof / "checks.db"
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute(statement, values)
+        self.behind.tree_sql("checks", statement, *values)
+
+    def lose_tree(self) -> None:
+        """Lose the stored hashes."""
+        self.behind.lose_tree("checks")
+
+    def heads(self) -> list[bytes]:
+        """Return the lines of the signed heads."""
+        return self.behind.heads("checks")
+
+    def put_heads(self, lines: Sequence[bytes]) -> None:
+        """Put other lines in their place."""
+        self.behind.put_heads("checks", lines)
 
     def leaves(self) -> list[bytes]:
         """Return the leaves as docs/proof.md describes them, not by our own code."""
-        with closing(sqlite3.connect(self.path)) as connection:
-            rows = connection.execute("SELECT * FROM stored_events ORDER BY rowid").fetchall()
-        return [b"".join(map(netstring, row)) for row in rows]
+        return [b"".join(map(netstring, row)) for row in self.behind.rows("checks")]
 
     def verify(self, **options: object) -> Report:
         """Grow and verify, as the command does."""

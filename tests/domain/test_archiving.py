@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import resource
-import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +15,6 @@ from domain.archive.segment import contents_of, encode
 from domain.check import check_log_id
 from domain.errors import ArchiveError, ChangedLogError, TransferError
 from domain.proof.stored import log_proof, verify
-from domain.storage.sqlite_rows import SqliteRows
 from domain.store import create_store, open_store
 from domain.transfer.backup import make_backup, restore_backup
 from domain.transfer.exporting import export_lines
@@ -26,6 +23,7 @@ from projections.views import Views
 from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
 from tests.domain.rich_store import shown
+from tests.intruder import intruder_of
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
@@ -34,8 +32,7 @@ if TYPE_CHECKING:
     from domain.archive.archiving import Moved
     from domain.proof.leaf import Row
     from domain.store import Store
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 KEY = bytes(range(32))
@@ -74,8 +71,8 @@ def shown_of_checks(store: Store) -> dict[str, Any]:
 
 
 def live(store: Store) -> list[int]:
-    """Return the positions that stand in the log's own file."""
-    return [row.position for row in SqliteRows(store.folder.checks_log).after(0, 1 << 20)]
+    """Return the positions that stand in the log itself."""
+    return [row.position for row in store.engine.rows("checks").after(0, 1 << 20)]
 
 
 def test_archived_checks_are_read_as_if_they_still_stood_in_the_log(checked: Store) -> None:
@@ -110,13 +107,13 @@ def test_what_was_archived_is_recorded_with_who_did_it(checked: Store) -> None:
 
 
 def test_the_newest_check_of_each_monitor_stays_and_the_next_one_follows(
-    checked: Store, fleet: Fleet
+    checked: Store, place: Place, fleet: Fleet
 ) -> None:
     server = fleet.servers[0]
     before = checked.checks.newest(server.monitor_id, LOCATION, 500)
 
     moved = archive(checked, timedelta(0))
-    with open_store(checked.folder.root) as again:
+    with place.open() as again:
         newest = again.checks.newest(server.monitor_id, LOCATION, 1)
         record(again, fleet.checks(MONITORS))
         after = again.checks.newest(server.monitor_id, LOCATION, 500)
@@ -241,25 +238,21 @@ def test_the_proof_holds_through_archiving(checked: Store) -> None:
     ],
 )
 def test_a_damaged_segment_is_found_and_named_with_its_positions(
-    checked: Store, damage: str, says: str
+    checked: Store, place: Place, damage: str, says: str
 ) -> None:
     archive(checked)
     first, second = checked.archive.segments()
-    path = Path(checked.archive.files.place(first.first, first.last))
-    data = path.read_bytes()
-    match damage:
-        case "cut":
-            path.write_bytes(data[:-100])
-        case "gone":
-            path.unlink()
-        case "changed":
-            path.write_bytes(data.replace(data[200:210], bytes(10)))
-        case _:
-            path.write_bytes(
-                Path(checked.archive.files.place(second.first, second.last)).read_bytes()
-            )
+    behind = intruder_of(checked)
+    data = behind.segment(first.first, first.last)
+    damaged = {
+        "cut": data[:-100],
+        "gone": None,
+        "changed": data.replace(data[200:210], bytes(10)),
+        "other": behind.segment(second.first, second.last),
+    }
+    behind.put_segment(first.first, first.last, damaged[damage])
 
-    with open_store(checked.folder.root) as again:
+    with place.open() as again:
         report = verify(log_proof(again, "checks"))
         with pytest.raises(ArchiveError, match=f"positions 1 to 256: .*{says}"):
             again.reader("checks").after(0, 10)
@@ -267,26 +260,29 @@ def test_a_damaged_segment_is_found_and_named_with_its_positions(
 
     (finding,) = report.findings
     assert (finding.kind, finding.position, finding.through) == ("archive", 1, 256)
-    assert path.name in finding.message
+    assert checked.archive.files.place(first.first, first.last) in finding.message
     assert says in finding.message
     assert (report.found, report.events) == (1, CHECKS)
 
 
-def test_a_segment_that_was_made_anew_with_other_events_is_found(checked: Store) -> None:
+def test_a_segment_that_was_made_anew_with_other_events_is_found(
+    checked: Store, place: Place
+) -> None:
     """Even with an event about it that fits: the tree knows what stood there."""
     archive(checked)
     contents = checked.archive.segments()[0]
     rows = list(checked.archive.after(0, contents.events))
     rows[9] = rows[9]._replace(state=rows[9].state.replace(b'"up"', b'"down"'))
     forged = contents_of(rows)
-    checked.archive.files.write(1, 256, encode("checks", rows))
-    with closing(sqlite3.connect(checked.folder.monitoring_log)) as connection, connection:
-        connection.execute(
-            "UPDATE stored_events SET state = replace(state, ?, ?) WHERE topic = 'ChecksArchived'",
-            (contents.digest, forged.digest),
-        )
+    behind = intruder_of(checked)
+    behind.put_segment(1, 256, encode("checks", rows))
+    for position, *_, topic, state in behind.rows("monitoring"):
+        if topic == "ChecksArchived":
+            lie = state.replace(contents.digest.encode(), forged.digest.encode())
+            change = "UPDATE {events} SET state = ? WHERE {position} = ?"
+            behind.sql("monitoring", change, lie, position)
 
-    with open_store(checked.folder.root) as again:
+    with place.open() as again:
         report = verify(log_proof(again, "checks"))
 
     assert [(each.kind, each.position, each.through) for each in report.findings] == [
@@ -296,8 +292,8 @@ def test_a_segment_that_was_made_anew_with_other_events_is_found(checked: Store)
 
 def test_a_changed_event_is_not_archived(checked: Store) -> None:
     log_proof(checked, "checks").grow()
-    with closing(sqlite3.connect(checked.folder.checks_log)) as connection, connection:
-        connection.execute("UPDATE stored_events SET topic = 'Other' WHERE rowid = 300")
+    change = "UPDATE {events} SET topic = 'Other' WHERE {position} = 300"
+    intruder_of(checked).sql("checks", change)
 
     with pytest.raises(ChangedLogError, match=r"changed at position 300: .* from position 257 on"):
         archive(checked)
@@ -306,6 +302,7 @@ def test_a_changed_event_is_not_archived(checked: Store) -> None:
     assert len(everything(checked)) == CHECKS
 
 
+@on_sqlite
 def test_a_disk_that_takes_no_segment_leaves_everything_as_it_was(checked: Store) -> None:
     before = everything(checked)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -337,6 +334,7 @@ def test_a_view_is_rebuilt_from_archives_as_from_the_log(checked: Store) -> None
     assert all(before.values())
 
 
+@on_sqlite
 def test_a_backup_and_what_is_restored_from_it_hold_the_segments(
     checked: Store, tmp_path: Path
 ) -> None:
@@ -352,6 +350,7 @@ def test_a_backup_and_what_is_restored_from_it_hold_the_segments(
         assert verify(log_proof(again, "checks")).ok
 
 
+@on_sqlite
 def test_a_store_with_a_damaged_segment_is_not_backed_up(checked: Store, tmp_path: Path) -> None:
     archive(checked)
     path = Path(checked.archive.files.place(1, 256))

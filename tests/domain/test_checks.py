@@ -11,18 +11,13 @@ from eventsourcing.persistence import IntegrityError
 from domain.check import CheckPerformed, check_log_id
 from domain.log_reader import LogReader
 from domain.outcome import Category, Finding, Outcome, Phase, TlsFacts, Verdict
-from domain.store import create_store, open_store
 from tests.domain.given import NOON, TESTER, check_of
-from tests.places import on_sqlite
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from domain.monitor import Monitor
     from domain.store import Store
     from tests.domain.given import Owners
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 @pytest.fixture
@@ -68,22 +63,22 @@ def test_each_location_has_a_stream_of_its_own(store: Store, monitor: Monitor) -
 
 
 def test_a_restarted_recorder_goes_on_at_the_next_version(
-    tmp_path: Path, store: Store, monitor: Monitor
+    place: Place, store: Store, monitor: Monitor
 ) -> None:
     store.checks.record([check_of(monitor)], location="local", actor=TESTER)
     store.close()
 
-    with create_store(tmp_path / "data") as again:
+    with place.create() as again:
         again.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
         assert versions(again, monitor) == [1, 2]
 
 
 def test_of_two_recorders_the_second_stores_nothing_and_then_everything(
-    tmp_path: Path, store: Store, owners: Owners, monitor: Monitor
+    place: Place, store: Store, owners: Owners, monitor: Monitor
 ) -> None:
     other = store.monitoring.create_monitor(owners.create(), TESTER)
     store.checks.record([check_of(monitor)], location="local", actor=TESTER)
-    with open_store(tmp_path / "data") as second:
+    with place.open() as second:
         second.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
     batch = [check_of(other, 2), check_of(monitor, 2)]
 

@@ -7,14 +7,14 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
-from domain.checks import Checks
 from domain.log_reader import LogReader
 from domain.storage.sqlite_keys import SqliteKeyStore
-from domain.storage.sqlite_log import LogSignal, log_environment
-from domain.store import create_store, open_store
+from domain.storage.sqlite_log import LogSignal
 from tests.domain.given import TESTER, check_of
+from tests.intruder import intruder_of
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from domain.store import Store
     from tests.domain.given import Owners
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 FULL = 2
@@ -47,8 +46,9 @@ def pragmas(application: Application[Any]) -> list[tuple[int, str]]:
     return found
 
 
-def test_every_connection_of_both_logs_syncs_each_commit(store: Store, tmp_path: Path) -> None:
-    with open_store(tmp_path / "data") as opened:
+@on_sqlite
+def test_every_connection_of_both_logs_syncs_each_commit(store: Store, place: Place) -> None:
+    with place.open() as opened:
         for each in (store.monitoring, store.checks, opened.monitoring, opened.checks):
             assert pragmas(each) == [(FULL, "wal"), (FULL, "wal")]
 
@@ -63,7 +63,7 @@ def test_the_key_file_syncs_each_commit_and_keeps_no_write_ahead_log(tmp_path: P
 
 
 def test_positions_are_never_given_twice_also_after_the_newest_events_were_pruned(
-    store: Store, owners: Owners
+    store: Store, place: Place, owners: Owners
 ) -> None:
     monitor = store.monitoring.create_monitor(owners.create(), TESTER)
     for minute in range(3):
@@ -71,10 +71,9 @@ def test_positions_are_never_given_twice_also_after_the_newest_events_were_prune
     log = LogReader(store.checks)
     assert log.head() == 3
 
-    with closing(sqlite3.connect(store.folder.checks_log)) as connection, connection:
-        connection.execute("DELETE FROM stored_events")
-    with Checks(log_environment(str(store.folder.checks_log), create=False)) as reopened:
-        reopened.record([check_of(monitor, 9)], location="local", actor=TESTER)
+    intruder_of(store).sql("checks", "DELETE FROM {events}")
+    with place.open() as reopened:
+        reopened.checks.record([check_of(monitor, 9)], location="local", actor=TESTER)
 
     assert [each.position for each in log.after(0, 10)] == [4]
 
@@ -82,25 +81,23 @@ def test_positions_are_never_given_twice_also_after_the_newest_events_were_prune
 def test_a_version_of_a_stream_is_stored_once(store: Store, owners: Owners) -> None:
     monitor = store.monitoring.create_monitor(owners.create(), TESTER)
 
-    with (
-        closing(sqlite3.connect(store.folder.monitoring_log)) as connection,
-        pytest.raises(sqlite3.IntegrityError),
-    ):
-        connection.execute(
-            "INSERT INTO stored_events (originator_id, originator_version, topic, state) "
-            "SELECT originator_id, originator_version, topic, state FROM stored_events "
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        intruder_of(store).sql(
+            "monitoring",
+            "INSERT INTO {events} (originator_id, originator_version, topic, state) "
+            "SELECT originator_id, originator_version, topic, state FROM {events} "
             "WHERE originator_id = ?",
-            (monitor.id.hex,),
+            monitor.id.hex,
         )
 
 
 def test_what_was_stored_is_there_after_the_store_was_opened_again(
-    tmp_path: Path, store: Store, owners: Owners
+    place: Place, store: Store, owners: Owners
 ) -> None:
     monitor = store.monitoring.create_monitor(owners.create(), TESTER)
     store.close()
 
-    with create_store(tmp_path / "data") as again:
+    with place.create() as again:
         found: Monitor = again.monitoring.repository.get(monitor.id)
         assert again.monitoring.create_monitor(owners.create(), TESTER).number == 2
 
@@ -116,6 +113,7 @@ def test_files_and_folders_are_their_owners_only(store: Store) -> None:
     assert os.access(store.folder.master_key, os.R_OK)
 
 
+@on_sqlite
 def test_a_signal_tells_of_each_commit_of_somebody_else_once(store: Store, owners: Owners) -> None:
     with closing(store.signal("monitoring")) as signal, closing(store.signal("checks")) as other:
         assert signal.changed()

@@ -1,8 +1,9 @@
-"""Signed heads and the file that keeps them, also after a power cut."""
+"""Signed heads and what keeps them: a file, also after a power cut, or a table."""
 
 from __future__ import annotations
 
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,18 @@ from domain.proof.heads import SigningKey, VerifyingKey, parse_head
 from domain.proof.merkle import ProofError
 from domain.proof.stored import log_proof
 from domain.storage.head_file import HeadFile
-from domain.store import open_store
 from tests.domain.given import NOON
 from tests.domain.proof_store import TamperedLog
+from tests.intruder import intruder_of
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from domain.proof.heads import TreeHead
+    from domain.proof.heads import HeadStore, TreeHead
     from domain.store import Store
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 KEY = SigningKey(b"k" * 32)
@@ -35,13 +36,19 @@ def head(size: int) -> TreeHead:
 
 
 @pytest.fixture
+def heads(place: Place) -> Iterator[HeadStore]:
+    """Where no head is yet."""
+    with place.engine() as engine:
+        yield engine.heads("checks")
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where no file of heads is yet."""
     return tmp_path / "proof" / "checks.heads"
 
 
-def test_heads_come_back_newest_first(path: Path) -> None:
-    heads = HeadFile(path)
+def test_heads_come_back_newest_first(heads: HeadStore) -> None:
     assert heads.newest(1) == []
     assert list(heads.lines()) == []
 
@@ -51,11 +58,39 @@ def test_heads_come_back_newest_first(path: Path) -> None:
     assert heads.newest(3) == [head(49), head(48), head(47)]
     assert heads.newest(100) == [head(size) for size in range(49, 0, -1)]
     assert [(number, parse_head(line)) for number, line in heads.lines()][11] == (12, head(12))
+
+
+def test_the_file_of_the_heads_is_its_owners_only(path: Path) -> None:
+    HeadFile(path).append(head(1))
+
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_head_that_is_not_larger_is_not_kept(path: Path) -> None:
-    heads = HeadFile(path)
+def test_the_heads_of_two_logs_are_kept_apart(place: Place) -> None:
+    with place.engine() as engine:
+        checks, monitoring = engine.heads("checks"), engine.heads("monitoring")
+        assert checks.append(head(9))
+        assert monitoring.append(head(3))
+
+        assert (checks.newest(9), monitoring.newest(9)) == ([head(9)], [head(3)])
+        assert [number for number, _ in monitoring.lines()] == [1]
+        assert "monitoring" in monitoring.place
+
+
+def test_of_many_who_sign_at_once_each_head_is_kept_once_and_in_order(place: Place) -> None:
+    def sign(size: int) -> bool:
+        with place.engine() as engine:
+            return engine.heads("checks").append(head(size))
+
+    with place.engine() as engine, ThreadPoolExecutor(4) as pool:
+        kept = list(pool.map(sign, [5, 6, 5, 7, 6, 7, 8, 8]))
+        sizes = [each.size for each in engine.heads("checks").newest(99)][::-1]
+
+    assert sizes == sorted(set(sizes))
+    assert (sizes[-1], len(sizes)) == (8, sum(kept))
+
+
+def test_a_head_that_is_not_larger_is_not_kept(heads: HeadStore) -> None:
     assert heads.append(head(5))
 
     assert not heads.append(head(5))
@@ -77,20 +112,19 @@ def test_half_a_line_is_no_head_and_makes_way_for_the_next(path: Path, cut: int)
     assert heads.newest(9) == [head(3), head(1)]
 
 
-def test_a_damaged_last_line_stops_the_signing_and_is_said(path: Path) -> None:
-    heads = HeadFile(path)
+def test_a_damaged_last_line_stops_the_signing_and_is_said(store: Store) -> None:
+    heads, behind = store.engine.heads("checks"), intruder_of(store)
     heads.append(head(1))
-    with path.open("ab") as file:
-        file.write(b"nonsense\n")
+    behind.put_heads("checks", [*behind.heads("checks"), b"nonsense\n"])
 
     with pytest.raises(ProofError, match="no signed tree head"):
         heads.append(head(2))
 
 
-def test_a_head_reads_back_as_it_was_and_its_signature_holds(path: Path) -> None:
-    HeadFile(path).append(head(7))
+def test_a_head_reads_back_as_it_was_and_its_signature_holds(heads: HeadStore) -> None:
+    heads.append(head(7))
 
-    [(_, line)] = HeadFile(path).lines()
+    [(_, line)] = heads.lines()
 
     assert parse_head(line) == head(7)
     assert KEY.public.signed(parse_head(line))
@@ -108,11 +142,21 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
         VerifyingKey.from_hex(text)
 
 
-def test_the_signing_key_is_wrapped_and_the_same_after_a_restart(store: Store) -> None:
+def test_the_signing_key_is_wrapped_and_the_same_after_a_restart(
+    store: Store, place: Place
+) -> None:
     seed = store.keys.signing_seed()
 
-    with open_store(store.folder.root) as again:
+    with place.open() as again:
         assert again.keys.signing_seed() == seed
+    with store.keys.store.table() as table:
+        assert not any(seed in wrapped for _, wrapped in table.all())
+
+
+@on_sqlite
+def test_the_signing_key_is_not_in_the_file_of_the_keys(store: Store) -> None:
+    seed = store.keys.signing_seed()
+
     assert seed not in store.folder.keys.read_bytes()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -20,15 +19,13 @@ from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION as REALISTIC_PLACE
 from tests.domain.realistic import Fleet
 from tests.domain.realistic import record as record_realistic
-from tests.places import on_sqlite
+from tests.intruder import intruder_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.check import CheckPerformed
     from domain.store import Store
-
-pytestmark = on_sqlite
 
 
 PLACE = "de-nbg"
@@ -155,9 +152,9 @@ def test_a_damaged_segment_is_said_and_no_time_is_made_up(store: Store) -> None:
     clock = events[-1].timestamp + timedelta(days=2)
     Archiving(store, TESTER, clock=lambda: clock).run(timedelta(days=1), 60)
     (segment,) = store.archive.segments()
-    path = Path(store.archive.files.place(segment.first, segment.last))
-    path.chmod(0o600)
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    behind = intruder_of(store)
+    data = behind.segment(segment.first, segment.last)
+    behind.put_segment(segment.first, segment.last, data[:-1] + b"x")
 
     with pytest.raises(ArchiveError):
         LastChecks(store.checks, store.archive).at(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,20 +19,19 @@ from domain.proof.merkle import ProofError, leaf_hash
 from domain.proof.stored import log_proof, verify
 from domain.proof.tiles import LeafTile, Run, TiledSubtrees
 from domain.proof.verification import Verification
-from domain.storage.sqlite_rows import SqliteRows
 from domain.storage.sqlite_tiles import SqliteTiles
 from domain.store import open_store
 from domain.transfer.backup import make_backup, restore_backup
 from tests.domain.given import TESTER, make_owners
 from tests.domain.proof_store import TamperedLog, naive_path, naive_proof, naive_root, netstring
+from tests.intruder import intruder_of
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.store import Store
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 @pytest.fixture
@@ -61,10 +58,9 @@ class ListedRows(EventRows):
 
 def test_the_leaf_is_what_the_documents_say(store: Store) -> None:
     make_owners(store)
-    with closing(sqlite3.connect(store.folder.monitoring_log)) as connection:
-        stored = connection.execute("SELECT * FROM stored_events ORDER BY rowid").fetchall()
+    stored = intruder_of(store).rows("monitoring")
 
-    rows = SqliteRows(store.folder.monitoring_log).after(0, 100)
+    rows = store.engine.rows("monitoring").after(0, 100)
 
     assert len(rows) == 4
     assert [leaf_bytes(row) for row in rows] == [b"".join(map(netstring, row)) for row in stored]
@@ -154,12 +150,11 @@ def test_growing_goes_on_after_a_restart_and_in_batches(
 
 KILLED = """
 import os, signal, sys
-from pathlib import Path
 from domain.proof import growth
 from domain.proof.stored import log_proof
-from domain.store import open_store
+from tests.places import place_of
 
-growth.BATCH, killed_in = 100, int(sys.argv[2])
+growth.BATCH, killed_in = 100, int(sys.argv[3])
 push, calls = growth._push, []
 def killing_push(*arguments):
     calls.append(arguments)
@@ -170,19 +165,19 @@ growth._push = killing_push
 def kill_after(position, total):
     if killed_in == 0 and position == 300:
         os.kill(os.getpid(), signal.SIGKILL)
-with open_store(Path(sys.argv[1])) as store:
+with place_of(*sys.argv[1:3]).open() as store:
     log_proof(store, "checks").grow(kill_after)
 """
 
 
 @pytest.mark.parametrize(("killed_in", "left"), [(0, 300), (1, 200), (2, 500)])
 def test_a_kill_between_batches_or_within_one_loses_nothing(
-    log: TamperedLog, killed_in: int, left: int
+    log: TamperedLog, place: Place, killed_in: int, left: int
 ) -> None:
     log.fill(700)
 
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(log.store.folder.root), str(killed_in)],
+        [sys.executable, "-c", KILLED, *place.words, str(killed_in)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         timeout=60,
@@ -214,7 +209,7 @@ def test_growing_stops_when_it_is_asked_to(log: TamperedLog) -> None:
 
 def test_positions_that_were_never_used_are_no_event(log: TamperedLog) -> None:
     log.fill(5)
-    log.sql("UPDATE sqlite_sequence SET seq = 90")
+    log.skip_to(90)
     log.fill(5)
     log.proof.grow()
 
@@ -237,7 +232,7 @@ def test_archived_events_are_judged_by_the_hash_of_their_tile(log: TamperedLog) 
     assert log.proof.inclusion(100) == proof
     assert log.found() == []
     # They are gone, and nobody said that they were archived.
-    log.sql("DELETE FROM stored_events WHERE rowid <= 512")
+    log.sql("DELETE FROM {events} WHERE {position} <= 512")
     assert log.found() == [("removed", 1, 256), ("removed", 257, 512)]
     # They were archived.
     report = log.verify(elsewhere=[range(513)])
@@ -251,7 +246,7 @@ def test_an_altered_event_is_found_when_its_hash_was_forgotten(log: TamperedLog)
     log.fill(300)
     log.proof.grow()
     log.proof.tiles.forget_leaves(256)
-    log.sql("UPDATE stored_events SET state = x'00' WHERE rowid = 9")
+    log.sql("UPDATE {events} SET state = ? WHERE {position} = 9", b"\0")
 
     assert log.found() == [("altered", 1, 256)]
 
@@ -259,7 +254,7 @@ def test_an_altered_event_is_found_when_its_hash_was_forgotten(log: TamperedLog)
 def test_events_archived_out_of_a_tile_that_is_still_whole_are_counted(log: TamperedLog) -> None:
     log.fill(300)
     log.proof.grow()
-    log.sql("DELETE FROM stored_events WHERE rowid <= 40")
+    log.sql("DELETE FROM {events} WHERE {position} <= 40")
 
     report = log.verify(elsewhere=[range(41)])
 
@@ -276,18 +271,18 @@ def test_heads_within_archived_tiles_are_passed_over_and_those_at_their_end_are_
         log.proof.grow()
         log.proof.sign()
     log.proof.tiles.forget_leaves(256)
-    log.sql("DELETE FROM stored_events WHERE rowid <= 256")
+    log.sql("DELETE FROM {events} WHERE {position} <= 256")
 
     report = log.verify(elsewhere=[range(257)])
 
     assert (report.ok, report.heads, report.archived) == (True, 2, 256)
-    log.tree_sql("UPDATE node_tiles SET hashes = zeroblob(32)")
+    log.tree_sql("UPDATE {node_tiles} SET hashes = ?", bytes(32))
     assert log.found(elsewhere=[range(257)]) == [("altered", 1, 256)]
 
 
-def test_a_tree_of_three_levels_has_the_root_of_the_rfc(tmp_path: Path) -> None:
+def test_a_tree_of_three_levels_has_the_root_of_the_rfc(store: Store) -> None:
     rows = ListedRows(range(1, 65_536 + 300))
-    tiles = SqliteTiles(tmp_path / "tiles.db")
+    tiles = store.engine.tiles("checks")
 
     while grow_once(rows, tiles):
         pass
@@ -306,8 +301,8 @@ def test_a_tree_of_three_levels_has_the_root_of_the_rfc(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ("DELETE FROM leaf_tiles WHERE number = 0", "does not hold leaf 0"),
-        ("UPDATE node_tiles SET hashes = x''", "does not hold node"),
+        ("DELETE FROM {leaf_tiles} WHERE number = 0", "does not hold leaf 0"),
+        ("UPDATE {node_tiles} SET hashes = ''", "does not hold node"),
     ],
 )
 def test_a_tree_with_holes_proves_nothing(log: TamperedLog, damage: str, says: str) -> None:
@@ -319,6 +314,7 @@ def test_a_tree_with_holes_proves_nothing(log: TamperedLog, damage: str, says: s
         log.proof.consistency(1, 600)
 
 
+@on_sqlite
 def test_a_backup_takes_the_hashes_of_archived_events_along(
     log: TamperedLog, tmp_path: Path
 ) -> None:
@@ -326,7 +322,7 @@ def test_a_backup_takes_the_hashes_of_archived_events_along(
     log.proof.grow()
     log.proof.sign()
     log.proof.tiles.forget_leaves(256)
-    log.sql("DELETE FROM stored_events WHERE rowid <= 256")
+    log.sql("DELETE FROM {events} WHERE {position} <= 256")
 
     make_backup(log.store, tmp_path / "backup", with_master_key=True)
     restore_backup(tmp_path / "backup", tmp_path / "again", None)
@@ -348,7 +344,7 @@ def test_nothing_is_forgotten_of_a_tile_that_still_grows(log: TamperedLog) -> No
 def test_a_damaged_tile_is_said(log: TamperedLog, runs: str) -> None:
     log.fill(256)
     log.proof.grow()
-    log.tree_sql("UPDATE leaf_tiles SET runs = ?", runs)
+    log.tree_sql("UPDATE {leaf_tiles} SET runs = ?", runs)
 
     with pytest.raises(ProofError, match="damaged at leaf 0"):
         log.proof.size()

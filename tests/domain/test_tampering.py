@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -22,10 +21,13 @@ if TYPE_CHECKING:
 
     from domain.store import Store
 
-pytestmark = on_sqlite
-
 
 STREAM = UUID(int=99).hex
+ZERO = b"\0"
+SLIP_IN = (
+    "INSERT INTO {events} ({position}, originator_id, originator_version, topic, state)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
 
 
 @pytest.fixture
@@ -37,10 +39,6 @@ def log(store: Store) -> TamperedLog:
         log.proof.grow()
         assert log.proof.sign()
     return log
-
-
-def heads_of(log: TamperedLog) -> Path:
-    return log.store.folder.proof / "checks.heads"
 
 
 def test_a_log_that_nobody_changed_is_as_it_was(log: TamperedLog) -> None:
@@ -56,50 +54,53 @@ def test_a_log_that_nobody_changed_is_as_it_was(log: TamperedLog) -> None:
 def test_events_behind_the_newest_head_are_compared_too(log: TamperedLog) -> None:
     log.fill(5)
     log.proof.grow()
-    log.sql("UPDATE stored_events SET topic = 'Other' WHERE rowid = 604")
+    log.sql("UPDATE {events} SET topic = 'Other' WHERE {position} = 604")
 
     assert log.found() == [("altered", 604, 604)]
 
 
 @pytest.mark.parametrize(
-    ("statement", "found"),
+    ("change", "value", "found"),
     [
-        ("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 1", [("altered", 1, 1)]),
-        (
-            "UPDATE stored_events SET originator_id = originator_id || 'A' WHERE rowid = 256",
-            [("altered", 256, 256)],
-        ),
-        (
-            "UPDATE stored_events SET originator_version = 77 WHERE rowid = 600",
-            [("altered", 600, 600)],
-        ),
-        ("UPDATE stored_events SET topic = 'CheckPerformed ' WHERE rowid = 9", [("altered", 9, 9)]),
-        ("DELETE FROM stored_events WHERE rowid = 257", [("removed", 257, 257)]),
-        ("DELETE FROM stored_events WHERE rowid = 1", [("removed", 1, 1)]),
-        (
-            "DELETE FROM stored_events WHERE rowid BETWEEN 250 AND 299",
-            [("removed", 250, 299)],
-        ),
-        ("DELETE FROM stored_events WHERE rowid > 590", [("removed", 591, 600)]),
-        ("DELETE FROM stored_events", [("removed", 1, 600)]),
+        ("UPDATE {events} SET state = ? WHERE {position} = 1", b"{}", (1, 1)),
+        ("UPDATE {events} SET originator_id = ? WHERE {position} = 256", STREAM, (256, 256)),
+        ("UPDATE {events} SET originator_version = ? WHERE {position} = 600", 77, (600, 600)),
+        ("UPDATE {events} SET topic = ? WHERE {position} = 9", "CheckPerformed ", (9, 9)),
     ],
 )
-def test_a_changed_or_missing_event_is_named_by_its_position(
-    log: TamperedLog, statement: str, found: list[tuple[str, int, int]]
+def test_a_changed_event_is_named_by_its_position(
+    log: TamperedLog, change: str, value: object, found: tuple[int, int]
 ) -> None:
-    log.sql(statement)
+    log.sql(change, value)
 
-    assert log.found() == found
+    assert log.found() == [("altered", *found)]
+
+
+@on_sqlite
+def test_a_stream_that_is_no_id_is_an_altered_event(log: TamperedLog) -> None:
+    log.sql("UPDATE {events} SET originator_id = originator_id || 'A' WHERE {position} = 256")
+
+    assert log.found() == [("altered", 256, 256)]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [(257, 257), (1, 1), (250, 299), (591, 600), (1, 600)],
+)
+def test_a_missing_event_is_named_by_its_position(log: TamperedLog, found: tuple[int, int]) -> None:
+    log.sql("DELETE FROM {events} WHERE {position} BETWEEN ? AND ?", *found)
+
+    assert log.found() == [("removed", *found)]
 
 
 def test_an_event_that_was_slipped_in_is_named(store: Store) -> None:
     log = TamperedLog(store)
     log.fill(5)
-    log.sql("UPDATE sqlite_sequence SET seq = 9")
+    log.skip_to(9)
     log.fill(300)
     log.proof.grow()
-    log.sql(f"INSERT INTO stored_events VALUES (7, '{STREAM}', 1, 'T', x'00')")  # noqa: S608
-    log.sql(f"INSERT INTO stored_events VALUES (0, '{STREAM}', 2, 'T', x'00')")  # noqa: S608
+    for position, version in ((7, 1), (0, 2)):
+        log.sql(SLIP_IN, position, STREAM, version, "T", ZERO)
 
     # Position 0 and below stand in front of everything that was ever given.
     assert log.found() == [("inserted", 0, 0), ("inserted", 7, 7)]
@@ -107,9 +108,9 @@ def test_an_event_that_was_slipped_in_is_named(store: Store) -> None:
 
 def test_two_events_that_changed_places_are_named(log: TamperedLog) -> None:
     for statement in (
-        "UPDATE stored_events SET rowid = -1 WHERE rowid = 20",
-        "UPDATE stored_events SET rowid = 20 WHERE rowid = 520",
-        "UPDATE stored_events SET rowid = 520 WHERE rowid = -1",
+        "UPDATE {events} SET {position} = -1 WHERE {position} = 20",
+        "UPDATE {events} SET {position} = 20 WHERE {position} = 520",
+        "UPDATE {events} SET {position} = 520 WHERE {position} = -1",
     ):
         log.sql(statement)
 
@@ -123,8 +124,8 @@ def test_two_events_that_changed_places_are_named(log: TamperedLog) -> None:
 
 
 def test_an_event_that_was_given_another_position_is_named(log: TamperedLog) -> None:
-    log.sql("DELETE FROM stored_events WHERE rowid = 40")
-    log.sql("UPDATE stored_events SET rowid = 40 WHERE rowid = 41")
+    log.sql("DELETE FROM {events} WHERE {position} = 40")
+    log.sql("UPDATE {events} SET {position} = 40 WHERE {position} = 41")
 
     report = log.verify()
 
@@ -135,8 +136,8 @@ def test_an_event_that_was_given_another_position_is_named(log: TamperedLog) -> 
 
 
 def test_a_log_whose_every_position_was_shifted_is_found(log: TamperedLog) -> None:
-    log.sql("UPDATE stored_events SET rowid = -rowid")
-    log.sql("UPDATE stored_events SET rowid = 1 - rowid")
+    log.sql("UPDATE {events} SET {position} = -{position}")
+    log.sql("UPDATE {events} SET {position} = 1 - {position}")
 
     report = log.verify()
 
@@ -145,8 +146,8 @@ def test_a_log_whose_every_position_was_shifted_is_found(log: TamperedLog) -> No
 
 
 def test_a_cut_log_that_forgot_its_end_is_found(log: TamperedLog) -> None:
-    log.sql("DELETE FROM stored_events WHERE rowid > 400")
-    log.sql("UPDATE sqlite_sequence SET seq = 400")
+    log.sql("DELETE FROM {events} WHERE {position} > 400")
+    log.skip_to(400)
 
     assert log.proof.is_ahead()
     assert log.found() == [("removed", 401, 600)]
@@ -156,8 +157,8 @@ def test_a_cut_log_that_forgot_its_end_is_found(log: TamperedLog) -> None:
 
 
 def test_a_cut_log_and_a_tree_made_anew_contradict_the_signed_head(log: TamperedLog) -> None:
-    log.sql("DELETE FROM stored_events WHERE rowid > 400")
-    (log.store.folder.proof / "checks.db").unlink()
+    log.sql("DELETE FROM {events} WHERE {position} > 400")
+    log.lose_tree()
 
     assert log.found() == [("removed", 401, 600)]
 
@@ -165,22 +166,24 @@ def test_a_cut_log_and_a_tree_made_anew_contradict_the_signed_head(log: Tampered
 def test_an_event_changed_with_the_tree_made_anew_contradicts_the_signed_heads(
     log: TamperedLog,
 ) -> None:
-    log.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 450")
-    (log.store.folder.proof / "checks.db").unlink()
+    log.sql("UPDATE {events} SET state = ? WHERE {position} = 450", b"{}")
+    log.lose_tree()
 
     assert log.found() == [("altered", 301, 600)]
 
-    log.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 3")
-    (log.store.folder.proof / "checks.db").unlink()
+    log.sql("UPDATE {events} SET state = ? WHERE {position} = 3", b"{}")
+    log.lose_tree()
     assert log.found() == [("altered", 1, 300)]
 
 
 def test_heads_kept_elsewhere_tell_what_the_folder_no_longer_does(
     log: TamperedLog, tmp_path: Path
 ) -> None:
-    kept = shutil.copy(heads_of(log), tmp_path / "kept.heads")
-    log.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 450")
-    shutil.rmtree(log.store.folder.proof)
+    kept = tmp_path / "kept.heads"
+    kept.write_bytes(b"".join(log.heads()))
+    log.sql("UPDATE {events} SET state = ? WHERE {position} = 450", b"{}")
+    log.lose_tree()
+    log.put_heads([])
     log.proof.grow()
     log.proof.sign()
 
@@ -190,7 +193,7 @@ def test_heads_kept_elsewhere_tell_what_the_folder_no_longer_does(
 
 def test_a_changed_hash_is_not_taken_for_a_changed_event(log: TamperedLog) -> None:
     log.tree_sql(
-        "UPDATE leaf_tiles SET hashes = zeroblob(32) || substr(hashes, 33) WHERE number = 1"
+        "UPDATE {leaf_tiles} SET hashes = ? || substr(hashes, 33) WHERE number = 1", bytes(32)
     )
 
     report = log.verify()
@@ -202,15 +205,24 @@ def test_a_changed_hash_is_not_taken_for_a_changed_event(log: TamperedLog) -> No
     assert {"fits the signed heads" in each.message for each in report.findings} == {True, False}
 
 
-@pytest.mark.parametrize("tile", ["zeroblob(64)", "substr(hashes, 1, 32)", "x''"])
-def test_a_changed_hash_of_a_whole_tile_is_found(log: TamperedLog, tile: str) -> None:
-    log.tree_sql(f"UPDATE node_tiles SET hashes = {tile}")  # noqa: S608 - a case of this test
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("UPDATE {node_tiles} SET hashes = ?", bytes(64)),
+        ("UPDATE {node_tiles} SET hashes = substr(hashes, 1, ?)", 32),
+        ("UPDATE {node_tiles} SET hashes = ?", b""),
+    ],
+)
+def test_a_changed_hash_of_a_whole_tile_is_found(
+    log: TamperedLog, change: tuple[str, object]
+) -> None:
+    log.tree_sql(*change)
 
     assert {kind for kind, _, _ in log.found()} == {"tree"}
 
 
 def test_stored_hashes_that_are_gone_are_found(log: TamperedLog) -> None:
-    log.tree_sql("DELETE FROM leaf_tiles WHERE number = 1")
+    log.tree_sql("DELETE FROM {leaf_tiles} WHERE number = 1")
 
     report = log.verify()
 
@@ -220,7 +232,7 @@ def test_stored_hashes_that_are_gone_are_found(log: TamperedLog) -> None:
 
 
 def test_a_tree_that_lost_its_end_grows_it_again(log: TamperedLog) -> None:
-    log.tree_sql("DELETE FROM leaf_tiles WHERE number = 2")
+    log.tree_sql("DELETE FROM {leaf_tiles} WHERE number = 2")
 
     assert log.found() == []
     assert log.proof.size() == 600
@@ -242,8 +254,8 @@ def test_a_tree_that_lost_its_end_grows_it_again(log: TamperedLog) -> None:
 def test_a_changed_head_is_found_with_its_line(
     log: TamperedLog, before: bytes, after: bytes, says: str
 ) -> None:
-    path = heads_of(log)
-    path.write_bytes(path.read_bytes().replace(before, after, 1))
+    first, second = log.heads()
+    log.put_heads([first.replace(before, after, 1), second])
 
     report = log.verify()
 
@@ -253,8 +265,7 @@ def test_a_changed_head_is_found_with_its_line(
 
 
 def test_heads_in_another_order_are_found(log: TamperedLog) -> None:
-    path = heads_of(log)
-    path.write_bytes(b"".join(reversed(path.read_bytes().splitlines(keepends=True))))
+    log.put_heads(log.heads()[::-1])
 
     report = log.verify()
 
@@ -273,12 +284,11 @@ def test_a_head_signed_by_another_key_under_the_right_name_is_found(log: Tampere
     head = log.proof.newest_head()
     assert head is not None
     forged = SigningKey(new_key()).sign("checks", 601, 601, head.time, head.root)
-    line = heads_of(log).read_bytes().splitlines()[-1]
+    line = log.heads()[-1]
     lie = line.replace(b'"size":600', b'"size":601').replace(
         head.signature.hex().encode(), forged.signature.hex().encode()
     )
-    with heads_of(log).open("ab") as file:
-        file.write(lie + b"\n")
+    log.put_heads([*log.heads(), lie])
 
     assert parse_head(lie).key_id == head.key_id
     assert [each.line for each in log.verify().findings] == [3]
@@ -290,7 +300,7 @@ def test_a_head_of_another_store_is_found(log: TamperedLog, tmp_path: Path) -> N
         lie.fill(600)
         lie.proof.grow()
         lie.proof.sign()
-        shutil.copy(heads_of(lie), heads_of(log))
+        log.put_heads(lie.heads())
 
     assert [kind for kind, _, _ in log.found()] == ["head"]
 
@@ -299,7 +309,7 @@ def test_very_many_changes_are_counted_and_not_all_kept(
     log: TamperedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(differences, "KEPT", 250)
-    log.sql("UPDATE stored_events SET state = x'00' WHERE rowid % 2 = 1")
+    log.sql("UPDATE {events} SET state = ? WHERE {position} % 2 = 1", ZERO)
 
     report = log.verify()
 
@@ -326,7 +336,7 @@ def test_rows_that_come_while_it_looks_are_left_alone(log: TamperedLog) -> None:
 @pytest.fixture(params=[1, 64, 65, 600])
 def damaged(log: TamperedLog, request: pytest.FixtureRequest) -> tuple[TamperedLog, int]:
     """A log of which the first so many events are altered."""
-    log.sql("UPDATE stored_events SET state = x'00' WHERE rowid <= ?", request.param)
+    log.sql("UPDATE {events} SET state = ? WHERE {position} <= ?", ZERO, request.param)
     return log, request.param
 
 
