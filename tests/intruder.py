@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 
 from domain.storage.postgres_engine import PostgresEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import LiteralString
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from domain.store import Store
 
@@ -33,6 +34,10 @@ class Intruder(ABC):
     @abstractmethod
     def rows(self, log: str) -> list[tuple[Any, ...]]:
         """Return position, stream as 32 digits, version, topic and state of every event."""
+
+    @abstractmethod
+    def writing(self, log: str) -> AbstractContextManager[object]:
+        """Be the one who writes to a log while the block runs."""
 
     @abstractmethod
     def skip_to(self, log: str, position: int) -> None:
@@ -84,6 +89,15 @@ class _FileIntruder(Intruder):
     def rows(self, log: str) -> list[tuple[Any, ...]]:
         """Return every row of the file."""
         return self.sql(log, "SELECT * FROM {events} ORDER BY {position}")
+
+    @contextmanager
+    def writing(self, log: str) -> Iterator[None]:
+        """Hold the file's lock."""
+        path = self._store.folder.log(log)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
 
     def skip_to(self, log: str, position: int) -> None:
         """Change what the file remembers of its positions."""
@@ -147,6 +161,15 @@ class _DatabaseIntruder(Intruder):
             " topic, state FROM {events} ORDER BY {position}",
         )
 
+    @contextmanager
+    def writing(self, log: str) -> Iterator[None]:
+        """Hold the lock on the table."""
+        with psycopg.connect(self._url) as connection:
+            table = sql.Identifier(f"postwatch_{log}", f"{log}_events")
+            connection.execute(sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(table))
+            yield
+            connection.rollback()
+
     def skip_to(self, log: str, position: int) -> None:
         """Set the sequence of the positions."""
         name = f"postwatch_{log}.{log}_events_position"
@@ -199,7 +222,7 @@ class _DatabaseIntruder(Intruder):
     def _execute(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with psycopg.connect(self._url, autocommit=True) as connection:
             written = statement.replace("%", "%%").replace("?", "%s")
-            cursor = connection.execute(cast("LiteralString", written), values)
+            cursor = connection.execute(written.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
 

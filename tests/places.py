@@ -45,13 +45,13 @@ class Place:
     root: Path
     database: Database | None = None
 
-    def create(self, master_key: bytes | None = None) -> Store:
+    def create(self, master_key: bytes | None = None, new: bytes | None = None) -> Store:
         """Make the store, or open it if it is there."""
-        return create_store(self.root, master_key, database=self.database)
+        return create_store(self.root, master_key, new, database=self.database)
 
-    def open(self, master_key: bytes | None = None) -> Store:
+    def open(self, master_key: bytes | None = None, new: bytes | None = None) -> Store:
         """Open the store once more, as another process does."""
-        return open_store(self.root, master_key, database=self.database)
+        return open_store(self.root, master_key, new, database=self.database)
 
     @contextmanager
     def engine(self) -> Iterator[Engine]:

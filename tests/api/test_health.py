@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from domain.archive.archiving import Archiving
 from domain.commands import UpdateMonitor
 from tests.api.world import SMTP
 from tests.domain.given import TESTER, check_of
-from tests.places import on_sqlite
+from tests.intruder import intruder_of
 
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
@@ -61,15 +59,11 @@ def test_a_fit_service_is_ready_and_says_so_of_each_part(world: World) -> None:
     }
 
 
-@on_sqlite
 def test_it_is_not_ready_while_another_writer_holds_the_log(fresh_world: World) -> None:
-    path = fresh_world.store.folder.monitoring_log
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with intruder_of(fresh_world.store).writing("monitoring"):
         started = time.monotonic()
         answer = fresh_world.caller("nobody").get("/readyz")
         seconds = time.monotonic() - started
-        other.execute("ROLLBACK")
 
     assert answer.status_code == 503
     assert answer.json["status"] == "unfit"

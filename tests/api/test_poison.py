@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.store import open_store
 from projections.views import PROJECTIONS, Views
 from tests.api.world import PATHS, SMTP
-from tests.places import on_sqlite
+from tests.system.service import ROOT
 
 if TYPE_CHECKING:
     from tests.api.world import World
@@ -21,11 +20,10 @@ REAL_TYPE = {"_type_": "decimal_str", "_data_": "1.5"}
 DEEP = {"a": [{"b": POISON}, POISON]}
 READ_ALL = """
 import sys
-from pathlib import Path
-from domain.store import open_store
 from projections.views import Views
+from tests.places import place_of
 
-with open_store(Path(sys.argv[1])) as store, Views(store) as views:
+with place_of(*sys.argv[1:]).open() as store, Views(store) as views:
     for projector in views.projectors.values():
         projector.rebuild(lambda *_: None)
     print(views.projector("monitors").view.count()["monitors"])
@@ -50,21 +48,21 @@ def test_a_poisoned_config_is_stored_and_returned_as_sent(
     assert admin.get(PATHS[kind]).json["total"] == 3
 
 
-@on_sqlite
 def test_everything_goes_on_reading_after_a_poisoned_config(fresh_world: World) -> None:
     admin = fresh_world.admin
     admin.post(SMTP, fresh_world.body(smtpConfig={"auth": POISON}))
     later = admin.post(SMTP, fresh_world.body(name="Later"))
-    root = fresh_world.store.folder.root
+    place = fresh_world.place
 
-    with open_store(root) as store, Views(store) as views:
+    with place.open() as store, Views(store) as views:
         for projection in PROJECTIONS:
             projector = views.projector(projection.name)
             projector.rebuild(lambda *_: None)
             assert projector.view.position() == projector.log.head()
         assert views.reader.monitor("smtp", later.json["publicId"]) is not None
     another = subprocess.run(
-        [sys.executable, "-c", READ_ALL, str(root)],
+        [sys.executable, "-c", READ_ALL, *place.words],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

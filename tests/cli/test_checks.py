@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +14,7 @@ from cli.main import main
 from projections.views import Views
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
-from tests.places import on_sqlite
+from tests.intruder import intruder_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,21 +23,21 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from domain.store import Store
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 CHECKS = 200
 
 
 @pytest.fixture
-def run(store: Store) -> Callable[..., Result]:
+def run(store: Store, place: Place) -> Callable[..., Result]:
     """Return a function that runs `postwatch` on the store, in this process."""
 
     def call(*arguments: str) -> Result:
-        env = {"POSTWATCH_DATA": str(store.folder.root)}
+        env = place.environment
         return CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
 
+    assert store.folder.root == place.root
     return call
 
 
@@ -124,8 +123,8 @@ def test_a_changed_log_and_a_damaged_segment_have_their_exit_codes(
 ) -> None:
     del monitor_id
     assert run("checks", "archive", "--older-than", "30d").exit_code == 0
-    path = Path(store.archive.files.place(1, CHECKS))
-    path.write_bytes(path.read_bytes()[:-1])
+    behind = intruder_of(store)
+    behind.put_segment(1, CHECKS, behind.segment(1, CHECKS)[:-1])
 
     verified = run("log", "verify", "checks")
     rebuilt = run("projections", "rebuild", "checks")

@@ -17,14 +17,12 @@ from domain.proof.heads import VerifyingKey, parse_head
 from domain.proof.merkle import is_consistent
 from tests.domain.given import make_owners
 from tests.domain.proof_store import TamperedLog
-from tests.places import on_sqlite
+from tests.places import Place, on_sqlite
 
 if TYPE_CHECKING:
     from click.testing import Result
 
     from domain.store import Store
-
-pytestmark = on_sqlite
 
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "proof.md"
@@ -34,13 +32,13 @@ SCRIPT, ROOT_SCRIPT = re.findall(r"(?ms)^```python\n(.*?)^```$", DOCUMENT.read_t
 class Commands:
     """Runs `postwatch` on a store, in this process."""
 
-    def __init__(self, store: Store) -> None:
-        self.data = store.folder.root
+    def __init__(self, store: Store, place: Place) -> None:
+        self.place = place
         self.checks = TamperedLog(store)
 
     def __call__(self, *arguments: str) -> Result:
         """Run a command to its end."""
-        env = {"POSTWATCH_DATA": str(self.data)}
+        env = self.place.environment
         return CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
 
     def json(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON
@@ -51,9 +49,9 @@ class Commands:
 
 
 @pytest.fixture
-def run(store: Store) -> Commands:
+def run(store: Store, place: Place) -> Commands:
     """A store with 300 checks and no head."""
-    commands = Commands(store)
+    commands = Commands(store, place)
     commands.checks.fill(300)
     return commands
 
@@ -116,7 +114,7 @@ def test_verify_says_what_it_looked_at(run: Commands) -> None:
 
 def test_verify_ends_with_a_code_of_its_own_and_names_the_position(run: Commands) -> None:
     run("log", "head", "checks", "--now")
-    run.checks.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 123")
+    run.checks.sql("UPDATE {events} SET state = ? WHERE {position} = 123", b"{}")
 
     said = run("log", "verify")
     found = json.loads(run("log", "verify", "checks", "--json").stdout)
@@ -140,9 +138,9 @@ def test_verify_takes_heads_and_a_key_that_were_kept_elsewhere(
 ) -> None:
     kept, key = tmp_path / "kept", run("log", "public-key").stdout.strip()
     kept.write_text(run("log", "head", "checks", "--now", "--ndjson").stdout)
-    for path in (run.data / "proof").iterdir():
-        path.unlink()
-    run.checks.sql("DELETE FROM stored_events WHERE rowid > 200")
+    run.checks.lose_tree()
+    run.checks.put_heads([])
+    run.checks.sql("DELETE FROM {events} WHERE {position} > 200")
 
     assert run("log", "verify", "checks").exit_code == 0
     told = run("log", "verify", "checks", "--heads", str(kept), "--public-key", key)
@@ -179,8 +177,8 @@ def test_what_cannot_be_done_is_said_in_a_line(
 
 def test_a_proof_of_a_changed_event_is_refused(run: Commands) -> None:
     run("log", "head", "checks", "--now")
-    run.checks.sql("UPDATE stored_events SET state = x'7b7d' WHERE rowid = 5")
-    run.checks.sql("DELETE FROM stored_events WHERE rowid = 6")
+    run.checks.sql("UPDATE {events} SET state = ? WHERE {position} = 5", b"{}")
+    run.checks.sql("DELETE FROM {events} WHERE {position} = 6")
 
     for position, says in (("5", "is not the one in the tree"), ("6", "is gone")):
         result = run("log", "prove", "inclusion", position, "--log", "checks")
@@ -300,12 +298,13 @@ def test_the_root_comes_out_of_an_export_by_the_other_script(
     assert (done.stdout, done.stderr) == (proof["firstRootHash"] + "\n", "")
 
 
+@on_sqlite
 def test_kept_heads_hold_for_an_imported_store(run: Commands, store: Store, tmp_path: Path) -> None:
     make_owners(store)
     kept, key_file = tmp_path / "kept", store.folder.master_key
     kept.write_text(run("log", "head", "monitoring", "--now", "--ndjson").stdout)
     assert run("log", "export", str(tmp_path / "export")).exit_code == 0
-    run.data = tmp_path / "again"
+    run.place = Place(tmp_path / "again")
 
     imported = run("log", "import", str(tmp_path / "export"), "--master-key-file", str(key_file))
 

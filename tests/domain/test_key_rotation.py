@@ -16,52 +16,52 @@ from domain.errors import ConflictError, MasterKeyError, SecretUnreadableError, 
 from domain.key_rotation import destroy_left_over, finish_rotation, rotate
 from domain.keys import DIGEST_KEY, KeyRing
 from domain.master_keys import MasterKeys, read_key_file, write_key_file
-from domain.storage.sqlite_keys import SqliteKeyStore
-from domain.store import create_store, open_store
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
 from tests.system.service import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from domain.keys import KeyStore
     from domain.store import Store
     from tests.domain.given import Owners
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 KEY = bytes(range(32))
 
 
-def rotated(store: Store) -> str:
+def rotated(place: Place) -> str:
     """Change the master key as another process would; return the new fingerprint."""
-    with open_store(store.folder.root) as other:
+    with place.open() as other:
         return rotate(other.keys.store, other.master_keys).after
 
 
-def test_an_open_store_reads_and_writes_on_under_a_new_master_key(store: Store) -> None:
+def test_an_open_store_reads_and_writes_on_under_a_new_master_key(
+    store: Store, place: Place
+) -> None:
     mine, later = uuid4(), uuid4()
     sealed = store.keys.seal(mine, "secret")
     before = store.folder.master_key.read_text()
 
-    after = rotated(store)
+    after = rotated(place)
 
     assert store.keys.unseal(mine, sealed) == "secret"
     new = store.keys.seal(later, "sealed after")
     assert store.folder.master_key.read_text() != before
     assert sealing.fingerprint(read_key_file(store.folder.master_key)) == after
     assert store.folder.master_key.stat().st_mode & 0o777 == 0o600
-    with open_store(store.folder.root) as fresh:
+    with place.open() as fresh:
         assert fresh.keys.unseal(mine, sealed) == "secret"
         assert fresh.keys.unseal(later, new) == "sealed after"
 
 
 def test_a_key_made_after_a_change_is_wrapped_by_the_new_master_key_also_by_an_open_store(
-    store: Store,
+    store: Store, place: Place
 ) -> None:
-    after = rotated(store)
+    after = rotated(place)
     owner = uuid4()
 
     store.keys.seal(owner, "the first thing that this process hears of the change")
@@ -73,15 +73,15 @@ def test_a_key_made_after_a_change_is_wrapped_by_the_new_master_key_also_by_an_o
     assert len(sealing.unwrap_key(new, kept.wrapped, str(owner))) == 32
 
 
-def test_the_old_master_key_opens_nothing_any_more(store: Store) -> None:
+def test_the_old_master_key_opens_nothing_any_more(store: Store, place: Place) -> None:
     old = read_key_file(store.folder.master_key)
     owner = uuid4()
     store.keys.seal(owner, "secret")
 
-    rotated(store)
+    rotated(place)
 
     with pytest.raises(MasterKeyError, match="are wrapped by master key"):
-        open_store(store.folder.root, old)
+        place.open(old)
     for name, wrapped in all_keys(store):
         with pytest.raises(MasterKeyError):
             sealing.unwrap_key(old, wrapped, name)
@@ -92,18 +92,26 @@ def all_keys(store: Store) -> list[tuple[str, bytes]]:
         return table.all()
 
 
-def test_requests_are_digested_alike_before_and_after_a_change(store: Store) -> None:
+def test_requests_are_digested_alike_before_and_after_a_change(store: Store, place: Place) -> None:
     before = store.keys.digest(b"request")
 
-    rotated(store)
+    rotated(place)
 
-    with open_store(store.folder.root) as fresh:
+    with place.open() as fresh:
         assert fresh.keys.digest(b"request") == before
     assert store.keys.digest(b"request") == before
 
 
-def test_a_store_from_before_digests_had_a_key_keeps_its_digests(tmp_path: Path) -> None:
-    keys = SqliteKeyStore(tmp_path / "keys.db", create=True)
+@pytest.fixture
+def keys(place: Place) -> Iterator[KeyStore]:
+    """A place for keys, with none in it."""
+    with place.engine() as engine:
+        yield engine.keys(create=True)
+
+
+def test_a_store_from_before_digests_had_a_key_keeps_its_digests(
+    keys: KeyStore, tmp_path: Path
+) -> None:
     keys.set_master_fingerprint(sealing.fingerprint(KEY))
     old_digest = sealing.keyed_digest(sealing.derived_digest_key(KEY), b"request")
 
@@ -115,9 +123,9 @@ def test_a_store_from_before_digests_had_a_key_keeps_its_digests(tmp_path: Path)
 
 
 def test_a_new_store_has_a_digest_key_that_does_not_come_from_the_master_key(
-    tmp_path: Path,
+    keys: KeyStore,
 ) -> None:
-    ring = KeyRing(SqliteKeyStore(tmp_path / "keys.db", create=True), KEY)
+    ring = KeyRing(keys, KEY)
 
     derived = sealing.keyed_digest(sealing.derived_digest_key(KEY), b"request")
 
@@ -125,11 +133,11 @@ def test_a_new_store_has_a_digest_key_that_does_not_come_from_the_master_key(
 
 
 def test_a_master_key_from_the_settings_is_changed_to_one_from_the_settings(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
     old, new = sealing.new_key(), sealing.new_key()
     owner = uuid4()
-    with create_store(tmp_path, old, new) as running, open_store(tmp_path, old) as unprepared:
+    with place.create(old, new) as running, place.open(old) as unprepared:
         sealed = running.keys.seal(owner, "secret")
 
         done = rotate(running.keys.store, running.master_keys)
@@ -138,65 +146,72 @@ def test_a_master_key_from_the_settings_is_changed_to_one_from_the_settings(
         assert running.keys.unseal(owner, sealed) == "secret"
         with pytest.raises(MasterKeyError):
             unprepared.keys.unseal(owner, sealed)
-    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["keys.db"]
-    with open_store(tmp_path, new) as started_again:
+    assert not any("master" in each for each in names(place.root / "keys"))
+    with place.open(new) as started_again:
         assert started_again.keys.unseal(owner, sealed) == "secret"
 
 
-def test_a_master_key_in_the_folder_is_changed_to_one_from_the_settings(store: Store) -> None:
+def test_a_master_key_in_the_folder_is_changed_to_one_from_the_settings(
+    store: Store, place: Place
+) -> None:
     new = sealing.new_key()
     sealed = store.keys.seal(owner := uuid4(), "secret")
-    with open_store(store.folder.root, None, new) as prepared:
+    with place.open(None, new) as prepared:
         rotate(prepared.keys.store, prepared.master_keys)
         assert prepared.keys.unseal(owner, sealed) == "secret"
 
-    with open_store(store.folder.root, new) as fresh:
+    with place.open(new) as fresh:
         assert fresh.keys.unseal(owner, sealed) == "secret"
 
 
 @pytest.mark.parametrize("new", [None, KEY])
-def test_a_change_needs_another_key_to_change_to(tmp_path: Path, new: bytes | None) -> None:
-    with create_store(tmp_path, KEY, new) as store:
+def test_a_change_needs_another_key_to_change_to(place: Place, new: bytes | None) -> None:
+    with place.create(KEY, new) as store:
         before = all_keys(store)
         with pytest.raises(ConflictError, match="new"):
             rotate(store.keys.store, store.master_keys)
         assert all_keys(store) == before
 
 
-def test_a_damaged_data_key_stops_the_change_and_nothing_is_changed(store: Store) -> None:
+def test_a_damaged_data_key_stops_the_change_and_nothing_is_changed(
+    store: Store, place: Place
+) -> None:
     store.keys.seal(uuid4(), "secret")
     with store.keys.store.table() as table:
         table.replace(table.master_fingerprint() or "", [*table.all(), ("z-damaged", b"x" * 60)])
     before = (all_keys(store), store.folder.master_key.read_text())
 
     with pytest.raises(MasterKeyError, match="does not open"):
-        rotated(store)
+        rotated(place)
 
     assert (all_keys(store), store.folder.master_key.read_text()) == before
     assert not store.master_keys.next_path.exists()
 
 
-def test_the_old_wrapped_keys_are_overwritten_in_the_file(store: Store) -> None:
+@on_sqlite
+def test_the_old_wrapped_keys_are_overwritten_in_the_file(store: Store, place: Place) -> None:
     for _ in range(50):
         store.keys.seal(uuid4(), "secret")
     before = [wrapped for _, wrapped in all_keys(store)]
     content = store.folder.keys.read_bytes()
     assert all(wrapped in content for wrapped in before)
 
-    rotated(store)
+    rotated(place)
 
     content = store.folder.keys.read_bytes()
     assert [wrapped for wrapped in before if wrapped in content] == []
 
 
-def test_readers_and_writers_never_fail_while_the_master_key_changes(store: Store) -> None:
+def test_readers_and_writers_never_fail_while_the_master_key_changes(
+    store: Store, place: Place
+) -> None:
     owners = [uuid4() for _ in range(20)]
     sealed = {owner: store.keys.seal(owner, f"secret of {owner}") for owner in owners}
     stop = threading.Event()
 
     def use(_: int) -> int:
         rounds = 0
-        with open_store(store.folder.root) as mine:
+        with place.open() as mine:
             while not stop.is_set():
                 for owner, text in sealed.items():
                     assert mine.keys.unseal(owner, text) == f"secret of {owner}"
@@ -208,7 +223,7 @@ def test_readers_and_writers_never_fail_while_the_master_key_changes(store: Stor
     with ThreadPoolExecutor(4) as pool:
         users = [pool.submit(use, number) for number in range(4)]
         try:
-            fingerprints = {rotated(store) for _ in range(8)}
+            fingerprints = {rotated(place) for _ in range(8)}
         finally:
             stop.set()
         assert all(user.result(60) > 0 for user in users)
@@ -218,12 +233,11 @@ def test_readers_and_writers_never_fail_while_the_master_key_changes(store: Stor
 # A change of the master key in a process of its own, which is killed at a given point.
 DYING = """
 import os, signal, sys
-from pathlib import Path
 from domain.key_rotation import rotate
 from domain.master_keys import MasterKeys
-from domain.store import open_store
+from tests.places import place_of
 
-root, point = Path(sys.argv[1]), sys.argv[2]
+point = sys.argv[3]
 
 
 def die(where):
@@ -248,7 +262,7 @@ class Dying(MasterKeys):
             die("after the rename")
 
 
-with open_store(root) as store:
+with place_of(*sys.argv[1:3]).open() as store:
     rotate(
         store.keys.store,
         Dying(store.folder.master_key),
@@ -268,14 +282,14 @@ POINTS = {
 
 @pytest.mark.parametrize(("point", "changed"), POINTS.items())
 def test_kill_9_at_any_point_leaves_a_store_that_opens(
-    store: Store, point: str, *, changed: bool
+    store: Store, place: Place, point: str, *, changed: bool
 ) -> None:
     owner = uuid4()
     sealed = store.keys.seal(owner, "secret")
     before = store.keys.store.master_fingerprint()
 
     died = subprocess.run(
-        [sys.executable, "-c", DYING, str(store.folder.root), point],
+        [sys.executable, "-c", DYING, *place.words, point],
         cwd=ROOT,
         check=False,
         timeout=60,
@@ -284,17 +298,17 @@ def test_kill_9_at_any_point_leaves_a_store_that_opens(
     assert died.returncode == -9
     assert (store.keys.store.master_fingerprint() != before) == changed
     assert store.keys.unseal(owner, sealed) == "secret"
-    opens(store, owner, sealed)
+    opens(place, owner, sealed)
     finish_rotation(store.keys.store, store.master_keys)
     assert "master.key.next" not in names(store.folder.keys.parent)
-    opens(store, owner, sealed)
-    rotated(store)
-    opens(store, owner, sealed)
-    assert names(store.folder.keys.parent) == {"keys.db", "master.key"}
+    opens(place, owner, sealed)
+    rotated(place)
+    opens(place, owner, sealed)
+    assert names(store.folder.keys.parent) - {"keys.db"} == {"master.key"}
 
 
-def opens(store: Store, owner: object, sealed: str) -> None:
-    with open_store(store.folder.root) as fresh:
+def opens(place: Place, owner: object, sealed: str) -> None:
+    with place.open() as fresh:
         assert fresh.keys.unseal(owner, sealed) == "secret"  # type: ignore[arg-type] # a UUID
 
 

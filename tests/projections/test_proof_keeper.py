@@ -22,8 +22,6 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from domain.store import Store
 
-pytestmark = on_sqlite
-
 
 class Kept:
     """A store with a keeper whose clock is set by hand."""
@@ -100,15 +98,14 @@ def test_trouble_is_told_once_and_does_not_stop_the_other_log(
     make_owners(store)
     kept.log.fill(3)
     kept.step()
-    heads = store.folder.proof / "monitoring.heads"
-    whole = heads.read_bytes()
-    heads.write_bytes(b"nonsense\n")
+    whole = kept.log.behind.heads("monitoring")
+    kept.log.behind.put_heads("monitoring", [b"nonsense\n"])
     kept.log.fill(3)
 
     kept.step(700)
     kept.step()
     assert kept.sizes() == [6, 3]
-    heads.write_bytes(whole)
+    kept.log.behind.put_heads("monitoring", whole)
     kept.step()
 
     messages = [record.getMessage() for record in caplog.records]
@@ -116,6 +113,7 @@ def test_trouble_is_told_once_and_does_not_stop_the_other_log(
     assert messages.count("the tree of monitoring grows again") == 1
 
 
+@on_sqlite
 def test_a_locked_tree_is_trouble_and_not_the_end(
     kept: Kept, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,8 +136,8 @@ def test_a_log_that_lost_its_end_is_told_at_the_start(
 ) -> None:
     kept.log.fill(3)
     kept.step()
-    kept.log.sql("DELETE FROM stored_events WHERE rowid = 3")
-    kept.log.sql("UPDATE sqlite_sequence SET seq = 2")
+    kept.log.sql("DELETE FROM {events} WHERE {position} = 3")
+    kept.log.skip_to(2)
 
     kept.keeper.start()
 
