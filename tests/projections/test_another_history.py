@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.store import open_store
 from projections.monitors import MONITORS
 from projections.views import Views
 from tests.domain.given import TESTER, check_of
+from tests.intruder import intruder_of
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from domain.store import Store
     from tests.domain.given import Owners
-
-pytestmark = on_sqlite
+    from tests.places import Place
 
 
 def names(views: Views) -> list[str]:
@@ -31,28 +27,20 @@ def names(views: Views) -> list[str]:
     return sorted(record["name"] for _, record in projector.view.rows(MONITORS))
 
 
-def fold_back(store: Store, to: Path) -> None:
-    """Copy the file of the log whole, as one that nobody has open."""
-    with closing(sqlite3.connect(store.folder.monitoring_log)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    shutil.copyfile(store.folder.monitoring_log, to)
-
-
 @pytest.mark.parametrize("grown", [-1, 0, 1, 2, 40])
 def test_a_view_of_another_history_starts_again(
-    store: Store, owners: Owners, tmp_path: Path, grown: int, caplog: pytest.LogCaptureFixture
+    store: Store, place: Place, owners: Owners, grown: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    fold_back(store, tmp_path / "copy.db")
+    behind, head = intruder_of(store), store.reader("monitoring").head()
     for name in ("first", "second"):
         store.monitoring.create_monitor(owners.create(name=name), TESTER)
     with Views(store) as views:
         assert names(views) == ["first", "second"]
     store.close()
-    for path in store.folder.monitoring_log.parent.glob("monitoring.db-*"):
-        path.unlink()
-    shutil.copyfile(tmp_path / "copy.db", store.folder.monitoring_log)
+    behind.sql("monitoring", "DELETE FROM {events} WHERE {position} > ?", head)
+    behind.skip_to("monitoring", head)
 
-    with open_store(store.folder.root) as again:
+    with place.open() as again:
         others = [f"other {number:02}" for number in range(grown + 1)]
         for name in others:
             again.monitoring.create_monitor(owners.create(name=name), TESTER)
@@ -73,8 +61,7 @@ def test_a_view_whose_newest_event_was_pruned_goes_on(store: Store, owners: Owne
     store.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
     with Views(store) as views:
         assert views.projector("checks").view.position() == 1
-    with closing(sqlite3.connect(store.folder.checks_log)) as connection, connection:
-        connection.execute("DELETE FROM stored_events")
+    intruder_of(store).sql("checks", "DELETE FROM {events}")
     store.checks.record([check_of(monitor, 2)], location="elsewhere", actor=TESTER)
 
     with Views(store) as views:
@@ -82,6 +69,7 @@ def test_a_view_whose_newest_event_was_pruned_goes_on(store: Store, owners: Owne
         assert views.projector("checks").view.count() == {"last_checks": 2}
 
 
+@on_sqlite
 def test_a_view_from_before_marks_is_used_and_gets_one(store: Store, owners: Owners) -> None:
     store.monitoring.create_monitor(owners.create(name="kept"), TESTER)
     with Views(store) as views:
