@@ -78,10 +78,14 @@ def _series(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
 
 
+_counter: Final = cache(EVENTS.labels)
+"""Return what counts the events of a topic."""
+
+
 def count_events(recordings: list[Recording[UUID]]) -> None:
     """Count what a command recorded."""
     for recording in recordings:
-        EVENTS.labels(recording.notification.topic).inc()
+        _counter(recording.notification.topic).inc()
 
 
 class ViewCollector(Collector):

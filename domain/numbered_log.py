@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 from uuid import UUID
 
 from eventsourcing.application import AggregateNotFoundError, Application
@@ -24,6 +24,7 @@ from domain.numbers import NumberStream, Registered, Sort
 from domain.organization import Customer, Organization
 
 if TYPE_CHECKING:
+    from eventsourcing.domain import DomainEventProtocol, MutableOrImmutableAggregate
     from eventsourcing.persistence import Recording
     from eventsourcing.utils import EnvType
 
@@ -62,6 +63,26 @@ class NumberedLog(Application[UUID]):
     def construct_mapper(self) -> EventMapper:
         """Return the mapper, whose transcoder foreign data cannot poison."""
         return EventMapper()
+
+    def save(
+        self,
+        *objs: MutableOrImmutableAggregate[UUID] | DomainEventProtocol[UUID] | None,
+        **kwargs: object,
+    ) -> list[Recording[UUID]]:
+        """Record the new events of aggregates, and events by themselves, all or none.
+
+        What the library does here beside that nobody asks for: it takes snapshots, and looks
+        through every object for the methods of a protocol.
+        """
+        events: list[DomainEventProtocol[UUID]] = []
+        for each in objs:
+            if isinstance(each, Aggregate):
+                events += each.collect_events()
+            elif each is not None:
+                events.append(cast("DomainEventProtocol[UUID]", each))
+        recordings = self.events.put(events, **kwargs)
+        self._notify(recordings)
+        return recordings
 
     def _notify(self, recordings: list[Recording[UUID]]) -> None:
         """Tell observers what was recorded; it is on disk by now."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from eventsourcing.application import EventSourcedLog
 from eventsourcing.domain import DomainEvent
 from eventsourcing.utils import register_topic
 
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
 Sort = Literal["organization", "customer", "access_token", "smtp", "imap_pop", "location"]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
-_SORT_OF: Final[dict[UUID, str]] = {uuid5(_NAMESPACE, each): each for each in get_args(Sort)}
+_STREAM_OF: Final[dict[Sort, UUID]] = {each: uuid5(_NAMESPACE, each) for each in get_args(Sort)}
+_SORT_OF: Final[dict[UUID, str]] = {stream: each for each, stream in _STREAM_OF.items()}
 """What sort of thing each stream gives numbers to."""
 
 
@@ -58,19 +58,21 @@ class NumberStream:
 
     def __init__(self, events: EventStore[UUID], sort: Sort) -> None:
         self._sort = sort
-        self._log = EventSourcedLog(events, uuid5(_NAMESPACE, sort), Registered)
+        self._stream = _STREAM_OF[sort]
+        self._recorder = events.recorder
 
     def next_number(self) -> int:
         """Return the number that comes next, unless another writer takes it first."""
-        last = self._log.get_last()
-        return 1 if last is None else last.originator_version + 1
+        # The version is all that is asked for: the event need not be decoded.
+        last = self._recorder.select_events(self._stream, desc=True, limit=1)
+        return last[0].originator_version + 1 if last else 1
 
     def registration(
         self, number: int, thing: UUID, *, actor: Actor, timestamp: datetime
     ) -> Registered:
         """Return the event that gives `number` to `thing`."""
         return Registered(
-            originator_id=self._log.originator_id,
+            originator_id=self._stream,
             originator_version=number,
             timestamp=timestamp,
             registered_id=str(thing),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from domain.storage.locks import HeldError
 from projections.draft import Draft
+from projections.just_recorded import JustRecorded
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Projector:
         self._turn = turn
         self._alone = alone
         self._was_current = False
+        self.just_recorded = JustRecorded()
 
     @property
     def rebuild_batch(self) -> int:
@@ -230,11 +232,13 @@ class Projector:
         return applied
 
     def _finish(self, transaction: Transaction) -> None:
-        while self._apply_next(transaction) == BATCH:
+        while self._apply_next(transaction):
             pass
 
     def _apply_next(self, transaction: Transaction) -> int:
-        return self.apply(self.log.each_after(transaction.position(), BATCH), transaction)
+        position = transaction.position()
+        events = self.just_recorded.after(position) or self.log.each_after(position, BATCH)
+        return self.apply(events, transaction)
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> int:
         """Fold events, which may be decoded one after the other; return how many there were."""

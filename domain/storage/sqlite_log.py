@@ -14,13 +14,22 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
 
 from eventsourcing import sqlite
-from eventsourcing.persistence import OperationalError
+from eventsourcing.persistence import (
+    ConnectionPoolClosedError,
+    ConnectionUnavailableError,
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    StoredEvent,
+)
 
 from domain.storage.engine import Signal
 from domain.storage.failures import DISK_FULL
+from domain.storage.sqlite_connections import ThreadConnections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +39,11 @@ LOCK_TIMEOUT_SECONDS = 10
 
 LEAST_ROOM_BYTES = 1 << 20
 """With less free than this a disk is as good as full: a command needs some dozen KiB."""
+
+_NO_VERSION: Final = -1
+_LAST_VERSION: Final = (1 << 63) - 1
+_ALL: Final = -1
+"""No limit (sqlite.org/lang_select.html)."""
 
 LAST_GIVEN = """
 SELECT MAX(
@@ -51,12 +65,59 @@ def log_environment(path: str, *, create: bool) -> dict[str, str]:
 
 
 class DurableConnectionPool(sqlite.SQLiteConnectionPool):
-    """Opens connections whose commits are on disk when they return."""
+    """A connection for each thread, whose commits are on disk when they return.
+
+    The library's pool hands connections round, and takes longer for that than reading an
+    event does. Writers of one process come in one after the other, as there.
+    """
+
+    def __init__(self, db_name: str, lock_timeout: int | None) -> None:
+        super().__init__(db_name=db_name, lock_timeout=lock_timeout)
+        self._of_threads = ThreadConnections(self._create_connection)
+
+    def mine(self) -> sqlite.SQLiteConnection:
+        """Return this thread's connection."""
+        if self.closed:
+            raise ConnectionPoolClosedError
+        return self._of_threads.get()
+
+    def get_connection(
+        self, timeout: float | None = None, *, is_writer: bool | None = None
+    ) -> sqlite.SQLiteConnection:
+        """Return this thread's connection, to a writer when no other one has its own."""
+        connection = self.mine()
+        longest = self.pool_timeout if timeout is None else timeout
+        if is_writer and not self._writer_lock.acquire(timeout=longest):
+            raise ConnectionUnavailableError("another thread writes for too long")
+        connection.is_writer = is_writer
+        return connection
+
+    def put_connection(self, conn: sqlite.SQLiteConnection) -> None:
+        """Let the next writer in."""
+        if conn.is_writer:
+            conn.is_writer = None
+            self._writer_lock.release()
+
+    def close(self) -> None:
+        """Close all connections."""
+        super().close()
+        self._of_threads.close()
 
     def _create_connection(self) -> sqlite.SQLiteConnection:
-        connection = super()._create_connection()
-        connection.cursor().execute("PRAGMA synchronous=FULL")
-        return connection
+        """Open a connection. The library's own would compile each statement at each use."""
+        try:
+            connection = sqlite3.connect(
+                self.db_name,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=self.lock_timeout or LOCK_TIMEOUT_SECONDS,
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error as error:
+            raise InterfaceError(error) from error
+        connection.row_factory = sqlite3.Row
+        return sqlite.SQLiteConnection(connection, max_age=None)
 
 
 class DurableRecorder(sqlite.SQLiteApplicationRecorder):
@@ -70,12 +131,41 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
             f"INSERT INTO {events_table_name} "  # noqa: S608 - a constant, not input
             "(originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
         )
+        self.select_events_statement = (
+            "SELECT originator_version, topic, state "  # noqa: S608 - a constant, not input
+            f"FROM {events_table_name} WHERE originator_id = ? "
+            "AND originator_version > ? AND originator_version <= ? ORDER BY originator_version "
+        )
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """Return events of a stream, behind a version, up to another one."""
+        stream = originator_id.hex if isinstance(originator_id, UUID) else originator_id
+        rows = self._select(
+            self.select_events_statement + ("DESC LIMIT ?" if desc else "ASC LIMIT ?"),
+            (
+                stream,
+                _NO_VERSION if gt is None else gt,
+                _LAST_VERSION if lte is None else lte,
+                _ALL if limit is None else limit,
+            ),
+        )
+        return [StoredEvent(originator_id, *row) for row in rows]
+
+    def max_notification_id(self) -> int:
+        """Return the position of the newest row, 0 in an empty log."""
+        return self._select(self.select_max_notification_id_statement)[0][0] or 0
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event was pruned."""
-        with self.datastore.transaction(commit=False) as cursor:
-            cursor.execute(LAST_GIVEN)
-            found: int = cursor.fetchone()[0]
+        found: int = self._select(LAST_GIVEN)[0][0]
         return found
 
     def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
@@ -84,11 +174,7 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
             "SELECT rowid, originator_id, originator_version, topic, state "  # noqa: S608 - a constant, not input
             f"FROM {self.events_table_name} WHERE rowid > ? ORDER BY rowid LIMIT ?"
         )
-        with self.datastore.transaction(commit=False) as cursor:
-            # Tuples: the library's rows, which know names, take longer.
-            bare = cursor.sqlite_cursor
-            bare.row_factory = None
-            return bare.execute(statement, (position, limit)).fetchall()
+        return self._select(statement, (position, limit))
 
     def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
         """Append stream, version, topic and state of new rows, durably, all or none.
@@ -97,6 +183,18 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
         """
         with self.datastore.transaction(commit=True) as cursor:
             cursor.executemany(self.insert_events_statement, rows)
+
+    def _select(self, statement: str, values: Sequence[str | int] = ()) -> list[Any]:
+        """Return the rows of a query. Raises what the library raises."""
+        cursor = cast("DurableConnectionPool", self.datastore.pool).mine().cursor().sqlite_cursor
+        # Tuples: the library's rows, which know names, take longer.
+        cursor.row_factory = None
+        try:
+            return cursor.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise OperationalError(error) from error
+        except sqlite3.DatabaseError as error:
+            raise DatabaseError(error) from error
 
     def construct_create_table_statements(self) -> list[str]:
         """Return the schema: the library's columns behind an explicit position."""
@@ -123,9 +221,7 @@ class Factory(sqlite.SQLiteFactory):
     def __init__(self, env: object) -> None:
         super().__init__(env)  # type: ignore[arg-type] # the library passes its Environment
         pool = self.datastore.pool
-        self.datastore.pool = DurableConnectionPool(
-            db_name=pool.db_name, lock_timeout=pool.lock_timeout
-        )
+        self.datastore.pool = DurableConnectionPool(pool.db_name, pool.lock_timeout)
 
 
 def check_writable(path: str) -> None:

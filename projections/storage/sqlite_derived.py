@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
+
 SHORTEST_PART: Final = 3
 """Characters that a part must have to be found by the index (SQLite, FTS5, 4.3.5)."""
 
@@ -59,18 +60,22 @@ def row(connection: sqlite3.Connection, name: str, table: Table, key: str) -> Ro
     """Return what a row gives to the tables beside it: its id and some of its columns."""
     if not (table.counted or table.searched):
         return None
-    columns = ", ".join(_followed(table))
     found: Row | None = connection.execute(
-        f"SELECT id, {columns} FROM {name} WHERE key = ?", (key,)
+        f"SELECT {row_of(table)} FROM {name} WHERE key = ?", (key,)
     ).fetchone()
     return found
+
+
+def row_of(table: Table) -> str:
+    """Return what a row's id and the columns that others follow from are called in SQL."""
+    return ", ".join(["id", *_followed(table)])
 
 
 def follow(
     connection: sqlite3.Connection, name: str, table: Table, before: Row | None, after: Row | None
 ) -> None:
     """Let counts and parts follow a row that was made, changed or removed."""
-    if before == after:
+    if before == after or not names(table):
         return
     for changed, step in ((before, -1), (after, 1)):
         if changed is not None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from domain.storage.sqlite_connections import ThreadConnections
 from projections.history import OF_NOBODY
 from projections.history_reader import EntryFilter, HistoryReader, PastRecords, PlacedEntry
-from projections.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_transaction import standing
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 

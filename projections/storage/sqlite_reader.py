@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from domain.storage.sqlite_connections import ThreadConnections
 from projections.definition import ANOTHER_HISTORY, is_readable
 from projections.reader import MonitorFilter, MonitorView, Page, Reader, ShownMonitor
 from projections.storage.counts import count_key
-from projections.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_derived import is_indexed, part_query
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 from projections.view import ViewAwayError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from projections.storage.sqlite_connections import ThreadConnections
+from domain.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 from projections.uptime_report import RollUpReader
 from projections.view import ViewAwayError

@@ -34,20 +34,26 @@ def standing(connection: sqlite3.Connection, side: Side) -> dict[str, Any]:
 class SqliteTransaction(Transaction):
     """A transaction on one side, inside the file's write lock."""
 
-    def __init__(self, connection: sqlite3.Connection, side: Side) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, side: Side, position: int | None = None
+    ) -> None:
+        """Write to a side. `position` is where it stands, for whoever has read that already."""
         self._connection = connection
         self._side: Side = side
+        self._position = position
 
     def position(self) -> int:
         """Return the position of the last event that the rows show."""
-        position: int = standing(self._connection, self._side)["position"]
-        return position
+        if self._position is None:
+            self._position = standing(self._connection, self._side)["position"]
+        return self._position
 
     def set_position(self, position: int, mark: str = "") -> None:
         """Record up to which event the rows show the log, and what that event is."""
         self._connection.execute(
             "UPDATE sides SET position = ?, mark = ? WHERE side = ?", (position, mark, self._side)
         )
+        self._position = position
 
     def get(self, table: Table, key: str) -> Record | None:
         """Return a record."""
@@ -60,13 +66,14 @@ class SqliteTransaction(Transaction):
         """Write a record; None removes it."""
         name = self._name(table)
         before = sqlite_derived.row(self._connection, name, table, key)
+        after = None
         if record is None:
             self._connection.execute(f"DELETE FROM {name} WHERE key = ?", (key,))
         else:
-            self._connection.execute(
-                _upsert(name, table), (key, orjson.dumps(record), *table.columns_of(record))
-            )
-        after = sqlite_derived.row(self._connection, name, table, key)
+            after = self._connection.execute(
+                f"{_upsert(name, table)} RETURNING {sqlite_derived.row_of(table)}",
+                (key, orjson.dumps(record), *table.columns_of(record)),
+            ).fetchone()
         sqlite_derived.follow(self._connection, name, table, before, after)
 
     def put_all(self, table: Table, rows: Iterable[tuple[str, Record | None]]) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from domain.storage.sqlite_connections import ThreadConnections
 from projections.definition import ANOTHER_HISTORY
-from projections.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_sides import (
     create_side,
     create_sides,
@@ -69,6 +69,12 @@ class SqliteView(View):
         """Return whether a side is there and was made by the definition of this code."""
         return self._is_current(self._connections.get(), side)
 
+    def current_position(self) -> int | None:
+        """Return the position that readers see now, by one query; None when not current."""
+        found = standing(self._connections.get(), "live")
+        position: int = found["position"]
+        return position if found["definition"] == self._definition else None
+
     def create(self, fill: Callable[[Transaction], object] = lambda _: None) -> None:
         """Make the live side anew in one transaction, unless it is current."""
         with self._writing() as connection:
@@ -120,9 +126,10 @@ class SqliteView(View):
     def transaction(self, side: Side = "live") -> Iterator[Transaction]:
         """Lock the file for writing and open a transaction on one side."""
         with self._writing() as connection:
-            if not self._is_current(connection, side):
+            found = standing(connection, side)
+            if found["definition"] != self._definition:
                 raise self._away()
-            yield SqliteTransaction(connection, side)
+            yield SqliteTransaction(connection, side, found["position"])
 
     def start_shadow(self) -> None:
         """Make an empty shadow side."""

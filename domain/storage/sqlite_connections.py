@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
 
-class ThreadConnections:
+class Closable(Protocol):
+    """A connection."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
+C = TypeVar("C", bound=Closable)
+
+
+class ThreadConnections(Generic[C]):
     """The connections of all threads. `connect` must allow that another thread closes one."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: list[C] = []
 
-    def get(self) -> sqlite3.Connection:
+    def get(self) -> C:
         """Return this thread's connection."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        connection: C | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
             self._opened.append(connection)
