@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from cli.exit_codes import ExitCode
 from cli.main import main
@@ -110,19 +109,3 @@ def test_lock_files_bear_hashes_and_no_address() -> None:
         pinned = re.findall(r"^[a-z0-9][^ ]*==", text, re.MULTILINE)
         assert len(pinned) > 15
         assert text.count("--hash=sha256:") >= len(pinned)
-
-
-def test_the_compose_file_runs_each_part_once_and_hardened() -> None:
-    compose = yaml.safe_load(text_of("docker-compose.yml"))
-    commands = {name: service["command"] for name, service in compose["services"].items()}
-    assert commands == {
-        "init": ["postwatch", "init"],
-        "api": ["postwatch", "api"],
-        "projections": ["postwatch", "projections", "run"],
-        "checker": ["postwatch", "checker"],
-    }
-    for service in compose["services"].values():
-        assert service["read_only"] is True
-        assert service["cap_drop"] == ["ALL"]
-        assert service["volumes"] == ["data:/data"]
-    assert "healthcheck" in compose["services"]["api"]
