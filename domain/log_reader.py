@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.archive.rows import is_whole
 from domain.event_mapper import as_uuid
 
 if TYPE_CHECKING:
@@ -15,8 +14,9 @@ if TYPE_CHECKING:
 
     from eventsourcing.application import Application
 
+    from domain.archive.rows import ArchivedRows
     from domain.event_mapper import EventMapper
-    from domain.proof.leaf import EventRows, Row
+    from domain.proof.leaf import Row
 
 
 class LoggedEvent(NamedTuple):
@@ -45,7 +45,7 @@ class LogReader:
     `rows` gives events that do not stand in the log's own file any more.
     """
 
-    def __init__(self, application: Application[UUID], rows: EventRows | None = None) -> None:
+    def __init__(self, application: Application[UUID], rows: ArchivedRows | None = None) -> None:
         self.name = application.name
         # Both are what the applications of this package are made with.
         self._recorder = cast("Recorder", application.recorder)
@@ -60,7 +60,12 @@ class LogReader:
         """Yield those events, each decoded when it is asked for."""
         event = self._mapper.event
         found = self._recorder.rows_after(position, limit)
-        if self._rows is None or is_whole([row[0] for row in found], position):
+        # The newest event of each stream stays in the log: behind the last one stands nothing.
+        if (
+            self._rows is None
+            or not found
+            or self._rows.is_complete([row[0] for row in found], position)
+        ):
             for row, stream, version, topic, state in found:
                 yield LoggedEvent(row, event(as_uuid(stream), version, topic, state))
             return

@@ -50,9 +50,10 @@ class Store:
         self.archive = CheckArchive(self.monitoring, engine.segments)
         live = engine.rows("checks")
         self.checks.older = ArchivedStreams(live, self.archive)
+        self._checks_rows = ArchivedRows(live, self.archive)
         self._rows: dict[str, EventRows] = {
             "monitoring": engine.rows("monitoring"),
-            "checks": ArchivedRows(live, self.archive),
+            "checks": self._checks_rows,
         }
 
     def rows(self, log: str) -> EventRows:
@@ -62,7 +63,7 @@ class Store:
     def reader(self, log: str) -> LogReader:
         """Return what reads the events of a log, archived ones too. Raises KeyError."""
         applications = {"monitoring": self.monitoring, "checks": self.checks}
-        return LogReader(applications[log], self._rows[log] if log == "checks" else None)
+        return LogReader(applications[log], self._checks_rows if log == "checks" else None)
 
     def signal(self, log: str) -> Signal:
         """Return what tells that somebody wrote to a log."""

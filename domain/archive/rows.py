@@ -48,7 +48,7 @@ class ArchivedRows(EventRows):
         Raises ArchiveError when a segment cannot be read.
         """
         live = self._live.after(position, limit, through=through)
-        if is_whole([row.position for row in live], position):
+        if self.is_complete([row.position for row in live], position):
             return live
         archived = self._archive.after(position, limit, self._without)
         if not archived:
@@ -56,6 +56,13 @@ class ArchivedRows(EventRows):
         rows = {row.position: row for row in (*archived, *live)}
         last = max(rows) if through is None else through
         return [rows[each] for each in sorted(rows) if each <= last][:limit]
+
+    def is_complete(self, positions: Sequence[int], after: int) -> bool:
+        """Return whether rows that were read from the log just now lack none after a position.
+
+        A gap is no sign that they do: a write that came second leaves one for ever.
+        """
+        return is_whole(positions, after) or self._archive.through() <= after
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event is gone."""

@@ -214,6 +214,43 @@ def test_a_reader_that_began_before_misses_nothing(checked: Store) -> None:
     assert found == list(before)
 
 
+def with_a_gap(store: Store, fleet: Fleet) -> None:
+    """Let a position be lost, as one is when a write comes second, and record more checks."""
+    intruder_of(store).skip_to("checks", store.reader("checks").last_given() + 1)
+    record(store, fleet.checks(100))
+
+
+@pytest.mark.parametrize("older_than", [None, HALF, timedelta(0)])
+def test_a_reader_of_what_is_not_archived_reads_no_segment(
+    checked: Store, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, older_than: timedelta | None
+) -> None:
+    with_a_gap(checked, fleet)
+    before = checked.reader("checks").after(0, 2 * CHECKS)
+    if older_than is not None:
+        archive(checked, older_than)
+    through = checked.archive.through()
+    monkeypatch.setattr(checked.archive, "after", lambda *_: pytest.fail("it was read"))
+
+    reader = checked.reader("checks")
+
+    assert reader.after(through, 2 * CHECKS) == before[through:]
+    assert [each.position for each in before[-100:]] == [*range(CHECKS + 2, CHECKS + 102)]
+    assert reader.after(before[-1].position, 10) == []
+    assert checked.rows("checks").after(through, 2 * CHECKS)[-1].position == CHECKS + 101
+
+
+def test_a_page_with_a_gap_that_begins_in_the_archive_is_whole(
+    checked: Store, fleet: Fleet
+) -> None:
+    with_a_gap(checked, fleet)
+    before = checked.reader("checks").after(0, 2 * CHECKS)
+
+    archive(checked)
+
+    for position in (0, 100, checked.archive.through() - 1):
+        assert checked.reader("checks").after(position, 2 * CHECKS) == before[position:]
+
+
 def test_the_proof_holds_through_archiving(checked: Store) -> None:
     log = log_proof(checked, "checks")
     log.grow()

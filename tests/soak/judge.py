@@ -44,7 +44,7 @@ def judge(root: Path, ledger: Ledger, key: bytes | None = None) -> Judged:
     """Compare a store with what clients were told. Raises AssertionError."""
     with open_store(root, key) as store:
         events = list(LogReader(store.monitoring).after(0, EVERYTHING))
-        checks = list(LogReader(store.checks, store.rows("checks")).after(0, EVERYTHING))
+        checks = list(store.reader("checks").after(0, EVERYTHING))
         for log in (events, checks):
             _positions_and_versions_have_no_gap(log)
         _every_number_was_given_once(events)
