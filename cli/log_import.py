@@ -15,6 +15,7 @@ from cli.progress import progress
 from cli.settings import Settings
 from domain.errors import MasterKeyError
 from domain.master_keys import read_key_file
+from domain.storage.data_folder import DataFolder
 from domain.transfer.fresh_folder import refuse_unless_empty
 from domain.transfer.importing import ImportKey, import_lines
 
@@ -26,7 +27,7 @@ _STDIN: Final = Path("-")
 master_key_option = click.option(
     "--master-key-file",
     type=click.Path(path_type=Path),
-    help="The master key that it was made for; the new data folder keeps a copy.",
+    help="The master key that it was made for; the data folder keeps a copy.",
 )
 
 
@@ -36,16 +37,25 @@ master_key_option = click.option(
 def import_command(file: Path, master_key_file: Path | None) -> None:
     """Make the store that the export FILE (- is stdin) describes in an empty data folder.
 
-    All or nothing: when anything is wrong the folder POSTWATCH_DATA stays as it was.
+    With POSTWATCH_DATABASE_URL in an empty database, where `postwatch migrate` ran.
+    All or nothing: when anything is wrong folder and database stay as they were.
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        refuse_unless_empty(settings.data)
+        if settings.database is None:
+            refuse_unless_empty(settings.data)
         key = given_master_key(settings, master_key_file)
         with _input(file) as opened, progress("importing", "positions") as report:
-            done = import_lines(opened, settings.data, key, report)
+            done = import_lines(opened, settings.data, key, report, database=settings.database)
     counts = ", ".join(f"{number} {log}" for log, number in done.events.items())
-    print(f"imported {counts} events and {done.keys} keys into {settings.data}")
+    place = settings.database.place if settings.database else settings.data
+    print(f"imported {counts} events and {done.keys} keys into {place}")
+    if settings.database is not None and key.is_kept:
+        print(
+            f"the master key is in {DataFolder(settings.data).master_key}, which no other host "
+            "has; name it with POSTWATCH_MASTER_KEY_FILE on each of them",
+            file=sys.stderr,
+        )
 
 
 def given_master_key(settings: Settings, file: Path | None) -> ImportKey:

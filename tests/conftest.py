@@ -9,7 +9,8 @@ import pytest
 from projections.views import Views
 from tests.api.world import make_world
 from tests.domain.given import make_owners
-from tests.places import ENGINES, SQLITE, databases, place_on
+from tests.places import ENGINES, SQLITE, Place, databases, place_on
+from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from domain.store import Store
     from tests.api.world import Caller, World
     from tests.domain.given import Owners
-    from tests.places import Databases, Place
+    from tests.places import Databases
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,19 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Where a store can be: in a data folder, and then the same in a database."""
     with place_on(request, tmp_path / "data") as made:
         yield made
+
+
+@pytest.fixture
+def other_place(place: Place, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Another place, on the other engine."""
+    if place.database is not None:
+        yield Place(tmp_path / "other")
+        return
+    if find_binaries() is None:
+        pytest.skip("there is no PostgreSQL server")
+    made: Databases = request.getfixturevalue("postgres")
+    with made.migrated() as database:
+        yield Place(tmp_path / "other", database)
 
 
 @pytest.fixture

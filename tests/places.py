@@ -20,6 +20,7 @@ from tests.postgres_server import find_binaries, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from domain.storage.engine import Engine
     from domain.store import Store
@@ -91,11 +92,15 @@ class Databases:
     _number: Iterator[int] = field(default_factory=count)
 
     @contextmanager
-    def migrated(self) -> Iterator[Database]:
+    def migrated(self, template: str = _TEMPLATE) -> Iterator[Database]:
         """Yield a database without a store in it; it is dropped afterwards."""
         name = f"postwatch_{os.getpid()}_{next(self._number)}"
-        yield Database(self.server.create_database(name, _TEMPLATE))
+        yield Database(self.server.create_database(name, template))
         self.server.drop_database(name)
+
+    def empty(self) -> AbstractContextManager[Database]:
+        """Yield a database without the schema; it is dropped afterwards."""
+        return self.migrated("template0")
 
 
 @contextmanager

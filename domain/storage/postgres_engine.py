@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from domain.storage.engine import Engine, Signal, StoredRows
 from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_filling import filling
 from domain.storage.postgres_heads import PostgresHeads
 from domain.storage.postgres_keys import PostgresKeyStore
 from domain.storage.postgres_locks import PostgresLocks
@@ -19,11 +20,14 @@ from domain.storage.postgres_signal import Listener
 from domain.storage.postgres_tiles import PostgresTiles
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from domain.keys import KeyStore
     from domain.numbered_log import Turn
     from domain.proof.heads import HeadStore
     from domain.proof.tiles import TileStore
     from domain.storage.database import Database
+    from domain.storage.filling import Filling
 
 
 _WRITERS_LOCK: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN EXCLUSIVE MODE"
@@ -49,6 +53,13 @@ class PostgresEngine(Engine):
         Raises StoreError when that cannot be done; nothing is changed then.
         """
         return migrate(self.connections)
+
+    def filling(self) -> AbstractContextManager[Filling]:
+        """Lend the store to be filled, in one transaction, if there is nothing in it yet.
+
+        Raises StoreError when there is, or when the schema is not made.
+        """
+        return filling(self.connections, self.database.place)
 
     def prepare_store(self) -> None:
         """Raise StoreError unless the schema is there: `postwatch migrate` makes it."""

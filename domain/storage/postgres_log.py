@@ -150,7 +150,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         return position
 
 
-LAST_GIVEN: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}"
+LAST_GIVEN: Final = "SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM {sequence}"
 """Selects the highest position that was ever given in a log, to an event or to none."""
 
 

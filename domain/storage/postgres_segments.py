@@ -12,7 +12,7 @@ from domain.storage.engine import SegmentStore
 if TYPE_CHECKING:
     from domain.storage.postgres_connections import Connections
 
-_WRITE: Final = """
+WRITE: Final = """
 INSERT INTO postwatch.segments VALUES (%s, %s, %s)
 ON CONFLICT (first_position) DO UPDATE
 SET last_position = excluded.last_position, contents = excluded.contents
@@ -41,7 +41,7 @@ class PostgresSegments(SegmentStore):
         """Write a segment; it is durable when this returns. Raises ArchiveError."""
         try:
             with self._connections.get() as connection:
-                connection.execute(_WRITE, (first, last, data))
+                connection.execute(WRITE, (first, last, data))
         except PersistenceError as error:
             raise ArchiveError(
                 f"cannot write segment {self.place(first, last)} ({type(error).__name__}); "

@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from domain.errors import TransferError
+from domain.storage.filling import EventSink
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,7 @@ _FORGET_POSITIONS: Final = "DELETE FROM sqlite_sequence WHERE name = 'stored_eve
 _SET_LAST_GIVEN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', ?)"
 
 
-class SqliteSink:
+class SqliteSink(EventSink):
     """Takes events, each with its position. Close it, also when it is not finished."""
 
     def __init__(self, path: Path) -> None:

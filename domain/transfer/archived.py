@@ -14,8 +14,7 @@ from domain.errors import TransferError
 
 if TYPE_CHECKING:
     from domain.proof.leaf import Row
-    from domain.storage.segment_files import SegmentFiles
-    from domain.storage.sqlite_sink import SqliteSink
+    from domain.storage.filling import EventSink, SegmentSink
 
 _TOPIC: Final = ChecksArchived.TOPIC.encode()
 
@@ -26,9 +25,9 @@ class CheckSink:
     The newest check of each stream also goes to the log, where the next one is looked for.
     """
 
-    def __init__(self, log: SqliteSink, files: SegmentFiles) -> None:
+    def __init__(self, log: EventSink, segments: SegmentSink) -> None:
         self._log = log
-        self._files = files
+        self._segments = segments
         self._expected: deque[Contents] = deque()
         self._rows: list[Row] = []
         self._newest: dict[bytes, Row] = {}
@@ -73,7 +72,7 @@ class CheckSink:
         contents = self._expected.popleft()
         if not self._rows or contents_of(self._rows) != contents:
             raise TransferError(_not_as_archived(contents))
-        self._files.write(contents.first, contents.last, encode(LOG, self._rows))
+        self._segments.write(contents.first, contents.last, encode(LOG, self._rows))
         self._rows = []
 
 

@@ -1,28 +1,24 @@
-"""Reading an export into an empty data folder: everything in its old place, or nothing.
+"""Reading an export into an empty store: everything in its old place, or nothing.
 
 The lines are believed only at the end, when their digest, their number and the code
-under the master key fit; until then they lie in a folder that is thrown away.
+under the master key fit; until then they lie where everything can be thrown away.
 """
 
 from __future__ import annotations
 
 import hmac
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from domain import sealing
 from domain.errors import MasterKeyError, TransferError
-from domain.master_keys import write_key_file
+from domain.master_keys import read_key_file, write_key_file
 from domain.storage.data_folder import DataFolder
 from domain.storage.engine import LOGS
-from domain.storage.segment_files import SegmentFiles
-from domain.storage.sqlite_keys import SqliteKeyStore
-from domain.storage.sqlite_sink import SqliteSink
-from domain.store import create_store
 from domain.transfer.archived import CheckSink
-from domain.transfer.fresh_folder import STORE_PARTS, filled
+from domain.transfer.filling_files import filling_files
 from domain.transfer.lines import (
     End,
     Header,
@@ -40,6 +36,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from domain.proof.leaf import Row
+    from domain.storage.database import Database
+    from domain.storage.filling import EventSink, Filling
 
 MAX_LINE_BYTES: Final = 1 << 25
 """No event comes near this; without a limit a file without line ends would fill the memory."""
@@ -66,17 +64,50 @@ def import_lines(
     root: Path,
     master_key: ImportKey,
     report: Callable[[int, int], None] = lambda *_: None,
+    *,
+    database: Database | None = None,
 ) -> Imported:
-    """Make the store in an empty folder that an export describes.
+    """Make the store that an export describes in an empty folder, or in an empty database.
 
     `report` is told how many positions are done, of how many. Raises TransferError when the
     export is damaged or cut off, MasterKeyError when it is for another master key,
-    StoreError when the folder is not empty; nothing is changed then.
+    StoreError when folder or database are not empty; nothing is changed then.
     """
-    with filled(root, STORE_PARTS) as incoming:
-        imported = _Import(file, DataFolder(incoming), master_key, report).run()
-        DataFolder(root).create()
+    if database is not None:
+        return _into_database(file, DataFolder(root), database, master_key, report)
+    with filling_files(root, master_key.key) as filling:
+        imported = _Import(file, filling, master_key.key, report).run()
+        if master_key.is_kept:
+            write_key_file(filling.folder.master_key, master_key.key)
     return imported
+
+
+def _into_database(
+    file: BinaryIO,
+    folder: DataFolder,
+    database: Database,
+    master_key: ImportKey,
+    report: Callable[[int, int], None],
+) -> Imported:
+    # Only here: who has no database does without the driver's time and memory.
+    from domain.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - as said above
+
+    with closing(PostgresEngine(database)) as engine, ExitStack() as undo:
+        with engine.filling() as filling:
+            imported = _Import(file, filling, master_key.key, report).run()
+            if master_key.is_kept and _kept(folder, master_key.key):
+                undo.callback(folder.master_key.unlink)
+        undo.pop_all()
+    return imported
+
+
+def _kept(folder: DataFolder, key: bytes) -> bool:
+    """Keep a master key in the folder of this host; return False when it is there already."""
+    folder.create()
+    if folder.master_key.exists() and read_key_file(folder.master_key) == key:
+        return False
+    write_key_file(folder.master_key, key)
+    return True
 
 
 class _Import:
@@ -85,12 +116,12 @@ class _Import:
     def __init__(
         self,
         file: BinaryIO,
-        folder: DataFolder,
-        master_key: ImportKey,
+        filling: Filling,
+        master_key: bytes,
         report: Callable[[int, int], None],
     ) -> None:
         self._file = file
-        self._folder = folder
+        self._filling = filling
         self._master_key = master_key
         self._report = report
         self._digest = sha256()
@@ -102,26 +133,18 @@ class _Import:
     def run(self) -> Imported:
         """Read all lines, and believe them if they are whole."""
         header = self._header()
-        # Makes the files with the schema that this version uses.
-        create_store(self._folder.root, self._master_key.key).close()
-        with (
-            closing(SqliteSink(self._folder.monitoring_log)) as monitoring,
-            closing(SqliteSink(self._folder.checks_log)) as checks,
-        ):
-            self._checks = CheckSink(checks, SegmentFiles(self._folder.archive))
-            self._check(self._body(header, monitoring))
-            monitoring.finish(header.last_given["monitoring"])
-            self._checks.finish(header.last_given["checks"])
-        with SqliteKeyStore(self._folder.keys, create=False).table() as table:
-            table.replace(header.master_key, self._keys.items())
-        if self._master_key.is_kept:
-            write_key_file(self._folder.master_key, self._master_key.key)
+        monitoring = self._filling.sink("monitoring")
+        self._checks = CheckSink(self._filling.sink("checks"), self._filling.segments)
+        self._check(self._body(header, monitoring))
+        monitoring.finish(header.last_given["monitoring"])
+        self._checks.finish(header.last_given["checks"])
+        self._filling.put_keys(header.master_key, self._keys.items())
         return Imported(len(self._keys), dict(self._events))
 
     def _header(self) -> Header:
         line = self._next()
         header = read_header(read_line(1, line))
-        mine = sealing.fingerprint(self._master_key.key)
+        mine = sealing.fingerprint(self._master_key)
         if header.master_key != mine:
             raise MasterKeyError(
                 f"the export is for master key {header.master_key}, the one given is {mine}"
@@ -129,7 +152,7 @@ class _Import:
         self._digest.update(line)
         return header
 
-    def _body(self, header: Header, monitoring: SqliteSink) -> End:
+    def _body(self, header: Header, monitoring: EventSink) -> End:
         """Take the lines of keys and events; return what the last line says."""
         total = sum(header.last_given.values())
         while True:
@@ -155,7 +178,7 @@ class _Import:
         owner, wrapped = read_key(self._number, found)
         if owner in self._keys or any(self._reached.values()):
             raise TransferError(f"line {self._number} is out of place")
-        sealing.unwrap_key(self._master_key.key, wrapped, owner)
+        sealing.unwrap_key(self._master_key, wrapped, owner)
         self._keys[owner] = wrapped
 
     def _take_event(self, log: str, row: Row, last: int) -> None:
@@ -180,7 +203,7 @@ class _Import:
             )
 
     def _mac(self, digest: str) -> str:
-        return mac_of(self._master_key.key, digest)
+        return mac_of(self._master_key, digest)
 
     def _next(self) -> bytes:
         line = self._file.readline(MAX_LINE_BYTES)

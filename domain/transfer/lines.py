@@ -121,7 +121,7 @@ def read_header(found: dict[str, Any]) -> Header:
     if (
         not isinstance(given, dict)
         or tuple(given) != LOGS
-        or not all(type(each) is int and each >= 0 for each in given.values())
+        or not all(_is_number(each) for each in given.values())
         or not isinstance(found.get("masterKey"), str)
     ):
         raise TransferError("line 1 is damaged: it is not a whole header")
@@ -149,7 +149,7 @@ def read_event(number: int, found: dict[str, Any]) -> tuple[str, Row]:
             if "state" in found
             else b64decode(found["bytes"], validate=True)
         )
-        is_event = type(version) is int and type(position) is int and log in LOGS
+        is_event = _is_number(version) and _is_number(position) and log in LOGS
     except (KeyError, TypeError, ValueError, AttributeError):
         is_event = False
     if not is_event:
@@ -163,6 +163,11 @@ def read_end(number: int, found: dict[str, Any]) -> End:
         return End(**found["end"])
     except (KeyError, TypeError):
         raise TransferError(f"line {number} is damaged: it is not a whole end") from None
+
+
+def _is_number(value: object) -> bool:
+    """Return whether this is a number that a log can keep."""
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _state(state: bytes) -> dict[str, Any]:

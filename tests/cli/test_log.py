@@ -17,7 +17,7 @@ from domain.proof.heads import VerifyingKey, parse_head
 from domain.proof.merkle import is_consistent
 from tests.domain.given import make_owners
 from tests.domain.proof_store import TamperedLog
-from tests.places import Place, on_sqlite
+from tests.places import Place
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -298,7 +298,6 @@ def test_the_root_comes_out_of_an_export_by_the_other_script(
     assert (done.stdout, done.stderr) == (proof["firstRootHash"] + "\n", "")
 
 
-@on_sqlite
 def test_kept_heads_hold_for_an_imported_store(run: Commands, store: Store, tmp_path: Path) -> None:
     make_owners(store)
     kept, key_file = tmp_path / "kept", store.folder.master_key

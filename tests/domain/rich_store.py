@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.commands import IssueToken, UpdateMonitor
-from domain.storage.sqlite_rows import SqliteRows
-from domain.store import create_store
+from domain.storage.engine import LOGS
 from projections.views import PROJECTIONS, Views
 from tests.domain.given import CREATE_IMAP, TESTER, check_of, make_owners
+from tests.intruder import intruder_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from uuid import UUID
 
-    from domain.storage.data_folder import DataFolder
     from domain.store import Store
+    from tests.places import Place
 
 SECRET = "canary-of-a-rich-store-7d21"
 TOKEN = "wsm_rich-store-aaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -32,9 +29,10 @@ class Rich(NamedTuple):
     repeated: UUID
 
 
-def fill(root: Path, key: bytes | None = None) -> Rich:
+def fill(place: Place, key: bytes | None = None) -> Rich:
     """Make a store with customers, a token, monitors, secrets, checks, and gaps in positions."""
-    with create_store(root, key) as store:
+    with place.create(key) as store:
+        store.keys.signing_seed()
         owners = make_owners(store)
         make_owners(store, "Zweite Ü")
         store.monitoring.issue_token(
@@ -54,20 +52,18 @@ def fill(root: Path, key: bytes | None = None) -> Rich:
         for minute in range(40):
             checks = [check_of(kept, minute), check_of(mailbox, minute, "down")]
             store.checks.record(checks, location="local", actor=TESTER)
-        with closing(sqlite3.connect(store.folder.checks_log)) as connection, connection:
-            connection.execute(
-                "DELETE FROM stored_events WHERE rowid <= 10 OR rowid IN (33, 34, 79, 80)"
-            )
+        intruder_of(store).sql(
+            "checks",
+            "DELETE FROM {events} WHERE {position} <= 10 OR {position} IN (33, 34, 79, 80)",
+        )
         return Rich(kept.id, deleted.id, repeated.id)
 
 
-def rows(folder: DataFolder) -> dict[str, Any]:
+def rows(place: Place) -> dict[str, Any]:
     """Return every event of both logs as it is stored, and the next positions."""
-    logs = {
-        "monitoring": SqliteRows(folder.monitoring_log),
-        "checks": SqliteRows(folder.checks_log),
-    }
-    return {name: (log.after(0, 100_000), log.last_given()) for name, log in logs.items()}
+    with place.engine() as engine:
+        logs = {name: engine.rows(name) for name in LOGS}
+        return {name: (log.after(0, 100_000), log.last_given()) for name, log in logs.items()}
 
 
 def shown(store: Store) -> dict[str, Any]:

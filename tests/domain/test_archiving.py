@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import resource
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +15,7 @@ from domain.archive.segment import contents_of, encode
 from domain.check import check_log_id
 from domain.errors import ArchiveError, ChangedLogError, TransferError
 from domain.proof.stored import log_proof, verify
-from domain.store import create_store, open_store
+from domain.store import open_store
 from domain.transfer.backup import make_backup, restore_backup
 from domain.transfer.exporting import export_lines
 from domain.transfer.importing import ImportKey, import_lines
@@ -28,6 +28,7 @@ from tests.places import on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from domain.archive.archiving import Moved
     from domain.proof.leaf import Row
@@ -390,8 +391,8 @@ def test_a_backup_and_what_is_restored_from_it_hold_the_segments(
 @on_sqlite
 def test_a_store_with_a_damaged_segment_is_not_backed_up(checked: Store, tmp_path: Path) -> None:
     archive(checked)
-    path = Path(checked.archive.files.place(1, 256))
-    path.write_bytes(path.read_bytes()[:-1])
+    behind = intruder_of(checked)
+    behind.put_segment(1, 256, behind.segment(1, 256)[:-1])
 
     with pytest.raises(ArchiveError, match="cut off"):
         make_backup(checked, tmp_path / "backup")
@@ -399,10 +400,13 @@ def test_a_store_with_a_damaged_segment_is_not_backed_up(checked: Store, tmp_pat
     assert not (tmp_path / "backup").exists()
 
 
+Exported = tuple[list[bytes], "Sequence[Row]", list[int]]
+
+
 @pytest.fixture
-def exported(tmp_path: Path) -> tuple[list[bytes], Sequence[Row], list[int]]:
-    """An export of a store with an archive, its rows, and the positions in its log's file."""
-    with create_store(tmp_path / "first", KEY) as store:
+def exported(place: Place) -> Exported:
+    """An export of a store with an archive, its rows, and the positions in the log itself."""
+    with place.create(KEY) as store:
         record(store, Fleet(MONITORS).checks(CHECKS))
         archive(store)
         record(store, Fleet(2, seed=3, start=END).checks(10))
@@ -410,21 +414,18 @@ def exported(tmp_path: Path) -> tuple[list[bytes], Sequence[Row], list[int]]:
         return list(export_lines(store)), everything(store), live(store)
 
 
-def import_into(root: Path, lines: list[bytes]) -> None:
-    (root.parent / "export").write_bytes(b"".join(lines))
-    with (root.parent / "export").open("rb") as file:
-        import_lines(file, root, ImportKey(KEY, is_kept=True))
+def import_into(place: Place, lines: list[bytes]) -> None:
+    file = io.BytesIO(b"".join(lines))
+    import_lines(file, place.root, ImportKey(KEY, is_kept=True), database=place.database)
 
 
-def test_an_import_makes_the_segments_again(
-    exported: tuple[list[bytes], Sequence[Row], list[int]], tmp_path: Path
-) -> None:
-    lines, before, in_file = exported
-    import_into(tmp_path / "again", lines)
+def test_an_import_makes_the_segments_again(exported: Exported, other_place: Place) -> None:
+    lines, before, in_log = exported
+    import_into(other_place, lines)
 
-    with open_store(tmp_path / "again") as again:
+    with other_place.open() as again:
         assert everything(again) == before
-        assert live(again) == in_file
+        assert live(again) == in_log
         assert len(again.archive.segments()) == 3
         assert verify(log_proof(again, "checks")).ok
         body = [line for line in export_lines(again) if b'"log"' in line]
@@ -433,16 +434,19 @@ def test_an_import_makes_the_segments_again(
 
 @pytest.mark.parametrize("lost", [b'"position":100,', b'"position":256,', b'"position":700,'])
 def test_an_export_that_lacks_an_archived_check_is_refused(
-    exported: tuple[list[bytes], Sequence[Row], list[int]], tmp_path: Path, lost: bytes
+    exported: Exported, other_place: Place, lost: bytes
 ) -> None:
     lines = [
         line for line in exported[0] if not (line.startswith(b'{"log":"checks"') and lost in line)
     ]
 
     with pytest.raises(TransferError):
-        import_into(tmp_path / "again", lines)
+        import_into(other_place, lines)
 
-    assert not (tmp_path / "again").exists()
+    assert not other_place.root.exists()
+    if other_place.database is not None:
+        with other_place.engine() as engine:
+            assert (engine.segments.size(), engine.rows("monitoring").last_given()) == (0, 0)
 
 
 def test_old_checks_of_a_monitor_are_found_when_few_stand_in_the_log(

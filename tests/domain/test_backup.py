@@ -24,6 +24,7 @@ from domain.transfer.fresh_folder import INCOMING
 from domain.transfer.importing import ImportKey
 from tests.domain.given import TESTER, make_owners
 from tests.domain.rich_store import SECRET, Rich, fill, rows, shown
+from tests.places import Place
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ GIVEN = ImportKey(KEY, is_kept=True)
 @pytest.fixture
 def rich(tmp_path: Path) -> Rich:
     """A store under `KEY` in tmp_path/data, with a backup of it in tmp_path/backup."""
-    made = fill(tmp_path / "data", KEY)
+    made = fill(Place(tmp_path / "data"), KEY)
     with open_store(tmp_path / "data", KEY) as store:
         make_backup(store, tmp_path / "backup")
     return made
@@ -45,7 +46,7 @@ def rich(tmp_path: Path) -> Rich:
 def test_a_restored_store_is_the_one_that_was_copied(rich: Rich, tmp_path: Path) -> None:
     restore_backup(tmp_path / "backup", tmp_path / "again", GIVEN)
 
-    assert rows(DataFolder(tmp_path / "again")) == rows(DataFolder(tmp_path / "data"))
+    assert rows(Place(tmp_path / "again")) == rows(Place(tmp_path / "data"))
     assert read_key_file(DataFolder(tmp_path / "again").master_key) == KEY
     with open_store(tmp_path / "data", KEY) as one, open_store(tmp_path / "again") as two:
         assert shown(one) == shown(two)
@@ -247,12 +248,12 @@ def test_a_backup_from_before_a_change_of_the_master_key_needs_the_old_one(
 
 def test_neither_a_store_nor_a_backup_is_overwritten(rich: Rich, tmp_path: Path) -> None:
     del rich
-    before = rows(DataFolder(tmp_path / "data"))
+    before = rows(Place(tmp_path / "data"))
     with pytest.raises(StoreError, match="is not empty"):
         restore_backup(tmp_path / "backup", tmp_path / "data", GIVEN)
     with open_store(tmp_path / "data", KEY) as store, pytest.raises(StoreError, match="not empty"):
         make_backup(store, tmp_path / "backup")
-    assert rows(DataFolder(tmp_path / "data")) == before
+    assert rows(Place(tmp_path / "data")) == before
 
 
 def test_what_a_killed_backup_left_is_no_backup_and_is_thrown_away(

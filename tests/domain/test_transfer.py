@@ -16,9 +16,11 @@ import pytest
 from domain import sealing
 from domain.errors import MasterKeyError, SecretUnreadableError, StoreError, TransferError
 from domain.keys import DIGEST_KEY
-from domain.master_keys import read_key_file
+from domain.master_keys import read_key_file, write_key_file
 from domain.proof.leaf import Row
+from domain.proof.stored import log_proof, verify
 from domain.storage.data_folder import DataFolder
+from domain.storage.engine import LOGS
 from domain.store import create_store, open_store
 from domain.transfer.exporting import export_lines
 from domain.transfer.fresh_folder import INCOMING, STORE_PARTS, filled, refuse_unless_empty
@@ -26,58 +28,113 @@ from domain.transfer.importing import ImportKey, import_lines
 from domain.transfer.lines import End, event_line, mac_of, read_event
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.domain.rich_store import REQUEST, SECRET, Rich, fill, rows, shown
+from tests.places import ENGINES, Place, place_on
+from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.places import Databases
 
 KEY = bytes(range(32))
 
 
-@pytest.fixture(scope="module")
-def rich(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rich]:
-    """A store under `KEY`, and what is in it."""
-    root = tmp_path_factory.mktemp("rich") / "data"
-    return root, fill(root, KEY)
+@pytest.fixture(scope="module", params=ENGINES)
+def source(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """Where a store is that is exported, on each engine. Nobody changes it."""
+    with place_on(request, tmp_path_factory.mktemp("rich") / "data") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def lines(rich: tuple[Path, Rich]) -> list[bytes]:
+def rich(source: Place) -> Rich:
+    """What is in it, under `KEY`."""
+    return fill(source, KEY)
+
+
+@pytest.fixture(scope="module")
+def lines(source: Place, rich: Rich) -> list[bytes]:
     """Its export."""
-    return exported(rich[0], KEY)
+    del rich
+    return exported(source, KEY)
 
 
-def exported(root: Path, key: bytes | None = None, new: bytes | None = None) -> list[bytes]:
-    with open_store(root, key) as store:
+@pytest.fixture(scope="module")
+def some_lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """An export for tests of what is refused: of one engine, for imports into both."""
+    made = Place(tmp_path_factory.mktemp("some") / "data")
+    fill(made, KEY)
+    return exported(made, KEY)
+
+
+def exported(place: Place, key: bytes | None = None, new: bytes | None = None) -> list[bytes]:
+    with place.open(key) as store:
         return list(export_lines(store, new))
 
 
-def imported(lines: list[bytes], root: Path, key: bytes = KEY, *, keep: bool = False) -> None:
-    import_lines(io.BytesIO(b"".join(lines)), root, ImportKey(key, is_kept=keep))
+def imported(lines: list[bytes], place: Place, key: bytes = KEY, *, keep: bool = False) -> None:
+    file, master_key = io.BytesIO(b"".join(lines)), ImportKey(key, is_kept=keep)
+    import_lines(file, place.root, master_key, database=place.database)
+
+
+def require_nothing(place: Place) -> None:
+    """Fail if anything of a store is in a place."""
+    if place.database is None:
+        assert not place.root.exists() or list(place.root.iterdir()) == []
+        return
+    assert not DataFolder(place.root).master_key.exists()
+    assert rows(place) == {"monitoring": ([], 0), "checks": ([], 0)}
+    with place.engine() as engine:
+        assert engine.keys(create=False).master_fingerprint() is None
+        assert engine.keys(create=False).owners() == []
+        assert engine.segments.size() == 0
 
 
 def test_a_round_trip_keeps_every_event_every_position_and_every_row_of_every_view(
-    rich: tuple[Path, Rich], lines: list[bytes], tmp_path: Path
+    source: Place, rich: Rich, lines: list[bytes], place: Place
 ) -> None:
-    imported(lines, tmp_path / "copy")
+    del rich
+    imported(lines, place)
 
-    assert rows(DataFolder(tmp_path / "copy")) == rows(DataFolder(rich[0]))
-    with open_store(rich[0], KEY) as one, open_store(tmp_path / "copy", KEY) as two:
+    assert rows(place) == rows(source)
+    with source.open(KEY) as one, place.open(KEY) as two:
         assert len(one.checks.recorder.select_notifications(0, 1000)) == 66
         before, after = shown(one), shown(two)
     assert before == after
     assert len(before["monitors.monitors"]) == 3
-    again = exported(tmp_path / "copy", KEY)
+    again = exported(place, KEY)
     assert again[1:-1] == lines[1:-1]
 
 
-def test_what_was_imported_is_a_store_that_goes_on(
-    rich: tuple[Path, Rich], lines: list[bytes], tmp_path: Path
+def test_heads_that_were_signed_before_hold_for_what_was_imported(
+    source: Place, lines: list[bytes], place: Place, tmp_path: Path
 ) -> None:
-    made = rich[1]
-    imported(lines, tmp_path / "copy")
+    imported(lines, place)
 
-    with open_store(tmp_path / "copy", KEY) as store:
+    kept = {log: tmp_path / f"{log}.heads" for log in LOGS}
+    with source.open(KEY) as one, place.open(KEY) as two:
+        for log, path in kept.items():
+            before, after = log_proof(one, log), log_proof(two, log)
+            before.grow()
+            before.sign()
+            after.grow()
+            path.write_bytes(b"".join(line for _, line in before.heads.lines()))
+            assert after.newest_head() is None
+            assert after.public_key().raw == before.public_key().raw
+            report = verify(after, published=[path])
+            assert (report.ok, report.heads) == (True, 1)
+
+
+def test_what_was_imported_is_a_store_that_goes_on(
+    rich: Rich, lines: list[bytes], place: Place
+) -> None:
+    made = rich
+    imported(lines, place)
+
+    with place.open(KEY) as store:
         monitoring = store.monitoring
         repeat = monitoring.repeat_key("token", "key-1", REQUEST)
         created = monitoring.created(made.kept)
@@ -94,11 +151,9 @@ def test_what_was_imported_is_a_store_that_goes_on(
         assert store.checks.recorder.max_notification_id() == 81, "a position is never given twice"
 
 
-def test_an_export_holds_no_secret_and_no_key_in_clear(
-    rich: tuple[Path, Rich], lines: list[bytes]
-) -> None:
+def test_an_export_holds_no_secret_and_no_key_in_clear(source: Place, lines: list[bytes]) -> None:
     text = b"".join(lines)
-    with open_store(rich[0], KEY) as store, store.keys.store.table() as table:
+    with source.open(KEY) as store, store.keys.store.table() as table:
         clear = [sealing.unwrap_key(KEY, wrapped, owner) for owner, wrapped in table.all()]
 
     assert SECRET.encode() not in text
@@ -107,20 +162,19 @@ def test_an_export_holds_no_secret_and_no_key_in_clear(
 
 
 def test_an_export_for_another_master_key_is_opened_by_that_one_alone(
-    rich: tuple[Path, Rich], tmp_path: Path
+    source: Place, rich: Rich, place: Place
 ) -> None:
-    root, made = rich
     new = sealing.new_key()
-    lines = exported(root, KEY, new)
+    lines = exported(source, KEY, new)
 
     with pytest.raises(MasterKeyError, match="the export is for master key"):
-        imported(lines, tmp_path / "copy", KEY)
-    imported(lines, tmp_path / "copy", new, keep=True)
+        imported(lines, place, KEY)
+    imported(lines, place, new, keep=True)
 
-    assert read_key_file(DataFolder(tmp_path / "copy").master_key) == new
-    with open_store(tmp_path / "copy") as store:
-        created = store.monitoring.created(made.kept)
-        opened = store.monitoring.unsealed(made.kept, "smtp", created.config)
+    assert read_key_file(DataFolder(place.root).master_key) == new
+    with place.open() as store:
+        created = store.monitoring.created(rich.kept)
+        opened = store.monitoring.unsealed(rich.kept, "smtp", created.config)
         assert opened["auth"]["pass"] == SECRET
         assert store.keys.store.master_fingerprint() == sealing.fingerprint(new)
     for line in lines:
@@ -161,6 +215,14 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         "out of place",
     ),
     "half an event": (lambda x: [*x[:-2], b'{"log":"checks"}\n', x[-1]], "whole event"),
+    "a position beyond all numbers": (
+        lambda x: [*x[:-2], changed(x[-2], position=1 << 63), x[-1]],
+        "whole event",
+    ),
+    "a version beyond all numbers": (
+        lambda x: [*x[:-2], changed(x[-2], version=1 << 63), x[-1]],
+        "whole event",
+    ),
     "an unknown log": (lambda x: [*x[:-2], changed(x[-2], log="others"), x[-1]], "whole event"),
     "a version twice": (
         lambda x: resigned(
@@ -180,65 +242,94 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_export_is_refused_and_nothing_is_touched(
-    lines: list[bytes], tmp_path: Path, damage: str
+    some_lines: list[bytes], place: Place, damage: str
 ) -> None:
     break_lines, words = DAMAGES[damage]
 
     with pytest.raises(TransferError, match=words) as refusal:
-        imported(break_lines(lines), tmp_path / "copy")
+        imported(break_lines(some_lines), place, keep=True)
 
     assert SECRET not in str(refusal.value)
-    assert not (tmp_path / "copy").exists()
+    require_nothing(place)
 
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))
 def test_an_export_cut_off_anywhere_is_refused(
-    lines: list[bytes], tmp_path: Path, cut: int
+    some_lines: list[bytes], place: Place, cut: int
 ) -> None:
-    (tmp_path / "copy").mkdir()
-    whole = b"".join(lines)
+    place.root.mkdir()
+    whole = b"".join(some_lines)
 
     with pytest.raises(TransferError):
-        imported([whole[: len(whole) * cut // 120]], tmp_path / "copy")
+        imported([whole[: len(whole) * cut // 120]], place)
 
-    assert list((tmp_path / "copy").iterdir()) == []
+    require_nothing(place)
 
 
-def test_a_wrapped_key_that_does_not_open_is_refused(lines: list[bytes], tmp_path: Path) -> None:
-    broken = [lines[0], changed(lines[1], key="another-owner"), *lines[2:]]
+def test_a_wrapped_key_that_does_not_open_is_refused(some_lines: list[bytes], place: Place) -> None:
+    broken = [some_lines[0], changed(some_lines[1], key="another-owner"), *some_lines[2:]]
 
     with pytest.raises(MasterKeyError, match="does not open"):
-        imported(broken, tmp_path / "copy")
+        imported(broken, place)
 
-    assert not (tmp_path / "copy").exists()
+    require_nothing(place)
 
 
-def test_a_store_is_never_imported_over(lines: list[bytes], tmp_path: Path) -> None:
-    create_store(tmp_path / "data", KEY).close()
-    before = rows(DataFolder(tmp_path / "data"))
+def test_a_store_is_never_imported_over(some_lines: list[bytes], place: Place) -> None:
+    place.create(KEY).close()
+    before = rows(place)
 
-    with pytest.raises(StoreError, match="is not empty"):
-        imported(lines, tmp_path / "data")
+    with pytest.raises(StoreError, match=r"is not empty|holds a store already"):
+        imported(some_lines, place)
 
-    assert rows(DataFolder(tmp_path / "data")) == before
+    assert rows(place) == before
+
+
+@pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
+def test_a_database_without_the_schema_takes_no_import(
+    some_lines: list[bytes], postgres: Databases, tmp_path: Path
+) -> None:
+    with postgres.empty() as database, pytest.raises(StoreError, match="run `postwatch migrate`"):
+        imported(some_lines, Place(tmp_path / "data", database), keep=True)
+
+    assert not (tmp_path / "data").exists()
+
+
+def test_another_master_key_in_the_folder_of_the_host_stops_an_import(
+    some_lines: list[bytes], place: Place
+) -> None:
+    if place.database is not None:
+        DataFolder(place.root).create()
+        write_key_file(DataFolder(place.root).master_key, sealing.new_key())
+
+        with pytest.raises(StoreError, match="cannot write"):
+            imported(some_lines, place, keep=True)
+
+        DataFolder(place.root).master_key.unlink()
+        require_nothing(place)
+        write_key_file(DataFolder(place.root).master_key, KEY)
+
+    imported(some_lines, place, keep=True)
+
+    place.open().close()
 
 
 @pytest.mark.parametrize("left", ["views/monitors.db", "logs/checks.db", "keys/master.key", "x"])
 def test_a_folder_with_anything_of_a_store_in_it_is_not_empty(
-    lines: list[bytes], tmp_path: Path, left: str
+    some_lines: list[bytes], tmp_path: Path, left: str
 ) -> None:
     path = tmp_path / "data" / left
     path.parent.mkdir(parents=True)
     path.write_text("left over")
 
     with pytest.raises(StoreError, match="is not empty"):
-        imported(lines, tmp_path / "data")
+        imported(some_lines, Place(tmp_path / "data"))
 
     assert [each for each in (tmp_path / "data").rglob("*") if each.is_file()] == [path]
 
 
 def test_what_a_killed_import_left_is_thrown_away_by_the_next(
-    rich: tuple[Path, Rich], lines: list[bytes], tmp_path: Path
+    some_lines: list[bytes], tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
     (data / INCOMING / "logs").mkdir(parents=True)
@@ -247,14 +338,14 @@ def test_what_a_killed_import_left_is_thrown_away_by_the_next(
     (data / "keys").mkdir()
     (data / "keys" / "keys.db").write_text("moved in, and then it was killed")
 
-    imported(lines, data)
+    imported(some_lines, Place(data))
 
-    assert rows(DataFolder(data)) == rows(DataFolder(rich[0]))
+    assert exported(Place(data), KEY)[1:-1] == some_lines[1:-1]
     assert not (data / INCOMING).exists()
 
 
 def test_a_store_that_was_made_after_a_killed_import_is_left_alone(
-    lines: list[bytes], tmp_path: Path
+    some_lines: list[bytes], tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
     create_store(data, KEY).close()
@@ -262,7 +353,7 @@ def test_a_store_that_was_made_after_a_killed_import_is_left_alone(
     (data / INCOMING / ".moving").touch()
 
     with pytest.raises(StoreError, match="is not empty"):
-        imported(lines, data)
+        imported(some_lines, Place(data))
 
     open_store(data, KEY).close()
 
@@ -291,12 +382,12 @@ def test_what_one_moves_in_is_not_undone_by_another(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_a_store_error(
-    lines: list[bytes], tmp_path: Path
+    some_lines: list[bytes], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     for root in (tmp_path / "file", tmp_path / "file" / "data"):
         with pytest.raises(StoreError):
-            imported(lines, root)
+            imported(some_lines, Place(root))
 
 
 def test_a_state_that_is_not_written_as_we_write_it_comes_back_byte_by_byte() -> None:
@@ -322,11 +413,10 @@ def test_a_row_that_is_no_event_stops_an_export_at_its_position(row: Row) -> Non
         event_line("checks", row)
 
 
-def test_an_export_made_while_others_write_lacks_no_key(tmp_path: Path) -> None:
-    root = tmp_path / "data"
+def test_an_export_made_while_others_write_lacks_no_key(place: Place) -> None:
     config = {"auth": {"user": "u", "pass": SECRET}}
     stop = threading.Event()
-    with create_store(root, KEY) as store:
+    with place.create(KEY) as store:
         owners = make_owners(store)
 
         def write(_: int) -> int:
@@ -341,7 +431,7 @@ def test_an_export_made_while_others_write_lacks_no_key(tmp_path: Path) -> None:
         with ThreadPoolExecutor(2) as pool:
             writers = [pool.submit(write, number) for number in range(2)]
             try:
-                exports = [exported(root, KEY) for _ in range(10)]
+                exports = [exported(place, KEY) for _ in range(10)]
             finally:
                 stop.set()
             assert sum(writer.result(60) for writer in writers) > 10

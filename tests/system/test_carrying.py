@@ -18,10 +18,10 @@ import pytest
 from eventsourcing.application import AggregateNotFoundError
 
 from domain.keys import DIGEST_KEY
-from domain.storage.data_folder import DataFolder
 from domain.store import open_store
 from tests.domain.rich_store import fill, rows
 from tests.mailservers.processes import free_ports
+from tests.places import Place
 from tests.system.service import CLEAN, ROOT, postwatch
 from tests.waiting import wait_until
 
@@ -179,7 +179,7 @@ def test_a_backup_and_an_export_of_a_running_service_are_whole(
 
 
 def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
-    fill(tmp_path / "data")
+    fill(Place(tmp_path / "data"))
     new = str(tmp_path / "new.key")
     assert postwatch("keys", "new", new, env={}).returncode == 0
     assert postwatch("keys", "new", new, env={}).returncode == 3
@@ -203,7 +203,7 @@ def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
     )
 
     assert imported.returncode == 0, imported.stderr
-    assert rows(DataFolder(tmp_path / "copy")) == rows(DataFolder(tmp_path / "data"))
+    assert rows(Place(tmp_path / "copy")) == rows(Place(tmp_path / "data"))
     assert not (tmp_path / "copy" / "keys" / "master.key").exists()
 
 
@@ -211,7 +211,7 @@ def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, an export and a backup of it, and damaged ones."""
     root = tmp_path_factory.mktemp("filled")
-    fill(root / "data")
+    fill(Place(root / "data"))
     env = {"POSTWATCH_DATA": str(root / "data")}
     assert postwatch("log", "export", str(root / "export"), env=env).returncode == 0
     assert postwatch("backup", str(root / "backup"), env=env).returncode == 0
@@ -298,7 +298,7 @@ def test_a_master_key_from_the_settings_is_changed_by_them(tmp_path: Path) -> No
 
 
 def test_signed_heads_hold_through_a_new_master_key_a_backup_and_an_export(tmp_path: Path) -> None:
-    fill(tmp_path / "data")
+    fill(Place(tmp_path / "data"))
     env = {"POSTWATCH_DATA": str(tmp_path / "data")}
     key = str(tmp_path / "data" / "keys" / "master.key")
 
