@@ -7,7 +7,7 @@ changed or deleted long ago. From then on each change takes effect at once.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from checker.configuration import Configuration
+    from checker.contact import Find
     from checker.feed import Batch
     from checker.schedule import Schedule
     from checker.status import Status
-
-HANDFUL: Final = 500
-"""How many monitors are scheduled at a stretch, so that a signal need not wait for all."""
 
 
 class Intake:
@@ -32,34 +30,23 @@ class Intake:
         configuration: Configuration,
         schedule: Schedule,
         status: Status,
+        find: Find,
         on_change: Callable[[UUID], None],
     ) -> None:
+        """Take the parts; `find` says which monitors are to be checked by this checker."""
         self._configuration = configuration
+        self._find = find
         self._schedule = schedule
         self._status = status
         self._on_change = on_change
 
-    async def read_up(
-        self, receive: trio.MemoryReceiveChannel[Batch], absent_since: float | None
-    ) -> None:
-        """Read the log to its head, then go on with each monitor at its own phase."""
+    async def read_up(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
+        """Read the log to its head."""
         at_head = False
         while not at_head:
             batch = await receive.receive()
             self._fold(batch)
             at_head = batch.at_head
-        self._schedule.expect(len(self._configuration))
-        for number, monitor in enumerate(self._configuration.all_watched(), start=1):
-            now = trio.current_time()
-            self._schedule.resume(
-                monitor.monitor_id,
-                monitor.interval_seconds,
-                now,
-                absent_since,
-                monitor.changed_at,
-            )
-            if number % HANDFUL == 0:
-                await trio.lowlevel.checkpoint()
         self._count(batch)
 
     async def follow(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
@@ -75,7 +62,7 @@ class Intake:
         return dict.fromkeys(chain.from_iterable(touched))
 
     def _reschedule(self, monitor_id: UUID) -> None:
-        monitor = self._configuration.watched(monitor_id)
+        monitor = self._find(monitor_id)
         if monitor is None:
             self._schedule.remove(monitor_id)
         else:

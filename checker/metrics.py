@@ -45,6 +45,8 @@ _GAUGES: Final = {
     "in_flight": "Checks under way; each has about one open socket.",
     "waiting": "Checks that wait for others to the same address.",
     "queued": "Finished checks that wait to be recorded.",
+    "shards_held": "Shards of the location whose monitors are checked from here.",
+    "clock_offset_seconds": "How far the clock of this host is ahead of the database's.",
     "store_away": "1 while the store takes no checks, else 0.",
 }
 

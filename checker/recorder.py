@@ -29,7 +29,10 @@ Append = Callable[[Sequence[PerformedCheck]], "Appended"]
 
 
 class Recorder:
-    """A bounded queue with one writer behind it."""
+    """A bounded queue with one writer behind it.
+
+    `taken` counts the checks that came, `written` those that the log has judged.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,8 @@ class Recorder:
         self._patience = Patience("record checks", on_change=self._note_store)
         self._scope = trio.CancelScope(shield=True)
         self._holds = 0
+        self.taken = 0
+        self.written = 0
         # The channel also takes what is in flight when it is full: has_room is the limit.
         bound = limits.queue + limits.open_sockets
         self._send, self._receive = trio.open_memory_channel[PerformedCheck](bound)
@@ -62,6 +67,7 @@ class Recorder:
     def put(self, check: PerformedCheck) -> None:
         """Take a check over. Never waits: its place was kept when its probe began."""
         self._send.send_nowait(check)
+        self.taken += 1
         self._status.queued = self.queued
 
     def close(self) -> None:
@@ -104,6 +110,7 @@ class Recorder:
 
     async def _write(self, batch: list[PerformedCheck]) -> None:
         appended = await self._patience.insist(lambda: self._append(batch))
+        self.written += len(batch)
         self._status.recorded += appended.recorded
         self._status.queued = self.queued
         if appended.fenced:

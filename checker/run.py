@@ -7,7 +7,10 @@ settings: everything comes as an argument.
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,6 +19,7 @@ from checker.aiming import Aiming
 from checker.arrears import Arrears
 from checker.check_log import CheckLog
 from checker.checking import Checking
+from checker.claims import Claims, Everything
 from checker.configuration import Configuration
 from checker.contact import Ports, Probe
 from checker.feed import Batch, Feed
@@ -26,15 +30,18 @@ from checker.patience import Patience
 from checker.pulse import Pulse
 from checker.recorder import Recorder
 from checker.schedule import Schedule
+from checker.shares import Shares
 from checker.status import Status
 from checker.timekeeping import follow_clock
 from domain.clock import Clock, utc_now
 from domain.log_reader import LogReader
+from domain.storage.leases import Beat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from uuid import UUID
 
+    from checker.configuration import WatchedMonitor
     from checker.location import Location
     from domain.check import CheckPerformed
     from domain.store import Store
@@ -53,12 +60,15 @@ async def run_checker(
     stop: trio.Event | None = None,
     on_ready: Callable[[Status], None] = lambda _: None,
     wall: Clock = utc_now,
+    claims: Claims | None = None,
 ) -> None:
     """Check what the store says, until stopped; then drain and return.
 
     `stop` ends it when set; without one SIGTERM and SIGINT do, and a second signal cuts
     the drain short. `on_ready` is called when the configuration was read. `policy` is
-    text for the start line. A bug raises, after what was found out is recorded.
+    text for the start line. `claims` says which monitors are ours, when other checkers of the
+    location have a share of them, and `wall` is the clock of all of them then. A bug raises,
+    after what was found out is recorded.
     """
     checker = _Checker(
         store,
@@ -67,6 +77,7 @@ async def run_checker(
         limits=limits or Limits(),
         status=status or Status(),
         wall=wall,
+        claims=claims,
     )
 
     def ready() -> None:
@@ -97,6 +108,7 @@ class _Checker:
         limits: Limits,
         status: Status,
         wall: Clock,
+        claims: Claims | None,
     ) -> None:
         self.status = status
         self._store = store
@@ -104,16 +116,26 @@ class _Checker:
         self._limits = limits
         self._pulse = Pulse(on_lag=status.loop_lag.note)
         self._aiming = Aiming(store.monitoring.unsealed)
-        self._check_log = CheckLog(store.checks, location, wall=wall)
+        self._is_shared = claims is not None
+        self._claims: Claims = claims or Everything()
+        self._check_log = CheckLog(store.checks, location, wall=wall, is_shared=self._is_shared)
         self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
         self._configuration = configuration = Configuration(location)
         self._schedule = schedule = Schedule(origin=trio.current_time() - wall().timestamp())
         self._logins = logins = Logins()
         self._arrears = Arrears(self._last_of, schedule, logins, on_change=self._nudge)
         self._patience = Patience("read the last checks")
-        self._intake = Intake(configuration, schedule, status, on_change=self._changed)
-        self._find = configuration.watched
-        ports = Ports(self._find, self._aiming.aim, probe, self._recorder, wall, logins)
+        find = self._find_ours if self._is_shared else configuration.watched
+        self._intake = Intake(configuration, schedule, status, find, on_change=self._changed)
+        self._shares = Shares(
+            Beat(f"{socket.gethostname()}:{os.getpid()}", location.country),
+            *(configuration, schedule, self._arrears, self._recorder),
+            status=status,
+            find=find,
+            wall=wall,
+            absent_since=self._absent_since,
+        )
+        ports = Ports(find, self._aiming.aim, probe, self._recorder, wall, logins)
         self._checking = Checking(schedule, ports, limits=limits, pulse=self._pulse, status=status)
         self._probes = trio.CancelScope()
 
@@ -134,40 +156,59 @@ class _Checker:
     async def _check_until(self, stop: trio.Event, ready: Callable[[], None]) -> None:
         with self._probes:
             async with trio.open_nursery() as probes:
+                leaving = trio.Event()
                 async with trio.open_nursery() as loop:
-                    loop.start_soon(self._follow, probes, ready)
+                    self._shares.look_in(loop)
+                    # The claims outlive the loop: what is ours is given up as its checks end.
+                    claim = partial(probes.start, self._claims.keep, self._shares, leaving)
+                    loop.start_soon(self._follow, probes, claim, ready)
                     await stop.wait()
                     loop.cancel_scope.cancel()
                 self.status.stopping = True
+                leaving.set()
                 log.info("stopping: waiting for %d probes", self.status.in_flight)
                 self._probes.deadline = trio.current_time() + self._limits.grace_seconds
         if self.status.not_made:
             log.warning("%d checks were broken off and not made", self.status.not_made)
 
-    async def _follow(self, probes: trio.Nursery, ready: Callable[[], None]) -> None:
+    async def _follow(
+        self,
+        probes: trio.Nursery,
+        claim: Callable[[], Awaitable[object]],
+        ready: Callable[[], None],
+    ) -> None:
         """Read the configuration, then check and follow its changes at the same time."""
         signal_ = self._store.signal("monitoring")
         send, receive = trio.open_memory_channel[Batch](0)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(Feed(LogReader(self._store.monitoring), signal_).follow, send)
-                await self._intake.read_up(receive, await self._absent_since())
+                await self._intake.read_up(receive)
+                await claim()
                 ready()
                 nursery.start_soon(self._checking.keep_time, probes)
                 nursery.start_soon(follow_clock, self._schedule, self._wall)
-                ids = [each.monitor_id for each in self._configuration.all_watched()]
-                nursery.start_soon(self._arrears.look, ids, self._find, self._wall)
                 await self._intake.follow(receive)
         finally:
             signal_.close()
 
     async def _absent_since(self) -> float | None:
-        """Return since when nobody checked from here, on the monotonic clock."""
+        """Return since when nobody checked from here, on the monotonic clock.
+
+        Where others check too, each monitor is looked up.
+        """
+        if self._is_shared:
+            return trio.current_time()
         patience = Patience("read when the last check was made")
         last = await patience.insist(self._check_log.last_check_at)
         if last is None:
             return None
         return trio.current_time() - (self._wall() - last).total_seconds()
+
+    def _find_ours(self, monitor_id: UUID) -> WatchedMonitor | None:
+        if not self._claims.holds(monitor_id):
+            return None
+        return self._configuration.watched(monitor_id)
 
     async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
         return await self._patience.insist(lambda: self._check_log.last_of(monitor_ids))

@@ -201,6 +201,11 @@ class Schedule:
             self.overrun += max(step - 1 - entry.settled, 0)
             self._push_step(monitor_id, entry, step)
 
+    def has(self, monitor_id: UUID) -> bool:
+        """Return whether a monitor is to be checked."""
+        entry = self._entries.get(monitor_id)
+        return entry is not None and not entry.removed
+
     def is_running(self, monitor_id: UUID) -> bool:
         """Return whether a monitor was taken and is not reported done."""
         entry = self._entries.get(monitor_id)

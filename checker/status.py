@@ -47,6 +47,7 @@ class Status:
     `overrun` count due times that passed by, as in `Schedule`. `exhausted` counts checks that
     could not be made for lack of something of ours, `not_made` those that were broken off at
     the end of a drain. `fenced` counts checks that another checker had recorded first.
+    `clock_offset_seconds` is how far this host's clock is ahead of the database's.
     """
 
     position: int = 0
@@ -63,6 +64,8 @@ class Status:
     held_back: int = 0
     waiting: int = 0
     lagged: int = 0
+    shards_held: int = 0
+    clock_offset_seconds: float = 0.0
     store_away: bool = False
     stopping: bool = False
     worst_loop_lag: float = 0.0

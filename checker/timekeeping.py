@@ -28,14 +28,20 @@ async def follow_clock(schedule: Schedule, wall: Clock) -> None:
     """Compare the schedule with the wall clock, for ever."""
     while True:
         await trio.sleep(LOOK_SECONDS)
-        before = trio.current_time()
-        origin = before - wall().timestamp()
-        if trio.current_time() - before > TOLERATED_SECONDS:
-            continue  # held up between the two clocks
-        moved = schedule.origin - origin
-        if abs(moved) > TOLERATED_SECONDS:
-            schedule.rebase(origin)
+        moved = align(schedule, wall)
         if abs(moved) > SET_SECONDS:
             log.warning(
                 "the clock was set by %+.1f s: due times follow it from the next checks on", moved
             )
+
+
+def align(schedule: Schedule, wall: Clock) -> float:
+    """Let the schedule go by the wall clock; return by how many seconds that had moved."""
+    before = trio.current_time()
+    origin = before - wall().timestamp()
+    if trio.current_time() - before > TOLERATED_SECONDS:
+        return 0.0  # held up between the two clocks
+    moved = schedule.origin - origin
+    if abs(moved) > TOLERATED_SECONDS:
+        schedule.rebase(origin)
+    return moved

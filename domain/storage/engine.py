@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final
 from domain.proof.leaf import EventRows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from domain.keys import KeyStore
     from domain.numbered_log import Turn
     from domain.proof.heads import HeadStore
     from domain.proof.tiles import TileStore
+    from domain.storage.leases import FleetRow, Leases
     from domain.storage.locks import Locks
 
 LOGS: Final = ("monitoring", "checks")
@@ -127,6 +129,17 @@ class Engine(ABC):
     @abstractmethod
     def check_writable(self) -> None:
         """Raise PersistenceError unless the `monitoring` log can be written now."""
+
+    @abstractmethod
+    def leases(self, location: str, number: int) -> Leases | None:
+        """Return what the checkers of a location, by code and number, share its monitors by.
+
+        None: they do not, one of them checks everything.
+        """
+
+    @abstractmethod
+    def fleet(self) -> Sequence[FleetRow]:
+        """Return all who share monitors with others now."""
 
     @abstractmethod
     def close(self) -> None:

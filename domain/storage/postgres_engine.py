@@ -10,6 +10,7 @@ from domain.storage.postgres_connections import Connections
 from domain.storage.postgres_filling import filling
 from domain.storage.postgres_heads import PostgresHeads
 from domain.storage.postgres_keys import PostgresKeyStore
+from domain.storage.postgres_leases import PostgresLeases, fleet
 from domain.storage.postgres_locks import PostgresLocks
 from domain.storage.postgres_log import log_environment
 from domain.storage.postgres_prune import prune
@@ -21,6 +22,7 @@ from domain.storage.postgres_tiles import PostgresTiles
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from domain.keys import KeyStore
     from domain.numbered_log import Turn
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from domain.proof.tiles import TileStore
     from domain.storage.database import Database
     from domain.storage.filling import Filling
+    from domain.storage.leases import FleetRow, Leases
 
 
 _WRITERS_LOCK: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN EXCLUSIVE MODE"
@@ -106,6 +109,14 @@ class PostgresEngine(Engine):
             # As a writer does. Whoever asks wants to know now.
             connection.execute("SET LOCAL lock_timeout = '1s'")
             connection.execute(_WRITERS_LOCK)
+
+    def leases(self, location: str, number: int) -> Leases:
+        """Return what the checkers of a location, by code and number, share its monitors by."""
+        return PostgresLeases(self.database.url, location, number)
+
+    def fleet(self) -> Sequence[FleetRow]:
+        """Return all who share monitors with others now."""
+        return fleet(self.connections)
 
     def close(self) -> None:
         """Stop listening and close the connections."""

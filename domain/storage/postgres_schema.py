@@ -13,6 +13,7 @@ from eventsourcing.persistence import ProgrammingError
 from psycopg import sql
 
 from domain.errors import StoreError
+from domain.storage.postgres_leases import FLEET
 
 if TYPE_CHECKING:
     from domain.storage.postgres_connections import Connection, Connections
@@ -113,7 +114,10 @@ def _log(name: str) -> str:
 
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    (_STORE, _log("monitoring"), _log("checks"), _KEYS, _PROOF, _ARCHIVE, _RATE_LIMIT, _VIEWS),
+    (
+        *(_STORE, _log("monitoring"), _log("checks"), _KEYS, _PROOF, _ARCHIVE),
+        *(_RATE_LIMIT, _VIEWS, FLEET),
+    ),
 )
 """The statements of each version of the schema, from version 1 on."""
 

@@ -17,11 +17,14 @@ from domain.storage.sqlite_tiles import SqliteTiles
 from domain.storage.write_queue import WriteQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from domain.keys import KeyStore
     from domain.numbered_log import Turn
     from domain.proof.heads import HeadStore
     from domain.proof.tiles import TileStore
     from domain.storage.data_folder import DataFolder
+    from domain.storage.leases import FleetRow
 
 
 class SqliteEngine(Engine):
@@ -82,6 +85,13 @@ class SqliteEngine(Engine):
     def check_writable(self) -> None:
         """Raise PersistenceError unless the `monitoring` log can be written now."""
         check_writable(str(self.folder.monitoring_log))
+
+    def leases(self, location: str, number: int) -> None:
+        """Return None: the lock of a file lets one checker into each location."""
+
+    def fleet(self) -> Sequence[FleetRow]:
+        """Return nobody: no monitors are shared."""
+        return ()
 
     def close(self) -> None:
         """Close the files of the queues."""

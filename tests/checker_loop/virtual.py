@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import trio
 
+from checker.arrears import Arrears
 from checker.checking import Checking
 from checker.configuration import Configuration, WatchedMonitor
 from checker.contact import Ports
@@ -15,20 +16,25 @@ from checker.feed import Batch
 from checker.grid import unit_fraction
 from checker.intake import Intake
 from checker.limits import Limits
+from checker.logins import Logins
 from checker.pulse import Pulse
 from checker.schedule import Schedule
+from checker.sharding import ALL
+from checker.shares import Shares
 from checker.status import Status
 from checker.targeting import aim
 from domain.log_reader import LoggedEvent
 from domain.monitor import Monitor
+from domain.storage.leases import Beat
 from tests.checker_loop.monitors import HERE, ME, NOW, UP, command
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from trio.testing import MockClock
 
     from checker.target import ProbeTarget
+    from domain.check import CheckPerformed
     from domain.checks import PerformedCheck
     from domain.mail_config import Config
     from domain.outcome import Outcome
@@ -40,6 +46,14 @@ class Results:
     def __init__(self) -> None:
         self.checks: list[PerformedCheck] = []
         self.has_room = True
+
+    @property
+    def taken(self) -> int:
+        return len(self.checks)
+
+    @property
+    def written(self) -> int:
+        return len(self.checks)
 
     def put(self, check: PerformedCheck) -> None:
         self.checks.append(check)
@@ -79,8 +93,22 @@ class VirtualChecker:
             status=self.status,
         )
         self._intake = Intake(
-            self.configuration, self.schedule, self.status, lambda _: self.checking.nudge()
+            self.configuration,
+            self.schedule,
+            self.status,
+            self.configuration.watched,
+            lambda _: self.checking.nudge(),
         )
+        self.arrears = Arrears(self._last_of, self.schedule, Logins(), self.checking.nudge)
+        self.shares = Shares(
+            Beat("here:1", HERE.country),
+            *(self.configuration, self.schedule, self.arrears, self.results),
+            status=self.status,
+            find=self.configuration.watched,
+            wall=self.wall,
+            absent_since=self._get_absent_since,
+        )
+        self._absent_since: float | None = self.began
         self._send, self._receive = trio.open_memory_channel[Batch](100)
         self._position = 0
 
@@ -94,12 +122,19 @@ class VirtualChecker:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Check until cancelled. After a restart nobody checked since `absent_since`."""
-        absent_since = self.began if absent_since is None else absent_since
-        await self._intake.read_up(self._receive, absent_since)
+        self._absent_since = self.began if absent_since is None else absent_since
+        await self._intake.read_up(self._receive)
+        await self.shares.gained(ALL)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.checking.keep_time, nursery)
             nursery.start_soon(self._intake.follow, self._receive)
             task_status.started()
+
+    async def _get_absent_since(self) -> float | None:
+        return self._absent_since
+
+    async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
+        raise AssertionError(monitor_ids)  # nobody looks in a log that is not there
 
     def feed(self, *monitors: Monitor) -> None:
         """Bring the new events of monitors to the checker."""

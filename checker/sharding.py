@@ -1,0 +1,50 @@
+"""Which checker of a location gets which monitors: shards, and a fair share of them.
+
+Pure. Each checker decides for itself from what it sees; that no two hold a shard is the
+matter of the locks. All decide by the same rule, so they agree as soon as they see the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+SHARDS: Final = 64
+"""Shards of each location: so many checkers of one can have work. Never to be changed while
+checkers run: two that count differently would both hold a monitor."""
+
+ALL: Final = frozenset(range(SHARDS))
+
+
+def shard_of(monitor_id: UUID) -> int:
+    """Return the shard of a monitor, the same in every process and version."""
+    return crc32(monitor_id.bytes) % SHARDS
+
+
+class Decision(NamedTuple):
+    """How many shards to give up, and which ones to try to take."""
+
+    give: int
+    take: frozenset[int]
+
+
+def decide(members: Mapping[int, frozenset[int]], elsewhere: frozenset[int], me: int) -> Decision:
+    """Return what a member is to do, given what each member holds.
+
+    `elsewhere` is held by others than members, and not to be had. Shares differ by one shard
+    at most; whoever has the most keeps the larger ones, so that few shards move.
+    """
+    total = SHARDS - len(elsewhere)
+    base, larger = divmod(total, len(members))
+    order = sorted(members, key=lambda each: (-len(members[each]), each))
+    free = sorted(ALL - elsewhere.union(*members.values()))
+    for place, member in enumerate(order):
+        lacking = base + (place < larger) - len(members[member])
+        if member == me:
+            return Decision(max(-lacking, 0), frozenset(free[: max(lacking, 0)]))
+        free = free[max(lacking, 0) :]
+    raise ValueError(f"{me} is no member")
