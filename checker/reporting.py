@@ -55,7 +55,9 @@ class LeaseReport:
         members = sum(each.is_member for each in standing.sessions)
         if (len(held), members) != self._said:
             self._said = (len(held), members)
-            log.info("%d of %d shards held, %d checkers share them", len(held), SHARDS, members)
+            log.info(
+                "%d of %d shards held; checkers that share them: %d", len(held), SHARDS, members
+            )
         self._tell_strangers(standing)
         self._tell_countries(standing)
         self._tell_offset(self._status.clock_offset_seconds)

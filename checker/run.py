@@ -134,6 +134,7 @@ class _Checker:
             find=find,
             wall=wall,
             absent_since=self._absent_since,
+            on_change=self._nudge,
         )
         ports = Ports(find, self._aiming.aim, probe, self._recorder, wall, logins)
         self._checking = Checking(schedule, ports, limits=limits, pulse=self._pulse, status=status)

@@ -65,8 +65,10 @@ class Shares:
         find: Find,
         wall: Clock,
         absent_since: AbsentSince,
+        on_change: Callable[[], None],
     ) -> None:
         """Take the parts; `who` says who and where this checker is."""
+        self._on_change = on_change
         self._who = who
         self._configuration = configuration
         self._schedule = schedule
@@ -113,6 +115,7 @@ class Shares:
             if number % HANDFUL == 0:
                 await trio.lowlevel.checkpoint()
         self._status.watched = len(self._schedule)
+        self._on_change()
         if self._nursery is not None:
             self._nursery.start_soon(self._look, ids)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,19 +11,22 @@ import click
 import trio
 
 from checker.descriptors import fit_to_descriptors
+from checker.leased_claims import LeasedClaims
 from checker.limits import Limits
 from checker.location import Location
 from checker.metrics import metrics_served
 from checker.probe import Prober
 from checker.run import run_checker
+from checker.shared_clock import SharedClock
 from checker.status import Status
 from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
 from cli.opening import opened_store
-from cli.settings import Settings
+from cli.settings import Option, Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
+from domain.clock import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,35 +35,52 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--location", metavar="CODE", help="Where it stands, such as de-nbg.")
+@click.option("--name", metavar="NAME", help='The name of that place, such as "Nuremberg (DE)".')
+@click.option("--country", metavar="CODE", help="Its country, by ISO 3166-1, such as DE.")
 @supervised_option
-def checker(*, supervised_by: int | None) -> None:
+def checker(
+    *, location: str | None, name: str | None, country: str | None, supervised_by: int | None
+) -> None:
     """Check the monitors of the store on schedule until stopped.
+
+    The options win over POSTWATCH_LOCATION, POSTWATCH_LOCATION_NAME and POSTWATCH_COUNTRY.
+    With a PostgreSQL store any number of checkers share the monitors of one location.
 
     SIGTERM lets running checks finish; a second one breaks them off.
     """
+    options = {
+        "POSTWATCH_LOCATION": Option("--location", location),
+        "POSTWATCH_LOCATION_NAME": Option("--name", name),
+        "POSTWATCH_COUNTRY": Option("--country", country),
+    }
     with exit_on_failure():
-        settings = Settings.from_env()
+        settings = Settings.from_env(options=options)
         logs.configure(settings.log_level, settings.log_format)
         follow_supervisor(supervised_by)
         prober = _prober(settings)
-        part = f"checker-{settings.location}"
-        with (
-            opened_store(settings) as store,
-            hold(store.engine.locks, part, wait_seconds=lock_wait(supervised_by)),
-        ):
+        with opened_store(settings) as store, ExitStack() as stack:
+            if not store.engine.has_fleet:
+                part = f"checker-{settings.location}"
+                wait_seconds = lock_wait(supervised_by)
+                stack.enter_context(hold(store.engine.locks, part, wait_seconds=wait_seconds))
             _run(store, prober, settings)
 
 
 def _run(store: Store, prober: Prober, settings: Settings) -> None:
     location = Location(settings.location, settings.location_name, settings.country)
-    store.monitoring.register_location(
+    registered = store.monitoring.register_location(
         location.code, location.name, location.country, location.actor
     )
-    status = Status()
+    leases = store.engine.leases(location.code, registered.number)
+    status, clock, claims = Status(), utc_now, None
+    if leases is not None:
+        clock = SharedClock()
+        claims = LeasedClaims(leases, clock, status)
     # Reading up makes very many objects that stay. Left alone, the collector goes through
     # all of them again and again, and holds up the loop each time.
     gc.disable()
-    with _metrics(settings, status):
+    with _metrics(settings, status), closing(leases) if leases else nullcontext():
         trio.run(
             partial(
                 run_checker,
@@ -70,6 +90,8 @@ def _run(store: Store, prober: Prober, settings: Settings) -> None:
                 policy=_policy(settings),
                 limits=fit_to_descriptors(Limits()),
                 status=status,
+                wall=clock,
+                claims=claims,
                 on_ready=_collect_garbage_of_checks_only,
             )
         )

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     "api": "cli.api:api",
     "projections": "cli.projections:projections",
     "checker": "cli.checker:checker",
+    "fleet": "cli.fleet:fleet",
     "token": "cli.tokens:token",
     "organization": "cli.organizations:organization",
     "customer": "cli.customers:customer",

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from cli.exit_codes import ExitCode
@@ -37,6 +37,13 @@ _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 _LIBRARY: Final = ("DBNAME", "HOST", "PORT", "USER", "PASSWORD")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("json", "text")
+
+
+class Option(NamedTuple):
+    """An option of a command as it was given; None: it was not."""
+
+    name: str
+    value: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,14 @@ class Settings:
         return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> Settings:
-        """Read the settings. Raises CommandError that names every wrong one."""
-        reader = _Reader(env)
+    def from_env(
+        cls, env: Mapping[str, str] = os.environ, *, options: Mapping[str, Option] | None = None
+    ) -> Settings:
+        """Read the settings. Raises CommandError that names every wrong one.
+
+        `options` of the command win over the settings that they are named by.
+        """
+        reader = _Reader(env, options or {})
         host, port = reader.read("POSTWATCH_BIND", _parse_bind, ("127.0.0.1", 8025))
         settings = cls(
             data=reader.read("POSTWATCH_DATA", Path, Path("data")),
@@ -114,8 +126,10 @@ class Settings:
 class _Reader:
     """Collects the problems of all settings."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
+    def __init__(self, env: Mapping[str, str], options: Mapping[str, Option]) -> None:
+        given = {name: option for name, option in options.items() if option.value is not None}
+        self._env = {**env, **{name: option.value or "" for name, option in given.items()}}
+        self._shown = {name: option.name for name, option in given.items()}
         self._problems: list[str] = []
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
@@ -125,7 +139,7 @@ class _Reader:
         try:
             return parse(text)
         except (ValueError, InvalidValueError, MasterKeyError) as error:
-            self._problems.append(f"{name}: {error}")
+            self._problems.append(f"{self._shown.get(name, name)}: {error}")
             return default
 
     def read_secret(self, name: str, parse: Callable[[str], T]) -> T | None:

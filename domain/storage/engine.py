@@ -82,6 +82,8 @@ class Engine(ABC):
 
     locks: Locks
     segments: SegmentStore
+    has_fleet: bool
+    """Whether several checkers of a location share its monitors, by leases."""
 
     @abstractmethod
     def prepare_store(self) -> None:
@@ -134,7 +136,7 @@ class Engine(ABC):
     def leases(self, location: str, number: int) -> Leases | None:
         """Return what the checkers of a location, by code and number, share its monitors by.
 
-        None: they do not, one of them checks everything.
+        None where there is no fleet.
         """
 
     @abstractmethod

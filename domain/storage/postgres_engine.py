@@ -39,6 +39,8 @@ _WRITERS_LOCK: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN EXC
 class PostgresEngine(Engine):
     """Hands out the tables of a database."""
 
+    has_fleet = True
+
     def __init__(self, database: Database) -> None:
         self.database = database
         self.connections = Connections(database.url, "store")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class SqliteEngine(Engine):
     """Hands out the files of a data folder."""
 
+    has_fleet = False
+
     def __init__(self, folder: DataFolder) -> None:
         self.folder = folder
         self.locks = FileLocks(folder.locks)

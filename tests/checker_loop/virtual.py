@@ -10,6 +10,7 @@ import trio
 
 from checker.arrears import Arrears
 from checker.checking import Checking
+from checker.claims import Claims, Everything
 from checker.configuration import Configuration, WatchedMonitor
 from checker.contact import Ports
 from checker.feed import Batch
@@ -19,7 +20,6 @@ from checker.limits import Limits
 from checker.logins import Logins
 from checker.pulse import Pulse
 from checker.schedule import Schedule
-from checker.sharding import ALL
 from checker.shares import Shares
 from checker.status import Status
 from checker.targeting import aim
@@ -77,9 +77,12 @@ class VirtualChecker:
         *,
         results: Results | None = None,
         began: float | None = None,
+        claims: Claims | None = None,
     ) -> None:
         """Make one. After a restart `began` is that of the first one: the wall clock goes on."""
         self._clock = clock
+        self._claims = claims or Everything()
+        self._looks_for_arrears = claims is not None
         self.began = clock.current_time() if began is None else began
         self.status = Status()
         self.results = Results() if results is None else results
@@ -87,7 +90,7 @@ class VirtualChecker:
         self.configuration = Configuration(HERE)
         self.checking = Checking(
             self.schedule,
-            Ports(self.configuration.watched, aim_at, probe or answer, self.results, self.wall),
+            Ports(self.find, aim_at, probe or answer, self.results, self.wall),
             limits=limits or Limits(),
             pulse=Pulse(),
             status=self.status,
@@ -96,7 +99,7 @@ class VirtualChecker:
             self.configuration,
             self.schedule,
             self.status,
-            self.configuration.watched,
+            self.find,
             lambda _: self.checking.nudge(),
         )
         self.arrears = Arrears(self._last_of, self.schedule, Logins(), self.checking.nudge)
@@ -104,13 +107,19 @@ class VirtualChecker:
             Beat("here:1", HERE.country),
             *(self.configuration, self.schedule, self.arrears, self.results),
             status=self.status,
-            find=self.configuration.watched,
+            find=self.find,
             wall=self.wall,
             absent_since=self._get_absent_since,
+            on_change=self.checking.nudge,
         )
         self._absent_since: float | None = self.began
+        self.leaving = trio.Event()
         self._send, self._receive = trio.open_memory_channel[Batch](100)
         self._position = 0
+
+    def find(self, monitor_id: UUID) -> WatchedMonitor | None:
+        """Return a monitor that is ours."""
+        return self.configuration.watched(monitor_id) if self._claims.holds(monitor_id) else None
 
     def wall(self) -> datetime:
         """Return the virtual wall clock."""
@@ -124,8 +133,10 @@ class VirtualChecker:
         """Check until cancelled. After a restart nobody checked since `absent_since`."""
         self._absent_since = self.began if absent_since is None else absent_since
         await self._intake.read_up(self._receive)
-        await self.shares.gained(ALL)
         async with trio.open_nursery() as nursery:
+            if self._looks_for_arrears:
+                self.shares.look_in(nursery)
+            await nursery.start(self._claims.keep, self.shares, self.leaving)
             nursery.start_soon(self.checking.keep_time, nursery)
             nursery.start_soon(self._intake.follow, self._receive)
             task_status.started()
