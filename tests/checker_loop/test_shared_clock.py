@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_small_errors_are_made_good_little_by_little() -> None:
         times.append(world.clock().timestamp() - world.passed)
 
     assert world.error == pytest.approx(0, abs=0.002)
-    steps = [abs(later - earlier) for earlier, later in zip(times, times[1:], strict=False)]
+    steps = [abs(later - earlier) for earlier, later in pairwise(times)]
     assert max(steps) <= SLEW_SECONDS + 1e-6
 
 
