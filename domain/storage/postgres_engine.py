@@ -21,8 +21,8 @@ from domain.storage.postgres_signal import Listener
 from domain.storage.postgres_tiles import PostgresTiles
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from domain.keys import KeyStore
     from domain.numbered_log import Turn

@@ -101,6 +101,7 @@ def moved(before: dict[int, frozenset[int]], after: dict[int, frozenset[int]]) -
     return sum(was.get(shard) != now.get(shard) for shard in ALL)
 
 
+@settings(max_examples=30, deadline=None)
 @given(members=st.integers(1, 70))
 def test_who_joins_gets_its_share_and_nothing_else_moves(members: int) -> None:
     fleet = settled(members)
@@ -112,6 +113,7 @@ def test_who_joins_gets_its_share_and_nothing_else_moves(members: int) -> None:
     assert moved(before, fleet.members) == len(fleet.members[members]) == SHARDS // (members + 1)
 
 
+@settings(max_examples=30, deadline=None)
 @given(members=st.integers(2, 70), data=st.data())
 def test_only_what_the_dead_held_moves(members: int, data: st.DataObject) -> None:
     fleet = settled(members)
