@@ -99,7 +99,16 @@ class Monitoring(Ownership):
             monitor.delete(actor=actor, now=self.clock())
             self.save(monitor)
 
-        self.retry(attempt)
+        try:
+            self.retry(attempt)
+        except NotFoundError:
+            # Perhaps deleted before, with an answer that got lost: then the key is still there.
+            if monitor_id in self.repository:
+                self._owe(monitor_id)
+            raise
+        self._owe(monitor_id)
+
+    def _owe(self, monitor_id: UUID) -> None:
         self._owed.add(monitor_id)
         self._destroy_owed()
 
