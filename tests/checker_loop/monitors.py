@@ -48,11 +48,11 @@ def command(*, owner: tuple[UUID, UUID] | None = None, **fields: Any) -> CreateM
 class Owner:
     """A customer of a real store, and the commands that a test gives in its name."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, **details: Any) -> None:  # noqa: ANN401 - of the customer
         self.monitoring = store.monitoring
         organization = self.monitoring.create_organization("Example", ME)
         customer = self.monitoring.create_customer(
-            CreateCustomer(organization.id, "Customer", None), ME
+            CreateCustomer(organization.id, "Customer", None, details), ME
         )
         self._ids = (organization.id, customer.id)
 

@@ -88,9 +88,8 @@ TestFleet.settings = settings(max_examples=150, stateful_step_count=30, deadline
 
 def settled(members: int) -> Fleet:
     fleet = Fleet()
-    for number in range(members):
-        fleet.members[number] = NOBODY
-        fleet.settle()
+    fleet.members = dict.fromkeys(range(members), NOBODY)
+    fleet.settle()
     return fleet
 
 

@@ -14,18 +14,18 @@ import trio
 import trio.testing
 
 from checker.limits import Limits
+from checker.location import Location
 from checker.pulse import Pulse
 from checker.run import run_checker
 from checker.status import Status
 from domain.outcome import Category, Outcome, Phase, Verdict
-from tests.checker_loop.monitors import HERE, UP
+from tests.checker_loop.monitors import HERE, UP, Owner
 from tests.checker_loop.whole_run import FakeProbe, running_checker, until
 
 if TYPE_CHECKING:
     from checker.target import ProbeTarget
     from domain.check import CheckPerformed
     from domain.store import Store
-    from tests.checker_loop.monitors import Owner
 
 
 async def test_new_monitor_is_checked_within_a_second(store: Store, owner: Owner) -> None:
@@ -272,3 +272,29 @@ async def test_pulse_of_an_idle_loop_is_even() -> None:
         began = trio.current_time()
         await trio.testing.wait_all_tasks_blocked()
         assert pulse.lag_since(began, trio.current_time()) == 0
+
+
+async def test_monitor_is_checked_from_every_location_that_its_countries_allow(
+    store: Store, owner: Owner
+) -> None:
+    there = Location("fr-par", "Paris", "FR")
+    anywhere = owner.create(check_interval=1440)
+    here = owner.create(check_interval=1440, allowed_check_country_codes=["DE"])
+    both = owner.create(check_interval=1440, allowed_check_country_codes=["DE", "FR"])
+    nowhere = owner.create(check_interval=1440, allowed_check_country_codes=["US"])
+    french = Owner(store, allowed_check_country_codes=["FR"])
+    theirs = french.create(check_interval=1440)
+    own = french.create(check_interval=1440, allowed_check_country_codes=["DE"])
+    async with (
+        running_checker(store, FakeProbe()) as one,
+        running_checker(store, FakeProbe(), location=there) as other,
+    ):
+        checks = await one.wait_for_checks(7)
+        assert (one.status.watched, other.status.watched) == (4, 3)
+
+    found = {(UUID(each.monitor_id), each.location) for each in checks}
+    assert found == {
+        *((each.id, HERE.code) for each in (anywhere, here, both, own)),
+        *((each.id, there.code) for each in (anywhere, both, theirs)),
+    }
+    assert nowhere.id not in {monitor_id for monitor_id, _ in found}
