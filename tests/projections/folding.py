@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
 from domain.log_reader import LoggedEvent, LogReader
-from projections.storage.sqlite_view import SqliteView
+from domain.storage.data_folder import DataFolder
+from projections.storage.postgres_views import PostgresViews
+from projections.storage.sqlite_views import SqliteViews
 from projections.views import PROJECTIONS, Views
 from tests.domain.given import CREATE_IMAP, TESTER, check_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from domain.store import Store
     from projections.projection import Projection
     from projections.view import Side, View
+    from projections.view_storage import ViewStorage
     from tests.domain.given import Owners
+    from tests.places import Place
 
 Rows = dict[str, list[tuple[str, dict[str, Any]]]]
 
@@ -44,9 +47,18 @@ class ListLog(LogReader):
         return self._events[-1].position if self._events else 0
 
 
-def open_view(path: Path, projection: Projection) -> SqliteView:
+def storage_at(place: Place) -> ViewStorage:
+    """Open the storage of a place's views, without a store."""
+    if place.database is not None:
+        return PostgresViews(place.database)
+    folder = DataFolder(place.root)
+    folder.create()
+    return SqliteViews(folder.views)
+
+
+def open_view(storage: ViewStorage, projection: Projection) -> View:
     """Return a view that is there, empty unless it was there before."""
-    view = SqliteView(path, projection)
+    view = storage.view(projection)
     view.create()
     return view
 

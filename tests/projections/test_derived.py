@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,18 +17,22 @@ from projections.monitors import MONITORS, PROJECTION
 from projections.reader import MonitorFilter
 from projections.storage.counts import count_key
 from projections.storage.sqlite_derived import SHORTEST_PART, follow, row
-from projections.storage.sqlite_reader import SqliteReader, SqliteSource
+from projections.storage.sqlite_view import SqliteView
 from projections.views import PROJECTIONS
-from tests.projections.folding import catch_up, fill, open_view
+from tests.places import ENGINES, SQLITE, Place
+from tests.projections.folding import catch_up, fill, open_view, storage_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from domain.store import Store
-    from projections.storage.sqlite_view import SqliteView
+    from projections.reader import Reader
     from projections.view import View
+    from projections.view_storage import ViewStorage
     from projections.views import Views
     from tests.domain.given import Owners
+    from tests.places import Databases
 
 NOW = "2026-01-01T00:00:00.000Z"
 OWNERS = {"own": "one", "other": "one", "foreign": "two"}
@@ -48,10 +54,28 @@ steps = st.lists(
 )
 
 
+@pytest.fixture(scope="module", params=[*ENGINES, "postgres without trigrams"])
+def storage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ViewStorage]:
+    """Where views are, shared by all examples."""
+    root = tmp_path_factory.mktemp("storage")
+    if request.param == SQLITE:
+        yield storage_at(Place(root))
+        return
+    databases: Databases = request.getfixturevalue("postgres")
+    with databases.migrated() as database:
+        if request.param != "postgres":
+            with psycopg.connect(database.url) as connection:
+                connection.execute("DROP EXTENSION pg_trgm")
+        with closing(storage_at(Place(root, database))) as opened:
+            yield opened
+
+
 @pytest.fixture(scope="module")
-def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
+def view(storage: ViewStorage) -> Iterator[View]:
     """A view whose rows each example writes for itself."""
-    opened = open_view(tmp_path_factory.mktemp("view") / "monitors.db", PROJECTION)
+    opened = open_view(storage, PROJECTION)
     with opened.transaction() as transaction:
         for number, organization in enumerate(sorted(set(OWNERS.values())), start=1):
             record = {"public_id": organization, "number": number}
@@ -73,14 +97,11 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteView]:
 
 
 @pytest.fixture(scope="module")
-def reader(view: SqliteView, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqliteReader]:
+def reader(view: View, storage: ViewStorage) -> Iterator[Reader]:
     """The queries on that view."""
-    path = tmp_path_factory.mktemp("view") / "checks.db"
-    open_view(path, PROJECTIONS[1]).close()
-    opened = SqliteReader(
-        SqliteSource(view.path, PROJECTION.definition),
-        SqliteSource(path, PROJECTIONS[1].definition),
-    )
+    assert view.is_current()
+    open_view(storage, PROJECTIONS[1]).close()
+    opened = storage.reader()
     yield opened
     opened.close()
 
@@ -102,7 +123,7 @@ def record(key: int, kind: str, customer: str, name: str) -> dict[str, Any]:
     }
 
 
-def write(view: SqliteView, changes: list[tuple[int, str, str, str | None]]) -> list[Any]:
+def write(view: View, changes: list[tuple[int, str, str, str | None]]) -> list[Any]:
     """Empty the table, write rows over one another, and return the rows that are left."""
     left: dict[int, dict[str, Any]] = {}
     with view.transaction() as transaction:
@@ -131,8 +152,8 @@ def matches(monitor: dict[str, Any], which: MonitorFilter) -> bool:
 @given(changes=steps, part=st.one_of(texts, st.just("mail.ex"), st.just("nul\0in it")))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_lists_and_totals_are_what_looking_at_each_row_finds(
-    view: SqliteView,
-    reader: SqliteReader,
+    view: View,
+    reader: Reader,
     changes: list[tuple[int, str, str, str | None]],
     part: str,
 ) -> None:
@@ -178,14 +199,16 @@ def test_counts_and_parts_are_the_same_after_a_rebuild(
     assert views.reader.monitors(which, 1, 200) == found
 
 
-def test_a_row_that_stays_the_same_touches_nothing_beside_it(view: SqliteView) -> None:
-    write(view, [(1, "smtp", "own", "Relay")])
-    with view.transaction():
-        connection = view._connections.get()
-        changes = connection.total_changes
-        same = row(connection, "monitors", MONITORS, "1")
-        follow(connection, "monitors", MONITORS, same, same)
-        assert connection.total_changes == changes
+def test_a_row_that_stays_the_same_touches_nothing_beside_it(tmp_path: Path) -> None:
+    with closing(SqliteView(tmp_path / "monitors.db", PROJECTION)) as view:
+        view.create()
+        write(view, [(1, "smtp", "own", "Relay")])
+        with view.transaction():
+            connection = view._connections.get()
+            changes = connection.total_changes
+            same = row(connection, "monitors", MONITORS, "1")
+            follow(connection, "monitors", MONITORS, same, same)
+            assert connection.total_changes == changes
 
 
 def test_the_name_of_a_count_cannot_be_mixed_up_by_its_values() -> None:

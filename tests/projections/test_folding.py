@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import closing, contextmanager
 from itertools import count, cycle
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,19 @@ from domain.monitor import Monitor
 from projections import catch_up as catch_up_module
 from projections.catch_up import Projector
 from projections.monitors import MONITORS
-from projections.views import PROJECTIONS, Views
+from projections.views import PROJECTIONS
 from tests.domain.given import TESTER
 from tests.projections.folding import ListLog, catch_up, everything, fill, open_view, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from domain.store import Store
     from projections.projection import Projection
-    from projections.storage.sqlite_view import SqliteView
+    from projections.view import View
+    from projections.views import Views
     from tests.domain.given import Owners
+    from tests.projections.conftest import Storages
     from tests.projections.folding import Rows
 
 Log = dict[str, list[LoggedEvent]]
@@ -35,7 +37,6 @@ RELAXED = settings(
     max_examples=12,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-_names = count()
 
 
 class CrashError(Exception):
@@ -52,14 +53,15 @@ def logs(store: Store, owners: Owners) -> Log:
     }
 
 
+@contextmanager
 def folder(
-    tmp_path: Path, projection: Projection, events: list[LoggedEvent], batch: Callable[[], int]
-) -> tuple[Projector, SqliteView]:
-    view = open_view(tmp_path / f"{next(_names)}.db", projection)
-    return Projector(projection, ListLog(events, batch), view), view
+    storages: Storages, projection: Projection, events: list[LoggedEvent], batch: Callable[[], int]
+) -> Iterator[tuple[Projector, View]]:
+    with storages() as storage, closing(open_view(storage, projection)) as view:
+        yield Projector(projection, ListLog(events, batch), view), view
 
 
-def crash_before_the_end(projector: Projector, view: SqliteView) -> None:
+def crash_before_the_end(projector: Projector, view: View) -> None:
     with contextlib.suppress(CrashError), view.transaction() as transaction:
         projector._apply_next(transaction)
         raise CrashError
@@ -70,64 +72,58 @@ def drain(projector: Projector) -> None:
         pass
 
 
-def in_one_go(tmp_path: Path, projection: Projection, events: list[LoggedEvent]) -> Rows:
-    projector, view = folder(tmp_path, projection, events, lambda: 10_000)
-    projector.catch_up()
-    found = rows(view, projection)
-    view.close()
-    return found
+def in_one_go(storages: Storages, projection: Projection, events: list[LoggedEvent]) -> Rows:
+    with folder(storages, projection, events, lambda: 10_000) as (projector, view):
+        projector.catch_up()
+        return rows(view, projection)
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS, ids=lambda each: each.name)
 @given(data=st.data())
 @RELAXED
 def test_any_batches_with_crashes_and_repeats_make_the_same_rows(
-    tmp_path: Path, logs: Log, projection: Projection, data: st.DataObject
+    storages: Storages, logs: Log, projection: Projection, data: st.DataObject
 ) -> None:
     events = logs[projection.log]
     sizes = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=20))
     crashes = data.draw(st.sets(st.integers(0, 15)))
     source = cycle(sizes)
-    projector, view = folder(tmp_path, projection, events, lambda: next(source))
+    with folder(storages, projection, events, lambda: next(source)) as (projector, view):
+        for step in count():
+            if step in crashes:
+                crash_before_the_end(projector, view)
+                continue
+            if not projector.step():
+                break
 
-    for step in count():
-        if step in crashes:
-            crash_before_the_end(projector, view)
-            continue
-        if not projector.step():
-            break
-
-    assert rows(view, projection) == in_one_go(tmp_path, projection, events)
-    assert view.position() == events[-1].position
-    assert projector.step() == 0
-    view.close()
+        assert rows(view, projection) == in_one_go(storages, projection, events)
+        assert view.position() == events[-1].position
+        assert projector.step() == 0
 
 
-def test_a_batch_that_is_delivered_again_changes_nothing(tmp_path: Path, logs: Log) -> None:
+def test_a_batch_that_is_delivered_again_changes_nothing(storages: Storages, logs: Log) -> None:
     projection = PROJECTIONS[0]
     events = logs[projection.log]
-    projector, view = folder(tmp_path, projection, events, lambda: 10_000)
-    projector.catch_up()
-    before = rows(view, projection)
+    with folder(storages, projection, events, lambda: 10_000) as (projector, view):
+        projector.catch_up()
+        before = rows(view, projection)
 
-    assert projector.catch_up() == 0
-    with view.transaction() as transaction:
-        assert projector._apply_next(transaction) == 0
+        assert projector.catch_up() == 0
+        with view.transaction() as transaction:
+            assert projector._apply_next(transaction) == 0
 
-    assert rows(view, projection) == before
-    view.close()
+        assert rows(view, projection) == before
 
 
-def test_positions_may_have_gaps(tmp_path: Path, logs: Log) -> None:
+def test_positions_may_have_gaps(storages: Storages, logs: Log) -> None:
     projection = PROJECTIONS[0]
     events = logs[projection.log]
     spread = [LoggedEvent(each.position * 7 + 100, each.event) for each in events]
-    projector, view = folder(tmp_path, projection, spread, lambda: 4)
-    drain(projector)
+    with folder(storages, projection, spread, lambda: 4) as (projector, view):
+        drain(projector)
 
-    assert rows(view, projection) == in_one_go(tmp_path, projection, events)
-    assert view.position() == spread[-1].position
-    view.close()
+        assert rows(view, projection) == in_one_go(storages, projection, events)
+        assert view.position() == spread[-1].position
 
 
 def test_catching_up_tells_how_many_events_it_took(
@@ -181,7 +177,7 @@ def test_a_deleted_monitor_has_no_row(store: Store, owners: Owners, views: Views
 
 
 def test_a_log_that_changes_what_it_never_created_stops_the_view_at_that_event(
-    tmp_path: Path, logs: Log
+    storages: Storages, logs: Log
 ) -> None:
     projection = PROJECTIONS[0]
     events = logs["monitoring"]
@@ -191,28 +187,27 @@ def test_a_log_that_changes_what_it_never_created_stops_the_view_at_that_event(
         for each in events
         if each.event.originator_id != changed.originator_id or each.event is changed
     ]
-    projector, view = folder(tmp_path, projection, damaged, lambda: 1)
+    with folder(storages, projection, damaged, lambda: 1) as (projector, view):
+        with pytest.raises(LookupError, match="never created"):
+            drain(projector)
 
-    with pytest.raises(LookupError, match="never created"):
-        drain(projector)
-
-    stopped = view.position()
-    with pytest.raises(LookupError):
-        projector.step()
-    assert view.position() == stopped
-    view.close()
+        stopped = view.position()
+        with pytest.raises(LookupError):
+            projector.step()
+        assert view.position() == stopped
 
 
 def test_a_view_that_caught_up_event_by_event_equals_one_that_did_so_once(
-    store: Store, owners: Owners, views: Views
+    store: Store, owners: Owners, views: Views, storages: Storages
 ) -> None:
     for number in range(6):
         store.monitoring.create_monitor(owners.create(name=f"Server {number}"), TESTER)
         catch_up(views)
     incremental = everything(views)
-    views.close()
-    for path in store.folder.views.iterdir():
-        path.unlink()
-    with Views(store) as anew:
-        catch_up(anew)
-        assert everything(anew) == incremental
+
+    with storages() as storage:
+        for each in PROJECTIONS:
+            view = open_view(storage, each)
+            Projector(each.bound(store), store.reader(each.log), view).catch_up()
+            assert incremental[each.name] == (view.position(), rows(view, each))
+            view.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
-from itertools import count, product
+from itertools import product
 from typing import TYPE_CHECKING
 
 import orjson
@@ -13,28 +13,29 @@ from hypothesis import HealthCheck, given, settings
 from domain.clock import iso_milliseconds
 from domain.log_reader import LogReader
 from domain.monitor import Monitor
-from domain.store import create_store
 from projections import monitors
 from projections.checks import PROJECTION as CHECKS
 from projections.past import Past
 from projections.reader import MonitorFilter
 from projections.replay import replay
 from projections.storage.sqlite_history import _POSITION_AT
-from projections.storage.sqlite_reader import SqliteReader, SqliteSource
 from projections.storage.sqlite_view import SqliteView
 from projections.views import Views
 from tests.domain.given import NOON, TESTER, check_of
-from tests.projections.folding import catch_up, rows
+from tests.places import on_sqlite
+from tests.projections.folding import catch_up, open_view, rows
 from tests.projections.histories import HISTORIES, PARTS, Play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import Any
 
     from domain.log_reader import LoggedEvent
     from projections.reader import Reader
     from projections.replay import Replay
+    from projections.view import View
+    from projections.view_storage import ViewStorage
+    from tests.projections.conftest import Places, Storages
 
     History = list[tuple[float, tuple[Any, ...]]]
 
@@ -44,13 +45,12 @@ RELAXED = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 SEARCHES = (None, PARTS[0].upper(), PARTS[2], "a")
-_names = count()
 
 
 @contextmanager
-def played(tmp_path: Path, history: History) -> Iterator[tuple[Play, Views]]:
+def played(places: Places, history: History) -> Iterator[tuple[Play, Views]]:
     """A store in which a history took place, and its views at the head."""
-    with create_store(tmp_path / f"data-{next(_names)}") as store, Views(store) as views:
+    with places() as place, place.create() as store, Views(store) as views:
         play = Play(store)
         play.all(history)
         catch_up(views)
@@ -58,20 +58,15 @@ def played(tmp_path: Path, history: History) -> Iterator[tuple[Play, Views]]:
 
 
 def step_by_step(
-    store_views: Views, path: Path, events: list[LoggedEvent]
-) -> Iterator[tuple[int, SqliteView, Reader]]:
+    storage: ViewStorage, events: list[LoggedEvent]
+) -> Iterator[tuple[int, View, Reader]]:
     """Fold events into a new `monitors` view one by one; yield it after each."""
-    projection = monitors.PROJECTION
-    view = SqliteView(path, projection)
-    view.create()
-    checks = store_views.projector("checks").view
-    assert isinstance(checks, SqliteView)
-    reader = SqliteReader(
-        SqliteSource(path, projection.definition), SqliteSource(checks.path, CHECKS.definition)
-    )
+    open_view(storage, CHECKS).close()
+    view = open_view(storage, monitors.PROJECTION)
+    reader = storage.reader()
     for logged in events:
         with view.transaction() as transaction:
-            projection.apply([logged], transaction)
+            monitors.PROJECTION.apply([logged], transaction)
         yield logged.position, view, reader
     reader.close()
     view.close()
@@ -84,14 +79,13 @@ def table_rows(folded: Replay) -> dict[str, list[Any]]:
 @given(history=HISTORIES)
 @RELAXED
 def test_the_past_at_every_position_is_what_the_view_held_there(
-    tmp_path: Path, history: History
+    places: Places, storages: Storages, history: History
 ) -> None:
-    with played(tmp_path, history) as (play, views):
+    with played(places, history) as (play, views), storages() as another:
         events = list(LogReader(play.store.monitoring).after(0, 10_000))
         organizations = {str(each.organization.id) for each in play.owners}
         customers = [None, *(str(each.customer.id) for each in play.owners[:3])]
-        path = tmp_path / f"then-{next(_names)}.db"
-        for position, view, then in step_by_step(views, path, events):
+        for position, view, then in step_by_step(another, events):
             past = Past(views.history, play.last_checks, [], position, None)
             assert table_rows(replay(views.projector("history").log, position)) == rows(
                 view, monitors.PROJECTION
@@ -115,8 +109,8 @@ def test_the_past_at_every_position_is_what_the_view_held_there(
 
 @given(history=HISTORIES)
 @RELAXED
-def test_a_replay_to_now_is_the_view(tmp_path: Path, history: History) -> None:
-    with played(tmp_path, history) as (_, views):
+def test_a_replay_to_now_is_the_view(places: Places, history: History) -> None:
+    with played(places, history) as (_, views):
         projector = views.projector("monitors")
 
         folded = replay(projector.log, projector.log.head())
@@ -128,9 +122,9 @@ def test_a_replay_to_now_is_the_view(tmp_path: Path, history: History) -> None:
 @given(history=HISTORIES)
 @RELAXED
 def test_a_time_is_the_position_before_the_first_later_event(
-    tmp_path: Path, history: History
+    places: Places, history: History
 ) -> None:
-    with played(tmp_path, history) as (_, views):
+    with played(places, history) as (_, views):
         log = views.projector("history").log
         events = list(log.after(0, 10_000))
         times = [iso_milliseconds(each.event.timestamp) for each in events]
@@ -145,8 +139,8 @@ def test_a_time_is_the_position_before_the_first_later_event(
 
 @given(history=HISTORIES)
 @RELAXED
-def test_entries_tell_every_change_and_no_secret(tmp_path: Path, history: History) -> None:
-    with played(tmp_path, history) as (play, views):
+def test_entries_tell_every_change_and_no_secret(places: Places, history: History) -> None:
+    with played(places, history) as (play, views):
         folded = replay(views.projector("history").log, views.history.position())
         alive = dict(folded.rows(monitors.MONITORS))
         for kind, public_id in play.monitors:
@@ -176,8 +170,8 @@ def told(views: Views, public_id: str) -> list[dict[str, Any]]:
     return [orjson.loads(each.body) for each in reversed(found)]
 
 
-def test_before_everything_there_was_nothing(tmp_path: Path) -> None:
-    with played(tmp_path, []) as (_, views):
+def test_before_everything_there_was_nothing(places: Places) -> None:
+    with played(places, []) as (_, views):
         assert views.history.position_at("2000-01-01T00:00:00.000Z") == 0
         assert views.history.time_at(0) is None
         folded = replay(views.projector("history").log, 0)
@@ -185,8 +179,8 @@ def test_before_everything_there_was_nothing(tmp_path: Path) -> None:
         assert set(map(len, table_rows(folded).values())) == {0}
 
 
-def test_the_last_check_is_the_one_that_had_ended_then(tmp_path: Path) -> None:
-    with played(tmp_path, [(0.0, ("create", "imap_pop", 0, "Server"))]) as (play, views):
+def test_the_last_check_is_the_one_that_had_ended_then(places: Places) -> None:
+    with played(places, [(0.0, ("create", "imap_pop", 0, "Server"))]) as (play, views):
         ((kind, monitor_id),) = play.monitors
         monitor = play.store.monitoring.load(Monitor, monitor_id, "")
         ends = {"de-nbg": (1, 4, 9), "fi-hel": (2, 6)}
@@ -212,9 +206,10 @@ def test_the_last_check_is_the_one_that_had_ended_then(tmp_path: Path) -> None:
     }
 
 
-def test_a_recent_time_is_found_from_the_newest_end(tmp_path: Path) -> None:
+@on_sqlite
+def test_a_recent_time_is_found_from_the_newest_end(places: Places) -> None:
     play_some: History = [(1.0, ("organization", "Another"))] * 3
-    with played(tmp_path, play_some) as (_, views):
+    with played(places, play_some) as (_, views):
         view = views.projector("history").view
         assert isinstance(view, SqliteView)
         bound = {"time": iso_milliseconds(NOON), "beyond": 1}

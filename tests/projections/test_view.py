@@ -15,18 +15,20 @@ from projections import catch_up as catch_up_module
 from projections.catch_up import Projector
 from projections.monitors import MONITORS, PROJECTION, TOKENS
 from projections.projection import Document, Projection
-from projections.storage import sqlite_derived
+from projections.storage import postgres_tables, sqlite_derived
+from projections.storage.postgres_view import PostgresView
 from projections.storage.sqlite_view import SqliteView
 from projections.view import Table, ViewAwayError
-from projections.views import Views
+from projections.views import PROJECTIONS, Views
 from tests.domain.given import TESTER
 from tests.projections.folding import catch_up, everything, fill, open_view, rows
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from domain.store import Store
-    from projections.view import Record
+    from projections.view import Record, View
+    from projections.view_storage import ViewStorage
     from tests.domain.given import Owners
 
 COUNTS = Table("counts", {"n": "INTEGER"}, lambda record: (record["n"],), indexes=(("n",),))
@@ -48,14 +50,14 @@ COUNTING = Projection(
 
 
 @pytest.fixture
-def view(tmp_path: Path) -> Any:  # noqa: ANN401 - closed by the fixture
+def view(storage: ViewStorage) -> Iterator[View]:
     """A view of one table."""
-    opened = open_view(tmp_path / "view.db", COUNTING)
+    opened = open_view(storage, COUNTING)
     yield opened
     opened.close()
 
 
-def test_rows_and_position_change_together_or_not_at_all(view: SqliteView) -> None:
+def test_rows_and_position_change_together_or_not_at_all(view: View) -> None:
     with view.transaction() as transaction:
         transaction.put(COUNTS, "a", {"n": 1})
         transaction.set_position(7)
@@ -76,9 +78,9 @@ def test_rows_and_position_change_together_or_not_at_all(view: SqliteView) -> No
 
 
 def test_a_transaction_reads_what_it_wrote_and_nobody_else_does_before_the_end(
-    view: SqliteView, tmp_path: Path
+    view: View, storage: ViewStorage
 ) -> None:
-    other = open_view(tmp_path / "view.db", COUNTING)
+    other = open_view(storage, COUNTING)
     with view.transaction() as transaction:
         transaction.put(COUNTS, "a", {"n": 1})
         transaction.set_position(3)
@@ -90,7 +92,7 @@ def test_a_transaction_reads_what_it_wrote_and_nobody_else_does_before_the_end(
     other.close()
 
 
-def test_a_row_is_replaced_and_removed_by_its_key(view: SqliteView) -> None:
+def test_a_row_is_replaced_and_removed_by_its_key(view: View) -> None:
     with view.transaction() as transaction:
         transaction.put(COUNTS, "a", {"n": 1})
         transaction.put(COUNTS, "a", {"n": 2})
@@ -102,7 +104,7 @@ def test_a_row_is_replaced_and_removed_by_its_key(view: SqliteView) -> None:
     assert list(view.rows(COUNTS)) == [("a", {"n": 2})]
 
 
-def test_a_view_is_used_from_many_threads(view: SqliteView) -> None:
+def test_a_view_is_used_from_many_threads(view: View) -> None:
     def add(number: int) -> None:
         with view.transaction() as transaction:
             transaction.put(COUNTS, str(number), {"n": number})
@@ -113,26 +115,38 @@ def test_a_view_is_used_from_many_threads(view: SqliteView) -> None:
     assert view.count() == {"counts": 40}
 
 
-def with_derived(table: Table) -> list[str]:
-    """Return a table's name and those of the tables beside it."""
-    return [table.name, *sqlite_derived.names(table)]
-
-
-def tables_of(view: SqliteView) -> set[str]:
-    """Return the names of all tables in a view's file."""
-    found = view.select(
-        "SELECT name FROM pragma_table_list WHERE schema = 'main' "
-        "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite%'"
-    )
+def tables_of(view: View) -> set[str]:
+    """Return the names of everything that keeps or shows rows of a view."""
+    if isinstance(view, PostgresView):
+        found = view._select(
+            "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'v') "
+            "AND relnamespace = 'postwatch_views'::regnamespace"
+        )
+    else:
+        assert isinstance(view, SqliteView)
+        found = view.select(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' "
+            "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite%'"
+        )
     return {each[0] for each in found}
 
 
+def tables_for(view: View, projection: Projection) -> set[str]:
+    """Return the names of what there is for a view that is not being rebuilt."""
+    if not isinstance(view, PostgresView):
+        derived = {name for each in projection.tables for name in sqlite_derived.names(each)}
+        return {"sides", *(each.name for each in projection.tables), *derived}
+    shown = {name for each in projection.tables for name in postgres_tables.names(each)}
+    stored = {f"{projection.name}_{view.generation()}_{name}" for name in shown}
+    return {"sides", *shown, *stored}
+
+
 def test_a_view_of_another_definition_is_replaced_whole_and_never_written_to(
-    store: Store, owners: Owners, tmp_path: Path
+    store: Store, owners: Owners, storage: ViewStorage
 ) -> None:
     fill(store, owners)
-    path, log = tmp_path / "view.db", LogReader(store.monitoring)
-    old = open_view(path, PROJECTION)
+    log = LogReader(store.monitoring)
+    old = open_view(storage, PROJECTION)
     Projector(PROJECTION, log, old).catch_up()
     expected = rows(old, PROJECTION)
     old.start_shadow()
@@ -146,7 +160,7 @@ def test_a_view_of_another_definition_is_replaced_whole_and_never_written_to(
         ),
         start=2,
     ):
-        view = SqliteView(path, changed)
+        view = storage.view(changed)
         before = (view.position(), view.generation(), tables_of(view))
         with pytest.raises(ViewAwayError), view.transaction():
             pass
@@ -155,10 +169,9 @@ def test_a_view_of_another_definition_is_replaced_whole_and_never_written_to(
         assert (view.position(), view.generation(), tables_of(view)) == before
         Projector(changed, log, view).catch_up()
         assert (view.position(), view.generation()) == (log.head(), number)
-        expected_names = {name for table in changed.tables for name in with_derived(table)}
-        assert tables_of(view) == {*expected_names, "sides"}
+        assert tables_of(view) == tables_for(view, changed)
         view.close()
-    back = SqliteView(path, PROJECTION)
+    back = storage.view(PROJECTION)
     Projector(PROJECTION, log, back).catch_up()
     assert rows(back, PROJECTION) == expected
     back.close()
@@ -181,17 +194,17 @@ def test_the_definition_depends_on_version_tables_and_indexes_only() -> None:
     assert replace(PROJECTION, tables=(TOKENS,)).definition != PROJECTION.definition
 
 
-def test_projectors_on_one_file_at_once_apply_nothing_twice(
-    store: Store, owners: Owners, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_projectors_on_one_view_at_once_apply_nothing_twice(
+    store: Store, owners: Owners, storage: ViewStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up_module, "BATCH", 3)
     total, workers = 60, 6
-    views = [open_view(tmp_path / "view.db", COUNTING) for _ in range(workers)]
+    views = [open_view(storage, COUNTING) for _ in range(workers)]
     log = LogReader(store.monitoring)
     barrier = threading.Barrier(workers + 1)
     done = threading.Event()
 
-    def project(view: SqliteView) -> int:
+    def project(view: View) -> int:
         projector = Projector(COUNTING, log, view)
         barrier.wait(10)
         applied = 0
@@ -217,7 +230,7 @@ def test_projectors_on_one_file_at_once_apply_nothing_twice(
 
 
 def test_a_projection_folds_an_event_into_the_row_that_the_same_batch_made(
-    view: SqliteView, store: Store, owners: Owners
+    view: View, store: Store, owners: Owners
 ) -> None:
     for _ in range(3):
         store.monitoring.create_monitor(owners.create(), TESTER)
@@ -228,3 +241,95 @@ def test_a_projection_folds_an_event_into_the_row_that_the_same_batch_made(
         COUNTING.apply([LoggedEvent(99, object())], transaction)
 
     assert list(view.rows(COUNTS)) == [("smtp", {"n": 3})]
+
+
+def test_no_two_projections_have_a_table_of_the_same_name() -> None:
+    """In a database all of them stand in one schema."""
+    names = [
+        name
+        for each in PROJECTIONS
+        for table in each.tables
+        for name in postgres_tables.names(table)
+    ]
+
+    assert len(set(names)) == len(names)
+    assert "sides" not in names
+
+
+def test_many_rows_are_written_and_removed_and_read_at_once(view: View) -> None:
+    with view.transaction() as transaction:
+        transaction.put_all(COUNTS, [(str(each), {"n": each}) for each in range(1000)])
+        transaction.put_all(COUNTS, [("1", None), ("2", {"n": 20}), ("none", None)])
+        assert transaction.get_all(COUNTS, ["1", "2", "3", "none"]) == {
+            "2": {"n": 20},
+            "3": {"n": 3},
+        }
+        assert transaction.get_all(COUNTS, []) == {}
+
+    assert view.count() == {"counts": 999}
+    assert view.get_all(COUNTS, ["1", "2", "999"]) == {"2": {"n": 20}, "999": {"n": 999}}
+    assert view.get(COUNTS, "1") is None
+
+
+def test_keys_come_in_the_order_of_their_bytes(view: View) -> None:
+    keys = ["a", "B", "_", "é", "\U0001f642", "aa", "Z", "~", "ß", "10", "9"]
+    with view.transaction() as transaction:
+        transaction.put_all(COUNTS, [(key, {"n": 1}) for key in keys])
+
+    with view.snapshot() as snapshot:
+        assert [each.key for each in snapshot.rows(COUNTS)] == sorted(keys)
+    assert [key for key, _ in view.rows(COUNTS)] == sorted(keys)
+
+
+def test_a_snapshot_stays_while_rows_are_written_and_the_view_is_swapped(
+    view: View, storage: ViewStorage
+) -> None:
+    with view.transaction() as transaction:
+        transaction.put(COUNTS, "a", {"n": 1})
+        transaction.set_position(1)
+    with view.snapshot() as before:
+        with view.transaction() as transaction:
+            transaction.put(COUNTS, "b", {"n": 2})
+            transaction.set_position(2)
+        for _ in range(2):
+            view.start_shadow()
+            view.swap(lambda transaction: transaction.set_position(3))
+        assert (view.position(), view.generation(), view.count()) == (3, 3, {"counts": 0})
+        assert before.position() == 1
+        assert [(each.key, each.columns) for each in before.rows(COUNTS)] == [("a", (1,))]
+
+    assert tables_of(view) == tables_for(view, COUNTING)
+    with storage.view(COUNTING).snapshot() as after:
+        assert list(after.rows(COUNTS)) == []
+
+
+def test_a_view_that_was_never_made_is_empty_and_away(storage: ViewStorage) -> None:
+    view = storage.view(COUNTING)
+
+    assert (view.position(), view.reached(), view.generation()) == (0, (0, ""), 0)
+    assert not view.is_current()
+    assert view.current_position() is None
+    for side in ("live", "shadow"):
+        with pytest.raises(ViewAwayError), view.transaction(side):
+            pass
+    with pytest.raises(ViewAwayError), view.snapshot():
+        pass
+    view.close()
+
+
+def test_a_view_that_is_made_by_several_at_once_is_made_once(storage: ViewStorage) -> None:
+    filled: list[int] = []
+    together = threading.Barrier(4)
+
+    def make(number: int) -> None:
+        view = storage.view(COUNTING)
+        together.wait(10)
+        view.create(lambda _: filled.append(number))
+        assert view.is_current()
+        view.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(4)))
+
+    assert len(filled) == 1
+    assert storage.view(COUNTING).generation() == 1
