@@ -101,7 +101,7 @@ class Reader(ABC):
 
     @abstractmethod
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
-        """Return the last check of a monitor at each location, newest first."""
+        """Return the last check of a monitor at each location, newest first, then by location."""
 
     @abstractmethod
     def close(self) -> None:

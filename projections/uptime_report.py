@@ -45,7 +45,7 @@ class RollUpReader(ABC):
     def rows(
         self, monitor_id: str, first_day: str, last_day: str
     ) -> tuple[Sequence[Record], Sequence[Record]]:
-        """Return a monitor's streams, and the days from one to another, of one moment."""
+        """Return a monitor's streams, and the days from one to another, of one moment, by key."""
 
     @abstractmethod
     def close(self) -> None:

@@ -87,7 +87,8 @@ _BY_LOCATION: Final = (
     f"SELECT location, max(checked_at) FROM {_VIEWS}.last_checks GROUP BY location".encode()
 )
 _LAST_CHECKS: Final = (
-    f"SELECT record FROM {_VIEWS}.last_checks WHERE monitor_id = %s ORDER BY checked_at DESC"
+    f"SELECT record FROM {_VIEWS}.last_checks WHERE monitor_id = %s "
+    "ORDER BY checked_at DESC, location"
 ).encode()
 
 
@@ -161,7 +162,7 @@ class PostgresReader(Reader):
         return Page(f"[{items or ''}]".encode(), total or 0)
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
-        """Return the last check of a monitor at each location, newest first."""
+        """Return the last check of a monitor at each location, newest first, then by location."""
         rows = self._queries.select(_LAST_CHECKS, (monitor_id,))
         return [orjson.loads(record) for (record,) in rows]
 

@@ -198,9 +198,10 @@ class SqliteReader(Reader):
         return rows[0][0] if rows else 0
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
-        """Return the last check of a monitor at each location, newest first."""
+        """Return the last check of a monitor at each location, newest first, then by location."""
         rows = self._select(
-            "SELECT record FROM checks.last_checks WHERE monitor_id = ? ORDER BY checked_at DESC",
+            "SELECT record FROM checks.last_checks WHERE monitor_id = ? "
+            "ORDER BY checked_at DESC, location",
             (monitor_id,),
         )
         return [orjson.loads(row[0]) for row in rows]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from projections.view import Record
 
 _DEFINITION: Final = "SELECT definition FROM sides WHERE side = 'live'"
-_STREAMS: Final = "SELECT record FROM streams WHERE monitor_id = ?"
-_DAYS: Final = "SELECT record FROM days WHERE monitor_id = ? AND day BETWEEN ? AND ?"
+_STREAMS: Final = "SELECT record FROM streams WHERE monitor_id = ? ORDER BY key"
+_DAYS: Final = "SELECT record FROM days WHERE monitor_id = ? AND day BETWEEN ? AND ? ORDER BY key"
 
 
 class SqliteRollUps(RollUpReader):
