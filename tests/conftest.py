@@ -9,7 +9,7 @@ import pytest
 from projections.views import Views
 from tests.api.world import make_world
 from tests.domain.given import make_owners
-from tests.places import ENGINES, SQLITE, Place, databases, place_on
+from tests.places import ENGINES, POSTGRES, SQLITE, Place, databases, place_on
 from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
@@ -30,10 +30,12 @@ def postgres() -> Iterator[Databases]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that ask for a place on every engine, but for those about files."""
+    """Run tests that ask for a place on every engine, but for those about one of them."""
     if "place" in metafunc.fixturenames:
-        only = metafunc.definition.get_closest_marker("only_sqlite")
-        metafunc.parametrize("place", [SQLITE] if only else ENGINES, indirect=True)
+        marks = {each.name for each in metafunc.definition.iter_markers()}
+        sqlite = [] if "only_postgres" in marks else [SQLITE]
+        postgres = [] if "only_sqlite" in marks else [POSTGRES]
+        metafunc.parametrize("place", [*sqlite, *postgres], indirect=True)
 
 
 @pytest.fixture

@@ -36,6 +36,9 @@ ENGINES: Final = [SQLITE, POSTGRES]
 on_sqlite: Final = pytest.mark.only_sqlite
 """Marks tests about what only files have."""
 
+on_postgres: Final = pytest.mark.only_postgres
+"""Marks tests about what only a database has."""
+
 _TEMPLATE: Final = "postwatch_template"
 
 

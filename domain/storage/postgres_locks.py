@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -51,12 +51,15 @@ class PostgresLocks(Locks):
     @contextmanager
     def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[None]:
         """Hold a lock while the block runs. Raises HeldError, StoreError."""
-        try:
-            with Connections(self._database.url, name).own() as session:
+        with ExitStack() as stack:
+            try:
+                session = stack.enter_context(Connections(self._database.url, name).own())
                 self._acquire(session, name, time.monotonic() + wait_seconds)
-                yield
-        except (InterfaceError, OperationalError) as error:
-            raise StoreError(f"{self.place} does not answer, so {name} cannot be alone") from error
+            except (InterfaceError, OperationalError) as error:
+                away = f"{self.place} does not answer, so {name} cannot be alone"
+                raise StoreError(away) from error
+            # What the block raises is its own.
+            yield
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock now; None when nobody does."""

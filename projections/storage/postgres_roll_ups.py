@@ -20,7 +20,8 @@ _ROWS: Final = b"""
 SELECT (
     SELECT definition FROM postwatch_views.sides WHERE view = 'roll_ups' AND side = 'live'
 ), (
-    SELECT array_agg(record ORDER BY key) FROM postwatch_views.streams WHERE monitor_id = %(monitor_id)s
+    SELECT array_agg(record ORDER BY key) FROM postwatch_views.streams
+    WHERE monitor_id = %(monitor_id)s
 ), (
     SELECT array_agg(record ORDER BY key) FROM postwatch_views.days
     WHERE monitor_id = %(monitor_id)s AND day BETWEEN %(first)s AND %(last)s

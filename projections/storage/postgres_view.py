@@ -114,13 +114,7 @@ class PostgresView(View):
     @contextmanager
     def transaction(self, side: Side = "live") -> Iterator[Transaction]:
         """Lock the side's row for writing and open a transaction on the side."""
-        # Not where tables are dropped: the driver would forget in the middle what it prepared.
-        with (
-            self._connections.get() as connection,
-            connection.pipeline(),
-            connection.transaction(),
-        ):
-            postgres_sides.be_patient(connection)
+        with self._in_few_trips() as connection:
             standing = postgres_sides.lock(connection, self._name, side)
             if standing.definition != self._definition:
                 raise self._away()
@@ -248,6 +242,25 @@ class PostgresView(View):
 
     def _away(self) -> ViewAwayError:
         return ViewAwayError(f"the view {self._name} was not made by this version of Postwatch yet")
+
+    @contextmanager
+    def _in_few_trips(self) -> Iterator[Connection]:
+        """Lend a connection in a transaction that waits for answers only where they are asked for.
+
+        Not for dropping tables: the driver would forget in the middle what it has prepared.
+        """
+        with self._connections.get() as connection:
+            try:
+                with connection.pipeline():
+                    # By hand: the driver would wait for the answer to each of the two.
+                    connection.execute("BEGIN")
+                    postgres_sides.be_patient(connection)
+                    yield connection
+                    connection.execute("COMMIT")
+            except BaseException:
+                if not connection.closed:
+                    connection.rollback()
+                raise
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
