@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 RELAXED = settings(
     deadline=None,
-    max_examples=10,
+    max_examples=6,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 SEARCHES = (None, PARTS[0].upper(), PARTS[2], "a")
