@@ -51,6 +51,8 @@ _NAME_BYTES: Final = 63
 """PostgreSQL cuts off longer names of applications."""
 
 _ERRORS: Final = (
+    # We were frozen in the middle of a transaction, and the server did not wait for us.
+    (psycopg.errors.IdleInTransactionSessionTimeout, persistence.OperationalError),
     (psycopg.InterfaceError, persistence.InterfaceError),
     (psycopg.OperationalError, persistence.OperationalError),
     (psycopg.DataError, persistence.DataError),

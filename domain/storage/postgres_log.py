@@ -14,6 +14,7 @@ class that is a factory: hence no factory is imported by name.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from eventsourcing import postgres
@@ -24,12 +25,15 @@ from psycopg.rows import dict_row, tuple_row
 from domain.storage.postgres_connections import Connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from eventsourcing.persistence import StoredEvent
     from eventsourcing.utils import Environment
 
 _URL: Final = "POSTWATCH_LOG_URL"
+
+FROZEN_SECONDS: Final = 5
+"""A writer that was frozen while it had its turn loses it after so long: others wait for it."""
 
 
 def log_schema(log: str) -> str:
@@ -56,8 +60,14 @@ class LogDatastore(postgres.PostgresDatastore):
 
     def __init__(self, url: str, log: str) -> None:
         super().__init__("", "", "", "", "", schema=log_schema(log))
-        connections = Connections(url, log, row_factory=dict_row)
-        self.pool = connections.pool  # type: ignore[assignment] # a pool of the same driver
+        self._connections = Connections(url, log, row_factory=dict_row)
+        self.pool = self._connections.pool  # type: ignore[assignment] # a pool of the same driver
+
+    @contextmanager
+    def get_connection(self) -> Iterator[Any]:
+        """Lend a connection. Errors mean what they mean everywhere here."""
+        with self._connections.get() as connection:
+            yield connection
 
     def register_type_adapters(self) -> None:
         """Do nothing: events are sent as arrays, so nobody need connect to look up types."""
@@ -87,6 +97,9 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         }
         # One statement after the other would be three ways there and back.
         self._let_in = [
+            sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}").format(
+                sql.Literal(f"{FROZEN_SECONDS}s")
+            ),
             sql.SQL("LOCK TABLE {table} IN EXCLUSIVE MODE").format(**names),
             sql.SQL("NOTIFY {channel}").format(**names),
         ]
