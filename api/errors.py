@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import falcon
 import orjson
 
+from api.seldom import SELDOM
 from domain.errors import (
     ArchiveError,
     ConflictError,
@@ -51,8 +52,9 @@ def register(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     app.set_error_serializer(_serialize)
     app.add_error_handler(DomainError, _handle_domain_error)
     app.add_error_handler(Exception, _handle_fault)
+    store_away = _StoreAway()
     for away in STORE_AWAY:
-        app.add_error_handler(away, _handle_store_away)
+        app.add_error_handler(away, store_away.handle)
 
 
 def invalid(problems: Iterable[Problem]) -> InvalidInputError:
@@ -102,15 +104,25 @@ def _handle_fault(
     _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here, not with you")
 
 
-def _handle_store_away(
-    req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, object]
-) -> None:
-    """Answer 503: the store takes nothing now, or the answer got lost: nothing is acknowledged."""
-    why = "has no room left on its disk" if is_full(error) else "cannot be used just now"
-    log.error("request %s failed: the store %s", req.context.request_id, why)
-    resp.set_header("Retry-After", str(RETRY_SECONDS))
-    message = f"The store {why}; nothing was acknowledged, try again later"
-    _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, message)
+class _StoreAway:
+    """Tells clients that the store is away, and the log not for each of them."""
+
+    def handle(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        error: Exception,
+        _params: dict[str, object],
+    ) -> None:
+        """Answer 503: the store takes nothing now, or the answer got lost: no acknowledgement."""
+        why = "has no room left on its disk" if is_full(error) else "cannot be used just now"
+        SELDOM.tell(
+            *(logging.ERROR, self, "request %s failed: the store %s"),
+            *(req.context.request_id, why),
+        )
+        resp.set_header("Retry-After", str(RETRY_SECONDS))
+        message = f"The store {why}; nothing was acknowledged, try again later"
+        _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, message)
 
 
 def _summary(problems: tuple[Problem, ...]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import falcon
 from eventsourcing.persistence import PersistenceError
 
-from domain.storage.failures import is_full
+from domain.storage.failures import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Readiness:
         try:
             self._store.check_writable()
         except PersistenceError as error:
-            return {"ok": False, "error": "disk full" if is_full(error) else type(error).__name__}
+            return {"ok": False, "error": kind_of(error)}
         return {"ok": True}
 
 
@@ -55,5 +55,5 @@ def _view(projector: Projector) -> dict[str, Any]:
     try:
         lag, is_current = projector.lag(), projector.is_current()
     except PersistenceError as error:
-        return {"ok": False, "error": type(error).__name__}
+        return {"ok": False, "error": kind_of(error)}
     return {"ok": is_current and lag <= MAX_LAG, "lag": lag}

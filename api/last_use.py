@@ -9,15 +9,15 @@ from uuid import UUID
 
 from eventsourcing.persistence import PersistenceError
 
+from api.seldom import SELDOM
 from domain.access_token import USE_RECORDED_EVERY
 from domain.clock import Clock, utc_now
+from domain.storage.failures import kind_of
 
 if TYPE_CHECKING:
     import falcon
 
     from domain.monitoring import Monitoring
-
-log = logging.getLogger("postwatch.api")
 
 
 class LastUse:
@@ -57,4 +57,6 @@ class LastUse:
             )
             self._next_note[principal.token_id] = now + USE_RECORDED_EVERY
         except PersistenceError as error:
-            log.warning("the use of a token was not recorded: %s", type(error).__name__)
+            SELDOM.tell(
+                *(logging.WARNING, self, "the use of a token was not recorded: %s"), kind_of(error)
+            )

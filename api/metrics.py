@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from api.permissions import Action, Principal, require
+from domain.storage.failures import STORE_AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,6 +127,25 @@ class ArchiveCollector(Collector):
         yield GaugeMetricFamily("postwatch_archive_bytes", "Bytes of the archive.", size)
 
 
+class StoreCollector(Collector):
+    """What the store knows, as far as it answers. That it does not is a number, too."""
+
+    def __init__(self, *parts: Collector) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics of all parts that can be read."""
+        is_away = False
+        for part in self._parts:
+            try:
+                yield from list(part.collect())
+            except STORE_AWAY:
+                is_away = True
+        yield GaugeMetricFamily(
+            "postwatch_store_away", "1 while the store does not answer.", int(is_away)
+        )
+
+
 class Metrics:
     """GET /metrics: for those who may read the numbers of the whole installation."""
 
@@ -135,8 +155,9 @@ class Metrics:
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call] # has no types
         else:
             self._registry.register(OWN)
-        self._registry.register(ViewCollector(projectors))
-        self._registry.register(ArchiveCollector(archive))
+        self._registry.register(
+            StoreCollector(ViewCollector(projectors), ArchiveCollector(archive))
+        )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer in the text format of Prometheus."""

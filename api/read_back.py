@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from domain.storage.failures import STORE_AWAY
+from api.seldom import SELDOM
+from domain.storage.failures import STORE_AWAY, kind_of
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from projections.projection import Projection
     from projections.view import Record
 
-log = logging.getLogger("postwatch.api")
-
 _NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, ViewAwayError)
 
 
@@ -30,8 +29,10 @@ def catch_up(projector: Projector) -> bool:
     try:
         projector.catch_up()
     except _NOT_NOW as error:
-        log.warning(
-            "view %s cannot follow its log now: %s", projector.projection.name, type(error).__name__
+        why = type(error).__name__ if isinstance(error, ViewAwayError) else kind_of(error)
+        SELDOM.tell(
+            *(logging.WARNING, projector, "view %s cannot follow its log now: %s"),
+            *(projector.projection.name, why),
         )
         return False
     return True

@@ -9,7 +9,7 @@ import shutil
 import socket
 import struct
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
@@ -22,10 +22,12 @@ from api.storage.sqlite_counter import SqliteCounter
 from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
-from cli.opening import opened_store
+from cli.opening import awaited, opened_store
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, supervised_option
 from domain.storage.data_folder import DataFolder
+from domain.storage.failures import STORE_AWAY
+from domain.storage.locks import LostError
 from domain.storage.sqlite_engine import SqliteEngine
 from projections.view import ViewAwayError
 from projections.views import Views
@@ -75,6 +77,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._views: Views | None = None
+        self._worker: Worker | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -93,6 +96,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "loglevel": self.settings.log_level,
             "logger_class": RootLogger,
             "when_ready": _log_ready,
+            "post_fork": self._note_worker,
             "post_worker_init": lambda worker: let_go_of_stalled(worker.sockets),
             "worker_exit": self._close,
             "child_exit": _forget_worker,
@@ -107,10 +111,24 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         # Imported here: what counts for all workers must know the folder of the counts.
         from api.app import create_app  # noqa: PLC0415
 
-        store = opened_store(self.settings)
-        self._views = Views(store)
-        _catch_up(self._views.projector("monitors"))
+        assert self._worker is not None  # noqa: S101 - gunicorn has forked it by now
+        # A worker that is made while the database is away must not end the others.
+        store = awaited(self._open, meanwhile=self._worker.notify)
+        assert self._views is not None  # noqa: S101 - opened with the store
         return create_app(store, self._views, self._options(store))
+
+    def _open(self) -> Store:
+        """Open store and views, and show what the log holds."""
+        with ExitStack() as stack:
+            store = stack.enter_context(opened_store(self.settings))
+            views = stack.enter_context(Views(store))
+            _catch_up(views.projector("monitors"))
+            stack.pop_all()
+        self._views = views
+        return store
+
+    def _note_worker(self, _arbiter: Arbiter, worker: Worker) -> None:
+        self._worker = worker
 
     def _options(self, store: Store) -> Options:
         from api.app import Options  # noqa: PLC0415 - as above
@@ -148,7 +166,7 @@ def _catch_up(projector: Projector) -> None:
         return
 
     def rebuild() -> None:
-        with suppress(ViewAwayError):
+        with suppress(ViewAwayError, LostError, *STORE_AWAY):
             projector.catch_up()
 
     # A rebuild that ends with the process goes on in the next one.
@@ -238,6 +256,6 @@ def api(*, supervised_by: int | None) -> None:
         if supervised_by is None:
             refuse_address_in_use(settings)
         # Opened and closed before the fork: a wrong key ends here, in one line.
-        opened_store(settings).close()
+        awaited(lambda: opened_store(settings)).close()
         share_counts(DataFolder(settings.data))
         ApiServer(settings).run()

@@ -23,7 +23,7 @@ from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
-from cli.opening import opened_store
+from cli.opening import awaited, opened_store
 from cli.settings import Option, Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
 from domain.clock import utc_now
@@ -59,7 +59,7 @@ def checker(
         logs.configure(settings.log_level, settings.log_format)
         follow_supervisor(supervised_by)
         prober = _prober(settings)
-        with opened_store(settings) as store, ExitStack() as stack:
+        with awaited(lambda: opened_store(settings)) as store, ExitStack() as stack:
             if not store.engine.has_fleet:
                 part = f"checker-{settings.location}"
                 wait_seconds = lock_wait(supervised_by)

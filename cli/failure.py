@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.exit_codes import ExitCode
 from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
-from domain.storage.failures import STORE_FAILS
+from domain.storage.failures import STORE_FAILS, DatabaseAwayError, DatabaseRefusesError
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
@@ -45,12 +45,17 @@ def exit_on_failure() -> Iterator[None]:
     except DomainError as error:
         _exit(ExitCode.FAILED, str(error))
     except STORE_FAILS as error:
-        # The text of these may hold event data; their kind is enough to act on.
-        _exit(
-            ExitCode.STORE_UNUSABLE,
-            f"the store does not answer ({type(error).__name__}): it is locked, full or damaged; "
-            "see the data folder's free space and permissions",
-        )
+        _exit(ExitCode.STORE_UNUSABLE, _what_the_store_lacks(error))
+
+
+def _what_the_store_lacks(error: Exception) -> str:
+    if isinstance(error, DatabaseAwayError | DatabaseRefusesError):
+        return f"{error}; {error.trouble.advice}"
+    # The text of these may hold event data; their kind is enough to act on.
+    return (
+        f"the store does not answer ({type(error).__name__}): it is locked, full or damaged; "
+        "see the data folder's free space and permissions"
+    )
 
 
 def _exit(code: ExitCode, message: str) -> None:

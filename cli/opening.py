@@ -1,21 +1,78 @@
-"""The store that the settings name: in a data folder, or in a database."""
+"""The store that the settings name: in a data folder, or in a database.
+
+A command that is given by hand tells at once that the database does not answer. A part of
+the service waits for it: whoever starts containers or units in any order, or restarts the
+database, need not start the parts again. What waiting does not mend, such as a wrong
+password, ends either of them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from domain.storage.failures import DatabaseAwayError
 from domain.store import create_store, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
     from cli.settings import Settings
     from domain.store import Store
 
+T = TypeVar("T")
+
+log = logging.getLogger("postwatch.store")
+
+_LOOK_SECONDS: Final = 1.0
+_TELL_SECONDS: Final = 60.0
+"""How often somebody who waits says so."""
+
 
 def opened_store(settings: Settings) -> Store:
-    """Open it. Raises StoreError when there is none, MasterKeyError."""
+    """Open it. Raises StoreError when there is none, MasterKeyError, DatabaseAwayError."""
     return open_store(settings.data, *settings.master_keys, database=settings.database)
 
 
 def created_store(settings: Settings) -> Store:
-    """Open it, made if it is not there yet. Raises StoreError, MasterKeyError."""
+    """Open it, made if it is not there yet. Raises as `opened_store` does."""
     return create_store(settings.data, *settings.master_keys, database=settings.database)
+
+
+def awaited(opening: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None) -> T:
+    """Return what `opening` opens, as soon as the database lets it.
+
+    `meanwhile` is called every second. SIGTERM ends the process as long as it waits.
+    """
+    told_at = 0.0
+    with _ending_on_sigterm():
+        while True:
+            try:
+                return opening()
+            except DatabaseAwayError as error:
+                if not error.trouble.passes:
+                    raise
+                if not told_at or time.monotonic() - told_at > _TELL_SECONDS:
+                    told_at = time.monotonic()
+                    log.warning("waiting for it before this process does anything: %s", error)
+            meanwhile()
+            time.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """End the process on SIGTERM, also where it is the first one of a container."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        sys.exit()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

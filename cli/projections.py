@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import ExitStack, closing
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,7 +15,7 @@ from cli import logs
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
-from cli.opening import opened_store
+from cli.opening import awaited, opened_store
 from cli.progress import progress
 from cli.settings import Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
@@ -27,6 +27,7 @@ from domain.storage.engine import LOGS
 from domain.storage.locks import HeldError
 from projections import run as process
 from projections.proof_keeper import ProofKeeper, keeping
+from projections.standing_by import take_turns
 from projections.views import PROJECTIONS, Views
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from domain.store import Store
     from projections.catch_up import Projector, Report
 
+_PART: Final = "projections"
 _NAMES = [projection.name for projection in PROJECTIONS]
 
 
@@ -46,23 +48,49 @@ def projections() -> None:
 @projections.command()
 @supervised_option
 def run(*, supervised_by: int | None) -> None:
-    """Keep every view at the head of its log until stopped."""
+    """Keep every view at the head of its log until stopped.
+
+    On a database one process does so; further ones stand by, and one of them takes over
+    when that ends, loses its connection or is frozen.
+    """
     with exit_on_failure():
         settings = Settings.from_env()
         logs.configure(settings.log_level, settings.log_format)
         follow_supervisor(supervised_by)
-        stop = _stop_on_signal()
-        with (
-            opened_store(settings) as store,
-            Views(store) as views,
-            hold(store.engine.locks, "projections", wait_seconds=lock_wait(supervised_by)),
-            ExitStack() as opened,
-        ):
-            _tidy_keys(store)
-            signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
-            proofs = [log_proof(store, name) for name in LOGS]
-            with keeping(ProofKeeper(proofs, settings.tree_head_seconds), stop):
-                process.run(views.projectors, signals, stop)
+        with ExitStack() as opened:
+            store, views = awaited(lambda: _opened(settings, opened))
+            stop = _stop_on_signal()
+
+            def work(over: Event) -> None:
+                _keep(store, views, settings, over)
+
+            locks = store.engine.locks
+            if locks.spans_hosts:
+                take_turns(locks, _PART, work, stop)
+            else:
+                with hold(locks, _PART, wait_seconds=lock_wait(supervised_by)):
+                    work(stop)
+
+
+def _opened(settings: Settings, opened: ExitStack) -> tuple[Store, Views]:
+    """Open store and views, all or none; `opened` closes them."""
+    with ExitStack() as stack:
+        store = stack.enter_context(opened_store(settings))
+        views = stack.enter_context(Views(store))
+        opened.push(stack.pop_all())
+    return store, views
+
+
+def _keep(store: Store, views: Views, settings: Settings, over: Event) -> None:
+    """Do what one process of a store does, until it is over."""
+    _tidy_keys(store)
+    # While we stood by, a standby with another history may have become the primary.
+    views.prepare()
+    with ExitStack() as opened:
+        signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
+        proofs = [log_proof(store, name) for name in LOGS]
+        with keeping(ProofKeeper(proofs, settings.tree_head_seconds), over):
+            process.run(views.projectors, signals, over)
 
 
 @projections.command()

@@ -17,6 +17,7 @@ from cli.api import refuse_address_in_use
 from cli.failure import exit_on_failure
 from cli.init import FirstStart, set_up
 from cli.locks import hold
+from cli.opening import awaited
 from cli.settings import Settings
 from cli.supervisor import Part, own_command, supervise
 from domain.storage.data_folder import DataFolder
@@ -45,7 +46,7 @@ def up(*, as_json: bool) -> None:
         folder.create()
         with hold(FileLocks(folder.locks), "up"):
             refuse_address_in_use(settings)
-            first = set_up(settings)
+            first = awaited(lambda: set_up(settings))
             trio.run(supervise, _parts(), _announcer(settings, first, as_json=as_json))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from domain.archive.check_archive import CheckArchive
@@ -16,6 +17,7 @@ from domain.storage.data_folder import DataFolder
 from domain.storage.sqlite_engine import SqliteEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -106,17 +108,17 @@ def create_store(
     """
     folder = DataFolder(root)
     folder.create()
-    engine = _engine(folder, database)
-    engine.prepare_store()
-    stored = engine.keys(create=True)
-    master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
-    key = master_keys.first()
-    if key is None:
-        if stored.master_fingerprint() is not None:
-            raise _no_master_key(folder)
-        key = master_keys.make()
-    keys = KeyRing(stored, key, master_keys.find)
-    return Store(engine, folder, keys, master_keys, create=True)
+    with _engine(folder, database) as engine:
+        engine.prepare_store()
+        stored = engine.keys(create=True)
+        master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
+        key = master_keys.first()
+        if key is None:
+            if stored.master_fingerprint() is not None:
+                raise _no_master_key(folder)
+            key = master_keys.make()
+        keys = KeyRing(stored, key, master_keys.find)
+        return Store(engine, folder, keys, master_keys, create=True)
 
 
 def open_store(
@@ -132,23 +134,32 @@ def open_store(
     Raises StoreError when there is no store, MasterKeyError.
     """
     folder = DataFolder(root)
-    engine = _engine(folder, database)
-    engine.require_store()
-    master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
-    key = master_keys.first()
-    if key is None:
-        raise _no_master_key(folder)
-    keys = KeyRing(engine.keys(create=False), key, master_keys.find)
-    return Store(engine, folder, keys, master_keys)
+    with _engine(folder, database) as engine:
+        engine.require_store()
+        master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
+        key = master_keys.first()
+        if key is None:
+            raise _no_master_key(folder)
+        keys = KeyRing(engine.keys(create=False), key, master_keys.find)
+        return Store(engine, folder, keys, master_keys)
 
 
-def _engine(folder: DataFolder, database: Database | None) -> Engine:
+@contextmanager
+def _engine(folder: DataFolder, database: Database | None) -> Iterator[Engine]:
+    """Make the engine, and close it when the store on it cannot be opened."""
+    engine: Engine
     if database is None:
-        return SqliteEngine(folder)
-    # Only here: a process on one host does without the driver's time and memory.
-    from domain.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - as said above
+        engine = SqliteEngine(folder)
+    else:
+        # Only here: a process on one host does without the driver's time and memory.
+        from domain.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - as said above
 
-    return PostgresEngine(database)
+        engine = PostgresEngine(database)
+    try:
+        yield engine
+    except BaseException:
+        engine.close()
+        raise
 
 
 def _no_master_key(folder: DataFolder) -> MasterKeyError:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from domain.storage.locks import HeldError
+from domain.storage.locks import HeldError, Hold, LostError, unopposed
 from projections.draft import Draft
 from projections.just_recorded import JustRecorded
 from projections.view import ViewAwayError
@@ -45,7 +45,7 @@ class Projector:
         view: View,
         *,
         turn: Turn = nullcontext,
-        alone: Callable[[], AbstractContextManager[object]] = nullcontext,
+        alone: Callable[[], AbstractContextManager[Hold]] = unopposed,
     ) -> None:
         """Take `turn`, which lets one writer of the view in after the other.
 
@@ -117,16 +117,16 @@ class Projector:
         """Build the view anew beside the live one, then swap, while everything runs.
 
         Goes on where a rebuild was broken off, unless that is not wanted. Raises HeldError
-        when another rebuild is at work on the view.
+        when another rebuild is at work on the view, LostError when one has taken over.
         """
-        with self._alone():
-            self._build(report, from_start=from_start)
+        with self._alone() as hold:
+            self._build(_while_held(hold, report), from_start=from_start)
 
     def renew(self, report: Report) -> None:
         """Rebuild the view if it is still not usable when nobody else is at it."""
-        with self._alone():
+        with self._alone() as hold:
             if not self.is_current() or self.is_ahead():
-                self._build(report)
+                self._build(_while_held(hold, report))
 
     def left_over(self) -> int | None:
         """Return how far a rebuild is, under way or broken off; None when there is none."""
@@ -262,6 +262,17 @@ class Counted:
             self.last = logged
             self.count += 1
             yield logged
+
+
+def _while_held(hold: Hold, report: Report) -> Report:
+    """Return a report that ends a rebuild which another process may have taken over."""
+
+    def told(position: int, head: int) -> None:
+        if hold.is_lost:
+            raise LostError("the rebuild was broken off: its lock is lost; it may be begun again")
+        report(position, head)
+
+    return told
 
 
 def _mark(logged: LoggedEvent) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.storage.locks import LostError
 from projections.view import Record, Side, Table, Transaction, View
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ class Draft(Transaction):
         self._view = view
         self._side: Side = side
         self._rows: list[tuple[Table, list[tuple[str, Record | None]]]] = []
+        self._from = view.position(side)
         self._reached: tuple[int, str] | None = None
 
     def position(self) -> int:
         """Return the position of the last event that the rows show."""
-        return self._reached[0] if self._reached else self._view.position(self._side)
+        return self._reached[0] if self._reached else self._from
 
     def set_position(self, position: int, mark: str = "") -> None:
         """Note up to which event the rows show the log, and what that event is."""
@@ -51,8 +53,14 @@ class Draft(Transaction):
         self._rows.append((table, list(rows)))
 
     def write(self) -> None:
-        """Lock the side and write what was gathered, with the position, in one transaction."""
+        """Lock the side and write what was gathered, with the position, in one transaction.
+
+        Raises LostError, and writes nothing, when somebody else has moved the side meanwhile:
+        a process that was frozen may find its work done, and would spoil it.
+        """
         with self._view.transaction(self._side) as transaction:
+            if transaction.position() != self._from:
+                raise LostError("another process goes on with this rebuild")
             for table, rows in self._rows:
                 transaction.put_all(table, rows)
             if self._reached is not None:

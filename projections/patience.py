@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from domain.storage.failures import STORE_AWAY, is_full
+from domain.storage.failures import STORE_AWAY, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,7 @@ class Patience:
             work()
         except STORE_AWAY as error:
             if view not in self.waiting:
-                why = "the disk is full" if is_full(error) else type(error).__name__
-                log.error("view %s does not follow its log: %s", view, why)  # noqa: TRY400 - expected, told in one line
+                log.error("view %s does not follow its log: %s", view, kind_of(error))  # noqa: TRY400 - expected, told in one line
             self.waiting.add(view)
             return False
         if view in self.waiting:

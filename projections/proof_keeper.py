@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from domain.clock import Clock, utc_now
 from domain.proof.growth import grow_once
 from domain.proof.merkle import ProofError
-from domain.storage.failures import STORE_AWAY
+from domain.storage.failures import STORE_AWAY, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,7 +86,7 @@ class ProofKeeper:
         try:
             yield
         except _TROUBLES as error:
-            trouble = str(error) if isinstance(error, ProofError) else type(error).__name__
+            trouble = str(error) if isinstance(error, ProofError) else kind_of(error)
             if self._troubles.get(proof.log) != trouble:
                 log.error("the tree of %s does not grow: %s", proof.log, trouble)  # noqa: TRY400 - expected, told in one line
             self._troubles[proof.log] = trouble

@@ -7,8 +7,8 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from domain.storage.failures import STORE_AWAY
-from domain.storage.locks import HeldError
+from domain.storage.failures import STORE_AWAY, kind_of
+from domain.storage.locks import HeldError, LostError
 
 if TYPE_CHECKING:
     from threading import Event
@@ -20,6 +20,9 @@ log = logging.getLogger("postwatch.projections")
 _TELL_SECONDS: Final = 5.0
 _TRY_AGAIN_SECONDS: Final = 0.5
 """Between two looks whether somebody else's rebuild is done."""
+
+
+_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, LostError)
 
 
 class _StoppedError(Exception):
@@ -59,8 +62,8 @@ class Renewal:
                 except HeldError as error:
                     self._tell(f"is being rebuilt elsewhere, {error}")
                     self._stop.wait(_TRY_AGAIN_SECONDS)
-                except STORE_AWAY as error:
-                    self._tell(f"cannot be rebuilt now: {type(error).__name__}")
+                except _NOT_NOW as error:
+                    self._tell(f"cannot be rebuilt now: {kind_of(error)}")
                     self._stop.wait(_TRY_AGAIN_SECONDS)
                 else:
                     return

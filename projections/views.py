@@ -56,13 +56,17 @@ class Views:
             )
             for each in PROJECTIONS
         }
+        self.prepare()
+        self.reader = self.storage.reader()
+        self.history = self.storage.history()
+        self.roll_ups = self.storage.roll_ups()
+
+    def prepare(self) -> None:
+        """Make what is not there yet, and give up what shows another history than its log."""
         for name, projector in self.projectors.items():
             if projector.view.is_current() and projector.disown_another_history():
                 log.warning("view %s shows another history than its log; it starts again", name)
             projector.prepare()
-        self.reader = self.storage.reader()
-        self.history = self.storage.history()
-        self.roll_ups = self.storage.roll_ups()
 
     def projector(self, name: str) -> Projector:
         """Return the projector of a view. Raises StoreError when there is none of that name."""

@@ -15,11 +15,10 @@ import orjson
 
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import StoreError
-from domain.storage.locks import HeldError, Holder, Locks
+from domain.storage.locks import HeldError, Hold, Holder, Locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _LOOK_SECONDS: Final = 0.05
@@ -28,13 +27,17 @@ _LOOK_SECONDS: Final = 0.05
 class FileLocks(Locks):
     """Locks in the files of a folder: among the processes of one host."""
 
+    spans_hosts = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.place = f"the data folder {folder.parent}"
 
-    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[object]:
+    @contextmanager
+    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
         """Hold a lock while the block runs. Raises HeldError, StoreError."""
-        return held(self._path(name), name, wait_seconds=wait_seconds)
+        with held(self._path(name), name, wait_seconds=wait_seconds):
+            yield Hold()
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock now; None when nobody does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,20 +39,40 @@ class HeldError(DomainError):
         super().__init__(str(holder))
 
 
+class Hold:
+    """A lock that is held. Whoever holds one for long asks now and then whether it is lost."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it may be somebody else's by now. A lock of the operating system never is."""
+        return False
+
+
+def unopposed() -> AbstractContextManager[Hold]:
+    """Return what is held where nobody else could want it."""
+    return nullcontext(Hold())
+
+
+class LostError(DomainError):
+    """The lock under which something was done is somebody else's by now, who goes on with it."""
+
+
 class Locks(ABC):
     """Locks by name, each lost with the process that holds it, however that ends.
 
     `place` says, for people, among whom: the processes of a data folder, or of a database.
+    `spans_hosts`: processes of other hosts compete for them, too.
     """
 
     place: str
+    spans_hosts: bool
 
     @abstractmethod
-    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[object]:
+    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[Hold]:
         """Hold a lock while the block runs.
 
-        Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError, and
-        StoreError when there can be no lock.
+        Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError, an error
+        of STORE_AWAY, and StoreError when there can be no lock.
         """
 
     @abstractmethod

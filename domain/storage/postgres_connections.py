@@ -2,24 +2,29 @@
 
 Whoever meets a database that is away is told so within seconds, as an error of
 `STORE_AWAY`: nothing waits for it here, and nothing is sent a second time behind the
-caller's back.
+caller's back. While it is away one caller at a time looks whether it is back; the others
+are told at once.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import socket
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from eventsourcing import persistence
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
-from psycopg_pool import ConnectionPool
 
 from domain.errors import StoreError
+from domain.storage.database import place_of
+from domain.storage.outage import Outage
+from domain.storage.postgres_pool import Pool
+from domain.storage.postgres_session import Session
+from domain.storage.postgres_trouble import SilentError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +36,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 2
 """How long a host may take to answer before the next one is tried, or we give up."""
 
-POOL_SECONDS: Final = 3.0
-"""How long a caller waits for a connection."""
+ANSWER_SECONDS: Final = 10.0
+"""How long the answer to what is short may take."""
 
 CONNECTIONS: Final = 8
 """Connections that the threads of a process may have in one pool. Few ever need so many."""
@@ -44,21 +49,34 @@ _DEFAULTS: Final = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
-    # Whoever waits longer for another writer is told that the store is away.
-    "options": "-c lock_timeout=10s",
 }
+# Whoever waits longer for another writer is told that the store is away. A commit is on disk
+# when it returns, whatever the server's default. Set by a statement, because a pooler between
+# us and the server may know no options; what the role or the database has set stands.
+# Whoever waits longer for another writer is told that the store is away. A commit is on disk
+# when it returns, whatever the server's default. A session may rest as long as it likes. By
+# a statement, because a pooler between us and the server may know no options; what the
+# server, the role or the URL has set otherwise stands.
+_CONFIGURE: Final = """
+SELECT
+    set_config('lock_timeout', CASE waits WHEN '0' THEN '8s' ELSE waits END, false),
+    set_config('synchronous_commit', CASE commits WHEN 'off' THEN 'on' ELSE commits END, false),
+    set_config('idle_session_timeout', '0', false)
+FROM (
+    SELECT
+        current_setting('lock_timeout') AS waits,
+        current_setting('synchronous_commit') AS commits
+) AS found
+"""
+_KNOWS_THESE: Final = 140000
+"""The first version of the server that does."""
+
 _NAME_BYTES: Final = 63
 """PostgreSQL cuts off longer names of applications."""
 
 _ERRORS: Final = (
-    # We were frozen in the middle of a transaction, and the server did not wait for us.
-    (psycopg.errors.IdleInTransactionSessionTimeout, persistence.OperationalError),
-    (psycopg.InterfaceError, persistence.InterfaceError),
-    (psycopg.OperationalError, persistence.OperationalError),
     (psycopg.DataError, persistence.DataError),
     (psycopg.IntegrityError, persistence.IntegrityError),
-    (psycopg.InternalError, persistence.InternalError),
-    (psycopg.ProgrammingError, persistence.ProgrammingError),
     (psycopg.NotSupportedError, persistence.NotSupportedError),
     (psycopg.DatabaseError, persistence.DatabaseError),
 )
@@ -101,34 +119,34 @@ class Connections:
         *,
         writes: bool = True,
         row_factory: RowFactory[Any] = tuple_row,
+        answer_seconds: float | None = None,
     ) -> None:
-        """Take `part`, which says in the server's lists what the connections are for."""
+        """Take `part`, which says in the server's lists what the connections are for.
+
+        `answer_seconds` limits how long any answer may take; None: as long as it takes.
+        """
         self._conninfo = conninfo_of(url, part=part, writes=writes)
-        self.pool: ConnectionPool[Connection] = ConnectionPool(
-            self._conninfo,
-            kwargs={"autocommit": True, "row_factory": row_factory},
-            min_size=0,
-            max_size=CONNECTIONS,
-            timeout=POOL_SECONDS,
-            # Each caller that finds no connection has one tried; no one else keeps trying.
-            reconnect_timeout=POOL_SECONDS / 2,
-            num_workers=1,
-            check=_require_open,
-            configure=_configure if writes else None,
-            open=False,
-        )
+        self.place = place_of(url)
+        self._outage = _outage_of(url, writes)
+        self._row_factory = row_factory
+        self._answer_seconds = answer_seconds
+        self._pool = Pool(self._connect, CONNECTIONS)
 
     @contextmanager
-    def get(self) -> Iterator[Connection]:
-        """Lend a connection in autocommit mode.
+    def get(self, *, answer_seconds: float | None = None) -> Iterator[Connection]:
+        """Lend a connection in autocommit mode; `answer_seconds` is for this time only.
 
-        Raises errors of the event store's own kinds: OperationalError and InterfaceError
-        when the database is away.
+        Raises errors of the event store's own kinds: DatabaseAwayError when the database is
+        away. A commit that is in doubt is told in the same way.
         """
-        with told():
-            self.pool.open()
-            with self.pool.connection() as connection:
-                yield connection
+        with told(self.place), self._pool.lend() as session:
+            session.answer_seconds = answer_seconds or self._answer_seconds
+            try:
+                yield session
+            except SilentError:
+                self._pool.forget()
+                raise
+            session.require_certain()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -139,41 +157,48 @@ class Connections:
     @contextmanager
     def own(self) -> Iterator[Connection]:
         """Open a connection for this block alone, and close it: for what lives in a session."""
-        with told(), psycopg.connect(self._conninfo, autocommit=True) as connection:
-            yield connection
+        with told(self.place):
+            session = self._connect()
+            try:
+                yield session
+            finally:
+                # Not the driver's own way, which commits: a lost session has nothing to commit.
+                session.close()
 
     def close(self) -> None:
         """Close all connections."""
-        self.pool.close()
+        self._pool.close()
+
+    def _connect(self) -> Session:
+        """Connect, unless somebody has just found out that this is of no use."""
+        with self._outage.attempt(), told(self.place):
+            session = Session.connect(
+                self._conninfo, autocommit=True, row_factory=self._row_factory
+            )
+            session.answer_seconds = self._answer_seconds
+            session.watch_commits()
+            if session.info.server_version >= _KNOWS_THESE:
+                session.execute(_CONFIGURE)
+            return session
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn the driver's errors into the event store's."""
+def told(place: str) -> Iterator[None]:
+    """Turn the driver's errors into the event store's; `place` says where, for people."""
     try:
         yield
     except psycopg.Error as error:
+        meant = describe(error, place)
+        if meant is not None:
+            raise meant from error
         for theirs, ours in _ERRORS:
             if isinstance(error, theirs):
                 raise ours(str(error)) from error
         raise persistence.PersistenceError(str(error)) from error
 
 
-def _require_open(connection: Connection) -> None:
-    """Raise when the server has closed an idle connection: then there is something to read.
-
-    Without asking the server, which would take as long as the query itself. A notice that
-    came meanwhile looks the same, and costs a new connection.
-    """
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
-        raise psycopg.OperationalError("the server has closed the connection")
-
-
-def _configure(connection: Connection) -> None:
-    """See to it that a commit is on disk when it returns, whatever the server's default."""
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false)"
-        " WHERE current_setting('synchronous_commit') = 'off'"
-    )
+@cache
+def _outage_of(url: str, writes: bool) -> Outage:  # noqa: FBT001 - what it goes by
+    """Return what this process knows of a database, for all who go there in the same way."""
+    del writes
+    return Outage(f"{place_of(url)} answers again")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from domain.errors import StoreError
+from domain.storage.database import place_of
 from domain.storage.leases import Beat, FleetRow, Leases, Session, Standing
 from domain.storage.postgres_connections import conninfo_of, told
 
@@ -106,6 +107,7 @@ class PostgresLeases(Leases):
     def __init__(self, url: str, location: str, number: int) -> None:
         """Take the code of the location, and its number, which keys of locks have room for."""
         self._conninfo = conninfo_of(url, part=f"checker-{location}")
+        self._place = place_of(url)
         self._location = location
         self._key = LOCATIONS + number % _NUMBERS
         self._connection: Connection | None = None
@@ -155,7 +157,7 @@ class PostgresLeases(Leases):
             self._connection = None
 
     def _ask(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with told():
+        with told(self._place):
             try:
                 if self._connection is None:
                     self._connection = self._connect()

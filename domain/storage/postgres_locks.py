@@ -1,22 +1,25 @@
 """Locks among all processes of a database: advisory locks, each in a session of its own.
 
 A lock ends with its session, and that ends with the process, or when the connection
-breaks. Whoever holds one for long asks now and then whether it still does.
+breaks. A process that is frozen, or cut off, would keep it: so the holder says something
+every second, and the server itself ends a session that has been silent for some. Whoever
+wakes up then finds that it holds nothing any more, and another one may have gone on.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from eventsourcing.persistence import InterfaceError, OperationalError
+from psycopg import Error as DriverError
 
 from domain.clock import iso_milliseconds
-from domain.errors import StoreError
-from domain.storage.locks import HeldError, Holder, Locks
+from domain.storage.locks import HeldError, Hold, Holder, Locks
 from domain.storage.postgres_connections import Connections
 
 if TYPE_CHECKING:
@@ -25,10 +28,21 @@ if TYPE_CHECKING:
     from domain.storage.database import Database
     from domain.storage.postgres_connections import Connection
 
+log = logging.getLogger("postwatch.store")
+
 NAMED: Final = 0x70770001
 """The first half of the key of every lock that has a name."""
 
+BEAT_SECONDS: Final = 1.0
+"""How often a holder says that it lives, and finds out whether it still holds."""
+
+SILENT_SECONDS: Final = 10
+"""How long a holder may be silent before the server takes its locks from it."""
+
+_BEAT_ANSWER_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.1
+_EXPECT_BEATS: Final = f"SET idle_session_timeout = '{SILENT_SECONDS}s'"
+_BEAT: Final = "SELECT"
 _TRY: Final = "SELECT pg_try_advisory_lock(%s, %s)"
 _HOLDER: Final = """
 SELECT activity.application_name, activity.backend_start
@@ -43,23 +57,26 @@ _NAME: Final = re.compile(r"postwatch \S+ (?P<host>\S+) (?P<pid>\d+)")
 class PostgresLocks(Locks):
     """Locks of a database."""
 
+    spans_hosts = True
+
     def __init__(self, database: Database, connections: Connections) -> None:
         self.place = database.place
         self._database = database
         self._connections = connections
 
     @contextmanager
-    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[None]:
-        """Hold a lock while the block runs. Raises HeldError, StoreError."""
-        with ExitStack() as stack:
+    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
+        """Hold a lock while the block runs. Raises HeldError, DatabaseAwayError."""
+        made = Connections(self._database.url, name, answer_seconds=_BEAT_ANSWER_SECONDS)
+        with made.own() as session:
+            self._acquire(session, name, time.monotonic() + wait_seconds)
+            session.execute(_EXPECT_BEATS)
+            beats = _Beats(session, name)
+            beats.start()
             try:
-                session = stack.enter_context(Connections(self._database.url, name).own())
-                self._acquire(session, name, time.monotonic() + wait_seconds)
-            except (InterfaceError, OperationalError) as error:
-                away = f"{self.place} does not answer, so {name} cannot be alone"
-                raise StoreError(away) from error
-            # What the block raises is its own.
-            yield
+                yield beats
+            finally:
+                beats.stop()
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock now; None when nobody does."""
@@ -79,6 +96,40 @@ class PostgresLocks(Locks):
             if time.monotonic() >= deadline:
                 raise HeldError(self.holder(name) or Holder(None, None))
             time.sleep(_LOOK_SECONDS)
+
+
+class _Beats(Hold):
+    """Says every second, in a thread, that the holder of a lock lives."""
+
+    def __init__(self, session: Connection, name: str) -> None:
+        self._session = session
+        self._name = name
+        self._is_lost = False
+        self._end = Event()
+        self._thread = Thread(target=self._run, name=f"beats of {name}", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the lock may be somebody else's by now."""
+        return self._is_lost
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(BEAT_SECONDS):
+            try:
+                self._session.execute(_BEAT)
+            except DriverError:
+                self._is_lost = True
+                log.warning("the lock %s is lost: its session has ended", self._name)
+                return
 
 
 def _number(name: str) -> int:

@@ -14,7 +14,6 @@ class that is a factory: hence no factory is imported by name.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from eventsourcing import postgres
@@ -22,13 +21,17 @@ from eventsourcing.persistence import BaseInfrastructureFactory
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
-from domain.storage.postgres_connections import Connections
+from domain.storage.outage import Outage
+from domain.storage.postgres_connections import ANSWER_SECONDS, Connections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from eventsourcing.persistence import StoredEvent
     from eventsourcing.utils import Environment
+
+    from domain.storage.postgres_connections import Connection
 
 _URL: Final = "POSTWATCH_LOG_URL"
 
@@ -60,14 +63,18 @@ class LogDatastore(postgres.PostgresDatastore):
 
     def __init__(self, url: str, log: str) -> None:
         super().__init__("", "", "", "", "", schema=log_schema(log))
-        self._connections = Connections(url, log, row_factory=dict_row)
-        self.pool = self._connections.pool  # type: ignore[assignment] # a pool of the same driver
+        self.takes_events = Outage(f"the log {log} takes events again", only_slow=True)
+        self._connections = Connections(
+            url, log, row_factory=dict_row, answer_seconds=ANSWER_SECONDS
+        )
 
-    @contextmanager
-    def get_connection(self) -> Iterator[Any]:
-        """Lend a connection. Errors mean what they mean everywhere here."""
-        with self._connections.get() as connection:
-            yield connection
+    def get_connection(self) -> AbstractContextManager[Connection]:  # type: ignore[override] # rows of any form
+        """Lend a connection of ours, whose errors are the event store's."""
+        return self._connections.get()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
 
     def register_type_adapters(self) -> None:
         """Do nothing: events are sent as arrays, so nobody need connect to look up types."""
@@ -90,6 +97,8 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         self, datastore: postgres.PostgresDatastore, *, events_table_name: str = "stored_events"
     ) -> None:
         super().__init__(datastore, events_table_name=events_table_name)
+        assert isinstance(datastore, LogDatastore)  # noqa: S101 - our factory has no other
+        self._takes_events = datastore.takes_events
         names = {
             "table": sql.Identifier(datastore.schema, events_table_name),
             "sequence": sql.Identifier(datastore.schema, f"{events_table_name}_position"),
@@ -129,12 +138,16 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
     def append(self, rows: Iterable[tuple[str, int, str, bytes]]) -> Sequence[int]:
         """Append stream, version, topic and state of new rows, durably, all or none.
 
-        Raises IntegrityError when a stream has such a version already.
+        Raises IntegrityError when a stream has such a version already, DatabaseAwayError when
+        the log takes nothing now, or may have taken it though no answer came.
         """
         columns = [list(each) for each in zip(*rows, strict=True)]
         if not columns:
             return []
         with (
+            # Who may connect and not write, because a standby is away, say, must not have
+            # every thread wait for that.
+            self._takes_events.attempt(),
             self.datastore.get_connection() as connection,
             connection.pipeline() as pipeline,
             connection.transaction(),

@@ -139,10 +139,10 @@ def migrate(connections: Connections) -> tuple[int, int]:
     """
     try:
         with connections.transaction() as connection:
-            _require_server(connection)
+            _require_server(connection, connections.place)
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ONE_AT_A_TIME,))
             before = _version_of(connection)
-            _require_known(before)
+            _require_known(before, connections.place)
             for version in range(before + 1, NEWEST + 1):
                 for statements in MIGRATIONS[version - 1]:
                     connection.execute(sql.SQL(statements))
@@ -171,7 +171,7 @@ def require_schema(connections: Connections) -> None:
     """Raise StoreError unless the server and the schema are what this version works with."""
     try:
         with connections.get() as connection:
-            _require_server(connection)
+            _require_server(connection, connections.place)
             version = _version_of(connection)
     except ProgrammingError as error:
         if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
@@ -180,11 +180,11 @@ def require_schema(connections: Connections) -> None:
                 "POSTWATCH_DATABASE_URL be the one that ran `postwatch migrate`"
             ) from None
         raise
-    _require_known(version)
+    _require_known(version, connections.place)
     if version < NEWEST:
         what = f"has a schema of version {version}" if version else "holds no Postwatch store yet"
         raise StoreError(
-            f"the database {what}, this Postwatch works with version {NEWEST}; run "
+            f"{connections.place} {what}, this Postwatch works with version {NEWEST}; run "
             "`postwatch migrate` once"
         )
 
@@ -198,18 +198,19 @@ def _version_of(connection: Connection) -> int:
     return version or 0
 
 
-def _require_server(connection: Connection) -> None:
+def _require_server(connection: Connection, place: str) -> None:
     if connection.info.server_version < OLDEST_SERVER:
         found = connection.info.server_version // 10000
         raise StoreError(
-            f"the server is PostgreSQL {found}; Postwatch needs {OLDEST_SERVER // 10000} or newer"
+            f"the server of {place} is PostgreSQL {found}; "
+            f"Postwatch needs {OLDEST_SERVER // 10000} or newer"
         )
 
 
-def _require_known(version: int) -> None:
+def _require_known(version: int, place: str) -> None:
     if version > NEWEST:
         raise StoreError(
-            f"the database has a schema of version {version}, this Postwatch knows up to "
+            f"{place} has a schema of version {version}, this Postwatch knows up to "
             f"version {NEWEST}; install the version that made it, or a newer"
         )
 

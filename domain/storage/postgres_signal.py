@@ -15,7 +15,7 @@ from eventsourcing.persistence import PersistenceError
 from psycopg import sql
 
 from domain.storage.engine import LOGS, Signal
-from domain.storage.postgres_connections import told
+from domain.storage.failures import kind_of
 from domain.storage.postgres_log import log_table
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Listener:
             except PersistenceError as error:
                 if self.listens:
                     log.warning(
-                        "nobody tells that logs grow: %s; asking again and again", _kind(error)
+                        "nobody tells that logs grow: %s; asking again and again", kind_of(error)
                     )
             self.listens = False
             self._stop.wait(_PAUSE_SECONDS)
@@ -86,9 +86,8 @@ class Listener:
         # What was written before we listened.
         self._tell(None)
         while not self._stop.is_set():
-            with told():
-                for notify in session.notifies(timeout=_STOP_SECONDS, stop_after=1):
-                    self._tell(notify.channel)
+            for notify in session.notifies(timeout=_STOP_SECONDS, stop_after=1):
+                self._tell(notify.channel)
 
     def _tell(self, channel: str | None) -> None:
         with self._lock:
@@ -120,7 +119,3 @@ class PostgresSignal(Signal):
     def close(self) -> None:
         """Stop listening for this one."""
         self._listener.forget(self)
-
-
-def _kind(error: Exception) -> str:
-    return type(error).__name__

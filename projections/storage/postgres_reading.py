@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from domain.storage.failures import STORE_AWAY
+from domain.storage.postgres_connections import ANSWER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,18 +48,18 @@ class Reading:
         `work` may be done twice. Raises an error of STORE_AWAY when nobody answers.
         """
         if self._replica is None:
-            with self._primary.get() as connection:
+            with self._primary.get(answer_seconds=ANSWER_SECONDS) as connection:
                 return work(connection)
         if self._is_worth_asking():
             try:
-                with self._primary.get() as connection:
+                with self._primary.get(answer_seconds=ANSWER_SECONDS) as connection:
                     found = work(connection)
             except STORE_AWAY:
                 self._note_away()
             else:
                 self.note_answer()
                 return found
-        with self._replica.get() as connection:
+        with self._replica.get(answer_seconds=ANSWER_SECONDS) as connection:
             return work(connection)
 
     def note_answer(self) -> None:

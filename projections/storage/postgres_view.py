@@ -30,6 +30,9 @@ _READERS_TIMEOUT: Final = "SET LOCAL lock_timeout = '200ms'"
 SWAP_SECONDS: Final = 30.0
 """How long a swap is tried."""
 
+_WRITE_SECONDS: Final = 60.0
+"""How long a batch may take: longer only when the server is frozen."""
+
 _TRY_AGAIN_SECONDS: Final = 0.1
 _LOOKS: Final = 3
 
@@ -249,7 +252,7 @@ class PostgresView(View):
 
         Not for dropping tables: the driver would forget in the middle what it has prepared.
         """
-        with self._connections.get() as connection:
+        with self._connections.get(answer_seconds=_WRITE_SECONDS) as connection:
             try:
                 with connection.pipeline():
                     # By hand: the driver would wait for the answer to each of the two.

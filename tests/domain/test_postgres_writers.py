@@ -39,5 +39,5 @@ def test_writer_that_froze_while_it_had_its_turn_loses_it(
 
         assert FROZEN_SECONDS - 1 < time.monotonic() - began < FROZEN_SECONDS + 4
         # Whoever comes back finds the store away, and looks what was stored.
-        with pytest.raises(STORE_AWAY), told():
+        with pytest.raises(STORE_AWAY), told("the database"):
             frozen.execute("SELECT 1")
