@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +22,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from projections import catch_up
+from tests.places import Place, databases
+from tests.postgres_server import find_binaries
 from tests.soak.disk_full import play_full_disk
 from tests.soak.disk_trace import can_trace
+from tests.soak.fleet import NAMES, Deed, play_fleet
 from tests.soak.kills import CARRIERS, COMMANDS, PARTS, KillLoop, add_old_checks, play_kills
 from tests.soak.machine import StoreMachine
 from tests.soak.power_cut import Cuts, cut_power, record_writer
@@ -32,8 +36,7 @@ from tests.soak.torn import cuts, make_live, open_cut
 from tests.system.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from random import Random
+    from collections.abc import Callable, Iterator, Sequence
 
 OLD_CHECKS = 10_000
 CARRIED = 0.3
@@ -87,6 +90,20 @@ def play_kill_loop(folder: Path, seconds: float) -> str:
         f"{judged.events} events, {judged.checks} checks, doubled 0; "
         f"{loop.copies_judged} copies taken up and judged"
     )
+
+
+def play_fleet_on_postgres(folder: Path, seconds: float) -> str:
+    """Kill and freeze the parts of a fleet, in any order."""
+    if find_binaries() is None:
+        return "left out: there is no PostgreSQL server"
+    end, random = time.monotonic() + seconds, Random(time.time_ns())  # noqa: S311 - chance
+
+    def rounds() -> Iterator[Deed]:
+        while time.monotonic() < end:
+            yield Deed(random.choice(NAMES), random.choice(("kill", "freeze")))
+
+    with databases() as made, made.migrated() as database:
+        return str(play_fleet(Place(folder / "data", database), folder, random, rounds))
 
 
 def play_disks(folder: Path, seconds: float) -> str:
@@ -146,6 +163,7 @@ def play_power_cuts(folder: Path, seconds: float) -> str:
 PLAYS: dict[str, tuple[Callable[[Path, float], str], float]] = {
     "machine": (play_machine, 0.2),
     "kills": (play_kill_loop, 0.5),
+    "fleet": (play_fleet_on_postgres, 0.3),
     "disk": (play_disks, 0.1),
     "torn": (play_torn_logs, 0.05),
     "power": (play_power_cuts, 0.15),

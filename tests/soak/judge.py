@@ -11,7 +11,6 @@ from uuid import UUID
 
 from checker.grid import unit_fraction
 from domain.clock import iso_milliseconds
-from domain.log_reader import LogReader
 from domain.proof.stored import log_proof, verify
 from domain.storage.engine import LOGS
 from domain.store import open_store
@@ -41,23 +40,35 @@ class Judged:
 
 
 def judge(root: Path, ledger: Ledger, key: bytes | None = None) -> Judged:
-    """Compare a store with what clients were told. Raises AssertionError."""
+    """Compare a store in files with what clients were told. Raises AssertionError."""
     with open_store(root, key) as store:
-        events = list(LogReader(store.monitoring).after(0, EVERYTHING))
-        checks = list(store.reader("checks").after(0, EVERYTHING))
-        for log in (events, checks):
-            _positions_and_versions_have_no_gap(log)
-        _every_number_was_given_once(events)
-        _nothing_acknowledged_is_missing(events, ledger)
-        _no_check_was_made_twice(each.event for each in checks)
-        _passwords_can_be_opened(store, ledger)
-        _views_equal_a_rebuild(store)
-        _proofs_hold(store)
+        judged = judge_store(store, ledger)
+        for log in LOGS:
+            assert store.reader(log).last_given() == len(_everything(store, log))
+    return judged
+
+
+def judge_store(store: Store, ledger: Ledger) -> Judged:
+    """Compare a store with what clients were told. Raises AssertionError."""
+    events, checks = (_everything(store, log) for log in LOGS)
+    for log in (events, checks):
+        _positions_rise_and_versions_have_no_gap(log)
+    _every_number_was_given_once(events)
+    _nothing_acknowledged_is_missing(events, ledger)
+    _no_check_was_made_twice(each.event for each in checks)
+    _passwords_can_be_opened(store, ledger)
+    _views_equal_a_rebuild(store)
+    _proofs_hold(store)
     return Judged(len(events), len(checks))
 
 
-def _positions_and_versions_have_no_gap(log: Sequence[LoggedEvent]) -> None:
-    assert [each.position for each in log] == list(range(1, len(log) + 1))
+def _everything(store: Store, log: str) -> Sequence[LoggedEvent]:
+    return store.reader(log).after(0, EVERYTHING)
+
+
+def _positions_rise_and_versions_have_no_gap(log: Sequence[LoggedEvent]) -> None:
+    positions = [each.position for each in log]
+    assert positions == sorted(set(positions))
     versions: Counter[UUID] = Counter()
     for _, event in log:
         versions[event.originator_id] += 1

@@ -7,12 +7,12 @@ import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.system.service import Answer, Service
+    from tests.system.service import Answer, Client
 
 CREATED = 201
 OK = 200
@@ -53,6 +53,14 @@ class Ledger:
         return sum(number for status, number in self.statuses.items() if status in {OK, CREATED})
 
 
+class Served(Protocol):
+    """Whatever clients can ask."""
+
+    @property
+    def client(self) -> Client:
+        """A client with the right to change everything."""
+
+
 class Clients:
     """Clients that write as fast as they are answered, until the block ends.
 
@@ -60,7 +68,7 @@ class Clients:
     then it makes a customer and a token. No two of them touch the same monitor.
     """
 
-    def __init__(self, service: Service, port: int, number: int = 2) -> None:
+    def __init__(self, service: Served, port: int, number: int = 2) -> None:
         self.ledger = Ledger()
         self._service = service
         self._port = port
