@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from cli.failure import exit_on_failure
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
 from cli.log_import import given_master_key, master_key_option
 from cli.opening import opened_store
 from cli.progress import progress
@@ -25,11 +26,13 @@ from domain.transfer.backup import make_backup, restore_backup
 def backup(destination: Path, *, with_master_key: bool) -> None:
     """Copy the store to the empty folder DESTINATION while everything runs.
 
+    For a store of files: a database is backed up by PostgreSQL's own tools.
     The master key is not in the copy; keep it elsewhere, without it no stored password can
     be read.
     """
     with exit_on_failure():
         settings = Settings.from_env()
+        _refuse_database(settings, "pg_dump or pg_basebackup copies it")
         with (
             opened_store(settings) as store,
             progress("copying", "pages") as report,
@@ -58,6 +61,7 @@ def restore(source: Path, master_key_file: Path | None) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
+        _refuse_database(settings, "pg_restore brings back what pg_dump wrote")
         key = (
             given_master_key(settings, master_key_file)
             if master_key_file or settings.master_key
@@ -65,3 +69,12 @@ def restore(source: Path, master_key_file: Path | None) -> None:
         )
         restore_backup(source, settings.data, key)
     print(f"restored {source} into {settings.data}; the views fill themselves when it runs")
+
+
+def _refuse_database(settings: Settings, tool: str) -> None:
+    if settings.database is not None:
+        raise CommandError(
+            ExitCode.USAGE,
+            f"the store is in {settings.database.place}, not in files: {tool}; keep the master "
+            "key with it, and apart (docs/postgresql.md has the commands)",
+        )

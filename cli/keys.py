@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from cli.failure import exit_on_failure
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
 from cli.opening import opened_store
 from cli.progress import progress
@@ -17,6 +18,7 @@ from domain.key_rotation import destroy_left_over, rotate
 from domain.keys import DIGEST_KEY, SIGNING_KEY
 from domain.master_keys import write_key_file
 from domain.sealing import fingerprint, new_key
+from domain.storage.data_folder import DataFolder
 
 
 @click.group()
@@ -55,13 +57,15 @@ def rotate_command(*, as_json: bool) -> None:
     """Change the master key while everything runs.
 
     Without a key in the settings a new one is made and kept in the data folder, and running
-    processes find it by themselves. A key from the settings is changed to the one in
-    POSTWATCH_NEW_MASTER_KEY, which running processes must have been started with.
+    processes find it by themselves. A key from the settings, or any key of a store in a
+    database, is changed to the one in POSTWATCH_NEW_MASTER_KEY, which running processes must
+    have been started with, on every host.
 
     Backups and exports made before need the key of their time: keep a copy of it.
     """
     with exit_on_failure():
         settings = Settings.from_env()
+        _refuse_key_of_one_host(settings)
         with (
             opened_store(settings) as store,
             hold(store.engine.locks, "keys-rotate"),
@@ -85,6 +89,23 @@ def rotate_command(*, as_json: bool) -> None:
         )
     if old_file is not None and old_file.exists():
         print(f"{old_file} opens this store no more: put it away or remove it", file=sys.stderr)
+
+
+def _refuse_key_of_one_host(settings: Settings) -> None:
+    """Raise CommandError before a key is made that the other hosts of a database lack."""
+    if settings.database is None or settings.new_master_key is not None:
+        return
+    stands = (
+        f"stands in {DataFolder(settings.data).master_key}, the data folder of this host"
+        if settings.master_key is None
+        else "comes from POSTWATCH_MASTER_KEY"
+    )
+    raise CommandError(
+        ExitCode.FAILED,
+        f"the master key {stands}, and other hosts share {settings.database.place}: make a new "
+        "one by `postwatch keys new FILE`, start every process on every host with "
+        "POSTWATCH_NEW_MASTER_KEY_FILE naming it, and then run this again with it",
+    )
 
 
 @keys.command()
