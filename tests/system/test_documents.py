@@ -54,7 +54,7 @@ def test_every_shell_example_of_every_document_works(service: Service) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert result.returncode == 0, result.stderr
