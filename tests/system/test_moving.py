@@ -47,7 +47,7 @@ PATHS = (
     "/api/organization",
     "/api/customers",
     "/api/customers/1",
-    "/api/customer/tokens",
+    "/api/organization/tokens",
     "/api/monitoring-locations",
     "/api/smtp-monitors",
     "/api/smtp-monitors?asOf=12",
@@ -180,8 +180,7 @@ def test_the_api_answers_the_same_to_the_byte(moved: Moved, tmp_path: Path) -> N
     assert answers == moved.answers
     found = [status for status, _ in answers.values()]
     assert found.count(200) >= len(PATHS) - 2, dict(zip(PATHS, found, strict=True))
-    empty = [path for path, (_, body) in answers.items() if len(body) <= len("[]")]
-    assert empty == ["/api/monitoring-locations"], "no place has checked within two days"
+    assert all(len(body) > len("[]") for _, body in answers.values())
 
 
 @pytest.mark.parametrize("name", ["database", "restored", "back"])
