@@ -1,6 +1,7 @@
-"""A fleet on PostgreSQL: `python -m benchmarks.fleet [append] [plan] [--quick]`.
+"""A fleet on PostgreSQL: `python -m benchmarks.fleet [append] [api] [plan] [--quick]`.
 
 append  checks a second by 1, 2, 4 and 8 recording processes, against pgbench
+api     changes by the API while checkers record as fast as they can
 plan    a million monitors, from the costs that are measured first: what is full first, and
         what cells give
 
@@ -14,10 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fleet_append, fleet_costs, fleet_plan
+from benchmarks import fleet_api, fleet_append, fleet_costs, fleet_plan
 from tests.places import databases
 
-PARTS: Final = ("append", "plan")
+PARTS: Final = ("append", "api", "plan")
 WRITERS: Final = (1, 2, 4, 8)
 CELLS: Final = (1, 2, 4, 8)
 DEMANDS: Final = (
@@ -47,6 +48,19 @@ def append(*, quick: bool) -> None:
             )
 
 
+def api(*, quick: bool) -> None:
+    """Change monitors, first alone and then beside recording processes."""
+    with databases(_SERVER) as made, tempfile.TemporaryDirectory() as folder:
+        found = fleet_api.measure(made, Path(folder) / "data", 100 if quick else 1000)
+    quiet, busy = found.quiet, found.busy
+    print(
+        f"api: changes take {quiet.median:.1f} ms (p99 {quiet.p99:.1f}); beside "
+        f"{fleet_api.WRITERS} processes that record {found.checks_a_second:,.0f} checks/s "
+        f"{busy.median:.1f} ms (p99 {busy.p99:.1f}), {busy.median / quiet.median:.2f} times",
+        flush=True,
+    )
+
+
 def plan(*, quick: bool) -> None:
     """Find the costs out, and calculate with them."""
     amounts = fleet_costs.Amounts(200, 10_000) if quick else fleet_costs.Amounts(1000, 100_000)
@@ -71,7 +85,7 @@ def main() -> None:
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    for name, part in (("append", append), ("plan", plan)):
+    for name, part in (("append", append), ("api", api), ("plan", plan)):
         if name in (arguments.parts or PARTS):
             part(quick=arguments.quick)
 

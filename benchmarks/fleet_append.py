@@ -10,6 +10,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +24,8 @@ from tests.domain.realistic import LOCATION, Fleet
 from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.places import Databases
     from tests.postgres_server import PostgresServer
 
@@ -29,6 +33,8 @@ BATCH: Final = 200
 """Checks a transaction: what a checker takes at most."""
 
 _MONITORS: Final = 1000
+_MANY_BATCHES: Final = 2000
+_COUNT: Final = "SELECT count(*) FROM postwatch_checks.checks_events"
 _SOURCE: Final = """
 CREATE TABLE bare (
     originator_id uuid NOT NULL, originator_version bigint NOT NULL, topic text NOT NULL,
@@ -72,6 +78,37 @@ def measure(databases: Databases, writers: int, events: int) -> Rates:
 
 def _by_the_log(database: Database, writers: int, batches: int) -> float:
     """Let all begin at once; return the seconds until the last one is done."""
+    with _writers(database, writers, batches) as processes:
+        spans = [tuple(map(float, _hear(each).split())) for each in processes]
+    return max(end for _, end in spans) - min(begin for begin, _ in spans)
+
+
+@contextmanager
+def recording(database: Database, writers: int) -> Iterator[Callable[[], float]]:
+    """Record from some processes during the block; yield what tells the checks a second so far.
+
+    They have enough for a minute or more, and are ended before that.
+    """
+    with (
+        psycopg.connect(database.url, autocommit=True) as connection,
+        _writers(database, writers, _MANY_BATCHES) as processes,
+    ):
+        began = time.perf_counter()
+
+        def rate() -> float:
+            ((count,),) = connection.execute(_COUNT).fetchall()
+            return int(count) / (time.perf_counter() - began)
+
+        yield rate
+        for each in processes:
+            each.kill()
+
+
+@contextmanager
+def _writers(
+    database: Database, writers: int, batches: int
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start processes that record so many batches each, and let them begin at once."""
     command = [sys.executable, "-m", "benchmarks.fleet_append", str(batches)]
     with tempfile.TemporaryDirectory() as folder:
         create_store(Path(folder), bytes(32), database=database).close()
@@ -91,10 +128,9 @@ def _by_the_log(database: Database, writers: int, batches: int) -> float:
             _hear(each)
         for each in processes:
             _tell(each, "go")
-        spans = [tuple(map(float, _hear(each).split())) for each in processes]
+        yield processes
         for each in processes:
             each.communicate()
-    return max(end for _, end in spans) - min(begin for begin, _ in spans)
 
 
 def _tell(process: subprocess.Popen[str], line: str) -> None:
@@ -135,8 +171,6 @@ def _bare(server: PostgresServer, url: str, writers: int, batches: int) -> float
 
 def main() -> None:
     """Append as one writer: told the URL and to go by stdin, tell when it began and ended."""
-    import time  # noqa: PLC0415 - of the child alone
-
     batches, number, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     url = sys.stdin.readline().strip()
     made = Fleet(_MONITORS, seed=number).checks(batches * BATCH)
