@@ -7,6 +7,7 @@ import resource
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 from domain.archive import archiving
@@ -24,7 +25,8 @@ from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
 from tests.domain.rich_store import shown
 from tests.intruder import intruder_of
-from tests.places import on_sqlite
+from tests.places import Place, on_sqlite
+from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from domain.archive.archiving import Moved
     from domain.proof.leaf import Row
     from domain.store import Store
-    from tests.places import Place
+    from tests.places import Databases
 
 
 KEY = bytes(range(32))
@@ -359,6 +361,25 @@ def test_a_disk_that_takes_no_segment_leaves_everything_as_it_was(checked: Store
     assert not any(checked.folder.archive.iterdir())
     assert (everything(checked), checked.archive.through()) == (before, 0)
     assert archive(checked).events > 0
+
+
+@pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
+def test_a_database_that_takes_no_segment_leaves_everything_as_it_was(
+    postgres: Databases, tmp_path: Path, fleet: Fleet
+) -> None:
+    with postgres.migrated() as database, Place(tmp_path, database).create() as store:
+        record(store, fleet.checks(CHECKS))
+        before = everything(store)
+        rename = "ALTER TABLE postwatch.{} RENAME TO {}"
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(rename.format("segments", "away").encode())
+
+            with pytest.raises(ArchiveError, match=r"cannot write .*; its checks stay in"):
+                archive(store)
+
+            connection.execute(rename.format("away", "segments").encode())
+        assert (everything(store), store.archive.through()) == (before, 0)
+        assert archive(store).events > 0
 
 
 def test_a_view_is_rebuilt_from_archives_as_from_the_log(checked: Store) -> None:

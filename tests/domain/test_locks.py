@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from eventsourcing.persistence import InterfaceError, OperationalError
 
 from domain.storage.locks import HeldError
 from tests.system.service import ROOT
@@ -82,9 +83,12 @@ def test_one_who_waits_gets_it_when_the_other_ends(locks: Locks, place: Place) -
     thread.join()
 
 
-def test_what_goes_wrong_under_a_lock_gives_it_back(locks: Locks) -> None:
-    with pytest.raises(ZeroDivisionError), locks.hold("part"):
-        raise ZeroDivisionError
+@pytest.mark.parametrize("error", [ZeroDivisionError, OperationalError, InterfaceError])
+def test_what_goes_wrong_under_a_lock_stays_what_it_is_and_gives_it_back(
+    locks: Locks, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="of the work"), locks.hold("part"):
+        raise error("of the work")
 
     with locks.hold("part"):
         pass

@@ -20,16 +20,13 @@ from domain.monitoring import Monitoring
 from domain.numbered_log import ATTEMPTS
 from domain.numbers import Registered
 from domain.sealing import new_key
-from domain.storage.sqlite_keys import SqliteKeyStore
-from domain.storage.sqlite_log import log_environment
 from tests.domain.given import CREATE_IMAP, NOON, TESTER, make_owners
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from domain.access_token import AccessToken
     from domain.store import Store
     from tests.domain.given import Owners
+    from tests.places import Place
 
 THREADS = 16
 TOKEN = f"wsm_{'t' * 40}"
@@ -252,14 +249,15 @@ def test_an_update_without_a_change_stores_nothing(store: Store, owners: Owners)
     assert head(store) == before
 
 
-def test_events_carry_the_time_of_the_clock_that_was_given(tmp_path: Path) -> None:
-    keys = KeyRing(SqliteKeyStore(tmp_path / "keys.db", create=True), new_key())
+def test_events_carry_the_time_of_the_clock_that_was_given(place: Place) -> None:
     times = iter(NOON + timedelta(minutes=minute) for minute in range(10))
-    environment = log_environment(str(tmp_path / "log.db"), create=True)
-    monitoring = Monitoring(keys, environment, clock=lambda: next(times))
-    organization = monitoring.create_organization("Example", TESTER)
-    customer = monitoring.create_customer(CreateCustomer(organization.id, "C", None), TESTER)
+    with place.engine() as engine:
+        keys = KeyRing(engine.keys(create=True), new_key())
+        environment = engine.environment("monitoring", create=True)
+        with Monitoring(keys, environment, clock=lambda: next(times)) as monitoring:
+            organization = monitoring.create_organization("Example", TESTER)
+            command = CreateCustomer(organization.id, "C", None)
+            customer = monitoring.create_customer(command, TESTER)
 
     assert organization.created_on == NOON
     assert customer.created_on == NOON + timedelta(minutes=1)
-    monitoring.close()

@@ -18,18 +18,21 @@ from domain.storage.sqlite_keys import SqliteKeyStore
 from tests.domain.given import TESTER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from domain.store import Store
     from tests.domain.given import Owners
+    from tests.places import Place
 
 KEY = bytes(range(32))
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> KeyRing:
-    """A key ring on a file."""
-    return KeyRing(SqliteKeyStore(tmp_path / "keys.db", create=True), KEY)
+def keys(place: Place) -> Iterator[KeyRing]:
+    """A key ring on an empty key store."""
+    with place.engine() as engine:
+        yield KeyRing(engine.keys(create=True), KEY)
 
 
 @given(secret=st.text(st.characters(exclude_categories=["Cs"])), owner=st.uuids())
@@ -96,17 +99,11 @@ def test_a_key_made_after_a_destroyed_one_does_not_open_the_old_secret(keys: Key
         keys.unseal(owner, old)
 
 
-def _add(store: SqliteKeyStore, wrapped: bytes) -> bytes:
-    """Add a key of an owner; return the one that is kept."""
-    store.set_master_fingerprint("fingerprint")
-    kept = store.add("owner", WrappedKey(wrapped, "fingerprint"))
-    assert kept is not None
-    return kept.wrapped
-
-
 def test_a_destroyed_key_is_overwritten_in_its_file(tmp_path: Path) -> None:
     store = SqliteKeyStore(tmp_path / "keys.db", create=True)
-    wrapped = _add(store, b"canary-of-a-wrapped-key-" * 4)
+    wrapped = b"canary-of-a-wrapped-key-" * 4
+    store.set_master_fingerprint("fingerprint")
+    store.add("owner", WrappedKey(wrapped, "fingerprint"))
     assert wrapped in (tmp_path / "keys.db").read_bytes()
 
     store.destroy("owner")
@@ -114,19 +111,11 @@ def test_a_destroyed_key_is_overwritten_in_its_file(tmp_path: Path) -> None:
     assert all(b"canary-of-a-wrapped" not in file.read_bytes() for file in tmp_path.iterdir())
 
 
-def test_two_makers_of_one_key_agree_on_it(tmp_path: Path) -> None:
-    one = SqliteKeyStore(tmp_path / "keys.db", create=True)
-    two = SqliteKeyStore(tmp_path / "keys.db", create=False)
-
-    assert _add(one, b"first") == b"first"
-    assert _add(two, b"second") == b"first"
-
-
-def test_another_master_key_is_refused_by_fingerprint(tmp_path: Path, keys: KeyRing) -> None:
+def test_another_master_key_is_refused_by_fingerprint(keys: KeyRing) -> None:
     other = sealing.new_key()
 
     with pytest.raises(MasterKeyError) as refusal:
-        KeyRing(SqliteKeyStore(tmp_path / "keys.db", create=False), other)
+        KeyRing(keys.store, other)
 
     assert sealing.fingerprint(KEY) in str(refusal.value)
     assert sealing.fingerprint(other) in str(refusal.value)

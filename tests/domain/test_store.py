@@ -16,6 +16,8 @@ from tests.domain.given import TESTER, make_owners
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.places import Place
+
 
 def test_a_store_is_made_with_a_master_key_of_its_own(tmp_path: Path) -> None:
     with create_store(tmp_path / "a" / "b") as store:
@@ -24,13 +26,13 @@ def test_a_store_is_made_with_a_master_key_of_its_own(tmp_path: Path) -> None:
     assert not DataFolder(tmp_path / "elsewhere").exists
 
 
-def test_a_store_made_with_a_given_master_key_keeps_none(tmp_path: Path) -> None:
+def test_a_store_made_with_a_given_master_key_keeps_none(place: Place) -> None:
     key = new_key()
 
-    with create_store(tmp_path, key) as store:
+    with place.create(key) as store:
         assert not store.folder.master_key.exists()
-    with open_store(tmp_path, key) as store:
-        assert store.folder.root == tmp_path
+    with place.open(key) as store:
+        assert store.folder.root == place.root
 
 
 def test_opening_needs_a_store(tmp_path: Path) -> None:
@@ -40,22 +42,22 @@ def test_opening_needs_a_store(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_master_key_is_refused_by_create_and_open(tmp_path: Path) -> None:
-    create_store(tmp_path).close()
+def test_another_master_key_is_refused_by_create_and_open(place: Place) -> None:
+    place.create().close()
 
-    for use in (create_store, open_store):
+    for use in (place.create, place.open):
         with pytest.raises(MasterKeyError, match="are wrapped by master key"):
-            use(tmp_path, new_key())
+            use(new_key())
 
 
-def test_a_lost_master_key_is_named_and_not_made_anew(tmp_path: Path) -> None:
-    create_store(tmp_path).close()
-    key_file = DataFolder(tmp_path).master_key
+def test_a_lost_master_key_is_named_and_not_made_anew(place: Place) -> None:
+    place.create().close()
+    key_file = DataFolder(place.root).master_key
     key_file.unlink()
 
-    for use in (create_store, open_store):
+    for use in (place.create, place.open):
         with pytest.raises(MasterKeyError, match="is not there and"):
-            use(tmp_path)
+            use()
     assert not key_file.exists()
 
 
@@ -85,8 +87,8 @@ def test_a_folder_that_cannot_be_made_is_a_store_error_with_advice(tmp_path: Pat
         create_store(tmp_path / "file" / "data")
 
 
-def test_two_processes_may_hold_one_store(tmp_path: Path) -> None:
-    with create_store(tmp_path) as one, open_store(tmp_path) as two:
+def test_two_processes_may_hold_one_store(place: Place) -> None:
+    with place.create() as one, place.open() as two:
         first = make_owners(one)
         second = make_owners(two)
 

@@ -1,0 +1,70 @@
+"""`postwatch log import` into a database: what it says, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from cli.exit_codes import ExitCode
+from cli.main import main
+from domain.storage.data_folder import DataFolder
+from tests.domain.given import make_owners
+from tests.places import Place
+from tests.postgres_server import find_binaries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from tests.places import Databases
+
+pytestmark = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
+
+
+def run(place: Place, *arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, env=place.environment)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> list[str]:
+    """The words that import an export."""
+    source = Place(tmp_path / "source")
+    with source.create() as store:
+        make_owners(store)
+    file = tmp_path / "export"
+    assert run(source, "log", "export", str(file)).exit_code == 0
+    key = str(DataFolder(source.root).master_key)
+    return ["log", "import", str(file), "--master-key-file", key]
+
+
+def test_an_import_says_where_the_store_is_and_that_other_hosts_need_its_key(
+    export: list[str], postgres: Databases, tmp_path: Path
+) -> None:
+    with postgres.migrated() as database:
+        place = Place(tmp_path / "host", database)
+
+        done = run(place, *export)
+        again = run(place, *export)
+
+        assert done.exit_code == 0, done.output
+        assert f"imported 4 monitoring, 0 checks events and 1 keys into {database.place}" in (
+            done.stdout
+        )
+        assert "POSTWATCH_MASTER_KEY_FILE on each of them" in done.stderr
+        assert again.exit_code == ExitCode.STORE_UNUSABLE
+        assert "holds a store already" in again.stderr
+        listed = run(place, "customer", "list", "--json")
+        assert [each["name"] for each in json.loads(listed.stdout)] == ["Example Customer"]
+
+
+def test_an_import_needs_the_schema(export: list[str], postgres: Databases, tmp_path: Path) -> None:
+    with postgres.empty() as database:
+        done = run(Place(tmp_path / "host", database), *export)
+
+    assert done.exit_code == ExitCode.STORE_UNUSABLE
+    assert "run `postwatch migrate` once" in done.stderr
+    assert not (tmp_path / "host").exists()
