@@ -42,6 +42,7 @@ class PostgresServer:
     folder: Path
     port: int
     process: subprocess.Popen[bytes]
+    binaries: Path
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database."""
@@ -171,7 +172,7 @@ def start(
             group=_OWNER,
             extra_groups=_GROUPS,
         )
-    server = PostgresServer(data, port, process)
+    server = PostgresServer(data, port, process, binaries)
     _wait_for(server)
     return server
 

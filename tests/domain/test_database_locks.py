@@ -90,7 +90,7 @@ def test_who_comes_second_is_told_who_holds_it_and_where(locks: PostgresLocks) -
         with pytest.raises(HeldError, match=f"held by process {os.getpid()} on "):
             locks.hold("part").__enter__()
         assert not hold.is_lost
-    assert locks.holder("part") is None
+    wait_until(lambda: locks.holder("part") is None, what="the session has ended")
 
 
 def test_who_waits_gets_it_from_who_is_just_ending(locks: PostgresLocks) -> None:

@@ -23,9 +23,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from projections import catch_up
 from tests.places import Place, databases
+from tests.postgres_pair import postgres_pair
 from tests.postgres_server import find_binaries
 from tests.soak.disk_full import play_full_disk
 from tests.soak.disk_trace import can_trace
+from tests.soak.failover import play_failovers
 from tests.soak.fleet import NAMES, Deed, play_fleet
 from tests.soak.kills import CARRIERS, COMMANDS, PARTS, KillLoop, add_old_checks, play_kills
 from tests.soak.machine import StoreMachine
@@ -160,10 +162,23 @@ def play_power_cuts(folder: Path, seconds: float) -> str:
     )
 
 
+def play_failover(folder: Path, seconds: float) -> str:
+    """Kill the primary, and let its standby take over, again and again."""
+    if find_binaries() is None:
+        return "left out: there is no PostgreSQL server"
+    end = time.monotonic() + seconds
+    with postgres_pair() as pair, smtp_server() as port:
+        done = play_failovers(
+            pair, folder, port, lambda found: bool(found.outages) and time.monotonic() > end
+        )
+    return str(done)
+
+
 PLAYS: dict[str, tuple[Callable[[Path, float], str], float]] = {
     "machine": (play_machine, 0.2),
-    "kills": (play_kill_loop, 0.5),
+    "kills": (play_kill_loop, 0.4),
     "fleet": (play_fleet_on_postgres, 0.3),
+    "failover": (play_failover, 0.2),
     "disk": (play_disks, 0.1),
     "torn": (play_torn_logs, 0.05),
     "power": (play_power_cuts, 0.15),

@@ -33,10 +33,11 @@ CLOCK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Judged:
-    """How much there was to judge."""
+    """How much there was to judge. `in_doubt`: monitors that are there, and no answer said so."""
 
     events: int
     checks: int
+    in_doubt: int
 
 
 def judge(root: Path, ledger: Ledger, key: bytes | None = None) -> Judged:
@@ -53,13 +54,14 @@ def judge_store(store: Store, ledger: Ledger) -> Judged:
     events, checks = (_everything(store, log) for log in LOGS)
     for log in (events, checks):
         _positions_rise_and_versions_have_no_gap(log)
+    _nothing_was_made_twice(events)
     _every_number_was_given_once(events)
     _nothing_acknowledged_is_missing(events, ledger)
     _no_check_was_made_twice(each.event for each in checks)
     _passwords_can_be_opened(store, ledger)
     _views_equal_a_rebuild(store)
     _proofs_hold(store)
-    return Judged(len(events), len(checks))
+    return Judged(len(events), len(checks), _in_doubt(events, ledger))
 
 
 def _everything(store: Store, log: str) -> Sequence[LoggedEvent]:
@@ -73,6 +75,21 @@ def _positions_rise_and_versions_have_no_gap(log: Sequence[LoggedEvent]) -> None
     for _, event in log:
         versions[event.originator_id] += 1
         assert event.originator_version == versions[event.originator_id]
+
+
+def _nothing_was_made_twice(events: Sequence[LoggedEvent]) -> None:
+    """The clients give each monitor a name of its own, and never ask again."""
+    names = [event.name for _, event in events if _is_of_a_client(event)]
+    assert len(names) == len(set(names))
+
+
+def _in_doubt(events: Sequence[LoggedEvent], ledger: Ledger) -> int:
+    made = [str(event.originator_id) for _, event in events if _is_of_a_client(event)]
+    return sum(each not in ledger.monitors for each in made)
+
+
+def _is_of_a_client(event: Any) -> bool:  # noqa: ANN401 - an event of any sort
+    return bool(type(event).TOPIC == "MonitorCreated" and event.name.startswith("Monitor "))
 
 
 def _every_number_was_given_once(events: Sequence[LoggedEvent]) -> None:
