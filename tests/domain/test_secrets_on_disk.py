@@ -6,13 +6,17 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import psycopg
 import pytest
+from psycopg import sql
 
 from domain.commands import IssueToken, UpdateMonitor
 from domain.errors import DomainError
 from domain.log_reader import LogReader
 from domain.storage import sqlite_keys
-from tests.domain.given import CREATE_IMAP, TESTER
+from domain.storage.database import Database
+from tests.domain.given import CREATE_IMAP, TESTER, make_owners
+from tests.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,16 +45,39 @@ def forms(secret: str) -> Iterator[bytes]:
         yield b64encode(bytes(shift) + plain)[4:-4]
 
 
-def leaks(root: Path) -> list[str]:
-    files = [path for path in root.rglob("*") if path.is_file()]
-    assert any(path.name.endswith("-wal") for path in files), "the write-ahead log is looked at"
+def leaks(place: Place) -> list[str]:
+    """Return where a secret stands in clear in what a store keeps."""
+    kept = dict(contents_of(place.root))
+    if place.database is None:
+        assert any(name.endswith("-wal") for name in kept), "the write-ahead log is looked at"
+    else:
+        kept.update(tables_of(place.database.url))
+        assert len(kept["monitoring_events"]) > 1000
     return [
-        f"{path.name}: {secret}"
-        for path in files
-        for content in [path.read_bytes()]
+        f"{name}: {secret}"
+        for name, content in kept.items()
         for secret in CANARIES
         if any(form in content for form in forms(secret))
     ]
+
+
+def contents_of(root: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield every file of a folder."""
+    for path in root.rglob("*"):
+        if path.is_file():
+            yield path.name, path.read_bytes()
+
+
+def tables_of(url: str) -> Iterator[tuple[str, bytes]]:
+    """Yield every table of a database, with the bytes of all its columns as they are."""
+    with psycopg.connect(url) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname LIKE 'postwatch%'"
+        ).fetchall()
+        for names in tables:
+            copy = sql.SQL("COPY {} TO STDOUT (FORMAT BINARY)").format(sql.Identifier(*names))
+            with connection.cursor() as cursor, cursor.copy(copy) as copied:
+                yield names[1], b"".join(copied)
 
 
 @pytest.fixture
@@ -71,15 +98,15 @@ def monitors(store: Store, owners: Owners) -> list[Monitor]:
 
 
 def test_no_file_holds_a_secret_while_the_store_is_open(
-    store: Store, views: Views, monitors: list[Monitor]
+    store: Store, place: Place, views: Views, monitors: list[Monitor]
 ) -> None:
     for projector in views.projectors.values():
         projector.catch_up()
         projector.rebuild(lambda *_: None)
 
-    assert leaks(store.folder.root) == []
+    assert leaks(place) == []
     store.monitoring.delete_monitor(monitors[0].id, TESTER)
-    assert leaks(store.folder.root) == []
+    assert leaks(place) == []
 
 
 def test_the_search_would_find_a_secret_in_any_form(tmp_path: Path) -> None:
@@ -87,7 +114,7 @@ def test_the_search_would_find_a_secret_in_any_form(tmp_path: Path) -> None:
     for number, form in enumerate(forms(FIRST)):
         (tmp_path / f"file{number}").write_bytes(b"before" + form + b"after")
 
-    assert len(leaks(tmp_path)) == 7
+    assert len(leaks(Place(tmp_path))) == 7
 
 
 def test_no_repr_of_a_command_an_event_or_a_monitor_holds_a_secret(
@@ -129,10 +156,21 @@ def test_no_refusal_holds_a_secret(store: Store, owners: Owners) -> None:
         assert FIRST not in repr(refusal.value.__dict__)
 
 
-def test_a_deletion_is_acknowledged_while_the_key_file_takes_nothing(
-    store: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def impatient(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store that waits for keys a moment only."""
     monkeypatch.setattr(sqlite_keys, "LOCK_TIMEOUT_SECONDS", 0.05)
+    if place.database is not None:
+        url = f"{place.database.url}?options=-c%20lock_timeout%3D300ms"
+        place = Place(place.root, Database(url))
+    with place.create() as opened:
+        yield opened
+
+
+def test_a_deletion_is_acknowledged_while_the_keys_take_nothing(
+    impatient: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, owners = impatient, make_owners(impatient)
     config = {"auth": {"user": "u", "pass": "p"}}
     first, second = (
         store.monitoring.create_monitor(owners.create(config=config), TESTER) for _ in range(2)
