@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from cli.failure import exit_on_failure
-from cli.opening import created_store
+from cli.opening import created_store, tell_of_key_of_one_host
 from cli.settings import Settings
 from cli.tables import print_json
 from domain.access_token import new_token
@@ -50,6 +50,7 @@ def init(*, as_json: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         first = set_up(settings)
+        tell_of_key_of_one_host(settings)
     if as_json:
         print_json(
             {

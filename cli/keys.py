@@ -10,7 +10,7 @@ import click
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
-from cli.opening import opened_store
+from cli.opening import opened_store, tell_of_key_of_one_host
 from cli.progress import progress
 from cli.settings import Settings
 from cli.tables import print_json, print_rows
@@ -41,6 +41,7 @@ def status(*, as_json: bool) -> None:
                 else "POSTWATCH_MASTER_KEY",
                 "data_keys": len(owners),
             }
+        tell_of_key_of_one_host(settings)
     if as_json:
         print_json(row)
         return

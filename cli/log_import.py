@@ -11,11 +11,11 @@ import click
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
+from cli.opening import tell_of_key_of_one_host
 from cli.progress import progress
 from cli.settings import Settings
 from domain.errors import MasterKeyError
 from domain.master_keys import read_key_file
-from domain.storage.data_folder import DataFolder
 from domain.transfer.fresh_folder import refuse_unless_empty
 from domain.transfer.importing import ImportKey, import_lines
 
@@ -50,12 +50,7 @@ def import_command(file: Path, master_key_file: Path | None) -> None:
     counts = ", ".join(f"{number} {log}" for log, number in done.events.items())
     place = settings.database.place if settings.database else settings.data
     print(f"imported {counts} events and {done.keys} keys into {place}")
-    if settings.database is not None and key.is_kept:
-        print(
-            f"the master key is in {DataFolder(settings.data).master_key}, which no other host "
-            "has; name it with POSTWATCH_MASTER_KEY_FILE on each of them",
-            file=sys.stderr,
-        )
+    tell_of_key_of_one_host(settings)
 
 
 def given_master_key(settings: Settings, file: Path | None) -> ImportKey:

@@ -15,6 +15,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from domain.storage.data_folder import DataFolder
 from domain.storage.failures import DatabaseAwayError
 from domain.store import create_store, open_store
 
@@ -42,6 +43,17 @@ def opened_store(settings: Settings) -> Store:
 def created_store(settings: Settings) -> Store:
     """Open it, made if it is not there yet. Raises as `opened_store` does."""
     return create_store(settings.data, *settings.master_keys, database=settings.database)
+
+
+def tell_of_key_of_one_host(settings: Settings) -> None:
+    """Say on stderr that other hosts of the database lack the master key of this one."""
+    file = DataFolder(settings.data).master_key
+    if settings.database is not None and settings.master_key is None and file.exists():
+        print(
+            f"the master key is in {file}, which no other host has; name it with "
+            "POSTWATCH_MASTER_KEY_FILE on each of them",
+            file=sys.stderr,
+        )
 
 
 def awaited(opening: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None) -> T:

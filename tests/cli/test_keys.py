@@ -73,3 +73,14 @@ def test_a_key_in_the_folder_of_one_host_is_changed_to_one_that_all_are_told(pla
     assert "put it away or remove it" in done.stderr
     with place.open(new) as store:
         assert store.keys.unseal(owner, sealed) == "secret"
+
+
+@pytest.mark.parametrize("command", ["init", "keys status"])
+def test_a_key_that_other_hosts_lack_is_told(place: Place, command: str) -> None:
+    place.create().close()
+
+    done = CliRunner().invoke(main, command.split(), env=place.environment)
+
+    assert done.exit_code == 0, done.output
+    is_told = "which no other host has" in done.stderr
+    assert is_told == (place.database is not None)
