@@ -295,9 +295,6 @@ class Schedule:
         entry.generation = self._generation
         heappush(self._heap, (due, self._generation, monitor_id))
         if len(self._heap) > 1.25 * len(self._entries) + _SMALL_HEAP:
-            self._drop_stale()
-
-    def _drop_stale(self) -> None:
-        """Keep the heap in proportion when monitors change faster than they are due."""
-        self._heap = [item for item in self._heap if not self._is_stale(item)]
-        heapify(self._heap)
+            # Monitors change faster than they are due: keep the heap in proportion.
+            self._heap = [item for item in self._heap if not self._is_stale(item)]
+            heapify(self._heap)
