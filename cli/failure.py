@@ -27,7 +27,8 @@ class CommandError(Exception):
 def exit_on_failure() -> Iterator[None]:
     """Turn expected failures into a line on stderr and a documented exit status."""
     try:
-        yield
+        with _alone():
+            yield
     except CommandError as error:
         _exit(error.code, str(error))
     except MasterKeyError as error:
@@ -46,6 +47,18 @@ def exit_on_failure() -> Iterator[None]:
         _exit(ExitCode.FAILED, str(error))
     except STORE_FAILS as error:
         _exit(ExitCode.STORE_UNUSABLE, _what_the_store_lacks(error))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Raise what went wrong in the one task that failed, without the group of its nursery."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found: BaseException = group
+        while isinstance(found, BaseExceptionGroup) and len(found.exceptions) == 1:
+            found = found.exceptions[0]
+        raise found from None
 
 
 def _what_the_store_lacks(error: Exception) -> str:
