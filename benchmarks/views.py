@@ -7,6 +7,7 @@ CPU is spent there, so times are those of the clock.
 
 from __future__ import annotations
 
+import signal
 import statistics
 import sys
 import tempfile
@@ -140,7 +141,8 @@ def run(folder: Path, url: str, monitors: int) -> None:
 
 
 def main() -> None:
-    """Run on a server and in a folder that are gone afterwards."""
+    """Run on a server and in a folder that are gone afterwards, also after a signal."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     monitors = _FEW if "--quick" in sys.argv[1:] else _MANY
     durable = {"fsync": "on", "shared_buffers": "256MB"}
     with postgres_server(durable) as server, tempfile.TemporaryDirectory() as folder:
