@@ -6,14 +6,17 @@ hours, several locations into one.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from domain.uptime import STATES
 from projections import histogram
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from projections.histogram import Counts
 
 _CODES: Final = {
@@ -45,6 +48,12 @@ class Phase:
     longest: int = 0
     counts: Counts = field(default_factory=dict)
 
+    def add(self, found_ms: Iterable[float]) -> None:
+        """Count durations, in milliseconds."""
+        durations = [round(each * _MICROSECONDS) for each in found_ms]
+        self.longest = max(self.longest, *durations)
+        histogram.add(self.counts, durations)
+
 
 @dataclass(slots=True)
 class RollUp:
@@ -71,49 +80,55 @@ class RollUp:
 def to_text(roll_up: RollUp) -> str:
     """Return a roll-up as it is stored: checks, failed, states, then each phase; base 36."""
     head = [roll_up.checks, roll_up.failed, *roll_up.known_ms]
-    phases = (
-        f"{_CODES.get(name, name)}:{_base36(phase.longest)}:{histogram.pack(phase.counts)}"
-        for name, phase in sorted(roll_up.phases.items())
-    )
-    return " ".join([*map(_base36, head), *phases])
+    return " ".join([*map(_base36, head), *_to_parts(roll_up.phases)])
 
 
 def from_text(text: str) -> RollUp:
     """Return a stored roll-up."""
     parts = text.split(" ")
     checks, failed, *known = (int(each, _BASE) for each in parts[:_HEAD])
-    phases = {}
-    for part in parts[_HEAD:]:
-        code, longest, counts = part.split(":")
-        phases[_NAMES.get(code, code)] = Phase(int(longest, _BASE), histogram.unpack(counts))
-    return RollUp(checks, failed, known, phases)
+    return RollUp(checks, failed, known, _from_parts(parts[_HEAD:]))
 
 
 def from_open(record: dict[str, Any]) -> RollUp:
     """Return the roll-up of an hour that is still added to (`roll_ups.new_hour`)."""
-    phases = {
-        name: Phase(longest, {int(bucket): count for bucket, count in counts.items()})
-        for name, (longest, counts) in counted(record).items()
-    }
+    phases = _from_parts(record["counted"].split())
+    for names, rows in record["recent"].items():
+        columns = zip(*orjson.loads(f"[{rows}]"), strict=True)
+        for name, found_ms in zip(names.split(" "), columns, strict=True):
+            phases.setdefault(name, Phase()).add(found_ms)
     return RollUp(record["checks"], record["failed"], list(record["known_ms"]), phases)
 
 
-def counted(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the phases of an hour that is still added to, with all durations counted.
+def put_aside(record: dict[str, Any], timings: dict[str, float]) -> None:
+    """Add the durations of a check, in milliseconds, to an hour that is still added to.
 
-    A phase is its longest duration and the counts of its buckets, whose numbers are texts,
-    because keys of JSON are.
+    They are kept as a text, by the names of their phases: whoever adds the next ones need
+    not make numbers of it.
     """
-    durations: defaultdict[str, list[int]] = defaultdict(list)
-    for names, rows in record["recent"].items():
-        for name, found_ms in zip(names.split(" "), zip(*rows, strict=True), strict=True):
-            durations[name] += [round(each * _MICROSECONDS) for each in found_ms]
-    phases = dict(record["phases"])
-    for name, found in durations.items():
-        longest, counts = phases.get(name, (0, {}))
-        more = Counter(map(str, map(histogram.bucket_of, found)))
-        more.update(counts)
-        phases[name] = [max(longest, *found), dict(more)]
+    names, row = " ".join(timings), orjson.dumps([*timings.values()]).decode()
+    before = record["recent"].get(names)
+    record["recent"][names] = f"{before},{row}" if before else row
+
+
+def count_recent(record: dict[str, Any]) -> None:
+    """Count what was put aside, so that it takes no more room than its buckets do."""
+    record["counted"] = " ".join(_to_parts(from_open(record).phases))
+    record["recent"] = {}
+
+
+def _to_parts(phases: dict[str, Phase]) -> list[str]:
+    return [
+        f"{_CODES.get(name, name)}:{_base36(phase.longest)}:{histogram.pack(phase.counts)}"
+        for name, phase in sorted(phases.items())
+    ]
+
+
+def _from_parts(parts: Iterable[str]) -> dict[str, Phase]:
+    phases = {}
+    for part in parts:
+        code, longest, counts = part.split(":")
+        phases[_NAMES.get(code, code)] = Phase(int(longest, _BASE), histogram.unpack(counts))
     return phases
 
 

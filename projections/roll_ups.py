@@ -24,7 +24,7 @@ from domain.uptime import (
 )
 from projections.checks import stream_key
 from projections.projection import Projection
-from projections.roll_up import counted, from_open, from_text, to_text
+from projections.roll_up import count_recent, from_open, from_text, put_aside, to_text
 from projections.rows import Rows, portions
 from projections.view import Table
 from projections.watched import NO_SETTINGS, Settings, StoredSettings
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
     from domain.store import Store
     from projections.view import Record, Transaction
 
-_PUT_ASIDE: Final = 16
-"""Checks whose durations wait in the row of their stream, which so stays small."""
+_PUT_ASIDE: Final = 24
+"""Checks whose durations wait in the row of their stream to be counted, which takes time: most
+streams have fewer an hour."""
 
 STREAMS: Final = Table(
     "streams",
@@ -68,10 +69,13 @@ class RollUps(Projection):
         rows = Rows(transaction)
         finished: dict[tuple[str, str], dict[str, list[str]]] = {}
         for portion in portions(events):
-            checks = [each.event for each in portion if isinstance(each.event, CheckPerformed)]
-            rows.read(STREAMS, map(stream_key, checks))
-            for check in checks:
-                key = stream_key(check)
+            checks = [
+                (stream_key(each.event), each.event)
+                for each in portion
+                if isinstance(each.event, CheckPerformed)
+            ]
+            rows.read(STREAMS, (key for key, _ in checks))
+            for key, check in checks:
                 record = rows.get(STREAMS, key) or _new_stream(check)
                 rows.put(STREAMS, key, record)
                 for hour in fold(record, check, self.settings):
@@ -91,6 +95,7 @@ PROJECTION: Final = RollUps(
     log="checks",
     tables=(STREAMS, DAYS),
     documents={},
+    version=2,
     rebuild_batch=10_000,
     # Hours and days are asked for, never milliseconds.
     rest_seconds=1.0,
@@ -132,7 +137,7 @@ def day_and_hour(hour: int) -> tuple[str, str]:
 def new_hour(hour: int) -> Record:
     """Return the record of an hour without checks."""
     nothing: Record = {"checks": 0, "failed": 0, "known_ms": [0] * len(STATES)}
-    return {"hour": hour, **nothing, "phases": {}, "recent": {}}
+    return {"hour": hour, **nothing, "counted": "", "recent": {}}
 
 
 def _new_stream(event: CheckPerformed) -> Record:
@@ -160,16 +165,14 @@ def _open(stream: Record, hour: int, finished: list[Record]) -> Record:
 
 
 def _add(hour: Record, outcome: dict[str, Any]) -> None:
-    """Count a check. Its durations are put aside as they are, and counted many at a time."""
+    """Count a check."""
     hour["checks"] += 1
     hour["failed"] += outcome["verdict"] != "up"
-    timings = outcome.get("timings", {})
+    timings = outcome.get("timings")
     if timings:
-        # Without the names, which repeat, the row is a third as long.
-        hour["recent"].setdefault(" ".join(timings), []).append([*timings.values()])
+        put_aside(hour, timings)
     if hour["checks"] % _PUT_ASIDE == 0:
-        hour["phases"] = counted(hour)
-        hour["recent"] = {}
+        count_recent(hour)
 
 
 def _with_hours(
