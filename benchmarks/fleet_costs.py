@@ -12,6 +12,7 @@ import psycopg
 from benchmarks.fleet_plan import Costs
 from domain.archive.segment import encode
 from domain.store import create_store
+from projections.collecting import collect_seldom
 from projections.views import Views
 from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, Fleet
@@ -50,6 +51,7 @@ def measure(databases: Databases, folder: Path, amounts: Amounts, check_cpu: flo
         large = statistics.median(_record(store, fleet, amounts.checks, LARGE))
         each = (large - small) / (LARGE - SMALL)
         recorded = _MONITORS + amounts.batches + amounts.checks
+        collect_seldom()  # as the command does
         with Views(store) as views:
             folds = {name: _fold(views, name) / recorded for name in _OF_CHECKS}
         with psycopg.connect(database.url) as connection:

@@ -11,6 +11,7 @@ import orjson
 
 from benchmarks.ratios import Ratio
 from domain.store import open_store
+from projections.collecting import collect_seldom
 from projections.views import Views
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ WHERE rowid > ? ORDER BY rowid LIMIT ?
 
 def measure(folder: Path, rounds: int) -> bool:
     """Rebuild and read in turn, and show it. Nothing else runs on the folder."""
+    collect_seldom()  # as the command does
     with open_store(folder) as store, Views(store) as views:
         of_checks = [each for each in views.projectors.values() if each.log.name == "checks"]
         events = of_checks[0].log.head()

@@ -26,6 +26,7 @@ from domain.proof.stored import log_proof
 from domain.storage.engine import LOGS
 from domain.storage.locks import HeldError
 from projections import run as process
+from projections.collecting import collect_seldom
 from projections.proof_keeper import ProofKeeper, keeping
 from projections.standing_by import take_turns
 from projections.views import PROJECTIONS, Views
@@ -104,6 +105,7 @@ def rebuild(name: str | None, *, from_start: bool) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
+        collect_seldom()
         with opened_store(settings) as store, Views(store) as views:
             for each in [name] if name else _NAMES:
                 _rebuild(each, views.projector(each), from_start=from_start)
@@ -120,6 +122,7 @@ def verify(name: str | None, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
+        collect_seldom()
         with opened_store(settings) as store, Views(store) as views:
             names = [name] if name else _NAMES
             verdicts = {each: verify_view(each, views) for each in names}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
 from eventsourcing.application import AggregateNotFoundError, Application
@@ -17,13 +17,15 @@ from eventsourcing.persistence import IntegrityError
 from domain.access_token import AccessToken
 from domain.clock import Clock, utc_now
 from domain.errors import ConflictError, NotFoundError
-from domain.event_mapper import EventMapper
+from domain.event_mapper import EventMapper, as_uuid
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.numbers import NumberStream, Registered, Sort
 from domain.organization import Customer, Organization
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eventsourcing.domain import DomainEventProtocol, MutableOrImmutableAggregate
     from eventsourcing.persistence import Recording
     from eventsourcing.utils import EnvType
@@ -48,6 +50,13 @@ _CACHED_AGGREGATES: Final = 1000
 
 _JUST_MADE: Final = 100
 """Events kept for those who ask for them right after the command. Some never ask."""
+
+
+class StreamRows(Protocol):
+    """What the log's recorder offers beside what the library asks of it."""
+
+    def rows_of(self, streams: Sequence[UUID]) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of all rows of some streams, each in order."""
 
 
 class NumberedLog(Application[UUID]):
@@ -115,6 +124,15 @@ class NumberedLog(Application[UUID]):
         if len(self._just_made) >= _JUST_MADE:
             self._just_made.clear()
         self._just_made[created.originator_id] = created
+
+    def events_of(self, streams: Sequence[UUID]) -> list[list[DomainEventProtocol[UUID]]]:
+        """Return all events of each of some streams, which are read at once."""
+        found: dict[UUID, list[DomainEventProtocol[UUID]]] = {each: [] for each in streams}
+        mapper = cast("EventMapper", self.mapper)
+        for row in cast("StreamRows", self.recorder).rows_of(streams):
+            stream = as_uuid(row[0])
+            found[stream].append(mapper.event(stream, *row[1:]))
+        return [found[each] for each in streams]
 
     def next_number(self, sort: Sort) -> int:
         """Return the number that comes next, unless another writer takes it first."""

@@ -75,6 +75,7 @@ class RollUps(Projection):
                 if isinstance(each.event, CheckPerformed)
             ]
             rows.read(STREAMS, (key for key, _ in checks))
+            self.settings.look_up((each.monitor_id, each.monitor_version) for _, each in checks)
             for key, check in checks:
                 record = rows.get(STREAMS, key) or _new_stream(check)
                 rows.put(STREAMS, key, record)

@@ -27,6 +27,7 @@ from domain.storage.postgres_connections import ANSWER_SECONDS, Connections
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
+    from uuid import UUID
 
     from eventsourcing.persistence import StoredEvent
     from eventsourcing.utils import Environment
@@ -124,6 +125,10 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             "SELECT notification_id, originator_id::text, originator_version, topic, state "
             "FROM {table} WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
         ).format(**names)
+        self._rows_of = sql.SQL(
+            "SELECT originator_id::text, originator_version, topic, state FROM {table} "
+            "WHERE originator_id = ANY(%b::uuid[]) ORDER BY originator_id, originator_version"
+        ).format(**names)
         self._last_given = sql.SQL(LAST_GIVEN).format(**names)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int]:  # noqa: ANN401 - as the library has it
@@ -166,6 +171,12 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection:
             cursor = connection.cursor(row_factory=tuple_row, binary=True)
             return cursor.execute(self._rows_after, (position, limit), prepare=True).fetchall()
+
+    def rows_of(self, streams: Sequence[UUID]) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of all rows of some streams, each in order."""
+        with self.datastore.get_connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row, binary=True)
+            return cursor.execute(self._rows_of, (list(streams),), prepare=True).fetchall()
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event was pruned."""

@@ -10,6 +10,7 @@ class that is a factory: hence no factory is imported by name.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -175,6 +176,16 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
             f"FROM {self.events_table_name} WHERE rowid > ? ORDER BY rowid LIMIT ?"
         )
         return self._select(statement, (position, limit))
+
+    def rows_of(self, streams: Sequence[UUID]) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of all rows of some streams, each in order."""
+        # In this order (CROSS JOIN): a look into the index for each stream.
+        statement = (
+            "SELECT originator_id, originator_version, topic, state "  # noqa: S608 - a constant, not input
+            f"FROM json_each(?) CROSS JOIN {self.events_table_name} ON originator_id = value "
+            "ORDER BY key, originator_version"
+        )
+        return self._select(statement, (json.dumps([each.hex for each in streams]),))
 
     def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
         """Append stream, version, topic and state of new rows, durably, all or none.

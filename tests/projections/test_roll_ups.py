@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from projections.roll_up import Phase, RollUp, from_open, from_text, to_text
 from projections.roll_ups import PROJECTION, fold
 from projections.uptime_report import Asked, total, uptime
 from projections.uptime_shapes import uptime_percent, uptime_shape
+from projections.watched import NoSettings
 from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
 from tests.projections.folding import rows
@@ -45,7 +47,7 @@ counts = st.dictionaries(st.integers(0, 1500), st.integers(1, 1000), max_size=30
 durations = st.integers(0, 3_600_000_000)
 
 
-class Always:
+class Always(NoSettings):
     """Every monitor was checked alike."""
 
     def __init__(self, watched: Watched | None = EVERY_FIVE) -> None:
@@ -100,6 +102,15 @@ def test_longer_is_never_in_a_lower_bucket(one: int, other: int) -> None:
     assert bucket_of(shorter) <= bucket_of(longer)
 
 
+@given(st.lists(durations))
+def test_durations_are_counted_in_their_buckets(found: list[int]) -> None:
+    counted: dict[int, int] = {}
+
+    histogram.add(counted, found)
+
+    assert counted == Counter(map(bucket_of, found))
+
+
 @given(st.lists(durations, min_size=1), st.sampled_from([0.5, 0.95, 1.0]))
 def test_a_quantile_is_that_of_the_durations_but_for_one_in_64(
     found: list[int], share: float
@@ -145,6 +156,22 @@ def test_an_hour_counts_its_checks_and_their_durations() -> None:
     assert sum(hours[0].phases["total"].counts.values()) == 2
     assert sum(hours[0].phases["dns"].counts.values()) == 1
     assert (hours[1].checks, hours[1].failed) == (1, 0)
+
+
+def test_an_hour_of_very_many_checks_counts_them_all_and_stays_small() -> None:
+    made = [check(each / 20, total=each + 0.25, dns=1.5) for each in range(1000)]
+    stream: dict[str, Any] = roll_ups._new_stream(made[0])
+    for each in made:
+        assert not fold(stream, each, Always())
+
+    hour = from_open(stream["open"])
+
+    assert hour.phases["dns"] == Phase(1500, {bucket_of(1500): 1000})
+    assert hour.phases["total"].longest == 999_250
+    assert hour.phases["total"].counts == Counter(
+        bucket_of(each * 1000 + 250) for each in range(1000)
+    )
+    assert len(str(stream)) < 3000
 
 
 def test_a_check_vouches_until_the_next_one_and_no_longer_than_it_may() -> None:
