@@ -13,6 +13,7 @@ import socket
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import psycopg
 from eventsourcing import persistence
@@ -38,6 +39,9 @@ CONNECT_SECONDS: Final = 2
 
 ANSWER_SECONDS: Final = 10.0
 """How long the answer to what is short may take."""
+
+LONG_SECONDS: Final = 3600.0
+"""How long the answer may take to what goes through whole tables."""
 
 CONNECTIONS: Final = 8
 """Connections that the threads of a process may have in one pool. Few ever need so many."""
@@ -131,6 +135,8 @@ class Connections:
         self._row_factory = row_factory
         self._answer_seconds = answer_seconds
         self._pool = Pool(self._connect, CONNECTIONS)
+        self._pools = _pools_of(url, writes)
+        self._pools.add(self._pool)
 
     @contextmanager
     def get(self, *, answer_seconds: float | None = None) -> Iterator[Connection]:
@@ -144,14 +150,15 @@ class Connections:
             try:
                 yield session
             except SilentError:
-                self._pool.forget()
+                for pool in list(self._pools):
+                    pool.forget()
                 raise
             session.require_certain()
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, *, answer_seconds: float | None = None) -> Iterator[Connection]:
         """Lend a connection in a transaction, which ends with the block: with all or nothing."""
-        with self.get() as connection, connection.transaction():
+        with self.get(answer_seconds=answer_seconds) as connection, connection.transaction():
             yield connection
 
     @contextmanager
@@ -195,6 +202,13 @@ def told(place: str) -> Iterator[None]:
             if isinstance(error, theirs):
                 raise ours(str(error)) from error
         raise persistence.PersistenceError(str(error)) from error
+
+
+@cache
+def _pools_of(url: str, writes: bool) -> WeakSet[Pool]:  # noqa: FBT001 - what they go by
+    """Return the pools of this process that go to a database in the same way."""
+    del url, writes
+    return WeakSet()
 
 
 @cache

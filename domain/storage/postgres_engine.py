@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from domain.storage.engine import Engine, Signal, StoredRows
-from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_connections import ANSWER_SECONDS, Connections
 from domain.storage.postgres_filling import filling
 from domain.storage.postgres_heads import PostgresHeads
 from domain.storage.postgres_keys import PostgresKeyStore
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from domain.storage.leases import FleetRow, Leases
 
 
+_LOOK_SECONDS: Final = 3.0
+"""How long whoever asks whether the database answers may have to wait for that."""
+
 _WRITERS_LOCK: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN EXCLUSIVE MODE"
 
 
@@ -43,7 +46,7 @@ class PostgresEngine(Engine):
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.connections = Connections(database.url, "store")
+        self.connections = Connections(database.url, "store", answer_seconds=ANSWER_SECONDS)
         self.locks = PostgresLocks(database, self.connections)
         self.segments = PostgresSegments(self.connections)
         self._listener = Listener(self.connections)
@@ -107,7 +110,7 @@ class PostgresEngine(Engine):
 
     def check_writable(self) -> None:
         """Raise PersistenceError unless the `monitoring` log can be written now."""
-        with self.connections.transaction() as connection:
+        with self.connections.transaction(answer_seconds=_LOOK_SECONDS) as connection:
             # As a writer does. Whoever asks wants to know now.
             connection.execute("SET LOCAL lock_timeout = '1s'")
             connection.execute(_WRITERS_LOCK)

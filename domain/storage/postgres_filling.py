@@ -12,6 +12,7 @@ from psycopg import sql
 from domain.errors import StoreError, TransferError
 from domain.storage.engine import LOGS
 from domain.storage.filling import EventSink, Filling
+from domain.storage.postgres_connections import LONG_SECONDS
 from domain.storage.postgres_keys import PostgresKeyTable
 from domain.storage.postgres_log import log_schema, log_table
 from domain.storage.postgres_schema import require_schema
@@ -47,7 +48,7 @@ def filling(connections: Connections, place: str) -> Iterator[Filling]:
     Raises StoreError, also when there is a store already. Nobody else writes meanwhile.
     """
     require_schema(connections)
-    with connections.transaction() as connection:
+    with connections.transaction(answer_seconds=LONG_SECONDS) as connection:
         tables = [sql.Identifier(*each) for each in _TABLES]
         connection.execute(
             sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from domain.keys import KeyStore, KeyTable, WrappedKey
+from domain.storage.postgres_connections import LONG_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,7 +82,7 @@ class PostgresKeyStore(KeyStore):
     @contextmanager
     def table(self) -> Iterator[KeyTable]:
         """Keep other writers out. Readers go on, with the keys as they were."""
-        with self._connections.transaction() as connection:
+        with self._connections.transaction(answer_seconds=LONG_SECONDS) as connection:
             connection.execute(_LOCK)
             yield PostgresKeyTable(connection)
 

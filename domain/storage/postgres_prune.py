@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from domain.storage.postgres_connections import LONG_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,7 +49,7 @@ def prune(
     taken = 0
     while True:
         started = time.monotonic()
-        with connections.get() as connection:
+        with connections.get(answer_seconds=LONG_SECONDS) as connection:
             ((end,),) = connection.execute(_NEXT, (position, through, BATCH)).fetchall()
             if end is None:
                 return taken

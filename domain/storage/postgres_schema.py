@@ -14,6 +14,7 @@ from eventsourcing.persistence import ProgrammingError
 from psycopg import sql
 
 from domain.errors import StoreError
+from domain.storage.postgres_connections import LONG_SECONDS
 from domain.storage.postgres_leases import FLEET
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def migrate(connections: Connections) -> tuple[int, int]:
     Raises StoreError when the server is too old, the schema newer, or rights are missing.
     """
     try:
-        with connections.transaction() as connection:
+        with connections.transaction(answer_seconds=LONG_SECONDS) as connection:
             _require_server(connection, connections.place)
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ONE_AT_A_TIME,))
             before = _version_of(connection)

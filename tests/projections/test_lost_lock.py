@@ -1,0 +1,95 @@
+"""A process that has lost its lock spoils nothing, stops, and stands by."""
+
+from __future__ import annotations
+
+from contextlib import closing, nullcontext
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from domain.storage.locks import Hold, LostError
+from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_locks import PostgresLocks
+from projections.catch_up import Projector
+from projections.draft import Draft
+from projections.standing_by import take_turns
+from tests.places import on_postgres
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from domain.store import Store
+    from projections.views import Views
+    from tests.domain.given import Owners
+
+_END = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name LIKE 'postwatch part %'
+"""
+
+
+class Lost(Hold):
+    """A lock that somebody else has by now."""
+
+    @property
+    def is_lost(self) -> bool:
+        """It is."""
+        return True
+
+
+def test_a_frozen_rebuild_writes_nothing_over_the_one_that_went_on(
+    views: Views, owners: Owners
+) -> None:
+    del owners
+    projector = views.projector("monitors")
+    projector.view.start_shadow()
+    frozen, other = (Draft(projector.view, "shadow") for _ in range(2))
+    for draft, end in ((frozen, 1), (other, 2)):
+        projector.apply(projector.log.after(0, end), draft)
+
+    other.write()
+    with pytest.raises(LostError, match="another process goes on"):
+        frozen.write()
+
+    assert projector.view.position("shadow") == 2
+
+
+def test_a_rebuild_ends_when_its_lock_is_lost(views: Views, owners: Owners) -> None:
+    del owners
+    known = views.projector("monitors")
+    known.catch_up()
+
+    lost = Projector(known.projection, known.log, known.view, alone=lambda: nullcontext(Lost()))
+    generation = known.view.generation()
+
+    with pytest.raises(LostError, match="its lock is lost"):
+        lost.rebuild()
+
+    assert known.view.generation() == generation
+
+
+@on_postgres
+def test_who_has_lost_the_lock_stops_and_stands_by(store: Store) -> None:
+    database = getattr(store.engine, "database")  # noqa: B009 - only this engine has one
+    turns: list[str] = []
+    stop = Event()
+
+    def work(over: Event) -> None:
+        turns.append("begun")
+        over.wait()
+        turns.append("over")
+
+    with closing(Connections(database.url, "test")) as connections:
+        locks = PostgresLocks(database, connections)
+        thread = Thread(target=take_turns, args=(locks, "part", work, stop))
+        thread.start()
+        try:
+            wait_until(lambda: turns == ["begun"], what="its turn")
+            with psycopg.connect(database.url, autocommit=True) as operator:
+                operator.execute(_END)
+            wait_until(lambda: turns == ["begun", "over", "begun"], what="another turn")
+        finally:
+            stop.set()
+            thread.join()
+    assert turns == ["begun", "over", "begun", "over"]
