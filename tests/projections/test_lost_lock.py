@@ -11,6 +11,7 @@ import pytest
 
 from domain.storage.locks import Hold, LostError
 from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_engine import PostgresEngine
 from domain.storage.postgres_locks import PostgresLocks
 from projections.catch_up import Projector
 from projections.draft import Draft
@@ -71,7 +72,8 @@ def test_a_rebuild_ends_when_its_lock_is_lost(views: Views, owners: Owners) -> N
 
 @on_postgres
 def test_who_has_lost_the_lock_stops_and_stands_by(store: Store) -> None:
-    database = getattr(store.engine, "database")  # noqa: B009 - only this engine has one
+    assert isinstance(store.engine, PostgresEngine)
+    database = store.engine.database
     turns: list[str] = []
     stop = Event()
 
