@@ -17,6 +17,7 @@ from domain.errors import MasterKeyError, TransferError
 from domain.master_keys import read_key_file, write_key_file
 from domain.storage.data_folder import DataFolder
 from domain.storage.engine import LOGS
+from domain.storage.failures import STORE_AWAY
 from domain.transfer.archived import CheckSink
 from domain.transfer.filling_files import filling_files
 from domain.transfer.lines import (
@@ -93,10 +94,15 @@ def _into_database(
     from domain.storage.postgres_engine import PostgresEngine  # noqa: PLC0415 - as said above
 
     with closing(PostgresEngine(database)) as engine, ExitStack() as undo:
-        with engine.filling() as filling:
-            imported = _Import(file, filling, master_key.key, report).run()
-            if master_key.is_kept and _kept(folder, master_key.key):
-                undo.callback(folder.master_key.unlink)
+        try:
+            with engine.filling() as filling:
+                imported = _Import(file, filling, master_key.key, report).run()
+                if master_key.is_kept and _kept(folder, master_key.key):
+                    undo.callback(folder.master_key.unlink)
+        except STORE_AWAY:
+            # Perhaps the store is there, and only the answer got lost: then it needs its key.
+            undo.pop_all()
+            raise
         undo.pop_all()
     return imported
 

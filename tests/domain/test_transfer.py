@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from eventsourcing.persistence import OperationalError
 
 from domain import sealing
 from domain.errors import MasterKeyError, SecretUnreadableError, StoreError, TransferError
@@ -20,12 +21,14 @@ from domain.master_keys import read_key_file, write_key_file
 from domain.proof.leaf import Row
 from domain.proof.stored import log_proof, verify
 from domain.storage.data_folder import DataFolder
+from domain.storage.database import Database
 from domain.storage.engine import LOGS
 from domain.store import create_store, open_store
 from domain.transfer.exporting import export_lines
 from domain.transfer.fresh_folder import INCOMING, STORE_PARTS, filled, refuse_unless_empty
 from domain.transfer.importing import ImportKey, import_lines
 from domain.transfer.lines import End, event_line, mac_of, read_event
+from tests.cutting_proxy import cutting_proxy
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.domain.rich_store import REQUEST, SECRET, Rich, fill, rows, shown
 from tests.places import ENGINES, Place, place_on
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.cutting_proxy import Moment
     from tests.places import Databases
 
 KEY = bytes(range(32))
@@ -293,6 +297,27 @@ def test_a_database_without_the_schema_takes_no_import(
         imported(some_lines, Place(tmp_path / "data", database), keep=True)
 
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
+@pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
+def test_an_import_whose_last_answer_was_lost_is_there_whole_or_not_at_all(
+    some_lines: list[bytes], postgres: Databases, tmp_path: Path, moment: Moment
+) -> None:
+    with postgres.migrated() as database, cutting_proxy(postgres.server) as proxy:
+        place = Place(tmp_path / "data", Database(proxy.url(database.url)))
+        proxy.cut("store", moment)
+        with pytest.raises(OperationalError):
+            imported(some_lines, place, keep=True)
+
+        if moment == "after the commit":
+            with pytest.raises(StoreError, match="holds a store already"):
+                imported(some_lines, place, keep=True)
+        else:
+            imported(some_lines, place, keep=True)
+
+        assert proxy.cuts == 1
+        assert exported(place)[1:-1] == some_lines[1:-1]
 
 
 def test_another_master_key_in_the_folder_of_the_host_stops_an_import(
