@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -43,6 +43,7 @@ _BEAT_ANSWER_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.1
 _EXPECT_BEATS: Final = f"SET idle_session_timeout = '{SILENT_SECONDS}s'"
 _BEAT: Final = "SELECT"
+_GIVE_BACK: Final = "SELECT pg_advisory_unlock_all()"
 _TRY: Final = "SELECT pg_try_advisory_lock(%s, %s)"
 _HOLDER: Final = """
 SELECT activity.application_name, activity.backend_start
@@ -77,6 +78,11 @@ class PostgresLocks(Locks):
                 yield beats
             finally:
                 beats.stop()
+                # The server notices the end of a session a moment later, and whoever comes
+                # next need not be told that somebody holds it still.
+                if not beats.is_lost:
+                    with suppress(DriverError):
+                        session.execute(_GIVE_BACK)
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock now; None when nobody does."""
