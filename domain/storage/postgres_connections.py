@@ -55,9 +55,6 @@ _DEFAULTS: Final = {
     "tcp_user_timeout": "10000",
 }
 # Whoever waits longer for another writer is told that the store is away. A commit is on disk
-# when it returns, whatever the server's default. Set by a statement, because a pooler between
-# us and the server may know no options; what the role or the database has set stands.
-# Whoever waits longer for another writer is told that the store is away. A commit is on disk
 # when it returns, whatever the server's default. A session may rest as long as it likes. By
 # a statement, because a pooler between us and the server may know no options; what the
 # server, the role or the URL has set otherwise stands.

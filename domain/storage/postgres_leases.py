@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from domain.errors import StoreError
+from domain.storage import postgres_session
 from domain.storage.database import place_of
+from domain.storage.failures import DatabaseRefusesError
 from domain.storage.leases import Beat, FleetRow, Leases, Session, Standing
 from domain.storage.postgres_connections import conninfo_of, told
 
@@ -146,8 +148,10 @@ class PostgresLeases(Leases):
         """End the session of another checker; return False when we lack the right."""
         try:
             self._ask(_END, self._key, session)
-        except psycopg.errors.InsufficientPrivilege:
-            return False
+        except DatabaseRefusesError as error:
+            if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                return False
+            raise
         return True
 
     def close(self) -> None:
@@ -167,7 +171,9 @@ class PostgresLeases(Leases):
                 raise
 
     def _connect(self) -> Connection:
-        connection = psycopg.connect(self._conninfo, autocommit=True)
+        connection = postgres_session.Session.connect(self._conninfo, autocommit=True)
+        # A server that is frozen ends no statement: then we do not wait for it either.
+        connection.answer_seconds = _ANSWER_SECONDS
         connection.execute(
             f"SET statement_timeout = '{_ANSWER_SECONDS}s'; SET synchronous_commit = off"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,8 +11,10 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from eventsourcing.persistence import OperationalError
+from psycopg import sql
 
 from domain.errors import StoreError
+from domain.storage.failures import DatabaseAwayError
 from domain.storage.leases import Beat, Leases
 from domain.storage.postgres_engine import PostgresEngine
 from domain.storage.postgres_leases import LOCATIONS, PostgresLeases
@@ -219,3 +223,40 @@ def test_pool_that_shares_connections_is_refused(
 
     with pytest.raises(StoreError, match="pool that keeps sessions"):
         leases.look(BEAT)
+
+
+@needs_postgres
+def test_server_that_is_frozen_is_not_waited_for(database: Database) -> None:
+    leases = PostgresLeases(database.url, "de-nbg", 1)
+    frozen = leases.look(BEAT).session
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        with pytest.raises(DatabaseAwayError, match="no answer within"):
+            leases.look(BEAT)
+        # Others of its processes may answer: then the session is another one.
+        assert leases.look(BEAT).session != frozen
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+        leases.close()
+
+
+@needs_postgres
+def test_session_that_may_not_be_ended_is_told_and_goes_on(database: Database) -> None:
+    strong = PostgresLeases(database.url, "de-nbg", 1)
+    number = strong.look(BEAT).session
+    name = f"weak_{os.getpid()}"
+    role = sql.Identifier(name)
+    with psycopg.connect(database.url, autocommit=True) as hand:
+        hand.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+        hand.execute(sql.SQL("GRANT USAGE ON SCHEMA postwatch TO {}").format(role))
+        hand.execute(sql.SQL("GRANT ALL ON postwatch.fleet TO {}").format(role))
+        weak = PostgresLeases(f"{database.url}?user={name}", "de-nbg", 1)
+        try:
+            weak.look(BEAT)
+            assert not weak.end(number)
+            assert strong.look(BEAT).session == number
+        finally:
+            weak.close()
+            strong.close()
+            hand.execute(sql.SQL("DROP OWNED BY {}").format(role))
+            hand.execute(sql.SQL("DROP ROLE {}").format(role))
