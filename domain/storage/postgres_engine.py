@@ -12,7 +12,7 @@ from domain.storage.postgres_heads import PostgresHeads
 from domain.storage.postgres_keys import PostgresKeyStore
 from domain.storage.postgres_leases import PostgresLeases, fleet
 from domain.storage.postgres_locks import PostgresLocks
-from domain.storage.postgres_log import log_environment
+from domain.storage.postgres_log import log_environment, writers_lock
 from domain.storage.postgres_prune import prune
 from domain.storage.postgres_rows import PostgresRows
 from domain.storage.postgres_schema import migrate, require_schema
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS: Final = 3.0
 """How long whoever asks whether the database answers may have to wait for that."""
 
-_WRITERS_LOCK: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN EXCLUSIVE MODE"
+_AS_A_WRITER: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN ROW EXCLUSIVE MODE"
 
 
 class PostgresEngine(Engine):
@@ -113,7 +113,8 @@ class PostgresEngine(Engine):
         with self.connections.transaction(answer_seconds=_LOOK_SECONDS) as connection:
             # As a writer does. Whoever asks wants to know now.
             connection.execute("SET LOCAL lock_timeout = '1s'")
-            connection.execute(_WRITERS_LOCK)
+            connection.execute(writers_lock("monitoring"))
+            connection.execute(_AS_A_WRITER)
 
     def leases(self, location: str, number: int) -> Leases:
         """Return what the checkers of a location, by code and number, share its monitors by."""

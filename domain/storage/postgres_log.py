@@ -1,8 +1,10 @@
 """The event log in PostgreSQL: the library's recorder, which never sends anything twice.
 
-Writers come in one after the other, by a lock on the table, so that positions are
-committed in their order and no reader ever passes one that comes later. The library's own
-functions in the database leave that lock out, and are never used.
+Writers come in one after the other, by a lock of the log, so that positions are committed
+in their order and no reader ever passes one that comes later. It is an advisory lock: one on
+the table would wait for each vacuum, or break it off, and one against the wraparound of
+transaction ids takes as long as it takes. The library's own functions in the database leave
+that lock out, and are never used.
 
 A write whose answer was lost is not repeated here, as the library would do it: whoever
 asked is told, and looks whether it was stored. Nor are reads: a caller waits for seconds,
@@ -39,6 +41,16 @@ _URL: Final = "POSTWATCH_LOG_URL"
 FROZEN_SECONDS: Final = 5
 """A writer that was frozen while it had its turn loses it after so long: others wait for it."""
 
+WRITING: Final = 0x70770003
+"""The first half of the key of the lock of whoever writes to a log."""
+
+
+def writers_lock(log: str) -> sql.Composed:
+    """Return the statement that takes the lock of a log's writers for a transaction."""
+    return sql.SQL("SELECT pg_advisory_xact_lock({}, hashtext({}))").format(
+        sql.Literal(WRITING), sql.Literal(log_table(log))
+    )
+
 
 def log_schema(log: str) -> str:
     """Return the schema of a log."""
@@ -64,6 +76,7 @@ class LogDatastore(postgres.PostgresDatastore):
 
     def __init__(self, url: str, log: str) -> None:
         super().__init__("", "", "", "", "", schema=log_schema(log))
+        self.log = log
         self.takes_events = Outage(f"the log {log} takes events again", only_slow=True)
         self._connections = Connections(
             url, log, row_factory=dict_row, answer_seconds=ANSWER_SECONDS
@@ -110,7 +123,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             sql.SQL("SET LOCAL idle_in_transaction_session_timeout = {}").format(
                 sql.Literal(f"{FROZEN_SECONDS}s")
             ),
-            sql.SQL("LOCK TABLE {table} IN EXCLUSIVE MODE").format(**names),
+            writers_lock(datastore.log),
             sql.SQL("NOTIFY {channel}").format(**names),
         ]
         # Binary (%b): as text a batch of states takes three times as long.

@@ -8,10 +8,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from domain.storage.engine import LOGS
 from domain.storage.failures import STORE_AWAY
 from domain.storage.postgres_connections import told
-from domain.storage.postgres_log import FROZEN_SECONDS, LogRecorder
+from domain.storage.postgres_log import FROZEN_SECONDS, LogRecorder, log_schema, log_table
 from tests.places import Place
 from tests.postgres_server import find_binaries
 
@@ -21,6 +23,26 @@ if TYPE_CHECKING:
     from tests.places import Databases
 
 pytestmark = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
+
+
+def test_nobody_waits_for_a_vacuum_nor_breaks_it_off(postgres: Databases, tmp_path: Path) -> None:
+    with (
+        postgres.migrated() as database,
+        Place(tmp_path / "data", database).create() as store,
+        psycopg.connect(database.url) as vacuum,
+    ):
+        for log in LOGS:
+            # The lock that a vacuum holds for as long as it takes.
+            vacuum.execute(
+                sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(
+                    sql.Identifier(log_schema(log), log_table(log))
+                )
+            )
+
+        store.check_writable()
+        for application in (store.monitoring, store.checks):
+            recorder = cast("LogRecorder", application.recorder)
+            assert len(recorder.append([(str(uuid4()), 1, "Topic", b"{}")])) == 1
 
 
 def test_writer_that_froze_while_it_had_its_turn_loses_it(
