@@ -20,7 +20,7 @@ from domain.access_token import check_token
 from domain.countries import CODES
 from domain.errors import InvalidValueError, MasterKeyError
 from domain.sealing import parse_master_key
-from domain.storage.database import SCHEMES, Database
+from domain.storage.database import Database, check_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,7 +167,8 @@ class _Reader:
         )
         login = f"{user}:{password}@" if password else f"{user}@" if user else ""
         port = f":{given['PORT']}" if given["PORT"] else ""
-        return f"postgresql://{login}{given['HOST']}{port}/{name}"
+        host = quote(given["HOST"], safe="[]:,")  # It may be the folder of a socket.
+        return f"postgresql://{login}{host}{port}/{name}"
 
     def finish(self) -> None:
         if self._problems:
@@ -178,16 +179,10 @@ class _Reader:
 
 def _database(reader: _Reader) -> Database | None:
     """Return the database that holds the store; None: files of the data folder hold it."""
-    url = reader.read_secret("POSTWATCH_DATABASE_URL", _parse_database)
-    read_url = reader.read_secret("POSTWATCH_READ_DATABASE_URL", _parse_database)
+    url = reader.read_secret("POSTWATCH_DATABASE_URL", check_url)
+    read_url = reader.read_secret("POSTWATCH_READ_DATABASE_URL", check_url)
     url = url or reader.library_url()
     return None if url is None else Database(url, read_url)
-
-
-def _parse_database(text: str) -> str:
-    if not text.startswith(SCHEMES):
-        raise ValueError("must be a URL such as postgresql://user:password@host:5432/postwatch")
-    return text
 
 
 def _parse_bind(text: str) -> tuple[str, int]:

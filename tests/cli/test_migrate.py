@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -51,6 +52,26 @@ def test_a_schema_is_made_once_and_only_then_there_can_be_a_store(url: str, tmp_
     assert "nothing to do" in again.stdout
     assert run(url, "migrate", "--check").exit_code == ExitCode.OK
     create_store(tmp_path, database=Database(url)).close()
+
+
+def test_a_schema_without_a_store_asks_for_a_first_start(url: str, tmp_path: Path) -> None:
+    env = {"POSTWATCH_DATABASE_URL": url, "POSTWATCH_DATA": str(tmp_path)}
+    assert run(url, "migrate").exit_code == ExitCode.OK
+
+    refused = CliRunner().invoke(main, ["token", "list"], env=env)
+    made = CliRunner().invoke(main, ["init"], env=env)
+    again = CliRunner().invoke(main, ["init", "--json"], env=env)
+
+    assert refused.exit_code == ExitCode.STORE_UNUSABLE
+    assert "run `postwatch init` once" in refused.stderr
+    assert made.exit_code == ExitCode.OK, made.output
+    assert f"store: {Database(url).place} (created)" in made.stdout
+    assert json.loads(again.stdout) == {
+        "data": None,
+        "database": Database(url).place,
+        "created": False,
+        "adminToken": None,
+    }
 
 
 def test_two_that_migrate_at_once_make_one_schema(url: str) -> None:
@@ -120,7 +141,7 @@ def test_a_server_that_is_too_old_is_told(url: str, monkeypatch: pytest.MonkeyPa
     ("url", "words"),
     [
         ("postgresql://watch:canary@127.0.0.1:1/mail", "does not answer"),
-        ("postgresql://watch:canary@[::1/mail", "cannot be read"),
+        ("postgresql://watch:canary@127.0.0.1/mail?canary=1", "cannot be read"),
         (
             "postgresql://watch:canary@127.0.0.1/mail?sslmode=canary",
             "cannot be reached by this URL",
