@@ -45,6 +45,7 @@ def set_up(settings: Settings) -> FirstStart:
 def init(*, as_json: bool) -> None:
     """Make the store in the data folder, with a first organization, customer and admin token.
 
+    With POSTWATCH_DATABASE_URL in the database, where `postwatch migrate` ran.
     `postwatch up` does this by itself. In a store that exists nothing is changed.
     """
     with exit_on_failure():
@@ -54,12 +55,14 @@ def init(*, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "data": str(settings.data),
+                "data": None if settings.database else str(settings.data),
+                "database": settings.database.place if settings.database else None,
                 "created": first.is_first,
                 "adminToken": first.admin_token,
             }
         )
         return
-    print(f"store: {settings.data} ({'created' if first.is_first else 'already there'})")
+    place = settings.database.place if settings.database else settings.data
+    print(f"store: {place} ({'created' if first.is_first else 'already there'})")
     if first.admin_token:
         print(f"admin token: {first.admin_token}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from domain.archive.check_archive import CheckArchive
 from domain.archive.rows import ArchivedRows, ArchivedStreams
 from domain.checks import Checks
-from domain.errors import MasterKeyError
+from domain.errors import MasterKeyError, StoreError
 from domain.keys import KeyRing
 from domain.log_reader import LogReader
 from domain.master_keys import MasterKeys
@@ -115,7 +115,7 @@ def create_store(
         key = master_keys.first()
         if key is None:
             if stored.master_fingerprint() is not None:
-                raise _no_master_key(folder)
+                raise _no_master_key(folder, is_begun=True)
             key = master_keys.make()
         keys = KeyRing(stored, key, master_keys.find)
         return Store(engine, folder, keys, master_keys, create=True)
@@ -138,9 +138,10 @@ def open_store(
         engine.require_store()
         master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
         key = master_keys.first()
+        stored = engine.keys(create=False)
         if key is None:
-            raise _no_master_key(folder)
-        keys = KeyRing(engine.keys(create=False), key, master_keys.find)
+            raise _no_master_key(folder, is_begun=stored.master_fingerprint() is not None)
+        keys = KeyRing(stored, key, master_keys.find)
         return Store(engine, folder, keys, master_keys)
 
 
@@ -162,7 +163,13 @@ def _engine(folder: DataFolder, database: Database | None) -> Iterator[Engine]:
         raise
 
 
-def _no_master_key(folder: DataFolder) -> MasterKeyError:
+def _no_master_key(folder: DataFolder, *, is_begun: bool) -> MasterKeyError | StoreError:
+    if not is_begun:
+        return StoreError(
+            "nothing was begun in this store yet; run `postwatch init` once, with the master "
+            "key that all hosts are to have: `postwatch keys new FILE` makes one, "
+            "POSTWATCH_MASTER_KEY_FILE names it"
+        )
     return MasterKeyError(
         f"the master key is missing: {folder.master_key} is not there and "
         "POSTWATCH_MASTER_KEY is not set; without it no stored secret can be read"

@@ -41,7 +41,12 @@ def run(data: Path) -> Callable[..., CompletedProcess[str]]:
 
 def test_init_shows_a_token_once(data: Path, run: Callable[..., CompletedProcess[str]]) -> None:
     again = json.loads(run("init", "--json").stdout)
-    assert again == {"data": str(data), "created": False, "adminToken": None}
+    assert again == {
+        "data": str(data),
+        "database": None,
+        "created": False,
+        "adminToken": None,
+    }
 
 
 def test_a_token_that_the_operator_chose_is_used_and_never_printed(tmp_path: Path) -> None:
