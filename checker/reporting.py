@@ -33,7 +33,7 @@ class LeaseReport:
         self._said: tuple[int, int] | None = None
         self._strangers: dict[int, float] = {}
         self._told: set[int] = set()
-        self._countries: frozenset[str | None] = frozenset()
+        self._countries: frozenset[str] = frozenset()
         self._is_offset = False
 
     def away(self, error: Exception) -> None:
@@ -101,15 +101,19 @@ class LeaseReport:
                 )
 
     def _tell_countries(self, standing: Standing) -> None:
-        countries = frozenset(each.beat.country for each in standing.sessions if each.beat)
-        if countries != self._countries:
-            self._countries = countries
-            if len(countries) > 1:
-                log.error(
-                    "the checkers of this location do not agree where it is: %s; start all of "
-                    "them with the same --country, or POSTWATCH_COUNTRY",
-                    ", ".join(sorted(each or "no country" for each in countries)),
-                )
+        countries: dict[str, list[str]] = {}
+        for beat in (each.beat for each in standing.sessions if each.beat):
+            countries.setdefault(beat.country or "no country", []).append(beat.holder)
+        if countries.keys() != self._countries and len(countries) > 1:
+            said = (f"{each} ({', '.join(sorted(countries[each]))})" for each in sorted(countries))
+            log.error(
+                "the checkers of this location do not agree where it is: %s; start all of "
+                "them with the same --country, or POSTWATCH_COUNTRY",
+                "; ".join(said),
+            )
+        elif len(countries) == 1 and len(self._countries) > 1:
+            log.warning("the checkers of this location agree again: %s", *countries)
+        self._countries = frozenset(countries)
 
     def _tell_offset(self, seconds: float) -> None:
         is_offset = abs(seconds) > OFFSET_SECONDS
