@@ -33,7 +33,8 @@ def uptime_of(
 ) -> None:
     """Show how long the monitor PUBLIC_ID was up, by hours or days; also of a deleted one.
 
-    Time for which no check vouches is unknown: it counts neither as up nor as down.
+    Time for which no check vouches is unknown: it counts neither as up nor as down. The
+    seconds of all locations are added, so an hour of two locations has 7200.
     """
     now = utc_now()
     time = _asked(range_, granularity, now)
