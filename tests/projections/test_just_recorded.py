@@ -8,6 +8,7 @@ import pytest
 
 from domain.commands import IssueToken, UpdateMonitor
 from projections import just_recorded
+from projections.just_recorded import KEPT_SECONDS, JustRecorded
 from projections.views import Views
 from tests.domain.given import CREATE_IMAP, TESTER
 
@@ -108,6 +109,22 @@ def test_what_another_process_has_shown_already_is_not_shown_twice(
     assert projector.catch_up() == 2
 
     assert str(made.id) in dict(shown(projector)["monitors"])
+
+
+def test_what_is_older_is_read_because_the_log_may_have_lost_it(
+    store: Store, owners: Owners, projector: Projector
+) -> None:
+    now = [0.0]
+    kept = JustRecorded(lambda: now[0])
+    start = projector.log.head()
+    store.monitoring.observers.append(kept.note)
+    store.monitoring.create_monitor(owners.create(), TESTER)
+    store.monitoring.observers.remove(kept.note)
+
+    now[0] = KEPT_SECONDS
+    assert len(kept.after(start)) == 2
+    now[0] += 0.1
+    assert kept.after(start) == []
 
 
 def test_only_the_newest_events_are_kept(
