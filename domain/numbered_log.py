@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
-from eventsourcing.application import AggregateNotFoundError, Application
+from eventsourcing.application import AggregateNotFoundError, Application, LRUCache
 from eventsourcing.domain import Aggregate, CanMutateAggregate
 from eventsourcing.persistence import IntegrityError
 
@@ -22,6 +22,7 @@ from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.numbers import NumberStream, Registered, Sort
 from domain.organization import Customer, Organization
+from domain.storage.failures import LostEventsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,6 +186,8 @@ class NumberedLog(Application[UUID]):
             try:
                 with self.turn():
                     return attempt()
+            except LostEventsError:
+                self.repository.cache = LRUCache(_CACHED_AGGREGATES)
             except IntegrityError:
                 continue
         raise ConflictError("too many changes at the same time; try again")

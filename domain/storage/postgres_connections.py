@@ -158,6 +158,11 @@ class Connections:
         with self.get(answer_seconds=answer_seconds) as connection, connection.transaction():
             yield connection
 
+    @property
+    def has_lost_one(self) -> bool:
+        """Whether any connection broke so far, so that another server may answer by now."""
+        return self._pool.has_lost_one
+
     @contextmanager
     def own(self) -> Iterator[Connection]:
         """Open a connection for this block alone, and close it: for what lives in a session."""

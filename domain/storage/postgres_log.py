@@ -23,6 +23,7 @@ from eventsourcing.persistence import BaseInfrastructureFactory
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
+from domain.storage.failures import LostEventsError
 from domain.storage.outage import Outage
 from domain.storage.postgres_connections import ANSWER_SECONDS, Connections
 
@@ -86,6 +87,10 @@ class LogDatastore(postgres.PostgresDatastore):
         """Lend a connection of ours, whose errors are the event store's."""
         return self._connections.get()
 
+    def may_lack_events(self) -> bool:
+        """Return whether a server may answer that never had all that we know of."""
+        return self._connections.has_lost_one
+
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
@@ -113,6 +118,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         assert isinstance(datastore, LogDatastore)  # noqa: S101 - our factory has no other
         self._takes_events = datastore.takes_events
+        self._may_lack_events = datastore.may_lack_events
         names = {
             "table": sql.Identifier(datastore.schema, events_table_name),
             "sequence": sql.Identifier(datastore.schema, f"{events_table_name}_position"),
@@ -133,6 +139,12 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             "FROM unnest(%b::text[], %b::bigint[], %b::text[], %b::bytea[]) "
             "WITH ORDINALITY AS given (stream, version, topic, state, number) "
             "ORDER BY number RETURNING notification_id"
+        ).format(**names)
+        # One look at the index a stream, whatever the planner thinks of the table.
+        self._count_before = sql.SQL(
+            "SELECT count((SELECT 1 FROM {table} "
+            "WHERE originator_id = stream::uuid AND originator_version = version)) "
+            "FROM unnest(%b::text[], %b::bigint[]) AS given (stream, version)"
         ).format(**names)
         self._rows_after = sql.SQL(
             "SELECT notification_id, originator_id::text, originator_version, topic, state "
@@ -156,8 +168,9 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
     def append(self, rows: Iterable[tuple[str, int, str, bytes]]) -> Sequence[int]:
         """Append stream, version, topic and state of new rows, durably, all or none.
 
-        Raises IntegrityError when a stream has such a version already, DatabaseAwayError when
-        the log takes nothing now, or may have taken it though no answer came.
+        Raises IntegrityError when a stream has such a version already, LostEventsError when it
+        lacks the one before, DatabaseAwayError when the log takes nothing now, or may have
+        taken it though no answer came.
         """
         columns = [list(each) for each in zip(*rows, strict=True)]
         if not columns:
@@ -173,9 +186,15 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             for statement in self._let_in:
                 connection.execute(statement)
             cursor = connection.cursor(row_factory=tuple_row)
+            before = _versions_before(*columns[:2]) if self._may_lack_events() else {}
+            there = connection.cursor(row_factory=tuple_row)
+            if before:
+                there.execute(self._count_before, (list(before), list(before.values())))
             cursor.execute(self._append, columns)
             # Here, and not at the end, so that a conflict is raised as what it is.
             pipeline.sync()
+            if before and there.fetchall() != [(len(before),)]:
+                raise LostEventsError("the log lacks an event that was in it")
             found = cursor.fetchall()
         return [position for (position,) in found]
 
@@ -198,6 +217,14 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             ((found,),) = cursor.execute(self._last_given).fetchall()
         position: int = found
         return position
+
+
+def _versions_before(streams: Sequence[str], versions: Sequence[int]) -> dict[str, int]:
+    """Return by stream the version that must be there, if any, before new ones come."""
+    first: dict[str, int] = {}
+    for stream, version in zip(streams, versions, strict=True):
+        first[stream] = min(version, first.get(stream, version))
+    return {stream: version - 1 for stream, version in first.items() if version > 1}
 
 
 LAST_GIVEN: Final = "SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM {sequence}"

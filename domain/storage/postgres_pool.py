@@ -36,6 +36,8 @@ class Pool:
         self._lock = Lock()
         self._idle: list[tuple[float, Session]] = []
         self._is_closed = False
+        self.has_lost_one = False
+        """Whether any connection broke. The next one may lead to another server."""
 
     @contextmanager
     def lend(self) -> Iterator[Session]:
@@ -55,6 +57,7 @@ class Pool:
 
     def forget(self) -> None:
         """Close all connections that are not lent: they are as dead as one that was."""
+        self.has_lost_one = True
         with self._lock:
             idle, self._idle = self._idle, []
         for _, session in idle:
@@ -75,11 +78,13 @@ class Pool:
                 _, session = self._idle.pop()
             if _is_quiet(session):
                 return session
+            self.has_lost_one = True
             session.close()
 
     def _take_back(self, session: Session) -> None:
         tired = session
         is_whole = session.info.transaction_status == TransactionStatus.IDLE
+        self.has_lost_one = self.has_lost_one or not is_whole
         now = time.monotonic()
         with self._lock:
             if is_whole and not self._is_closed:

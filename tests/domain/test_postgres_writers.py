@@ -10,10 +10,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from checker.check_log import Appended, CheckLog
+from checker.location import Location
+from domain.commands import UpdateMonitor
+from domain.monitor import Monitor
 from domain.storage.engine import LOGS
 from domain.storage.failures import STORE_AWAY
 from domain.storage.postgres_connections import told
 from domain.storage.postgres_log import FROZEN_SECONDS, LogRecorder, log_schema, log_table
+from tests.domain.given import NOON, TESTER, check_of, make_owners
 from tests.places import Place
 from tests.postgres_server import find_binaries
 
@@ -43,6 +48,58 @@ def test_nobody_waits_for_a_vacuum_nor_breaks_it_off(postgres: Databases, tmp_pa
         for application in (store.monitoring, store.checks):
             recorder = cast("LogRecorder", application.recorder)
             assert len(recorder.append([(str(uuid4()), 1, "Topic", b"{}")])) == 1
+
+
+def end_sessions(hand: psycopg.Connection) -> None:
+    """End all others, as the end of a server does; each has ended when this returns."""
+    hand.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+
+
+def test_what_a_server_lost_is_forgotten_and_leaves_no_hole_in_a_stream(
+    postgres: Databases, tmp_path: Path
+) -> None:
+    with (
+        postgres.migrated() as database,
+        Place(tmp_path / "data", database).create() as store,
+        psycopg.connect(database.url, autocommit=True) as hand,
+    ):
+        owners = make_owners(store)
+        monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+        for name in ("Second", "Lost", "Lost"):
+            store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"name": name}), TESTER)
+        # As on a standby that was promoted before it had the last event.
+        table = sql.Identifier(log_schema("monitoring"), log_table("monitoring"))
+        end_sessions(hand)
+        newest = sql.SQL("(SELECT max(notification_id) FROM {})").format(table)
+        hand.execute(sql.SQL("DELETE FROM {} WHERE notification_id = {}").format(table, newest))
+
+        changed = UpdateMonitor(monitor.id, {"check_interval": 7})
+        store.monitoring.update_monitor(changed, TESTER)
+
+        with Place(tmp_path / "data", database).open() as other:
+            found = other.monitoring.load(Monitor, monitor.id, "")
+        assert (found.version, found.fields["name"]) == (3, "Second")
+
+
+def test_checker_goes_on_from_what_a_server_kept(postgres: Databases, tmp_path: Path) -> None:
+    with (
+        postgres.migrated() as database,
+        Place(tmp_path / "data", database).create() as store,
+        psycopg.connect(database.url, autocommit=True) as hand,
+    ):
+        monitor = store.monitoring.create_monitor(make_owners(store).create(), TESTER)
+        log = CheckLog(store.checks, Location("local", "Local"), wall=lambda: NOON, is_shared=True)
+        for minute in range(3):
+            log.append([check_of(monitor, minute)])
+        end_sessions(hand)
+        hand.execute("DELETE FROM postwatch_checks.checks_events WHERE originator_version = 3")
+
+        assert log.append([check_of(monitor, 3)]) == Appended(1, 0)
+        rows = hand.execute("SELECT originator_version FROM postwatch_checks.checks_events")
+        assert sorted(rows) == [(1,), (2,), (3,)]
 
 
 def test_writer_that_froze_while_it_had_its_turn_loses_it(
