@@ -9,7 +9,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
-from cli.log_import import given_master_key, master_key_option
+from cli.log_import import given_master_key, master_key_option, naming_the_option
 from cli.opening import opened_store
 from cli.progress import progress
 from cli.settings import Settings
@@ -62,12 +62,13 @@ def restore(source: Path, master_key_file: Path | None) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         _refuse_database(settings, "pg_restore brings back what pg_dump wrote")
-        key = (
-            given_master_key(settings, master_key_file)
-            if master_key_file or settings.master_key
-            else None
-        )
-        restore_backup(source, settings.data, key)
+        with naming_the_option():
+            key = (
+                given_master_key(settings, master_key_file)
+                if master_key_file or settings.master_key
+                else None
+            )
+            restore_backup(source, settings.data, key)
     print(f"restored {source} into {settings.data}; the views fill themselves when it runs")
 
 

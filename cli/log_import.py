@@ -44,9 +44,10 @@ def import_command(file: Path, master_key_file: Path | None) -> None:
         settings = Settings.from_env()
         if settings.database is None:
             refuse_unless_empty(settings.data)
-        key = given_master_key(settings, master_key_file)
-        with _input(file) as opened, progress("importing", "positions") as report:
-            done = import_lines(opened, settings.data, key, report, database=settings.database)
+        with naming_the_option():
+            key = given_master_key(settings, master_key_file)
+            with _input(file) as opened, progress("importing", "positions") as report:
+                done = import_lines(opened, settings.data, key, report, database=settings.database)
     counts = ", ".join(f"{number} {log}" for log, number in done.events.items())
     place = settings.database.place if settings.database else settings.data
     print(f"imported {counts} events and {done.keys} keys into {place}")
@@ -65,7 +66,19 @@ def given_master_key(settings: Settings, file: Path | None) -> ImportKey:
         return ImportKey(key, is_kept=settings.master_key is None)
     if settings.master_key is not None:
         return ImportKey(settings.master_key, is_kept=False)
-    raise MasterKeyError("no master key is given; name its file with --master-key-file")
+    raise MasterKeyError("no master key is given")
+
+
+@contextmanager
+def naming_the_option() -> Iterator[None]:
+    """Say of a wrong master key which option names the right one. Raises CommandError."""
+    try:
+        yield
+    except MasterKeyError as error:
+        raise CommandError(
+            ExitCode.MASTER_KEY_WRONG,
+            f"{error}; name the file of the right one with --master-key-file",
+        ) from error
 
 
 @contextmanager

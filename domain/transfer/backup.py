@@ -194,8 +194,7 @@ def _check_keys(copy: DataFolder, given: ImportKey | None) -> None:
         fingerprint, keys = table.master_fingerprint() or "", table.all()
     master_key = MasterKeys(copy.master_key, given.key if given else None).find(fingerprint)
     if master_key is None:
-        hint = "" if given else "; name its file with --master-key-file"
-        raise MasterKeyError(f"the backup is for master key {fingerprint}{hint}")
+        raise MasterKeyError(f"the backup is for master key {fingerprint}")
     for owner, wrapped in keys:
         sealing.unwrap_key(master_key, wrapped, owner)
 

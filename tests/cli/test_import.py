@@ -68,3 +68,24 @@ def test_an_import_needs_the_schema(export: list[str], postgres: Databases, tmp_
     assert done.exit_code == ExitCode.STORE_UNUSABLE
     assert "run `postwatch migrate` once" in done.stderr
     assert not (tmp_path / "host").exists()
+
+
+@pytest.mark.parametrize("command", [["log", "import", "kept"], ["restore", "kept"]])
+@pytest.mark.parametrize("given", [None, "another"])
+def test_a_wrong_master_key_is_told_with_the_option_that_names_the_right_one(
+    command: list[str], given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Place(tmp_path / "source")
+    with source.create() as store:
+        make_owners(store)
+    keeping = ["backup"] if command[0] == "restore" else ["log", "export"]
+    assert run(source, *keeping, "kept").exit_code == 0
+    assert run(source, "keys", "new", "another").exit_code == 0
+    options = ["--master-key-file", given] if given else []
+
+    refused = run(Place(tmp_path / "target"), *command, *options)
+
+    assert refused.exit_code == ExitCode.MASTER_KEY_WRONG
+    assert "; name the file of the right one with --master-key-file\n" in refused.stderr
+    assert "POSTWATCH_MASTER_KEY" not in refused.stderr
