@@ -10,6 +10,7 @@ import orjson
 from eventsourcing.persistence import OperationalError
 from psycopg import errors
 
+from domain.storage.postgres_connections import LONG_SECONDS
 from projections.definition import ANOTHER_HISTORY
 from projections.storage import postgres_sides, postgres_tables
 from projections.storage.postgres_sides import NOWHERE, Standing
@@ -208,7 +209,8 @@ class PostgresView(View):
     def _drop_left_over(self) -> None:
         """Drop what belongs to no side, unless it is read; then who comes later does it."""
         try:
-            with self._writing() as connection:
+            # To give back the disk of a large table may take long.
+            with self._writing(LONG_SECONDS) as connection:
                 connection.execute(_READERS_TIMEOUT)
                 # Whoever makes or swaps a side holds this lock, too.
                 postgres_sides.lock(connection, self._name, "shadow")
@@ -266,9 +268,10 @@ class PostgresView(View):
                 raise
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, answer_seconds: float | None = None) -> Iterator[Connection]:
         """Lend a connection in a transaction."""
-        with self._connections.transaction() as connection:
+        answer_seconds = answer_seconds or _WRITE_SECONDS
+        with self._connections.transaction(answer_seconds=answer_seconds) as connection:
             postgres_sides.be_patient(connection)
             yield connection
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_connections import LONG_SECONDS, Connections
 from domain.storage.postgres_engine import PostgresEngine
 from projections import checks, history, monitors, roll_ups
 from projections.storage.postgres_history import PostgresHistory
@@ -42,7 +42,7 @@ class PostgresViews(ViewStorage):
     """Opens the views of a database. All of them share their connections."""
 
     def __init__(self, database: Database) -> None:
-        self._connections = Connections(database.url, "views")
+        self._connections = Connections(database.url, "views", answer_seconds=LONG_SECONDS)
         replica = database.read_url and Connections(database.read_url, "views", writes=False)
         self._reading = Reading(self._connections, replica or None)
 

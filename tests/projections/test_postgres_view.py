@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -52,6 +54,27 @@ def view_of(views: Views, name: str = "monitors") -> PostgresView:
     view = views.projector(name).view
     assert isinstance(view, PostgresView)
     return view
+
+
+def test_frozen_server_is_not_waited_for_by_who_makes_a_view(
+    place: Place, filled: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_view, "_WRITE_SECONDS", 0.5)
+    assert place.database is not None
+    with psycopg.connect(place.database.url) as other:
+        frozen = other.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name LIKE 'postwatch views %'"
+        ).fetchall()
+    for (pid,) in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(STORE_AWAY, match="no answer within"):
+            view_of(filled).start_shadow()
+    finally:
+        for (pid,) in frozen:
+            os.kill(pid, signal.SIGCONT)
+    view_of(filled).start_shadow()
 
 
 class Readers:
