@@ -13,7 +13,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.system.service import CLEAN, ROOT
+from tests.soak.room import family
+from tests.system.service import CLEAN, ROOT, is_alive
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -81,10 +82,12 @@ class Part:
         os.killpg(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """End it with no chance to say so."""
+        """End it with no chance to say so, and wait until nothing of it is left."""
         assert self.process is not None
+        pids = family(self.pid)
         os.killpg(self.pid, signal.SIGKILL)
         self.process.wait()
+        wait_until(lambda: not any(map(is_alive, pids)), what=f"end of {self.command}")
 
     def stop(self) -> int:
         """End it in order, also when it was frozen; return its exit status."""
