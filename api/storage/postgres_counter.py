@@ -20,16 +20,23 @@ ON CONFLICT (caller) DO UPDATE SET
 RETURNING used
 """
 
+# Callers that came once, from very many addresses, would fill the table.
+_FORGET: Final = "DELETE FROM postwatch.rate_counts WHERE minute < %s"
+
 
 class PostgresCounter(Counter):
     """Counts in a table; one row a caller, whatever the number of windows."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self._window = 0
 
     def count(self, caller: str, window: int) -> int:
         """Count one more request and return how many there are in the window now."""
         with self._connections.get() as connection:
+            if window > self._window:
+                connection.execute(_FORGET, (window,))
+                self._window = window
             values = {"caller": caller, "window": window}
             ((used,),) = connection.execute(_COUNT, values).fetchall()
         counted: int = used

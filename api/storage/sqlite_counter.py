@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from api.rate_limit import Counter
 
@@ -27,12 +27,16 @@ ON CONFLICT (caller) DO UPDATE SET
 RETURNING used
 """
 
+# Callers that came once, from very many addresses, would fill the file.
+_FORGET: Final = "DELETE FROM counts WHERE window < ?"
+
 
 class SqliteCounter(Counter):
     """Counts in a file; one row a caller, whatever the number of windows."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._window = 0
         self._connection = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, timeout=10
         )
@@ -43,6 +47,9 @@ class SqliteCounter(Counter):
     def count(self, caller: str, window: int) -> int:
         """Count one more request and return how many there are in the window now."""
         with self._lock:
+            if window > self._window:
+                self._connection.execute(_FORGET, (window,))
+                self._window = window
             used: int = self._connection.execute(_COUNT, (caller, window)).fetchone()[0]
         return used
 

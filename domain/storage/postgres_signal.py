@@ -30,6 +30,7 @@ POLL_SECONDS: Final = 0.2
 """How late it is noticed while nobody listens."""
 
 _PAUSE_SECONDS: Final = 0.5
+_ASK_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 0.2
 
 
@@ -74,7 +75,8 @@ class Listener:
             except PersistenceError as error:
                 if self.listens:
                     log.warning(
-                        "nobody tells that logs grow: %s; asking again and again", kind_of(error)
+                        "the database tells nobody that logs grow (%s); it is asked again",
+                        kind_of(error),
                     )
             self.listens = False
             self._stop.wait(_PAUSE_SECONDS)
@@ -85,9 +87,14 @@ class Listener:
         self.listens = True
         # What was written before we listened.
         self._tell(None)
+        asked_at = time.monotonic()
         while not self._stop.is_set():
             for notify in session.notifies(timeout=_STOP_SECONDS, stop_after=1):
                 self._tell(notify.channel)
+            # Whoever only listens never learns that a server has fallen silent for good.
+            if time.monotonic() - asked_at > _ASK_SECONDS:
+                session.execute("SELECT 1")
+                asked_at = time.monotonic()
 
     def _tell(self, channel: str | None) -> None:
         with self._lock:

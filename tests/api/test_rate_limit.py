@@ -116,6 +116,18 @@ def test_a_new_minute_begins_a_new_count(store: Store) -> None:
     assert [counter.count("caller", window) for window in (1, 1, 2, 2, 2, 3)] == [1, 2, 1, 2, 3, 1]
 
 
+def test_callers_of_minutes_that_are_over_are_forgotten(store: Store) -> None:
+    counter = counter_of(store)
+    for number in range(20):
+        counter.count(f"address 2001:db8::{number}", 1)
+
+    # As another worker, whose clock lags a second, still counts for the minute before.
+    late = counter_of(store)
+    assert counter.count("caller", 2) == 1
+    assert late.count("address 2001:db8::1", 1) == 1
+    assert counter.count("caller", 2) == 2
+
+
 def test_no_request_is_lost_between_threads_and_counters(store: Store) -> None:
     counters = [counter_of(store) for _ in range(3)]
 
