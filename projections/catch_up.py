@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Report = Callable[[int, int], None]
 """Is told the position reached and the head of the log. An exception from it ends a rebuild."""
 
-BATCH: Final = 500
-"""Events a transaction: large enough to share its cost, small enough to let others in."""
+BATCH: Final = 2000
+"""The most events a transaction, for views that nobody waits for; others are let in sooner."""
 
 REBUILD_BATCH: Final = 10_000
 """The most events that a rebuild folds and then writes at once."""
@@ -60,6 +60,11 @@ class Projector:
         self.just_recorded = JustRecorded()
 
     @property
+    def batch(self) -> int:
+        """How many events a transaction takes, which shares its cost and lets others in."""
+        return min(self.projection.batch, BATCH)
+
+    @property
     def rebuild_batch(self) -> int:
         """How many events a rebuild takes at once."""
         return min(self.projection.rebuild_batch, REBUILD_BATCH)
@@ -71,8 +76,8 @@ class Projector:
         wants a rebuild: nobody shall wait for that, or see a half-filled view.
         """
         if not self.is_current():
-            events = self.log.after(0, BATCH)
-            if len(events) == BATCH:
+            events = self.log.after(0, self.batch)
+            if len(events) == self.batch:
                 return False
             self.view.create(lambda transaction: self.apply(events, transaction))
         return self.is_current()
@@ -237,7 +242,7 @@ class Projector:
 
     def _apply_next(self, transaction: Transaction) -> int:
         position = transaction.position()
-        events = self.just_recorded.after(position) or self.log.each_after(position, BATCH)
+        events = self.just_recorded.after(position) or self.log.each_after(position, self.batch)
         return self.apply(events, transaction)
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> int:

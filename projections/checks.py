@@ -39,6 +39,7 @@ PROJECTION: Final = Projection(
     name="checks",
     log="checks",
     tables=(LAST_CHECKS,),
+    batch=2000,
     rebuild_batch=10_000,
     rest_seconds=0.1,
     documents={

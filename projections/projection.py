@@ -45,6 +45,8 @@ class Projection:
     tables: tuple[Table, ...]
     documents: dict[type, Document]
     version: int = 1
+    batch: int = 500
+    """Events a transaction. Where nobody waits for one of them, more of them share its cost."""
     rebuild_batch: int = 500
     """Events that a rebuild folds and then writes at once. Where many of them change the same
     rows, many at once save most of the writing; where each has its own, others wait longer."""

@@ -97,6 +97,7 @@ PROJECTION: Final = RollUps(
     tables=(STREAMS, DAYS),
     documents={},
     version=2,
+    batch=2000,
     rebuild_batch=10_000,
     # Hours and days are asked for, never milliseconds.
     rest_seconds=1.0,

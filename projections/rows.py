@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from domain.log_reader import LoggedEvent
     from projections.view import Record, Table, Transaction
 
-READ_AT_ONCE: Final = 500
+READ_AT_ONCE: Final = 2000
 """Events whose rows are read at once. No more of them are in memory."""
 
 
