@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 ARGS ?=
+# Tests wait for processes and disks more than they compute.
+TESTS_AT_ONCE ?= 3
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.demo  ## run the service with real mail servers on loopback, heal
 	@$(VENV)/bin/postwatch demo $(ARGS)
 
 test: $(VENV)/.dev  ## set everything up and run the tests; ARGS="-k name" chooses some
-	@$(VENV)/bin/pytest $(ARGS)
+	@$(VENV)/bin/pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal $(ARGS)
 
 soak: $(VENV)/.dev  ## kill, fill, tear and cut everything for ten minutes; ARGS="--minutes 60 kills"
 	@$(VENV)/bin/python -m tests.soak $(ARGS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -18,6 +19,7 @@ from cli.demo.findings import findings_table, read_findings
 from cli.demo.monitors import demo_monitors
 from cli.demo.servers import DemoUnavailableError, demo_servers
 from cli.demo.service import running_service
+from cli.demo.stop_signals import StopSignals
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.tables import console, print_json
@@ -26,8 +28,6 @@ from domain.store import open_store
 from projections.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import RenderableType
 
     from cli.demo.findings import Finding
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 FIRST_CHECKS_SECONDS: Final = 60.0
 _REFRESH_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.05
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command()
@@ -53,31 +52,40 @@ def demo(*, once: bool, as_json: bool) -> None:
     """
     if as_json and not once:
         raise click.UsageError("--json needs --once")
-    stopped = ExitCode.FAILED if once else ExitCode.OK
-    with exit_on_failure(), _stopping_on_signals(stopped), ExitStack() as stack:
-        print("Starting mail servers and Postwatch ...", file=sys.stderr)
-        watch = _start(stack)
-        if not once:
-            watch.show_until_stopped()
-        findings = watch.first_findings()
-        if as_json:
-            print_json({"monitors": [each.as_json() for each in findings]})
-        else:
-            out = console()
-            out.print(findings_table(findings, utc_now(), out.width))
+    try:
+        with exit_on_failure(), StopSignals() as signals, ExitStack() as stack:
+            print("Starting mail servers and Postwatch ...", file=sys.stderr)
+            watch = _start(stack)
+            with signals.may_interrupt():
+                if once:
+                    _show(watch.first_findings(), as_json=as_json)
+                else:
+                    watch.show_until_stopped()
+    except KeyboardInterrupt:
+        print("The demo is stopped, its data removed.", file=sys.stderr)
+        sys.exit(ExitCode.FAILED if once else ExitCode.OK)
 
 
 def _start(stack: ExitStack) -> Watch:
-    """Start everything; the stack stops it again."""
+    """Start everything; the stack stops and removes it again."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postwatch-demo-")))
     try:
-        servers = stack.enter_context(demo_servers())
+        servers = stack.enter_context(demo_servers(folder))
     except DemoUnavailableError as error:
         raise CommandError(ExitCode.FAILED, str(error)) from None
-    service = stack.enter_context(running_service(servers.ca_file))
+    service = stack.enter_context(running_service(folder, servers.ca_file))
     monitors = {service.create(each): each for each in demo_monitors(servers)}
     store = stack.enter_context(open_store(service.data))
     views = stack.enter_context(Views(store))
     return Watch(service, views.reader, monitors)
+
+
+def _show(findings: list[Finding], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"monitors": [each.as_json() for each in findings]})
+    else:
+        out = console()
+        out.print(findings_table(findings, utc_now(), out.width))
 
 
 class Watch:
@@ -116,23 +124,3 @@ class Watch:
             findings_table(self._findings(), utc_now(), width),
             Text(f"\nAPI: {self._service.api}   Ctrl-C ends the demo", "dim"),
         )
-
-
-@contextmanager
-def _stopping_on_signals(status: ExitCode) -> Iterator[None]:
-    """Unwind on the first signal, then exit; the ones after it do not disturb that."""
-    before = {each: signal.signal(each, _stop) for each in _STOP_SIGNALS}
-    try:
-        yield
-    except KeyboardInterrupt:
-        print("The demo is stopped, its data removed.", file=sys.stderr)
-        sys.exit(status)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    for each in _STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt

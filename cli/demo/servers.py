@@ -10,10 +10,8 @@ import contextlib
 import select
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import orjson
@@ -22,6 +20,7 @@ from cli.demo.child import stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HOST: Final = "127.0.0.1"
 USER: Final = "alice@demo.example"
@@ -74,8 +73,8 @@ def missing_packages() -> list[str]:
 
 
 @contextlib.contextmanager
-def demo_servers() -> Iterator[DemoServers]:
-    """Run the servers until the block ends.
+def demo_servers(folder: Path) -> Iterator[DemoServers]:
+    """Run the servers until the block ends; their CA and their log go into a folder.
 
     Raises:
         DemoUnavailableError: A package is missing, or the servers do not start.
@@ -85,10 +84,9 @@ def demo_servers() -> Iterator[DemoServers]:
         raise DemoUnavailableError(
             f"the demo needs {', '.join(missing)}; install with: pip install 'postwatch[demo]'"
         )
-    with tempfile.TemporaryDirectory(prefix="postwatch-demo-servers-") as folder:
-        ca_file = Path(folder) / "ca.pem"
-        with _running(Path(folder), ca_file) as ports:
-            yield DemoServers(ca_file, **{name: DemoServer(port) for name, port in ports.items()})
+    ca_file = folder / "ca.pem"
+    with _running(folder, ca_file) as ports:
+        yield DemoServers(ca_file, **{name: DemoServer(port) for name, port in ports.items()})
 
 
 @contextlib.contextmanager

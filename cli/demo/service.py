@@ -1,6 +1,6 @@
-"""A Postwatch of its own for the demo: `postwatch up` in a temporary data folder.
+"""A Postwatch of its own for the demo: `postwatch up` in a folder of the demo.
 
-Knows the API as any client does. It is stopped, and its folder removed, when the demo ends.
+Knows the API as any client does. It is stopped when the demo ends.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -27,6 +25,7 @@ from cli.failure import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cli.demo.monitors import DemoMonitor
 
@@ -75,37 +74,36 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(ca_file: Path) -> Iterator[Service]:
-    """Run Postwatch until the block ends; its probes trust the CA and may go to loopback.
+def running_service(folder: Path, ca_file: Path) -> Iterator[Service]:
+    """Run Postwatch in a folder until the block ends; its probes trust the CA.
 
-    Raises CommandError when it does not start.
+    They may go to loopback. Raises CommandError when it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="postwatch-demo-") as name:
-        folder = Path(name)
-        answer, log = folder / "up.json", folder / "up.log"
-        with answer.open("wb") as stdout, log.open("wb") as stderr:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [sys.executable, "-m", "cli.demo.up_process", str(os.getpid())],
-                env=_environment(folder / "data", ca_file),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                # Ctrl-C is for us alone; we stop the service when nobody reads its store.
-                start_new_session=True,
-            )
-        try:
-            ready = wait_until_ready(process, answer, log)
-            yield Service(ready["api"], ready["adminToken"], folder / "data", log, process)
-        finally:
-            stop(process, _STOP_SECONDS)
+    answer, log = folder / "up.json", folder / "up.log"
+    with answer.open("wb") as stdout, log.open("wb") as stderr:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+            [sys.executable, "-m", "cli.demo.up_process", str(os.getpid())],
+            env=_environment(folder, ca_file),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            # Ctrl-C is for us alone; we stop the service when nobody reads its store.
+            start_new_session=True,
+        )
+    try:
+        ready = wait_until_ready(process, answer, log)
+        yield Service(ready["api"], ready["adminToken"], folder / "data", log, process)
+    finally:
+        stop(process, _STOP_SECONDS)
 
 
-def _environment(data: Path, ca_file: Path) -> dict[str, str]:
+def _environment(folder: Path, ca_file: Path) -> dict[str, str]:
     # The operator's own settings are for another service.
     others = {name: value for name, value in os.environ.items() if not name.startswith("POSTWATCH")}
     return {
         **others,
-        "POSTWATCH_DATA": str(data),
+        "TMPDIR": str(folder),
+        "POSTWATCH_DATA": str(folder / "data"),
         "POSTWATCH_BIND": f"{HOST}:{_free_port()}",
         "POSTWATCH_WORKERS": "1",
         "POSTWATCH_ALLOWED_NETWORKS": "127.0.0.0/8",

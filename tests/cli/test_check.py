@@ -45,8 +45,8 @@ END_SECONDS = 30
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[DemoServers]:
-    with demo_servers() as running:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServers]:
+    with demo_servers(tmp_path_factory.mktemp("servers")) as running:
         yield running
 
 

@@ -29,6 +29,7 @@ from cli.demo.servers import (
     demo_servers,
 )
 from cli.demo.service import Service, running_service, wait_until_ready
+from cli.demo.stop_signals import STOP_SIGNALS, StopSignals
 from cli.failure import CommandError
 from tests.waiting import wait_until
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from projections.views import Views
 
 END_SECONDS = 60
+MARK = "DEMO_OF_THIS_TEST"
 PROCESSES = Path("/proc")
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
@@ -78,7 +80,7 @@ class RunningDemo:
             [sys.executable, "-m", "cli.main", "demo", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "TMPDIR": str(folder), "FORCE_COLOR": "1"},
+            env={**os.environ, "TMPDIR": str(folder), MARK: str(folder), "FORCE_COLOR": "1"},
         )
 
     def family(self, *words: str) -> list[int]:
@@ -111,7 +113,7 @@ def _bears(process: Path, mark: Path, words: tuple[str, ...]) -> bool:
         command = (process / "cmdline").read_bytes()
     except OSError:  # it ended meanwhile, or is somebody else's
         return False
-    return f"TMPDIR={mark}\0".encode() in environment and all(
+    return f"{MARK}={mark}\0".encode() in environment and all(
         word.encode() in command for word in words
     )
 
@@ -127,8 +129,8 @@ def _running(folder: Path, *arguments: str) -> Iterator[RunningDemo]:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[DemoServers]:
-    with demo_servers() as running:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServers]:
+    with demo_servers(tmp_path_factory.mktemp("servers")) as running:
         yield running
 
 
@@ -211,6 +213,28 @@ def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
         wait_until(lambda: not running.family(), seconds=END_SECONDS, what="all processes ended")
 
 
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_interrupts_the_next_wait_and_nothing_before(number: signal.Signals) -> None:
+    done = []
+    with StopSignals() as signals:
+        signal.raise_signal(number)
+        done.append("started")
+        with pytest.raises(KeyboardInterrupt), signals.may_interrupt():
+            done.append("waited")
+
+    assert done == ["started"]
+
+
+def test_signals_after_the_first_disturb_nothing() -> None:
+    before = [signal.getsignal(each) for each in STOP_SIGNALS]
+    with StopSignals() as signals:
+        with pytest.raises(KeyboardInterrupt), signals.may_interrupt():
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+    assert [signal.getsignal(each) for each in STOP_SIGNALS] == before
+
+
 def test_missing_packages_are_named_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -236,22 +260,22 @@ def test_servers_that_do_not_start_say_why(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     with pytest.raises(DemoUnavailableError, match=r"do not start: .*this one is broken"):
-        demo_servers().__enter__()
+        demo_servers(tmp_path).__enter__()
 
 
 def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
     with (
         pytest.raises(CommandError, match=r"ended: .*POSTWATCH_CA_FILE: there is no file"),
-        running_service(tmp_path / "no-ca.pem"),
+        running_service(tmp_path, tmp_path / "no-ca.pem"),
     ):
         pytest.fail("it started")
 
 
 @pytest.mark.system
-def test_a_monitor_that_the_api_refuses_is_named(servers: DemoServers) -> None:
+def test_a_monitor_that_the_api_refuses_is_named(servers: DemoServers, tmp_path: Path) -> None:
     impossible = DemoMonitor("Impossible", "smtp", DemoServer(port=70000), {})
     with (
-        running_service(servers.ca_file) as service,
+        running_service(tmp_path, servers.ca_file) as service,
         pytest.raises(CommandError, match=r"does not create the monitor 'Impossible': .*400"),
     ):
         service.create(impossible)
