@@ -12,7 +12,7 @@ from falcon.routing import CompiledRouter
 
 from api import errors
 from api.as_of import HEADER as AS_OF_HEADER
-from api.as_of import AsOf
+from api.as_of import AsOf, OnlyNow
 from api.authentication import Authentication
 from api.check_history import CheckHistory
 from api.customers import CustomerCollection, CustomerItem
@@ -127,5 +127,5 @@ def _middleware(store: Store, views: Views, options: Options) -> list[Any]:
     parts += [Authentication(views.reader, limit=limit), LastUse(store.monitoring)]
     if limit is not None:
         parts.append(limit)
-    parts.append(ViewGuard(views.projector("monitors")))
+    parts += [ViewGuard(views.projector("monitors")), OnlyNow()]
     return parts

@@ -23,6 +23,30 @@ if TYPE_CHECKING:
 
 PARAMETER: Final = "asOf"
 HEADER: Final = "X-As-Of-Position"
+_READING: Final = frozenset({"GET", "HEAD"})
+
+
+class OnlyNow:
+    """Falcon middleware: nobody who asks for the past is shown the present without a word.
+
+    A resource whose GET knows the past says so by an attribute `knows_past`.
+    """
+
+    def process_resource(
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        resource: object,
+        _params: dict[str, str],
+    ) -> None:
+        """Raise 400 for `asOf` where it says nothing."""
+        if not req.query_string or PARAMETER not in req.params:
+            return
+        if req.method not in _READING or not getattr(resource, "knows_past", False):
+            raise falcon.HTTPBadRequest(
+                description=f"Invalid {PARAMETER}: the past can be read of one monitor and of "
+                "lists of monitors only"
+            )
 
 
 class Answers(Protocol):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class MonitorCollection:
     """POST and GET of a family's collection."""
 
+    knows_past = True
+
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors
 
@@ -94,6 +96,8 @@ class MonitorCollection:
 
 class MonitorItem:
     """GET, PATCH and DELETE of one monitor."""
+
+    knows_past = True
 
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors

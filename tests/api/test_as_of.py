@@ -240,3 +240,27 @@ def test_an_owner_that_was_not_there_then_is_not_found_then(fresh_world: World) 
     assert nothing.json == {"items": [], "total": 0, "page": 1, "perPage": 50}
     organization = fresh_world.owners["own"].organization.number
     assert fresh_world.admin.get(SMTP, organizationId=organization, asOf=0).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/customers"),
+        ("GET", "/api/organization"),
+        ("GET", "{monitor}/check-history"),
+        ("GET", "{monitor}/uptime"),
+        ("PATCH", "{monitor}"),
+        ("DELETE", "{monitor}"),
+        ("POST", SMTP),
+    ],
+)
+def test_what_knows_no_past_refuses_to_show_the_present_instead(
+    world: World, method: str, path: str
+) -> None:
+    monitor = world.monitor()
+
+    answer = world.admin.send(method, f"{path.format(monitor=path_of(monitor))}?asOf=1", "{}")
+
+    assert answer.status_code == 400
+    assert answer.json["message"].startswith("Invalid asOf: the past can be read of one monitor")
+    assert world.admin.get(path_of(monitor)).status_code == 200
