@@ -159,9 +159,9 @@ class Connections:
             yield connection
 
     @property
-    def has_lost_one(self) -> bool:
-        """Whether any connection broke so far, so that another server may answer by now."""
-        return self._pool.has_lost_one
+    def losses(self) -> int:
+        """How many times connections broke: since the last time another server may answer."""
+        return self._pool.losses
 
     @contextmanager
     def own(self) -> Iterator[Connection]:

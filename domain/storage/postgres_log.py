@@ -26,6 +26,7 @@ from psycopg.rows import dict_row, tuple_row
 from domain.storage.failures import LostEventsError
 from domain.storage.outage import Outage
 from domain.storage.postgres_connections import ANSWER_SECONDS, Connections
+from domain.storage.postgres_doubts import StreamsInDoubt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -87,9 +88,9 @@ class LogDatastore(postgres.PostgresDatastore):
         """Lend a connection of ours, whose errors are the event store's."""
         return self._connections.get()
 
-    def may_lack_events(self) -> bool:
-        """Return whether a server may answer that never had all that we know of."""
-        return self._connections.has_lost_one
+    def losses(self) -> int:
+        """Return how many times another server may have come that never had all we know of."""
+        return self._connections.losses
 
     def close(self) -> None:
         """Close the connections."""
@@ -118,7 +119,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         assert isinstance(datastore, LogDatastore)  # noqa: S101 - our factory has no other
         self._takes_events = datastore.takes_events
-        self._may_lack_events = datastore.may_lack_events
+        self._doubts = StreamsInDoubt(datastore.losses)
         names = {
             "table": sql.Identifier(datastore.schema, events_table_name),
             "sequence": sql.Identifier(datastore.schema, f"{events_table_name}_position"),
@@ -186,7 +187,8 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             for statement in self._let_in:
                 connection.execute(statement)
             cursor = connection.cursor(row_factory=tuple_row)
-            before = _versions_before(*columns[:2]) if self._may_lack_events() else {}
+            doubts = self._doubts.among(*columns[:2])
+            before = doubts.versions_before
             there = connection.cursor(row_factory=tuple_row)
             if before:
                 there.execute(self._count_before, (list(before), list(before.values())))
@@ -196,6 +198,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             if before and there.fetchall() != [(len(before),)]:
                 raise LostEventsError("the log lacks an event that was in it")
             found = cursor.fetchall()
+        self._doubts.clear_up(doubts)
         return [position for (position,) in found]
 
     def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
@@ -217,14 +220,6 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             ((found,),) = cursor.execute(self._last_given).fetchall()
         position: int = found
         return position
-
-
-def _versions_before(streams: Sequence[str], versions: Sequence[int]) -> dict[str, int]:
-    """Return by stream the version that must be there, if any, before new ones come."""
-    first: dict[str, int] = {}
-    for stream, version in zip(streams, versions, strict=True):
-        first[stream] = min(version, first.get(stream, version))
-    return {stream: version - 1 for stream, version in first.items() if version > 1}
 
 
 LAST_GIVEN: Final = "SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM {sequence}"

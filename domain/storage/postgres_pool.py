@@ -36,8 +36,8 @@ class Pool:
         self._lock = Lock()
         self._idle: list[tuple[float, Session]] = []
         self._is_closed = False
-        self.has_lost_one = False
-        """Whether any connection broke. The next one may lead to another server."""
+        self.losses = 0
+        """How many times connections broke. The next one may lead to another server."""
 
     @contextmanager
     def lend(self) -> Iterator[Session]:
@@ -57,8 +57,8 @@ class Pool:
 
     def forget(self) -> None:
         """Close all connections that are not lent: they are as dead as one that was."""
-        self.has_lost_one = True
         with self._lock:
+            self.losses += 1
             idle, self._idle = self._idle, []
         for _, session in idle:
             session.close()
@@ -78,15 +78,16 @@ class Pool:
                 _, session = self._idle.pop()
             if _is_quiet(session):
                 return session
-            self.has_lost_one = True
+            with self._lock:
+                self.losses += 1
             session.close()
 
     def _take_back(self, session: Session) -> None:
         tired = session
         is_whole = session.info.transaction_status == TransactionStatus.IDLE
-        self.has_lost_one = self.has_lost_one or not is_whole
         now = time.monotonic()
         with self._lock:
+            self.losses += not is_whole
             if is_whole and not self._is_closed:
                 self._idle.append((now, session))
                 # The oldest stands first. One is enough: somebody comes back soon.

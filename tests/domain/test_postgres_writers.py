@@ -15,7 +15,7 @@ from checker.location import Location
 from domain.commands import UpdateMonitor
 from domain.monitor import Monitor
 from domain.storage.engine import LOGS
-from domain.storage.failures import STORE_AWAY
+from domain.storage.failures import STORE_AWAY, LostEventsError
 from domain.storage.postgres_connections import told
 from domain.storage.postgres_log import FROZEN_SECONDS, LogRecorder, log_schema, log_table
 from tests.domain.given import NOON, TESTER, check_of, make_owners
@@ -100,6 +100,44 @@ def test_checker_goes_on_from_what_a_server_kept(postgres: Databases, tmp_path: 
         assert log.append([check_of(monitor, 3)]) == Appended(1, 0)
         rows = hand.execute("SELECT originator_version FROM postwatch_checks.checks_events")
         assert sorted(rows) == [(1,), (2,), (3,)]
+
+
+def test_writer_looks_once_in_each_stream_after_a_loss(postgres: Databases, tmp_path: Path) -> None:
+    """To look at every append costs up to half as much again, for as long as the process runs."""
+    one, other = str(uuid4()), str(uuid4())
+    with (
+        postgres.migrated() as database,
+        Place(tmp_path / "data", database).create() as store,
+        psycopg.connect(database.url, autocommit=True) as hand,
+    ):
+        recorder = cast("LogRecorder", store.checks.recorder)
+
+        def append(version: int, *streams: str) -> None:
+            recorder.append([(each, version, "CheckPerformed", b"{}") for each in streams])
+
+        def looked_for(version: int) -> dict[str, int]:
+            doubts = recorder._doubts.among([one, other], [version, version])
+            return dict(doubts.versions_before)
+
+        append(1, one, other)
+        assert looked_for(2) == {}
+        end_sessions(hand)
+        append(2, one)
+        assert looked_for(3) == {other: 2}
+        append(2, other)
+        assert looked_for(3) == {}
+
+        end_sessions(hand)
+        hand.execute(
+            "DELETE FROM postwatch_checks.checks_events "
+            "WHERE originator_id = %s AND originator_version = 2",
+            (one,),
+        )
+        with pytest.raises(LostEventsError):
+            append(3, one, other)
+        assert looked_for(3) == {one: 2, other: 2}
+        append(3, other)
+        assert looked_for(4) == {one: 3}
 
 
 def test_writer_that_froze_while_it_had_its_turn_loses_it(
