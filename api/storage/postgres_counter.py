@@ -1,6 +1,7 @@
 """The counts of the rate limit in PostgreSQL: one for all workers of all hosts.
 
-The table is not logged: after a crash of the server the count begins anew.
+The table is not logged: after a crash of the server the count begins anew. No request waits
+long to be counted: when the server is slow or away nobody is counted for some seconds.
 """
 
 from __future__ import annotations
@@ -8,9 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.rate_limit import Counter
+from domain.storage.outage import Outage
 
 if TYPE_CHECKING:
     from domain.storage.postgres_connections import Connections
+
+ANSWER_SECONDS: Final = 1.0
+"""How long one request, now and then, waits to be counted when the server is frozen."""
+
+PAUSE_SECONDS: Final = 5.0
+"""How long nobody is counted then."""
 
 _COUNT: Final = """
 INSERT INTO postwatch.rate_counts AS counted VALUES (%(caller)s, %(window)s, 1)
@@ -30,14 +38,22 @@ class PostgresCounter(Counter):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._window = 0
+        self._outage = Outage("requests are counted again", pause_seconds=PAUSE_SECONDS)
 
     def count(self, caller: str, window: int) -> int:
         """Count one more request and return how many there are in the window now."""
-        with self._connections.get() as connection:
-            if window > self._window:
-                connection.execute(_FORGET, (window,))
-                self._window = window
-            values = {"caller": caller, "window": window}
-            ((used,),) = connection.execute(_COUNT, values).fetchall()
+        values = {"caller": caller, "window": window}
+        with self._outage.attempt():
+            with self._connections.get(answer_seconds=ANSWER_SECONDS) as connection:
+                ((used,),) = connection.execute(_COUNT, values).fetchall()
+            self._forget_before(window)
         counted: int = used
         return counted
+
+    def _forget_before(self, window: int) -> None:
+        """Forget, once a window, who came before it: that may take longer than to count."""
+        if window <= self._window:
+            return
+        self._window = window
+        with self._connections.get() as connection:
+            connection.execute(_FORGET, (window,))

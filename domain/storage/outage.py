@@ -1,6 +1,6 @@
 """A short memory that something is away, so that not everybody waits for it.
 
-Who finds it away says so in the log, once. For a second everybody else is told the same at
+Who finds it away says so in the log, once. For a while everybody else is told the same at
 once; then one caller at a time tries again, until one succeeds.
 """
 
@@ -29,14 +29,21 @@ class Outage:
     """What the threads of a process know of one thing that may be away."""
 
     def __init__(
-        self, back: str, clock: Callable[[], float] = time.monotonic, *, only_slow: bool = False
+        self,
+        back: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        only_slow: bool = False,
+        pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         """Take the words for the log when it is there again.
 
-        `only_slow`: only what takes long to find out is worth remembering.
+        `only_slow`: only what takes long to find out is worth remembering. `pause_seconds`:
+        how long nobody tries.
         """
         self._back = back
         self._only_slow = only_slow
+        self._pause_seconds = pause_seconds
         self._clock = clock
         self._lock = Lock()
         self._error: DatabaseAwayError | None = None
@@ -78,7 +85,7 @@ class Outage:
                     log.error("%s; %s", error, error.trouble.advice)
             error.is_told = True
             self._error = error
-            self._next_try = self._clock() + PAUSE_SECONDS
+            self._next_try = self._clock() + self._pause_seconds
             self._is_tried = False
 
     def _forget(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,14 +15,22 @@ from falcon.testing import TestClient
 
 from api.app import Options
 from api.rate_limit import Counter
+from api.storage.postgres_counter import ANSWER_SECONDS, PostgresCounter
 from cli.api import counter_of
+from domain.storage.failures import STORE_AWAY
+from domain.storage.postgres_engine import PostgresEngine
 from tests.api.world import SMTP, Caller, another_worker
+from tests.places import databases
+from tests.postgres_server import find_binaries
+from tests.soak.room import family
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from domain.store import Store
     from tests.api.world import World
+    from tests.postgres_server import PostgresServer
 
 LIMIT = 5
 ORIGIN = "https://dashboard.example.com"
@@ -146,6 +157,55 @@ def test_a_refused_request_writes_nothing(workers: list[World]) -> None:
 
     assert caller.post(SMTP, worker.body()).status_code == 429
     assert worker.store.monitoring.recorder.max_notification_id() == head
+
+
+@contextmanager
+def frozen(server: PostgresServer) -> Iterator[None]:
+    """Freeze a server with all that it started while the block runs."""
+    pids = family(server.process.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
+def test_a_frozen_database_holds_up_few_requests_and_each_for_a_second() -> None:
+    with (
+        databases() as made,
+        made.migrated() as database,
+        closing(PostgresEngine(database)) as engine,
+    ):
+        counter = PostgresCounter(engine.connections)
+        assert counter.count("caller", 1) == 1
+        with ExitStack() as stack:
+            # So that each thread finds one that was open before.
+            for _ in range(4):
+                stack.enter_context(engine.connections.get())
+
+        def seconds_in_vain(_: int) -> float:
+            began = time.monotonic()
+            with pytest.raises(STORE_AWAY):
+                counter.count("caller", 1)
+            return time.monotonic() - began
+
+        with ThreadPoolExecutor(4) as pool:
+            with frozen(made.server):
+                first = list(pool.map(seconds_in_vain, range(4)))
+                later = list(pool.map(seconds_in_vain, range(100)))
+            assert max(first) < ANSWER_SECONDS + 2
+            assert max(later) < 0.5
+
+        def is_counted() -> bool:
+            try:
+                return counter.count("caller", 1) > 0
+            except STORE_AWAY:
+                return False
+
+        wait_until(is_counted, seconds=20, what="requests are counted again")
 
 
 class Away(Counter):
