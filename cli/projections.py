@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from domain.store import Store
-    from projections.catch_up import Projector, Report
+    from projections.catch_up import Projector
+    from projections.rebuilding import Report
 
 _PART: Final = "projections"
 _NAMES = [projection.name for projection in PROJECTIONS]

@@ -6,33 +6,29 @@ goes on from there, so an event is never applied twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from domain.storage.locks import HeldError, Hold, LostError, unopposed
-from projections.draft import Draft
+from domain.storage.locks import HeldError, unopposed
+from projections.applying import apply, is_another_history
 from projections.just_recorded import JustRecorded
+from projections.rebuilding import Rebuilding, while_held
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from domain.log_reader import LoggedEvent, LogReader
+    from domain.log_reader import LogReader
     from domain.numbered_log import Turn
+    from domain.storage.locks import Hold
     from projections.projection import Projection
+    from projections.rebuilding import Report
     from projections.view import Side, Transaction, View
-
-Report = Callable[[int, int], None]
-"""Is told the position reached and the head of the log. An exception from it ends a rebuild."""
 
 BATCH: Final = 2000
 """The most events a transaction, for views that nobody waits for; others are let in sooner."""
-
-REBUILD_BATCH: Final = 10_000
-"""The most events that a rebuild folds and then writes at once."""
 
 
 class Projector:
@@ -57,17 +53,13 @@ class Projector:
         self._turn = turn
         self._alone = alone
         self._was_current = False
+        self.rebuilding = Rebuilding(projection, log, view, turn)
         self.just_recorded = JustRecorded()
 
     @property
     def batch(self) -> int:
         """How many events a transaction takes, which shares its cost and lets others in."""
         return min(self.projection.batch, BATCH)
-
-    @property
-    def rebuild_batch(self) -> int:
-        """How many events a rebuild takes at once."""
-        return min(self.projection.rebuild_batch, REBUILD_BATCH)
 
     def prepare(self) -> bool:
         """Make the view where it is missing or of another version; return whether it is usable.
@@ -79,7 +71,7 @@ class Projector:
             events = self.log.after(0, self.batch)
             if len(events) == self.batch:
                 return False
-            self.view.create(lambda transaction: self.apply(events, transaction))
+            self.view.create(lambda side: apply(self.projection, events, side))
         return self.is_current()
 
     def is_current(self) -> bool:
@@ -109,7 +101,7 @@ class Projector:
     def step(self, side: Side = "live") -> int:
         """Apply the next batch to a side; return its size. The shadow wants to be held alone."""
         if side == "shadow":
-            return self._step_of_rebuild()
+            return self.rebuilding.step()
         with self.view.transaction() as transaction:
             return self._apply_next(transaction)
 
@@ -125,17 +117,17 @@ class Projector:
         when another rebuild is at work on the view, LostError when one has taken over.
         """
         with self._alone() as hold:
-            self._build(_while_held(hold, report), from_start=from_start)
+            self.rebuilding.run(while_held(hold, report), from_start=from_start)
 
     def renew(self, report: Report) -> None:
         """Rebuild the view if it is still not usable when nobody else is at it."""
         with self._alone() as hold:
             if not self.is_current() or self.is_ahead():
-                self._build(_while_held(hold, report))
+                self.rebuilding.run(while_held(hold, report))
 
     def left_over(self) -> int | None:
         """Return how far a rebuild is, under way or broken off; None when there is none."""
-        return self.view.position("shadow") if self._can_go_on() else None
+        return self.rebuilding.left_over()
 
     def lag(self) -> int:
         """Return how many positions the view is behind its log; the whole log when unusable."""
@@ -156,7 +148,7 @@ class Projector:
         at the view's position.
         """
         position, mark = self.view.reached()
-        if position <= self.log.last_given() and not self._is_another(position, mark):
+        if position <= self.log.last_given() and not is_another_history(self.log, position, mark):
             return False
         self.view.disown(position)
         return True
@@ -201,86 +193,7 @@ class Projector:
             f"{self.log.head()}{f', {holder}' if holder else ''}; try again in a moment"
         )
 
-    def _build(self, report: Report, *, from_start: bool = False) -> None:
-        if from_start or not self._can_go_on():
-            self.view.start_shadow()
-        report(self.view.position("shadow"), self.log.head())
-        while self.step("shadow"):
-            report(self.view.position("shadow"), self.log.head())
-        with self._turn():
-            self.view.swap(self._finish)
-        report(self.view.position(), self.log.head())
-
-    def _can_go_on(self) -> bool:
-        position, mark = self.view.reached("shadow")
-        return (
-            self.view.is_current("shadow")
-            and position <= self.log.last_given()
-            and not self._is_another(position, mark)
-        )
-
-    def _is_another(self, position: int, mark: str) -> bool:
-        found = self.log.after(position - 1, 1) if position and mark else []
-        return bool(found) and found[0].position == position and _mark(found[0]) != mark
-
-    def _step_of_rebuild(self) -> int:
-        """Apply the next events to the shadow, which has one writer: us.
-
-        They are read and folded before anybody is kept from writing to the live side.
-        """
-        draft = Draft(self.view, "shadow")
-        events = self.log.each_after(draft.position(), self.rebuild_batch)
-        applied = self.apply(events, draft)
-        if applied:
-            with self._turn():
-                draft.write()
-        return applied
-
-    def _finish(self, transaction: Transaction) -> None:
-        while self._apply_next(transaction):
-            pass
-
     def _apply_next(self, transaction: Transaction) -> int:
         position = transaction.position()
         events = self.just_recorded.after(position) or self.log.each_after(position, self.batch)
-        return self.apply(events, transaction)
-
-    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> int:
-        """Fold events, which may be decoded one after the other; return how many there were."""
-        counted = Counted(events)
-        self.projection.apply(counted, transaction)
-        if counted.last is not None:
-            transaction.set_position(counted.last.position, _mark(counted.last))
-        return counted.count
-
-
-class Counted:
-    """Events on their way to a projection. An event that is folded need not be kept."""
-
-    def __init__(self, events: Iterable[LoggedEvent]) -> None:
-        self._events = events
-        self.last: LoggedEvent | None = None
-        self.count = 0
-
-    def __iter__(self) -> Iterator[LoggedEvent]:
-        for logged in self._events:
-            self.last = logged
-            self.count += 1
-            yield logged
-
-
-def _while_held(hold: Hold, report: Report) -> Report:
-    """Return a report that ends a rebuild which another process may have taken over."""
-
-    def told(position: int, head: int) -> None:
-        if hold.is_lost:
-            raise LostError("the rebuild was broken off: its lock is lost; it may be begun again")
-        report(position, head)
-
-    return told
-
-
-def _mark(logged: LoggedEvent) -> str:
-    """Return what tells an event from any other one that could stand at its position."""
-    event = logged.event
-    return f"{event.originator_id} {event.originator_version} {event.timestamp.isoformat()}"
+        return apply(self.projection, events, transaction)

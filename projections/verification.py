@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
+from projections.applying import apply
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projections.catch_up import Projector, Report
+    from projections.catch_up import Projector
     from projections.projection import Projection
+    from projections.rebuilding import Report
     from projections.view import Snapshot, StoredRow, Table, View
 
 What = Literal["missing", "unexpected", "different", "ahead"]
@@ -69,11 +72,10 @@ def verify(projector: Projector, scratch: View, report: Report = lambda *_: None
 def _fill(projector: Projector, scratch: View, end: int, report: Report) -> None:
     """Fold every event up to position `end` into the scratch view."""
     while (position := scratch.position()) < end:
-        events = projector.log.each_after(position, projector.rebuild_batch)
+        events = projector.log.each_after(position, projector.rebuilding.batch)
         with scratch.transaction() as transaction:
-            applied = projector.apply(
-                takewhile(lambda each: each.position <= end, events), transaction
-            )
+            wanted = takewhile(lambda each: each.position <= end, events)
+            applied = apply(projector.projection, wanted, transaction)
         if not applied:
             return
         report(scratch.position(), end)

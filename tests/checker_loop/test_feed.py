@@ -68,13 +68,13 @@ async def test_everything_is_read_in_order_then_what_comes(
         assert batch.events[0].position > expected[-1]
 
 
-async def test_new_events_arrive_within_a_second(store: Store, signal: Signal) -> None:
+async def test_new_events_arrive_soon(store: Store, signal: Signal) -> None:
     owner = Owner(store)
     async with following(Feed(LogReader(store.monitoring), signal)) as receive:
         while not (await receive.receive()).at_head:
             pass
         owner.create()
-        with trio.fail_after(1):
+        with trio.fail_after(5):
             await receive.receive()
 
 

@@ -17,7 +17,7 @@ from checker.configuration import Configuration
 from checker.logins import FIRST_SECONDS, LONGEST_SECONDS, Logins
 from domain.outcome import Category, Outcome, Phase, Verdict
 from tests.checker_loop.monitors import HERE, UP
-from tests.checker_loop.virtual import VirtualChecker, change, new_monitor
+from tests.checker_loop.virtual import VirtualChecker, change, new_monitor, resting_monitor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -78,7 +78,7 @@ async def test_one_server_sees_ten_checks_at_a_time_and_all_of_them_in_turn(
     autojump_clock: MockClock,
 ) -> None:
     servers = Busy()
-    monitors = [new_monitor(hostname="one", check_interval=1440) for _ in range(95)]
+    monitors = [resting_monitor("one") for _ in range(95)]
     checker = await play(autojump_clock, servers, monitors, 11)
 
     assert servers.most == {"one": 10}
@@ -113,7 +113,7 @@ async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) 
     async with playing(autojump_clock, servers, []) as checker:
         monitors = []
         for name in names:
-            monitors.append(new_monitor(hostname=name, check_interval=1440))
+            monitors.append(resting_monitor(name))
             checker.feed(monitors[-1])
             await trio.sleep(2)
         assert servers.most["192.0.2.1"] == 1
@@ -127,7 +127,7 @@ async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) 
 async def test_monitor_that_is_deleted_while_it_waits_is_not_checked(
     autojump_clock: MockClock,
 ) -> None:
-    monitors = [new_monitor(hostname="one", check_interval=1440) for _ in range(30)]
+    monitors = [resting_monitor("one") for _ in range(30)]
     async with playing(autojump_clock, Busy(), monitors) as checker:
         await trio.sleep(0.5)
         for each in monitors[10:]:
@@ -278,7 +278,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
             raise lack
         return UP
 
-    monitors = [new_monitor(hostname=f"m{each}", check_interval=1440) for each in range(50)]
+    monitors = [resting_monitor(f"m{each}") for each in range(50)]
     async with playing(autojump_clock, probe, monitors) as checker:
         await trio.sleep(5.5)
         assert checker.results.checks == []

@@ -173,6 +173,15 @@ def new_monitor(
     )
 
 
+def resting_monitor(hostname: str) -> Monitor:
+    """Return a monitor that is checked when it is fed, and then not again for half a day."""
+    while True:
+        monitor_id = uuid4()
+        # The phase of the day at which NOW is, and the hours before it.
+        if 0.25 <= unit_fraction(monitor_id) < 0.5:
+            return new_monitor(monitor_id, hostname=hostname, check_interval=1440)
+
+
 def change(monitor: Monitor, now: datetime, **changes: Any) -> Monitor:  # noqa: ANN401 - any field
     """Change a monitor; the event is still to be fed."""
     monitor.update(changes, actor=ME, now=now)

@@ -13,6 +13,7 @@ from domain.storage.locks import Hold, LostError
 from domain.storage.postgres_connections import Connections
 from domain.storage.postgres_engine import PostgresEngine
 from domain.storage.postgres_locks import PostgresLocks
+from projections.applying import apply
 from projections.catch_up import Projector
 from projections.draft import Draft
 from projections.standing_by import take_turns
@@ -47,7 +48,7 @@ def test_a_frozen_rebuild_writes_nothing_over_the_one_that_went_on(
     projector.view.start_shadow()
     frozen, other = (Draft(projector.view, "shadow") for _ in range(2))
     for draft, end in ((frozen, 1), (other, 2)):
-        projector.apply(projector.log.after(0, end), draft)
+        apply(projector.projection, projector.log.after(0, end), draft)
 
     other.write()
     with pytest.raises(LostError, match="another process goes on"):

@@ -13,6 +13,7 @@ from domain.commands import UpdateMonitor
 from domain.errors import StoreError
 from domain.storage.locks import HeldError
 from projections import catch_up as catch_up_module
+from projections import rebuilding
 from projections.catch_up import Projector
 from projections.reader import MonitorFilter
 from projections.views import PROJECTIONS, Views
@@ -42,7 +43,7 @@ def nothing(*_: int) -> None:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many transactions where there would be one."""
     monkeypatch.setattr(catch_up_module, "BATCH", 5)
-    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
+    monkeypatch.setattr(rebuilding, "BATCH", 5)
 
 
 @pytest.mark.parametrize("name", [each.name for each in PROJECTIONS])
@@ -56,7 +57,7 @@ def test_a_rebuild_equals_the_incremental_result(  # noqa: PLR0917 - fixtures
     batch: int,
 ) -> None:
     monkeypatch.setattr(catch_up_module, "BATCH", batch)
-    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", batch)
+    monkeypatch.setattr(rebuilding, "BATCH", batch)
     fill(store, owners)
     catch_up(views)
     before = everything(views)

@@ -12,7 +12,7 @@ import pytest
 
 from domain.check import CheckPerformed
 from projections import catch_up as catch_up_module
-from projections import checks, monitors
+from projections import checks, monitors, rebuilding
 from projections import views as views_module
 from projections.checks import stream_key
 from projections.definition import definition_of, is_readable
@@ -27,11 +27,9 @@ from tests.projections.folding import catch_up, everything, fill
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from domain.log_reader import LoggedEvent
     from domain.store import Store
-    from projections.view import Transaction
     from tests.api.world import World
     from tests.domain.given import Owners
 
@@ -60,7 +58,7 @@ COUNTING = Projection(
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log is a long one."""
     monkeypatch.setattr(catch_up_module, "BATCH", 5)
-    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
+    monkeypatch.setattr(rebuilding, "BATCH", 5)
 
 
 @pytest.fixture
@@ -243,14 +241,14 @@ def test_a_stop_breaks_off_and_the_next_start_goes_on(
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
         projector = views.projector("checks")
-        apply = projector.apply
+        step = projector.rebuilding.step
 
-        def apply_and_stop(events: Iterable[LoggedEvent], transaction: Transaction) -> int:
-            applied = apply(events, transaction)
+        def step_and_stop() -> int:
+            applied = step()
             stop.set()
             return applied
 
-        monkeypatch.setattr(projector, "apply", apply_and_stop)
+        monkeypatch.setattr(projector.rebuilding, "step", step_and_stop)
         running = Running(filled, views, stop)
         wait_until(stop.is_set)
         running.end()
@@ -271,7 +269,7 @@ def test_a_bug_in_a_fold_ends_the_process(
 ) -> None:
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
-        monkeypatch.setattr(views.projector("checks"), "apply", lambda *_: 1 // 0)
+        monkeypatch.setattr(views.projector("checks").rebuilding, "step", lambda: 1 // 0)
         running = Running(filled, views, stop)
         wait_until(lambda: running.failed)
         running.end()

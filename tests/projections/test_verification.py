@@ -9,8 +9,7 @@ import orjson
 import pytest
 
 from domain.commands import UpdateMonitor
-from projections import catch_up as catch_up_module
-from projections import verification
+from projections import rebuilding, verification
 from projections.verification import Difference, Verdict, verify
 from projections.view import ViewAwayError
 from tests.domain.given import TESTER
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from domain.store import Store
-    from projections.catch_up import Report
+    from projections.rebuilding import Report
     from projections.verification import What
     from projections.view import Record
     from projections.views import Views
@@ -51,7 +50,7 @@ def key(store: Store, owners: Owners, views: Views) -> str:
 def test_a_view_that_is_right_is_found_equal_and_left_alone(
     views: Views, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", batch)
+    monkeypatch.setattr(rebuilding, "BATCH", batch)
     before = everything(views)
     for name, projector in views.projectors.items():
         found = verdict(views, name)
@@ -167,7 +166,7 @@ def test_a_view_ahead_of_its_log_is_no_match(store: Store, views: Views, key: st
 def test_what_happens_meanwhile_is_no_difference(
     store: Store, owners: Owners, views: Views, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catch_up_module, "REBUILD_BATCH", 5)
+    monkeypatch.setattr(rebuilding, "BATCH", 5)
     monitors = views.projector("monitors")
     reports: list[int] = []
     compare = verification._compare

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from projections import catch_up
+from projections import catch_up, rebuilding
 from tests.places import Place, databases
 from tests.postgres_pair import postgres_pair
 from tests.postgres_server import find_binaries
@@ -62,7 +62,7 @@ def play_machine(folder: Path, seconds: float) -> str:
     with pytest.MonkeyPatch.context() as patch:
         # Many transactions where there would be one.
         patch.setattr(catch_up, "BATCH", 3)
-        patch.setattr(catch_up, "REBUILD_BATCH", 3)
+        patch.setattr(rebuilding, "BATCH", 3)
         while time.monotonic() < end:
             run_state_machine_as_test(StoreMachine, settings=chosen)
             examples += 20

@@ -28,9 +28,9 @@ CHECKS = 3000
 SLOW_REBUILD = """
 import sys
 from cli.main import main
-from projections import catch_up
+from projections import rebuilding
 
-catch_up.REBUILD_BATCH = 10
+rebuilding.BATCH = 10
 sys.exit(main(["projections", "rebuild", "checks"]))
 """
 """The command with many transactions where there would be one."""
