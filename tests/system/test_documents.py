@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 ON_POSTGRES = "docs/postgresql.md"
@@ -62,8 +63,16 @@ def test_every_shell_example_of_every_document_works(service: Service) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(document: Path) -> None:
-    for target in _LINK.findall(document.read_text()):
-        assert (document.parent / target).exists(), target
+    for target, place in _LINK.findall(document.read_text()):
+        there = document.parent / target if target else document
+        assert there.exists(), target
+        assert not place or place in _places(there), f"{target}#{place}"
+
+
+def _places(document: Path) -> set[str]:
+    """Return what links may name within a document: its headings, as they are shown."""
+    headings = _HEADING.findall(document.read_text())
+    return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
 def test_the_readme_names_real_make_targets() -> None:
