@@ -45,18 +45,17 @@ def rotate(
     then.
     """
     try:
-        with store.table() as table:
-            before = table.master_fingerprint() or ""
+        with store.rewrapping() as change:
+            before = change.master_fingerprint() or ""
             master_keys.settle(before)
             old, new = _keys_to_change(master_keys, before)
             after = sealing.fingerprint(new)
             if master_keys.new is None:
                 master_keys.prepare(new)
-            keys = table.all()
-            table.replace(after, rewrapped(keys, old, new, report))
+            keys = change.rewrap(after, _Wrapping(old, new, change.count(), report))
     finally:
         finish_rotation(store, master_keys)
-    return Rotated(before, after, len(keys))
+    return Rotated(before, after, keys)
 
 
 def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:
@@ -67,17 +66,36 @@ def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:
         master_keys.settle(table.master_fingerprint())
 
 
-def rewrapped(
-    keys: list[tuple[str, bytes]],
-    old: bytes,
-    new: bytes,
-    report: Callable[[int, int], None] = lambda *_: None,
-) -> Iterator[tuple[str, bytes]]:
+def rewrapped(keys: list[tuple[str, bytes]], old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield keys wrapped by another master key. Raises MasterKeyError if one does not open."""
-    for done, (owner, wrapped) in enumerate(keys, 1):
-        yield owner, sealing.wrap_key(new, sealing.unwrap_key(old, wrapped, owner), owner)
-        if done % _REPORT_EVERY == 0 or done == len(keys):
-            report(done, len(keys))
+    for owner, wrapped in keys:
+        yield owner, _rewrapped(owner, wrapped, old, new)
+
+
+class _Wrapping:
+    """Wraps keys anew, one after the other, and tells how far that is."""
+
+    def __init__(
+        self, old: bytes, new: bytes, count: int, report: Callable[[int, int], None]
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._count = count
+        self._report = report
+        self._done = 0
+
+    def __call__(self, owner: str, wrapped: bytes) -> bytes:
+        anew = _rewrapped(owner, wrapped, self._old, self._new)
+        self._done += 1
+        # Some come meanwhile.
+        self._count = max(self._count, self._done)
+        if self._done % _REPORT_EVERY == 0 or self._done == self._count:
+            self._report(self._done, self._count)
+        return anew
+
+
+def _rewrapped(owner: str, wrapped: bytes, old: bytes, new: bytes) -> bytes:
+    return sealing.wrap_key(new, sealing.unwrap_key(old, wrapped, owner), owner)
 
 
 def destroy_left_over(monitoring: Monitoring, ring: KeyRing) -> int:

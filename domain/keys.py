@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     FindMasterKey = Callable[[str], bytes | None]
     """Returns the master key that has a fingerprint, None when it is not to be found."""
 
+    Wrap = Callable[[str, bytes], bytes]
+    """Returns the wrapped key of an owner, wrapped anew."""
+
 DIGEST_KEY: Final = "request-digest"
 """The owner's name of the key under which requests are digested: no monitor's id."""
 
@@ -52,6 +55,25 @@ class KeyTable(ABC):
     @abstractmethod
     def replace(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
         """Put other wrapped keys, and the fingerprint that goes with them, in place."""
+
+
+class Rewrapping(ABC):
+    """A change of the master key, inside a transaction that keeps another one out."""
+
+    @abstractmethod
+    def master_fingerprint(self) -> str | None:
+        """Return the fingerprint of the master key that wraps the keys, None when new."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return how many keys there are now."""
+
+    @abstractmethod
+    def rewrap(self, master: str, wrap: Wrap) -> int:
+        """Wrap every key anew, those that come meanwhile too; return how many there were.
+
+        `master` is the fingerprint that goes with them.
+        """
 
 
 class KeyStore(ABC):
@@ -87,6 +109,13 @@ class KeyStore(ABC):
     @abstractmethod
     def table(self) -> AbstractContextManager[KeyTable]:
         """Open a transaction on all keys; it ends with everything or nothing changed."""
+
+    @abstractmethod
+    def rewrapping(self) -> AbstractContextManager[Rewrapping]:
+        """Open a change of the master key; it ends with everything or nothing changed.
+
+        Whether other writers wait for its end, or only for its last moment, is up to the store.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from domain.keys import KeyStore, KeyTable, WrappedKey
+from domain.keys import KeyStore, KeyTable, Rewrapping, WrappedKey
 from domain.storage.postgres_connections import LONG_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from domain.keys import Wrap
     from domain.storage.postgres_connections import Connection, Connections
 
 _MASTER: Final = "SELECT fingerprint FROM postwatch.master WHERE id = 1"
@@ -38,6 +39,23 @@ ON CONFLICT DO NOTHING
 _ALL: Final = 'SELECT owner, wrapped FROM postwatch.data_keys ORDER BY owner COLLATE "C"'
 _COPY: Final = "COPY postwatch.data_keys (owner, wrapped) FROM STDIN"
 _LOCK: Final = "LOCK TABLE postwatch.master, postwatch.data_keys IN SHARE ROW EXCLUSIVE MODE"
+
+# In the way of another change of the master key only, and of whoever wants all keys as they are.
+_ONE_CHANGE: Final = "LOCK TABLE postwatch.master IN SHARE UPDATE EXCLUSIVE MODE"
+_TAKE_MASTER: Final = "SELECT FROM postwatch.master WHERE id = 1 FOR UPDATE"
+_OWNERS: Final = "SELECT owner FROM postwatch.data_keys"
+_PAGE: Final = (
+    "SELECT owner, wrapped FROM postwatch.data_keys WHERE owner > %s ORDER BY owner LIMIT %s"
+)
+_THESE: Final = "SELECT owner, wrapped FROM postwatch.data_keys WHERE owner = ANY(%s)"
+_PUT: Final = """
+UPDATE postwatch.data_keys AS kept SET wrapped = given.new
+FROM unnest(%b::text[], %b::bytea[], %b::bytea[]) AS given (owner, old, new)
+WHERE kept.owner = given.owner AND kept.wrapped = given.old
+RETURNING kept.owner
+"""
+PAGE: Final = 1000
+"""How many keys are wrapped anew by one statement."""
 
 
 class PostgresKeyStore(KeyStore):
@@ -76,7 +94,7 @@ class PostgresKeyStore(KeyStore):
     def owners(self) -> list[str]:
         """Return every owner of a key."""
         with self._connections.get() as connection:
-            rows = connection.execute("SELECT owner FROM postwatch.data_keys").fetchall()
+            rows = connection.execute(_OWNERS).fetchall()
         return [owner for (owner,) in rows]
 
     @contextmanager
@@ -85,6 +103,13 @@ class PostgresKeyStore(KeyStore):
         with self._connections.transaction(answer_seconds=LONG_SECONDS) as connection:
             connection.execute(_LOCK)
             yield PostgresKeyTable(connection)
+
+    @contextmanager
+    def rewrapping(self) -> Iterator[Rewrapping]:
+        """Keep other changes of the master key out. Keys come and go until the last moment."""
+        with self._connections.transaction(answer_seconds=LONG_SECONDS) as connection:
+            connection.execute(_ONE_CHANGE)
+            yield PostgresRewrapping(connection)
 
     def close(self) -> None:
         """Do nothing: the connections belong to the engine."""
@@ -111,6 +136,49 @@ class PostgresKeyTable(KeyTable):
             for key in keys:
                 copy.write_row(key)
         self._connection.execute(_CHANGE_MASTER, (master,))
+
+
+class PostgresRewrapping(Rewrapping):
+    """A change of the master key in one transaction that locks each row when it is its turn.
+
+    Nobody sees anything of it before its end. Who adds a key locks the fingerprint and is in
+    before the change takes it, or finds the new one; who destroys a key that is wrapped anew
+    already waits for the end.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def master_fingerprint(self) -> str | None:
+        """Return the fingerprint of the wrapping master key, None when new."""
+        return _fingerprint(self._connection)
+
+    def count(self) -> int:
+        """Return how many keys there are now."""
+        ((count,),) = self._connection.execute("SELECT count(*) FROM postwatch.data_keys")
+        return int(count)
+
+    def rewrap(self, master: str, wrap: Wrap) -> int:
+        """Wrap every key anew, those that come meanwhile too; return how many there were."""
+        done: set[str] = set()
+        last = ""
+        while rows := self._connection.execute(_PAGE, (last, PAGE)).fetchall():
+            done |= self._put(rows, wrap)
+            last = rows[-1][0]
+        # From here on no key comes any more.
+        self._connection.execute(_TAKE_MASTER)
+        owners = {owner for (owner,) in self._connection.execute(_OWNERS)}
+        late = self._connection.execute(_THESE, (list(owners - done),)).fetchall()
+        done |= self._put(late, wrap)
+        self._connection.execute(_CHANGE_MASTER, (master,))
+        return len(done)
+
+    def _put(self, rows: Sequence[tuple[str, bytes]], wrap: Wrap) -> set[str]:
+        """Wrap keys anew; return whose. One that was destroyed meanwhile does not come back."""
+        owners, old = [owner for owner, _ in rows], [wrapped for _, wrapped in rows]
+        new = [wrap(owner, wrapped) for owner, wrapped in rows]
+        found = self._connection.execute(_PUT, (owners, old, new))
+        return {owner for (owner,) in found}
 
 
 def _fingerprint(connection: Connection) -> str | None:

@@ -12,12 +12,15 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from domain.keys import KeyStore, KeyTable, WrappedKey
+from domain.keys import KeyStore, KeyTable, Rewrapping, WrappedKey
 from domain.storage.sqlite_log import LOCK_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from domain.keys import Wrap
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS master (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint TEXT);
@@ -69,7 +72,7 @@ class SqliteKeyStore(KeyStore):
             return [owner for (owner,) in connection.execute("SELECT owner FROM data_keys")]
 
     @contextmanager
-    def table(self) -> Iterator[KeyTable]:
+    def table(self) -> Iterator[SqliteKeyTable]:
         """Take the file's write lock. Readers go on until the commit, which is short."""
         with closing(self._connect()) as connection:
             # All changed pages wait in memory: written before the end they would shut readers out.
@@ -82,6 +85,10 @@ class SqliteKeyStore(KeyStore):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def rewrapping(self) -> AbstractContextManager[SqliteKeyTable]:
+        """Take the file's write lock: a file has one writer. Readers go on."""
+        return self.table()
 
     def close(self) -> None:
         """Do nothing: no connection is kept."""
@@ -101,7 +108,7 @@ class SqliteKeyStore(KeyStore):
             return connection.execute(statement, values).fetchone()
 
 
-class SqliteKeyTable(KeyTable):
+class SqliteKeyTable(KeyTable, Rewrapping):
     """All keys, inside the file's write lock."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -117,6 +124,17 @@ class SqliteKeyTable(KeyTable):
         return self._connection.execute(
             "SELECT owner, wrapped FROM data_keys ORDER BY owner"
         ).fetchall()
+
+    def count(self) -> int:
+        """Return how many keys there are now."""
+        count: int = self._connection.execute("SELECT count(*) FROM data_keys").fetchone()[0]
+        return count
+
+    def rewrap(self, master: str, wrap: Wrap) -> int:
+        """Wrap every key anew; return how many there were."""
+        keys = self.all()
+        self.replace(master, ((owner, wrap(owner, wrapped)) for owner, wrapped in keys))
+        return len(keys)
 
     def replace(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
         """Put other wrapped keys, and the fingerprint that goes with them, in place."""

@@ -7,7 +7,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -17,7 +17,7 @@ from domain.key_rotation import destroy_left_over, finish_rotation, rotate
 from domain.keys import DIGEST_KEY, KeyRing
 from domain.master_keys import MasterKeys, read_key_file, write_key_file
 from tests.domain.given import TESTER
-from tests.places import on_sqlite
+from tests.places import on_postgres, on_sqlite
 from tests.system.service import ROOT
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 KEY = bytes(range(32))
+IDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(1, 2500)]
 
 
 def rotated(place: Place) -> str:
@@ -228,6 +229,54 @@ def test_readers_and_writers_never_fail_while_the_master_key_changes(
             stop.set()
         assert all(user.result(60) > 0 for user in users)
     assert len(fingerprints) == 8
+
+
+@on_postgres
+def test_keys_come_and_go_while_the_master_key_of_a_database_changes(
+    store: Store, place: Place
+) -> None:
+    sealed = {owner: store.keys.seal(owner, f"secret of {owner}") for owner in map(UUID, IDS)}
+    gone = max(sealed)
+    added: list[UUID] = []
+
+    def come_and_go() -> None:
+        with place.open() as other:
+            # One before, one behind those that it is the turn of.
+            for number in (0, 2**128 - 1):
+                owner = UUID(int=number)
+                sealed[owner] = other.keys.seal(owner, f"secret of {owner}")
+                added.append(owner)
+            other.keys.destroy(gone)
+
+    def meanwhile(_done: int, _of: int) -> None:
+        if not added:
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(come_and_go).result(timeout=5)
+
+    with place.open() as changing:
+        done = rotate(changing.keys.store, changing.master_keys, meanwhile)
+
+    assert len(added) == 2
+    del sealed[gone]
+    assert done.keys == len(all_keys(store))
+    assert {name for name, _ in all_keys(store)} >= set(map(str, sealed))
+    assert str(gone) not in dict(all_keys(store))
+    new = read_key_file(store.folder.master_key)
+    for name, wrapped in all_keys(store):
+        assert len(sealing.unwrap_key(new, wrapped, name)) == 32
+    with place.open() as fresh:
+        for owner, text in sealed.items():
+            assert fresh.keys.unseal(owner, text) == f"secret of {owner}"
+            assert store.keys.unseal(owner, text) == f"secret of {owner}"
+
+
+def test_two_changes_at_once_come_one_after_the_other(store: Store, place: Place) -> None:
+    owner = uuid4()
+    sealed = store.keys.seal(owner, "secret")
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(lambda _: rotated(place), range(8)))) == 8
+
+    assert store.keys.unseal(owner, sealed) == "secret"
 
 
 # A change of the master key in a process of its own, which is killed at a given point.
