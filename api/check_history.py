@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from api.paging import read_limit
 from api.permissions import Action, Principal, require
-from api.query import query_limit
 from projections.check_shapes import check_shape
 
 if TYPE_CHECKING:
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from api.monitor_family import Monitors
     from domain.checks import Checks
-
-DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 200
 
 
 class CheckHistory:
@@ -31,7 +28,7 @@ class CheckHistory:
         principal: Principal = req.context.principal
         view = self._monitors.find(public_id, principal)
         require(principal, Action.READ_MONITOR)
-        limit = query_limit(req, default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        limit = read_limit(req)
         locations = {each["code"]: each for each in self._monitors.reader.locations()}
         monitor_id = UUID(view.monitor["public_id"])
         found: list[dict[str, Any]] = [

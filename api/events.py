@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import falcon
 
 from api.event_filter import read_filter
-from api.monitor_history import DEFAULT_LIMIT, MAX_LIMIT, page
+from api.monitor_history import page
+from api.paging import read_limit
 from api.permissions import Action, Principal, require
 from api.positions import query_position
-from api.query import query_limit
 from api.read_back import show_what_can_be_shown
 from api.streams import Streams
 
@@ -46,7 +46,7 @@ class Events:
         principal: Principal = req.context.principal
         require(principal, Action.READ_EVENTS)
         show_what_can_be_shown(self._projector)
-        limit = query_limit(req, default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        limit = read_limit(req)
         after = query_position(req, "after", head=self._projector.log.head()) or 0
         which = read_filter(req, principal, self._reader, self._history)
         # A view that cannot follow its log may lie behind what the caller has: never go back.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import orjson
 
+from api.paging import read_limit
 from api.permissions import Action, Principal, require
 from api.positions import query_position
-from api.query import query_limit
 from api.read_back import show_what_can_be_shown
 from domain.errors import NotFoundError
 from projections.history import FOR_EVER
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from api.monitor_family import Monitors
     from projections.catch_up import Projector
     from projections.history_reader import HistoryReader, PlacedEntry
-
-DEFAULT_LIMIT: Final = 50
-MAX_LIMIT: Final = 200
 
 
 class MonitorHistory:
@@ -40,7 +37,7 @@ class MonitorHistory:
         show_what_can_be_shown(self._projector)
         key = self._monitors.key(public_id)
         self._require(key, principal)
-        limit = query_limit(req, default=DEFAULT_LIMIT, most=MAX_LIMIT)
+        limit = read_limit(req)
         before = query_position(req, "before", head=self._projector.log.head())
         found = self._history.entries_of(key, FOR_EVER if before is None else before, limit + 1)
         following = found[limit - 1].position if len(found) > limit else None

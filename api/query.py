@@ -32,14 +32,3 @@ def query_identifier(req: falcon.Request, name: str) -> int | str | None:
     if identifier is None:
         raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a number or a UUID")
     return identifier
-
-
-def query_limit(req: falcon.Request, *, default: int, most: int) -> int:
-    """Return `limit`, at most `most`. Raises 400 on anything but a whole number from 1."""
-    text = req.get_param("limit")
-    if text is None:
-        return default
-    number = whole_number(text)
-    if not number:
-        raise falcon.HTTPBadRequest(description="Invalid limit: must be a whole number from 1")
-    return min(number, most)

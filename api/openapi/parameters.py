@@ -5,26 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.as_of import PARAMETER
-from api.check_history import DEFAULT_LIMIT, MAX_LIMIT
 from api.openapi.operations import header, query
-from api.paging import DEFAULTS, MAX_PAGE, MAX_PER_PAGE
+from api.paging import DEFAULTS, LARGEST, MAX_LIMIT, MAX_PER_PAGE
 
 if TYPE_CHECKING:
     from api.fields import Schema
 
-_NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
+
+def _schema(name: str) -> Schema:
+    return {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": LARGEST[name],
+        "default": DEFAULTS[name],
+    }
+
 
 PAGE: Final = (
-    query("page", {**_NUMBER, "default": DEFAULTS["page"]}, "Which page, from 1."),
+    query("page", _schema("page"), "Which page, from 1."),
     query(
         "perPage",
-        {**_NUMBER, "default": DEFAULTS["perPage"]},
+        _schema("perPage"),
         f"How many a page; more than {MAX_PER_PAGE} is {MAX_PER_PAGE}.",
     ),
 )
 LIMIT: Final = query(
     "limit",
-    {"type": "integer", "minimum": 1, "maximum": 10**18 - 1, "default": DEFAULT_LIMIT},
+    _schema("limit"),
     f"How many; more than {MAX_LIMIT} is {MAX_LIMIT}.",
 )
 IF_MATCH: Final = header(
