@@ -1,4 +1,4 @@
-"""When each monitor is due: a heap, and the rules of time.
+"""When each monitor is due: the rules of time.
 
 Pure: time is an argument, in monotonic seconds. Knows no monitors (only their ids), no
 trio and no clock.
@@ -10,9 +10,9 @@ counted on it in whole steps, so they do not drift. `origin` says where the wall
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final
 
+from checker.due_heap import DueHeap
 from checker.grid import REBASED_SECONDS, ROUNDED_SECONDS, Due, Entry, unit_fraction
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ NEAR_SECONDS: Final = 5.0
 """A check at a monitor's own phase that comes so soon needs no other one before it, which
 might still run then."""
 
-_SMALL_HEAP: Final = 64
-
 
 class Schedule:
     """Who is due when. A monitor that was taken stays out until it is reported done."""
@@ -45,8 +43,7 @@ class Schedule:
         """Tell where all grids are: `origin` is the monotonic time of the wall clock's zero."""
         self._origin = origin
         self._entries: dict[UUID, Entry] = {}
-        self._heap: list[tuple[float, int, UUID]] = []
-        self._generation = 0
+        self._heap = DueHeap(self._entries)
         self._spread = SPREAD_SECONDS
         self._hastened_until = float("-inf")
         self._overdue_until = float("-inf")
@@ -156,18 +153,13 @@ class Schedule:
 
     def next_due(self) -> float | None:
         """Return when there is something to take, None when nothing is waiting."""
-        while self._heap and self._is_stale(self._heap[0]):
-            heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        return self._heap.first()
 
     def take(self, now: float, limit: int) -> list[Due]:
         """Return up to `limit` monitors that are due; each is running from now on."""
         taken: list[Due] = []
-        while len(taken) < limit and self._heap and self._heap[0][0] <= now:
-            item = heappop(self._heap)
-            if self._is_stale(item):
-                continue
-            due, _, monitor_id = item
+        while len(taken) < limit and (found := self._heap.pop(now)) is not None:
+            due, monitor_id = found
             entry = self._entries[monitor_id]
             if self._is_too_late(entry, now - due):
                 self._postpone(monitor_id, entry, now)
@@ -242,10 +234,6 @@ class Schedule:
         entry.removed = False
         return entry
 
-    def _is_stale(self, item: tuple[float, int, UUID]) -> bool:
-        entry = self._entries.get(item[2])
-        return entry is None or entry.generation != item[1]
-
     def _is_too_late(self, entry: Entry, late: float) -> bool:
         return not entry.urgent and late > min(GRACE_SECONDS, entry.interval / 2)
 
@@ -271,12 +259,12 @@ class Schedule:
 
     def _push_urgent(self, monitor_id: UUID, entry: Entry, now: float) -> None:
         entry.urgent = True
-        self._push(monitor_id, entry, now)
+        self._heap.push(monitor_id, entry, now)
 
     def _push_step(self, monitor_id: UUID, entry: Entry, step: int) -> None:
         entry.urgent = False
         entry.pending = step
-        self._push(monitor_id, entry, self._origin + entry.time_of(step))
+        self._heap.push(monitor_id, entry, self._origin + entry.time_of(step))
 
     def _push_spread(self, monitor_id: UUID, entry: Entry, now: float) -> None:
         step = entry.next_step(self._wall(now))
@@ -288,13 +276,4 @@ class Schedule:
     def _push_between(self, monitor_id: UUID, entry: Entry, due: float) -> None:
         entry.urgent = False
         entry.pending = entry.settled
-        self._push(monitor_id, entry, due)
-
-    def _push(self, monitor_id: UUID, entry: Entry, due: float) -> None:
-        self._generation += 1
-        entry.generation = self._generation
-        heappush(self._heap, (due, self._generation, monitor_id))
-        if len(self._heap) > 1.25 * len(self._entries) + _SMALL_HEAP:
-            # Monitors change faster than they are due: keep the heap in proportion.
-            self._heap = [item for item in self._heap if not self._is_stale(item)]
-            heapify(self._heap)
+        self._heap.push(monitor_id, entry, due)

@@ -97,19 +97,17 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        waiting = {item[2] for item in self.schedule._heap if not self.schedule._is_stale(item)}
+        waiting = {monitor_id for _, monitor_id in self.schedule._heap}
         assert waiting == self.intervals.keys() - self.running
 
     @invariant()
     def nothing_waits_longer_than_an_interval(self) -> None:
-        live = (item for item in self.schedule._heap if not self.schedule._is_stale(item))
-        for due, _, monitor_id in live:
+        for due, monitor_id in self.schedule._heap:
             assert due - self.now <= self.intervals[monitor_id] + 1e-6
 
     @invariant()
     def what_is_not_urgent_is_on_the_grid_or_within_the_spread(self) -> None:
-        live = (item for item in self.schedule._heap if not self.schedule._is_stale(item))
-        for due, _, monitor_id in live:
+        for due, monitor_id in self.schedule._heap:
             interval = self.intervals[monitor_id]
             steps = (due + 123.25 - unit_fraction(monitor_id) * interval) / interval
             on_grid = abs(steps - round(steps)) * interval < 1e-4
