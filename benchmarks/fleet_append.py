@@ -175,8 +175,7 @@ def main() -> None:
     url = sys.stdin.readline().strip()
     made = Fleet(_MONITORS, seed=number).checks(batches * BATCH)
     with create_store(folder / str(number), bytes(32), database=Database(url)) as store:
-        for check in made:
-            store.checks._tail(check.monitor_id, LOCATION)  # noqa: SLF001 - as recording does
+        store.checks.look([each.monitor_id for each in made], LOCATION, 1)
         print("ready", flush=True)
         sys.stdin.readline()
         begin = time.time()

@@ -14,7 +14,7 @@ from domain.log_reader import LogReader
 from domain.storage.failures import ANOTHER_CAME_FIRST, STORE_AWAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -106,8 +106,7 @@ class CheckLog:
 
     def last_of(self, monitor_ids: Sequence[UUID]) -> dict[UUID, CheckPerformed]:
         """Return the last check of each of these monitors that was ever checked from here."""
-        newest = ((each, self._checks.newest(each, self._location.code, 1)) for each in monitor_ids)
-        return {monitor_id: checks[0] for monitor_id, checks in newest if checks}
+        return self._checks.last_of(monitor_ids, self._location.code)
 
     def _record(self, batch: Sequence[PerformedCheck]) -> None:
         if not batch:
@@ -118,5 +117,7 @@ class CheckLog:
             self._in_doubt = True
             raise
 
-    def _look(self, monitor_id: UUID, limit: int) -> Sequence[CheckPerformed]:
-        return self._checks.look(monitor_id, self._location.code, limit)
+    def _look(
+        self, monitor_ids: Sequence[UUID], limit: int
+    ) -> Mapping[UUID, Sequence[CheckPerformed]]:
+        return self._checks.look(monitor_ids, self._location.code, limit)

@@ -15,7 +15,7 @@ Pure but for what reads the log. Runs in the thread of the recorder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum, auto
 from itertools import pairwise
@@ -35,8 +35,8 @@ TOLERATED: Final = timedelta(seconds=5)
 _BEFORE: Final = 4
 """How many recorded checks are looked at beside as many as are to be recorded."""
 
-Look = Callable[[UUID, int], Sequence[CheckPerformed]]
-"""Returns up to so many of the newest recorded checks of a monitor from here, newest first.
+Look = Callable[[Sequence[UUID], int], Mapping[UUID, Sequence[CheckPerformed]]]
+"""Returns up to so many of the newest recorded checks of monitors from here, newest first.
 
 What is appended from now on goes on from there: it is refused if anybody else comes first.
 """
@@ -68,8 +68,15 @@ class Fence:
         streams: dict[UUID, list[PerformedCheck]] = {}
         for check in batch:
             streams.setdefault(check.monitor_id, []).append(check)
+        recorded = self._read(
+            {
+                monitor_id: len(checks)
+                for monitor_id, checks in streams.items()
+                if look or not self._is_known(monitor_id, checks)
+            }
+        )
         verdicts = {
-            monitor_id: iter(self._judge_stream(monitor_id, checks, bound, look=look))
+            monitor_id: iter(_judge_stream(checks, recorded.get(monitor_id, ()), bound))
             for monitor_id, checks in streams.items()
         }
         return [next(verdicts[check.monitor_id]) for check in batch]
@@ -80,26 +87,35 @@ class Fence:
             for check in recorded:
                 self._remember(check.monitor_id, check.due_at)
 
-    def _judge_stream(
-        self, monitor_id: UUID, checks: Sequence[PerformedCheck], bound: str, *, look: bool
-    ) -> list[Verdict]:
+    def _is_known(self, monitor_id: UUID, checks: Sequence[PerformedCheck]) -> bool:
+        """Return whether checks come in their order behind what we know to be recorded."""
         dues = [self._last_due.get(monitor_id, ""), *(each.due_at for each in checks)]
-        is_in_order = all(earlier < later for earlier, later in pairwise(dues))
-        if is_in_order and dues[0] and not look:
-            return [Verdict.RECORD] * len(checks)
-        recorded = self._look(monitor_id, len(checks) + _BEFORE)
-        if self._is_shared and recorded:
-            self._remember(monitor_id, max(each.due_at for each in recorded))
-        verdicts = []
-        for number, check in enumerate(checks, start=1):
-            is_repeated = check.due_at in dues[1:number]
-            verdict = Verdict.FENCED if is_repeated else _verdict(check, recorded, bound)
-            verdicts.append(verdict)
-        return verdicts
+        return bool(dues[0]) and all(earlier < later for earlier, later in pairwise(dues))
+
+    def _read(self, counts: Mapping[UUID, int]) -> Mapping[UUID, Sequence[CheckPerformed]]:
+        """Return what is recorded of monitors, of each more than is to be recorded, at once."""
+        if not counts:
+            return {}
+        found = self._look(list(counts), max(counts.values()) + _BEFORE)
+        if self._is_shared:
+            for monitor_id, recorded in found.items():
+                if recorded:
+                    self._remember(monitor_id, max(each.due_at for each in recorded))
+        return found
 
     def _remember(self, monitor_id: UUID, due_at: str) -> None:
         """Keep the latest due time that stands before whatever we append next."""
         self._last_due[monitor_id] = max(due_at, self._last_due.get(monitor_id, ""))
+
+
+def _judge_stream(
+    checks: Sequence[PerformedCheck], recorded: Sequence[CheckPerformed], bound: str
+) -> list[Verdict]:
+    dues = [each.due_at for each in checks]
+    return [
+        Verdict.FENCED if check.due_at in dues[:number] else _verdict(check, recorded, bound)
+        for number, check in enumerate(checks)
+    ]
 
 
 def _verdict(check: PerformedCheck, recorded: Sequence[CheckPerformed], bound: str) -> Verdict:

@@ -9,7 +9,7 @@ from uuid import UUID
 from eventsourcing.application import Application
 
 from domain.check import CheckPerformed, check_log_id
-from domain.event_mapper import EventMapper
+from domain.event_mapper import EventMapper, as_uuid
 from domain.log_reader import stored_event
 
 if TYPE_CHECKING:
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from domain.proof.leaf import Row
 
 
-class NewRows(Protocol):
+class CheckRows(Protocol):
     """What a log's recorder offers beside what the library asks of it."""
 
     def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
         """Append stream, version, topic and state of new rows, durably, all or none."""
+
+    def last_rows_of(
+        self, streams: Sequence[UUID], limit: int
+    ) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of the last rows of streams, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,8 @@ class Checks(Application[UUID]):
         self._tails: dict[tuple[UUID, str], _Tail] = {}
         # Both are what an application of this store is made with.
         self._to_row = cast("EventMapper", self.mapper).row
-        self._rows = cast("NewRows", self.recorder)
+        self._to_event = cast("EventMapper", self.mapper).event
+        self._rows = cast("CheckRows", self.recorder)
 
     def construct_mapper(self) -> EventMapper:
         """Return the mapper, whose transcoder foreign data cannot poison."""
@@ -82,7 +88,7 @@ class Checks(Application[UUID]):
         Raises IntegrityError when another process recorded checks of the same monitors
         meanwhile; nothing is stored then, and the next call starts from the log again.
         """
-        tails = [self._tail(check.monitor_id, location) for check in batch]
+        tails = self._tails_of([check.monitor_id for check in batch], location)
         try:
             # Straight to the recorder: for each event `save` asks three times whether it is
             # an aggregate, which costs more than everything else here.
@@ -98,18 +104,28 @@ class Checks(Application[UUID]):
                 self._tails.pop((check.monitor_id, location), None)
             raise
 
-    def look(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
-        """Return up to `limit` of the newest checks that are not archived, newest first.
+    def look(
+        self, monitor_ids: Sequence[UUID], location: str, limit: int
+    ) -> dict[UUID, list[CheckPerformed]]:
+        """Return of each monitor up to `limit` of the newest checks that are not archived.
 
-        The next `record` goes on from what was seen here: whatever another process appends
-        from now on makes it raise IntegrityError.
+        Newest first. The next `record` goes on from what was seen here: whatever another
+        process appends from now on makes it raise IntegrityError.
         """
-        stream = check_log_id(monitor_id, location)
-        found = self.recorder.select_events(stream, desc=True, limit=limit)
-        version = found[0].originator_version if found else 0
-        self._tails[monitor_id, location] = _Tail(stream, version, str(monitor_id))
-        events = map(self.mapper.to_domain_event, found)
-        return [event for event in events if isinstance(event, CheckPerformed)]
+        found = self._last_of(monitor_ids, location, limit)
+        for monitor_id, checks in found.items():
+            version = checks[0].originator_version if checks else 0
+            stream = check_log_id(monitor_id, location)
+            self._tails[monitor_id, location] = _Tail(stream, version, str(monitor_id))
+        return found
+
+    def last_of(self, monitor_ids: Sequence[UUID], location: str) -> dict[UUID, CheckPerformed]:
+        """Return the last check of each monitor that was ever checked at a location.
+
+        That one always stands in the log's own file. `record` does not go on from here.
+        """
+        found = self._last_of(monitor_ids, location, 1)
+        return {monitor_id: checks[0] for monitor_id, checks in found.items() if checks}
 
     def newest(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
         """Return the newest checks of a monitor at a location, newest first.
@@ -125,14 +141,23 @@ class Checks(Application[UUID]):
         events = map(self.mapper.to_domain_event, found)
         return [event for event in events if isinstance(event, CheckPerformed)]
 
-    def _tail(self, monitor_id: UUID, location: str) -> _Tail:
-        tail = self._tails.get((monitor_id, location))
-        if tail is None:
-            stream = check_log_id(monitor_id, location)
-            last = self.recorder.select_events(stream, desc=True, limit=1)
-            tail = _Tail(stream, last[0].originator_version if last else 0, str(monitor_id))
-            self._tails[monitor_id, location] = tail
-        return tail
+    def _last_of(
+        self, monitor_ids: Sequence[UUID], location: str, limit: int
+    ) -> dict[UUID, list[CheckPerformed]]:
+        """Read the newest checks of some monitors at once."""
+        found: dict[UUID, list[CheckPerformed]] = {each: [] for each in monitor_ids}
+        streams = {check_log_id(each, location): each for each in found}
+        for row in self._rows.last_rows_of(list(streams), limit):
+            stream = as_uuid(row[0])
+            # Nothing else stands in these streams.
+            found[streams[stream]].append(cast("CheckPerformed", self._to_event(stream, *row[1:])))
+        return found
+
+    def _tails_of(self, monitor_ids: Sequence[UUID], location: str) -> list[_Tail]:
+        unknown = {each for each in monitor_ids if (each, location) not in self._tails}
+        if unknown:
+            self.look(list(unknown), location, 1)
+        return [self._tails[each, location] for each in monitor_ids]
 
 
 def _next_event(

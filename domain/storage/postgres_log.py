@@ -155,6 +155,14 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
             "SELECT originator_id::text, originator_version, topic, state FROM {table} "
             "WHERE originator_id = ANY(%b::uuid[]) ORDER BY originator_id, originator_version"
         ).format(**names)
+        # In this order (LATERAL): a look into the index for each stream.
+        self._last_rows_of = sql.SQL(
+            "SELECT stream::text, originator_version, topic, state "
+            "FROM unnest(%b::uuid[]) AS asked (stream) CROSS JOIN LATERAL ("
+            "SELECT originator_version, topic, state FROM {table} "
+            "WHERE originator_id = stream ORDER BY originator_version DESC LIMIT %b) AS last "
+            "ORDER BY stream, originator_version DESC"
+        ).format(**names)
         self._last_given = sql.SQL(LAST_GIVEN).format(**names)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int]:  # noqa: ANN401 - as the library has it
@@ -212,6 +220,15 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         with self.datastore.get_connection() as connection:
             cursor = connection.cursor(row_factory=tuple_row, binary=True)
             return cursor.execute(self._rows_of, (list(streams),), prepare=True).fetchall()
+
+    def last_rows_of(
+        self, streams: Sequence[UUID], limit: int
+    ) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of the last rows of streams, newest first."""
+        with self.datastore.get_connection() as connection:
+            cursor = connection.cursor(row_factory=tuple_row, binary=True)
+            values = (list(streams), limit)
+            return cursor.execute(self._last_rows_of, values, prepare=True).fetchall()
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event was pruned."""

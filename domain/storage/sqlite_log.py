@@ -187,6 +187,16 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
         )
         return self._select(statement, (json.dumps([each.hex for each in streams]),))
 
+    def last_rows_of(
+        self, streams: Sequence[UUID], limit: int
+    ) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of the last rows of streams, newest first."""
+        return [
+            (stream.hex, row.originator_version, row.topic, row.state)
+            for stream in streams
+            for row in self.select_events(stream, desc=True, limit=limit)
+        ]
+
     def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
         """Append stream, version, topic and state of new rows, durably, all or none.
 

@@ -34,9 +34,11 @@ class Interrupted:
     def __init__(self, checks: Checks) -> None:
         self._checks = checks
         self.happens: Callable[[str], None] = lambda _: None
+        self.looks = 0
 
-    def look(self, *arguments: Any) -> list[CheckPerformed]:  # noqa: ANN401 - passed through
+    def look(self, *arguments: Any) -> dict[UUID, list[CheckPerformed]]:  # noqa: ANN401 - passed through
         self.happens("before look")
+        self.looks += 1
         found = self._checks.look(*arguments)
         self.happens("after look")
         return found
@@ -89,7 +91,8 @@ class Two:
             self.writers[name] = Writer(name, log, check_log)
 
     def stored(self, monitor_id: UUID) -> list[CheckPerformed]:
-        return list(reversed(self.logs[A].look(monitor_id, HERE.code, 1000)))
+        found = self.logs[A].look([monitor_id], HERE.code, 1000)
+        return list(reversed(found[monitor_id]))
 
     def dues(self, monitor_id: UUID) -> list[int]:
         return [seconds_of(each.due_at) for each in self.stored(monitor_id)]
@@ -159,6 +162,8 @@ def test_one_conflict_does_not_cost_the_rest_of_the_batch(two: Two) -> None:
 
     assert all(two.dues(each) == [0, 60] for each in monitors)
     assert (a.recorded, a.fenced) == (39, 1)
+    # Each look is a way to the server and back: one for what is new, one for the conflict.
+    assert (a.log.looks, b.log.looks) == (2, 1)
 
 
 def test_another_one_that_comes_between_the_look_and_the_append_is_seen(

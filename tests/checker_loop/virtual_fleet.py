@@ -56,11 +56,12 @@ class VirtualChecks:
         self._name = name
         self._tails: dict[UUID, int] = {}
 
-    def look(self, monitor_id: UUID, location: str, limit: int) -> list[Stored]:
+    def look(
+        self, monitor_ids: Sequence[UUID], location: str, limit: int
+    ) -> dict[UUID, list[Stored]]:
         del location
-        stream = self._log[monitor_id]
-        self._tails[monitor_id] = len(stream)
-        return stream[: -limit - 1 : -1]
+        self._tails.update({each: len(self._log[each]) for each in monitor_ids})
+        return {each: self._log[each][: -limit - 1 : -1] for each in monitor_ids}
 
     def record(self, batch: Sequence[PerformedCheck], **who: Any) -> None:  # noqa: ANN401
         del who

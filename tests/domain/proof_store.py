@@ -13,7 +13,7 @@ from tests.intruder import intruder_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from domain.checks import NewRows
+    from domain.checks import CheckRows
     from domain.proof.findings import Report
     from domain.proof.heads import TreeHead
     from domain.proof.log_proof import LogProof
@@ -76,7 +76,7 @@ class TamperedLog:
 
     def fill(self, count: int) -> None:
         """Append events, in streams of ten."""
-        recorder = cast("NewRows", self.store.checks.recorder)
+        recorder = cast("CheckRows", self.store.checks.recorder)
         recorder.append(
             [
                 (UUID(int=each // 10).hex, each % 10 + 1, "CheckPerformed", b'{"n":%d}' % each)

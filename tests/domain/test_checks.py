@@ -104,6 +104,33 @@ def test_a_log_is_read_after_a_position_up_to_a_limit(store: Store, monitor: Mon
     assert log.name == "checks"
 
 
+def test_the_newest_checks_of_many_monitors_are_read_at_once(
+    place: Place, store: Store, owners: Owners
+) -> None:
+    monitors = [store.monitoring.create_monitor(owners.create(), TESTER) for _ in range(4)]
+    for number, monitor in enumerate(monitors):
+        made = [check_of(monitor, minute) for minute in range(number)]
+        store.checks.record(made, location="local", actor=TESTER)
+    store.checks.record([check_of(monitors[0])], location="elsewhere", actor=TESTER)
+    ids = [each.id for each in monitors]
+    with place.open() as other:
+        found = other.checks.look(ids, "local", 2)
+        last = other.checks.last_of(ids, "local")
+        assert not other.checks.look([], "local", 2)
+        assert not other.checks.last_of([], "local")
+
+        versions_of = {key: [each.originator_version for each in found[key]] for key in found}
+        assert versions_of == dict(zip(ids, [[], [1], [2, 1], [3, 2]], strict=True))
+        assert last == {each: found[each][0] for each in ids[1:]}
+        assert all(each.monitor_id == str(key) for key, each in last.items())
+
+        # It goes on from what it saw, and is refused when somebody came first.
+        store.checks.record([check_of(monitors[1], 5)], location="local", actor=TESTER)
+        assert other.checks.last_of([ids[1]], "local")[ids[1]].originator_version == 2
+        with pytest.raises(IntegrityError):
+            other.checks.record([check_of(monitors[1], 6)], location="local", actor=TESTER)
+
+
 def test_an_outcome_is_json_with_every_key_always() -> None:
     facts = TlsFacts(
         version="TLSv1.3",
