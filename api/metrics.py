@@ -7,6 +7,7 @@ Counters are kept by prometheus-client, which shares them between workers by fil
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from functools import cache
@@ -20,6 +21,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from api.permissions import Action, Principal, require
+from api.seldom import SELDOM
 from domain.storage.failures import STORE_AWAY
 
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ EVENTS: Final = Counter(
     ("event",),
     registry=OWN,
 )
+_NO_ROOM: Final = (OSError, IndexError)
+"""What counting raises while the file of the counts cannot grow: at first the one, and then,
+because the library takes it for grown, the other (prometheus_client.mmap_dict)."""
+
 _METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
 
 
@@ -64,13 +70,19 @@ class RequestMetrics:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Count by route, never by path: a path holds ids, and there is no end of them."""
+        """Count by route, never by path: a path holds ids, and there is no end of them.
+
+        What cannot be counted is answered all the same.
+        """
         method = req.method if req.method in _METHODS else "other"
         route = req.uri_template or "none"
         status = str(falcon.http_status_to_code(resp.status))
-        count, duration = _series(method, route, status)
-        count.inc()
-        duration.observe(time.perf_counter() - req.context.started)
+        try:
+            count, duration = _series(method, route, status)
+            count.inc()
+            duration.observe(time.perf_counter() - req.context.started)
+        except _NO_ROOM as error:
+            _tell_uncounted(error)
 
 
 @cache
@@ -84,9 +96,17 @@ _counter: Final = cache(EVENTS.labels)
 
 
 def count_events(recordings: list[Recording[UUID]]) -> None:
-    """Count what a command recorded."""
-    for recording in recordings:
-        _counter(recording.notification.topic).inc()
+    """Count what a command recorded. It is recorded by now, whether it can be counted or not."""
+    try:
+        for recording in recordings:
+            _counter(recording.notification.topic).inc()
+    except _NO_ROOM as error:
+        _tell_uncounted(error)
+
+
+def _tell_uncounted(error: Exception) -> None:
+    what = "metrics lack counts: there is no room for them (%s)"
+    SELDOM.tell(logging.WARNING, OWN, what, type(error).__name__)
 
 
 class ViewCollector(Collector):
