@@ -14,6 +14,7 @@ import pytest
 from domain.commands import UpdateMonitor
 from domain.monitor import Monitor
 from domain.repeats import RequestAnswered
+from domain.storage import write_queue
 from tests.api.world import JSON, PATHS, SMTP, Caller, another_worker, path_of
 from tests.domain.given import TESTER
 
@@ -228,6 +229,8 @@ def test_without_a_tag_a_lost_race_is_run_again(
             other.store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"name": name}), TESTER)
         return save(*things)
 
+    # The rivals come in the turn of the one that they outrun, who would wait for them.
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 0.01)
     with another_worker(world) as other:
         monkeypatch.setattr(monitoring, "save", outrun)
         answer = world.admin.patch(path_of(monitor), {"port": 2525})
@@ -251,6 +254,8 @@ def test_with_a_tag_a_lost_race_is_412(world: World, monkeypatch: pytest.MonkeyP
             other.store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"name": name}), TESTER)
         return save(*things)
 
+    # The rival comes in the turn of the one that it outruns, which would wait for it.
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 0.01)
     with another_worker(world) as other:
         monkeypatch.setattr(monitoring, "save", outrun)
         answer = change(world.admin, path, {"port": 2525}, tag)

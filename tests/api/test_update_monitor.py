@@ -8,6 +8,7 @@ import pytest
 
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import SecretUnreadableError
+from domain.storage import write_queue
 from tests.api.world import PATHS, SMTP, path_of
 from tests.domain.given import TESTER
 from tests.waiting import wait_until
@@ -211,8 +212,10 @@ def test_the_id_of_a_deleted_monitor_is_not_given_again(fresh_world: World) -> N
 
 
 def test_a_change_that_is_followed_at_once_by_a_deletion_is_answered_with_404(
-    fresh_world: World,
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The deletion comes in the turn of the change, and would wait for its end.
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 0.01)
     monitor = fresh_world.monitor()
     commands = fresh_world.store.monitoring
 

@@ -29,6 +29,9 @@ Rows = dict[str, list[tuple[str, dict[str, Any]]]]
 
 pytestmark = [pytest.mark.system]
 
+AT_ONCE_SECONDS = 10
+"""Far below the interval of five minutes, and enough for a busy machine."""
+
 
 @contextlib.contextmanager
 def silent_server() -> Iterator[int]:
@@ -176,11 +179,11 @@ def test_checks_repeat_follow_a_change_of_port_and_stop_when_disabled(service: S
         assert after["checked_at"] < begun
 
 
-def test_a_new_monitor_is_checked_within_a_second(service: Service) -> None:
+def test_a_new_monitor_is_checked_at_once_and_not_at_its_phase(service: Service) -> None:
     with scripted(greet) as port:
         created = service.client.create("smtp", name="Mail", hostname="127.0.0.1", port=port)
         check = service.wait_for_check(created["publicId"])
-    assert _seconds_between(created["createdAt"], check["started_at"]) < 1
+    assert _seconds_between(created["createdAt"], check["started_at"]) < AT_ONCE_SECONDS
 
 
 def test_an_address_outside_the_policy_is_refused(service: Service) -> None:
