@@ -12,6 +12,7 @@ import os
 import socket
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
@@ -24,7 +25,7 @@ from domain.errors import StoreError
 from domain.storage.database import place_of
 from domain.storage.outage import Outage
 from domain.storage.postgres_pool import Pool
-from domain.storage.postgres_session import Session
+from domain.storage.postgres_session import Session, closed_on_failure
 from domain.storage.postgres_trouble import SilentError, describe
 
 if TYPE_CHECKING:
@@ -128,12 +129,11 @@ class Connections:
         """
         self._conninfo = conninfo_of(url, part=part, writes=writes)
         self.place = place_of(url)
-        self._outage = _outage_of(url, writes)
+        self._way = _way_to(url, writes)
         self._row_factory = row_factory
         self._answer_seconds = answer_seconds
         self._pool = Pool(self._connect, CONNECTIONS)
-        self._pools = _pools_of(url, writes)
-        self._pools.add(self._pool)
+        self._way.add(self._pool)
 
     @contextmanager
     def get(self, *, answer_seconds: float | None = None) -> Iterator[Connection]:
@@ -144,11 +144,11 @@ class Connections:
         """
         with told(self.place), self._pool.lend() as session:
             session.answer_seconds = answer_seconds or self._answer_seconds
+            session.begin_certain()
             try:
                 yield session
             except SilentError:
-                for pool in list(self._pools):
-                    pool.forget()
+                self.forget_all()
                 raise
             session.require_certain()
 
@@ -174,21 +174,47 @@ class Connections:
                 # Not the driver's own way, which commits: a lost session has nothing to commit.
                 session.close()
 
+    def forget_all(self) -> None:
+        """Take all connections that lead where these do to be dead."""
+        self._way.forget()
+
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
 
     def _connect(self) -> Session:
         """Connect, unless somebody has just found out that this is of no use."""
-        with self._outage.attempt(), told(self.place):
+        with self._way.outage.attempt(), told(self.place):
             session = Session.connect(
                 self._conninfo, autocommit=True, row_factory=self._row_factory
             )
-            session.answer_seconds = self._answer_seconds
-            session.watch_commits()
-            if session.info.server_version >= _KNOWS_THESE:
-                session.execute(_CONFIGURE)
+            with closed_on_failure(session):
+                session.answer_seconds = self._answer_seconds
+                session.watch_commits()
+                if session.info.server_version >= _KNOWS_THESE:
+                    session.execute(_CONFIGURE)
             return session
+
+
+class _Way:
+    """What this process knows of a database, for all who go there in the same way."""
+
+    def __init__(self, place: str) -> None:
+        self.outage = Outage(f"{place} answers again")
+        self._lock = Lock()
+        self._pools: WeakSet[Pool] = WeakSet()
+
+    def add(self, pool: Pool) -> None:
+        """Let a pool hear of what others find out."""
+        with self._lock:
+            self._pools.add(pool)
+
+    def forget(self) -> None:
+        """Have all pools take their connections to be dead."""
+        with self._lock:
+            pools = list(self._pools)
+        for pool in pools:
+            pool.forget()
 
 
 @contextmanager
@@ -206,15 +232,16 @@ def told(place: str) -> Iterator[None]:
         raise persistence.PersistenceError(str(error)) from error
 
 
-@cache
-def _pools_of(url: str, writes: bool) -> WeakSet[Pool]:  # noqa: FBT001 - what they go by
-    """Return the pools of this process that go to a database in the same way."""
-    del url, writes
-    return WeakSet()
+_ONE_AT_A_TIME: Final = Lock()
+
+
+def _way_to(url: str, writes: bool) -> _Way:  # noqa: FBT001 - what it goes by
+    # Two that come at once would each get one of their own from the cache alone.
+    with _ONE_AT_A_TIME:
+        return _known_way(url, writes)
 
 
 @cache
-def _outage_of(url: str, writes: bool) -> Outage:  # noqa: FBT001 - what it goes by
-    """Return what this process knows of a database, for all who go there in the same way."""
+def _known_way(url: str, writes: bool) -> _Way:  # noqa: FBT001 - what it goes by
     del writes
-    return Outage(f"{place_of(url)} answers again")
+    return _Way(place_of(url))

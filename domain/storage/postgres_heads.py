@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
     from domain.storage.postgres_connections import Connections
 
-_LINES: Final = "SELECT number, line FROM postwatch.heads WHERE log = %s ORDER BY number"
+_LINES: Final = """
+SELECT number, line FROM postwatch.heads WHERE log = %s AND number > %s ORDER BY number LIMIT %s
+"""
+PAGE: Final = 1000
+"""How many heads are read at a time: there may be years of them."""
+
 _NEWEST: Final = "SELECT line FROM postwatch.heads WHERE log = %s ORDER BY number DESC LIMIT %s"
 _LOCK: Final = "LOCK TABLE postwatch.heads IN EXCLUSIVE MODE"
 _APPEND: Final = """
@@ -32,10 +37,15 @@ class PostgresHeads(HeadStore):
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield each stored head with its number, from 1."""
-        with self._connections.get() as connection:
-            rows = connection.execute(_LINES, (self._log,)).fetchall()
-        # Not from within: whoever reads slowly keeps no connection from others.
-        yield from rows
+        last = 0
+        while True:
+            with self._connections.get() as connection:
+                rows = connection.execute(_LINES, (self._log, last, PAGE)).fetchall()
+            # Not from within: whoever reads slowly keeps no connection from others.
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
 
     def newest(self, count: int) -> list[TreeHead]:
         """Return the newest heads, newest first. Raises ProofError on a damaged one."""

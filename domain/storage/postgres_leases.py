@@ -172,14 +172,15 @@ class PostgresLeases(Leases):
 
     def _connect(self) -> Connection:
         connection = postgres_session.Session.connect(self._conninfo, autocommit=True)
-        # A server that is frozen ends no statement: then we do not wait for it either.
-        connection.answer_seconds = _ANSWER_SECONDS
-        connection.execute(
-            f"SET statement_timeout = '{_ANSWER_SECONDS}s'; SET synchronous_commit = off"
-        )
-        connection.execute(_FORGET)
-        connection.execute(_JOIN, (self._key, _MEMBER))
-        ((self._session,),) = connection.execute("SELECT pg_backend_pid()").fetchall()
+        with postgres_session.closed_on_failure(connection):
+            # A server that is frozen ends no statement: then we do not wait for it either.
+            connection.answer_seconds = _ANSWER_SECONDS
+            connection.execute(
+                f"SET statement_timeout = '{_ANSWER_SECONDS}s'; SET synchronous_commit = off"
+            )
+            connection.execute(_FORGET)
+            connection.execute(_JOIN, (self._key, _MEMBER))
+            ((self._session,),) = connection.execute("SELECT pg_backend_pid()").fetchall()
         return connection
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -10,6 +11,8 @@ import psycopg
 from domain.storage.postgres_trouble import InDoubtError, SilentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from psycopg.abc import PQGen
     from psycopg.errors import Diagnostic
 
@@ -47,13 +50,26 @@ class Session(psycopg.Connection[Any]):
         """Remember when somebody has a commit not wait for its standby any more."""
         self.add_notice_handler(self._note)
 
+    def begin_certain(self) -> None:
+        """Forget what was in doubt before: whoever had this connection then has failed."""
+        self._is_in_doubt = False
+
     def require_certain(self) -> None:
         """Raise InDoubtError if a commit since may not be where it would outlive the primary."""
         if self._is_in_doubt:
-            self._is_in_doubt = False
             raise InDoubtError("a commit was broken off while it waited for a synchronous standby")
 
     def _note(self, notice: Diagnostic) -> None:
         # Not by its words, which the server may say in any language.
         if notice.source_function == _WAITS_FOR_STANDBY:
             self._is_in_doubt = True
+
+
+@contextmanager
+def closed_on_failure(session: Session) -> Iterator[None]:
+    """Close a new connection if it cannot be made ready in this block."""
+    try:
+        yield
+    except BaseException:
+        session.close()
+        raise

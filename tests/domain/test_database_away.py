@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,10 @@ import psycopg
 import pytest
 
 from domain.storage.failures import DatabaseAwayError, DatabaseRefusesError, kind_of
+from domain.storage.leases import Beat
 from domain.storage.outage import Outage
 from domain.storage.postgres_connections import Connections
+from domain.storage.postgres_leases import PostgresLeases
 from domain.storage.postgres_log import LogDatastore, LogRecorder
 from domain.storage.postgres_pool import Pool
 from domain.storage.postgres_trouble import AWAY
@@ -221,19 +224,100 @@ def test_a_commit_that_waits_for_a_standby_in_vain_is_not_acknowledged(
 
             thread = threading.Thread(target=write)
             thread.start()
-            (waiting,) = wait_until(
-                lambda: operator.execute(
-                    "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                ).fetchall(),
-                what="a commit that waits",
-            )
-            operator.execute("SELECT pg_cancel_backend(%s)", waiting)
+            cancel_wait_for_standby(operator)
             thread.join(10)
 
             assert "broken off while it waited for a synchronous standby" in str(told[0])
             # In doubt is not lost.
             assert operator.execute("SELECT count(*) FROM kept").fetchone() == (1,)
             assert selected(connections) == (1,)
+
+            # Who fails with another error tells that one, and leaves no doubt to the next.
+            with closing(Connections(server.url(), "test")) as others:
+                errors = fail_in_doubt(others, operator)
+                assert list(map(type, errors)) == [ZeroDivisionError]
+                assert selected(others) == (1,)
+
+
+def fail_in_doubt(connections: Connections, operator: psycopg.Connection) -> list[BaseException]:
+    """Fail after a commit whose wait for a standby was broken off; return with what."""
+    failed: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            with connections.get() as connection:
+                with connection.transaction():
+                    connection.execute("INSERT INTO kept VALUES (2)")
+                raise ZeroDivisionError  # noqa: TRY301 - the test is about who raises within
+        except Exception as error:  # noqa: BLE001 - what it is the caller asks
+            failed.append(error)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    cancel_wait_for_standby(operator)
+    thread.join(10)
+    return failed
+
+
+def cancel_wait_for_standby(operator: psycopg.Connection) -> None:
+    (waiting,) = wait_until(
+        lambda: operator.execute(
+            "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        ).fetchall(),
+        what="a commit that waits",
+    )
+    operator.execute("SELECT pg_cancel_backend(%s)", waiting)
+
+
+def test_pools_come_and_go_while_all_of_them_are_told_to_forget() -> None:
+    """Each lock makes one of its own, in whatever thread; another one finds a server silent."""
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    one, *_others = [Connections(url, "test") for _ in range(2000)]
+    over = threading.Event()
+
+    def make() -> None:
+        while not over.is_set():
+            Connections(url, "test")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(make)
+            try:
+                for _ in range(50):
+                    one.forget_all()
+            finally:
+                over.set()
+            making.result()
+    finally:
+        sys.setswitchinterval(interval)
+    assert one.losses == 50
+
+
+def test_a_session_that_cannot_be_configured_is_closed(migrated: str) -> None:
+    with psycopg.connect(migrated, autocommit=True) as operator:
+        operator.execute("DROP ROLE IF EXISTS guest")
+        operator.execute("CREATE ROLE guest LOGIN")
+        operator.execute("REVOKE EXECUTE ON FUNCTION set_config FROM PUBLIC")
+        as_guest = migrated.replace("postwatch@", "guest@")
+        with closing(Connections(as_guest, "test")) as connections:
+            # The error that is held here holds what failed, and so would hold it open.
+            with pytest.raises(DatabaseRefusesError, match="permission denied") as select:
+                selected(connections)
+            with pytest.raises(DatabaseRefusesError) as leases:
+                PostgresLeases(as_guest, "local", 1).look(Beat("here:1", None, 0.0, 0.0, 0.0))
+            wait_until(
+                lambda: (
+                    operator.execute(
+                        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'guest'"
+                    ).fetchone()
+                    == (0,)
+                ),
+                seconds=5,
+                what="no session is left",
+            )
+            del select, leases
 
 
 def test_a_log_that_takes_nothing_holds_up_one_writer_at_a_time(migrated: str) -> None:
@@ -246,7 +330,7 @@ def test_a_log_that_takes_nothing_holds_up_one_writer_at_a_time(migrated: str) -
         with pytest.raises(DatabaseAwayError, match="lets nobody write now"):
             log.append([second])
         started = time.monotonic()
-        for _ in range(100):
+        for _ in range(50):
             with pytest.raises(DatabaseAwayError, match="lets nobody write now"):
                 log.append([second])
         assert time.monotonic() - started < 1

@@ -60,6 +60,23 @@ def test_heads_come_back_newest_first(heads: HeadStore) -> None:
     assert [(number, parse_head(line)) for number, line in heads.lines()][11] == (12, head(12))
 
 
+def test_all_heads_are_read_a_few_at_a_time(
+    heads: HeadStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("domain.storage.postgres_heads.PAGE", 2)
+    for size in range(1, 6):
+        heads.append(head(size))
+
+    lines = heads.lines()
+    found = [next(lines)]
+    # One that comes meanwhile is among them: not all were fetched before.
+    heads.append(head(6))
+    found += lines
+
+    assert [number for number, _ in found] == [1, 2, 3, 4, 5, 6]
+    assert [parse_head(line).size for _, line in found] == [1, 2, 3, 4, 5, 6]
+
+
 def test_the_file_of_the_heads_is_its_owners_only(path: Path) -> None:
     HeadFile(path).append(head(1))
 
