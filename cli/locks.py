@@ -12,11 +12,11 @@ from domain.storage.locks import HeldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.storage.locks import Locks
+    from domain.storage.locks import Hold, Locks
 
 
 @contextmanager
-def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
+def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
     """Hold the lock of a part while the block runs.
 
     Waits up to `wait_seconds` for a holder that is just ending. Raises CommandError that
@@ -24,11 +24,11 @@ def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(locks.hold(part, wait_seconds=wait_seconds))
+            held = stack.enter_context(locks.hold(part, wait_seconds=wait_seconds))
         except HeldError as error:
             raise CommandError(
                 ExitCode.ALREADY_RUNNING,
                 f"{part} is already running on {locks.place}: {error}; "
                 "stop that process, or name another store with POSTWATCH_DATA",
             ) from None
-        yield
+        yield held

@@ -34,6 +34,7 @@ from projections.views import PROJECTIONS, Views
 if TYPE_CHECKING:
     from types import FrameType
 
+    from domain.storage.locks import Hold
     from domain.store import Store
     from projections.catch_up import Projector
     from projections.rebuilding import Report
@@ -63,15 +64,15 @@ def run(*, supervised_by: int | None) -> None:
             store, views = awaited(lambda: _opened(settings, opened))
             stop = _stop_on_signal()
 
-            def work(over: Event) -> None:
-                _keep(store, views, settings, over)
+            def work(over: Event, held: Hold) -> None:
+                _keep(store, views, settings, over, held)
 
             locks = store.engine.locks
             if locks.spans_hosts:
                 take_turns(locks, _PART, work, stop)
             else:
-                with hold(locks, _PART, wait_seconds=lock_wait(supervised_by)):
-                    work(stop)
+                with hold(locks, _PART, wait_seconds=lock_wait(supervised_by)) as held:
+                    work(stop, held)
 
 
 def _opened(settings: Settings, opened: ExitStack) -> tuple[Store, Views]:
@@ -83,7 +84,7 @@ def _opened(settings: Settings, opened: ExitStack) -> tuple[Store, Views]:
     return store, views
 
 
-def _keep(store: Store, views: Views, settings: Settings, over: Event) -> None:
+def _keep(store: Store, views: Views, settings: Settings, over: Event, held: Hold) -> None:
     """Do what one process of a store does, until it is over."""
     _tidy_keys(store)
     # While we stood by, a standby with another history may have become the primary.
@@ -91,7 +92,8 @@ def _keep(store: Store, views: Views, settings: Settings, over: Event) -> None:
     with ExitStack() as opened:
         signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
         proofs = [log_proof(store, name) for name in LOGS]
-        with keeping(ProofKeeper(proofs, settings.tree_head_seconds), over):
+        keeper = ProofKeeper(proofs, settings.tree_head_seconds, hold=held)
+        with keeping(keeper, over):
             process.run(views.projectors, signals, over)
 
 

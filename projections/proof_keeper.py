@@ -16,6 +16,7 @@ from domain.clock import Clock, utc_now
 from domain.proof.growth import grow_once
 from domain.proof.merkle import ProofError
 from domain.storage.failures import STORE_AWAY, kind_of
+from domain.storage.locks import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,19 +29,31 @@ log = logging.getLogger("postwatch.proof")
 GROW_SECONDS: Final = 1.0
 """How long an event may be without a stored hash. Many events share a transaction."""
 
+_OURS: Final = Hold()
+"""Held by whoever has no rival."""
+
 _TROUBLES: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, OSError, ProofError)
 """The disk is full, say, or a file of the tree is damaged."""
 
 
 class ProofKeeper:
-    """Grows and signs the trees of some logs. A head is due `head_seconds` after the last."""
+    """Grows and signs the trees of some logs. A head is due `head_seconds` after the last.
+
+    Whoever has lost `hold` signs nothing more: somebody else does, when it is time.
+    """
 
     def __init__(
-        self, proofs: Sequence[LogProof], head_seconds: int, clock: Clock = utc_now
+        self,
+        proofs: Sequence[LogProof],
+        head_seconds: int,
+        clock: Clock = utc_now,
+        *,
+        hold: Hold = _OURS,
     ) -> None:
         self._proofs = proofs
         self._between = timedelta(seconds=head_seconds)
         self._clock = clock
+        self._hold = hold
         self._troubles: dict[str, str] = {}
 
     def start(self) -> None:
@@ -54,11 +67,13 @@ class ProofKeeper:
         for proof in self._proofs:
             with self._trouble_is_told(proof):
                 proof.grow(stopping=stop.is_set)
-                if self._is_due(proof):
+                if self._is_due(proof) and not self._hold.is_lost:
                     _sign(proof)
 
     def finish(self) -> None:
         """Sign what is new. What a long backlog still lacks is grown after the next start."""
+        if self._hold.is_lost:
+            return
         for proof in self._proofs:
             with self._trouble_is_told(proof):
                 grow_once(proof.rows, proof.tiles)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from domain.storage.locks import Hold, Holder, Locks
 
+    Work = Callable[[Event, Hold], None]
+
 log = logging.getLogger("postwatch.projections")
 
 LOOK_SECONDS: Final = 0.5
@@ -29,11 +31,11 @@ LOOK_SECONDS: Final = 0.5
 _NOTICE_SECONDS: Final = 0.1
 
 
-def take_turns(locks: Locks, name: str, work: Callable[[Event], None], stop: Event) -> None:
+def take_turns(locks: Locks, name: str, work: Work, stop: Event) -> None:
     """Do `work` whenever no other process does, until `stop` is set.
 
     `work` gets an event, and ends soon after it is set: because of `stop`, or because it is
-    no longer its turn.
+    no longer its turn, which the lock tells that it gets too.
     """
     told = ""
     while not stop.is_set():
@@ -44,7 +46,7 @@ def take_turns(locks: Locks, name: str, work: Callable[[Event], None], stop: Eve
         stop.wait(LOOK_SECONDS)
 
 
-def _take_turn(locks: Locks, name: str, work: Callable[[Event], None], stop: Event) -> str:
+def _take_turn(locks: Locks, name: str, work: Work, stop: Event) -> str:
     """Do the work if nobody else does; return why not, or why no longer."""
     try:
         holder: Holder | None = locks.holder(name)
@@ -53,7 +55,7 @@ def _take_turn(locks: Locks, name: str, work: Callable[[Event], None], stop: Eve
         with locks.hold(name) as hold:
             log.info("active: this process holds %s of %s", name, locks.place)
             with _turn(hold, stop) as over:
-                work(over)
+                work(over, hold)
     except (HeldError, LostError) as error:
         return str(error)
     except STORE_AWAY as error:

@@ -111,12 +111,18 @@ class _Beats(Hold):
         self._session = session
         self._name = name
         self._is_lost = False
+        self._said_at = time.monotonic()
         self._end = Event()
         self._thread = Thread(target=self._run, name=f"beats of {name}", daemon=True)
 
     @property
     def is_lost(self) -> bool:
-        """Whether the lock may be somebody else's by now."""
+        """Whether the lock may be somebody else's by now.
+
+        Whoever was frozen knows it by the time, before it has asked the server.
+        """
+        if time.monotonic() - self._said_at >= SILENT_SECONDS:
+            self._is_lost = True
         return self._is_lost
 
     def start(self) -> None:
@@ -130,12 +136,18 @@ class _Beats(Hold):
 
     def _run(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
+            # The server counts from later on.
+            asked_at = time.monotonic()
             try:
                 self._session.execute(_BEAT)
             except DriverError:
                 self._is_lost = True
                 log.warning("the lock %s is lost: its session has ended", self._name)
                 return
+            if self.is_lost:
+                log.warning("the lock %s is lost: nothing was said for too long", self._name)
+                return
+            self._said_at = asked_at
 
 
 def _number(name: str) -> int:

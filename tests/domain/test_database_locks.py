@@ -143,6 +143,17 @@ def test_a_holder_beats_and_notices_that_its_session_ended(
     assert "the lock part is lost: its session has ended" in caplog.messages
 
 
+def test_a_holder_that_was_silent_for_too_long_knows_it_before_it_asks(
+    locks: PostgresLocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was frozen, when it goes on: what it does next comes before its next beat."""
+    monkeypatch.setattr(postgres_locks, "BEAT_SECONDS", 3600)
+    monkeypatch.setattr(postgres_locks, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(postgres_locks, "_EXPECT_BEATS", "SET idle_session_timeout = '500ms'")
+    with locks.hold("part") as hold, locks.hold("part", wait_seconds=10):
+        assert hold.is_lost
+
+
 def _is_lost(hold: Hold) -> bool:
     return hold.is_lost
 

@@ -78,10 +78,10 @@ def test_who_has_lost_the_lock_stops_and_stands_by(store: Store) -> None:
     turns: list[str] = []
     stop = Event()
 
-    def work(over: Event) -> None:
+    def work(over: Event, hold: Hold) -> None:
         turns.append("begun")
         over.wait()
-        turns.append("over")
+        turns.append("lost" if hold.is_lost else "over")
 
     with closing(Connections(database.url, "test")) as connections:
         locks = PostgresLocks(database, connections)
@@ -91,8 +91,8 @@ def test_who_has_lost_the_lock_stops_and_stands_by(store: Store) -> None:
             wait_until(lambda: turns == ["begun"], what="its turn")
             with psycopg.connect(database.url, autocommit=True) as operator:
                 operator.execute(_END)
-            wait_until(lambda: turns == ["begun", "over", "begun"], what="another turn")
+            wait_until(lambda: turns == ["begun", "lost", "begun"], what="another turn")
         finally:
             stop.set()
             thread.join()
-    assert turns == ["begun", "over", "begun", "over"]
+    assert turns == ["begun", "lost", "begun", "over"]

@@ -13,6 +13,7 @@ import pytest
 
 from domain.proof.stored import log_proof
 from domain.storage.engine import LOGS
+from domain.storage.locks import Hold
 from projections.proof_keeper import ProofKeeper, keeping
 from tests.domain.given import NOON, make_owners
 from tests.domain.proof_store import TamperedLog
@@ -30,7 +31,8 @@ class Kept:
         self.log = TamperedLog(store)
         self.now = NOON
         self.proofs = [log_proof(store, name, clock=self.clock) for name in LOGS]
-        self.keeper = ProofKeeper(self.proofs, 600, clock=self.clock)
+        self.hold = Losable()
+        self.keeper = ProofKeeper(self.proofs, 600, clock=self.clock, hold=self.hold)
 
     def clock(self) -> datetime:
         """Return the time."""
@@ -44,6 +46,17 @@ class Kept:
     def sizes(self) -> list[int]:
         """Return the sizes of all heads of the checks log, newest first."""
         return [head.size for head in self.log.proof.heads.newest(100)]
+
+
+class Losable(Hold):
+    """A lock that is lost when the test says so."""
+
+    lost = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the test says so."""
+        return self.lost
 
 
 @pytest.fixture
@@ -89,6 +102,18 @@ def test_a_head_is_signed_at_the_end(kept: Kept) -> None:
     kept.keeper.finish()
 
     assert kept.sizes() == [6, 3]
+
+
+def test_who_has_lost_the_lock_leaves_signing_to_who_has_it(kept: Kept) -> None:
+    kept.log.fill(3)
+    kept.step()
+    kept.log.fill(3)
+
+    kept.hold.lost = True
+    kept.step(700)
+    kept.keeper.finish()
+
+    assert kept.sizes() == [3]
 
 
 def test_trouble_is_told_once_and_does_not_stop_the_other_log(
