@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from api.permissions import Action, Principal, require
-from domain.clock import Clock, iso_milliseconds, utc_now
+from domain.clock import Clock, utc_now
+from projections.location_shapes import location_shape
 
 if TYPE_CHECKING:
     import falcon
 
     from projections.reader import Reader
-
-IDLE_AFTER: Final = timedelta(days=2)
 
 
 class OrganizationResource:
@@ -46,22 +44,12 @@ class Locations:
         self._clock = clock
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """List locations by number. A place is active while it made a check within two days.
-
-        The longest interval is one day, so that a place at work is never taken for idle.
-        """
+        """List locations by number, without retired ones."""
         principal: Principal = req.context.principal
         require(principal, Action.READ_ORGANIZATION)
-        last = self._reader.last_check_of_locations()
-        idle_since = iso_milliseconds(self._clock() - IDLE_AFTER)
+        last, now = self._reader.last_check_of_locations(), self._clock()
         resp.media = [
-            {
-                "id": each["number"],
-                "code": each["code"],
-                "name": each["name"],
-                "countryCode": each["country"],
-                "isActive": (last.get(each["code"]) or each["created_at"]) > idle_since,
-                "lastCheckAt": last.get(each["code"]),
-            }
+            location_shape(each, last.get(each["code"]), now)
             for each in self._reader.locations()
+            if each["retired_at"] is None
         ]

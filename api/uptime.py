@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -53,7 +54,9 @@ class Uptime:
         monitor_id: str = view.monitor["public_id"]
         events = self._monitors.monitoring.events.get(UUID(monitor_id))
         spans = watched_spans(events, milliseconds(now))
-        resp.media = uptime_shape(uptime(self._roll_ups, monitor_id, spans, time), time)
+        retirements = partial(self._monitors.monitoring.retirements, now=milliseconds(now))
+        found = uptime(self._roll_ups, monitor_id, spans, time, retirements)
+        resp.media = uptime_shape(found, time)
 
 
 def _asked(req: falcon.Request, now: datetime) -> Asked:

@@ -48,7 +48,7 @@ class Checkers:
     def one(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run one more."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli.main", "checker"],
+            [sys.executable, "-m", "cli.main", "checker", "--location", "de-nbg"],
             env=self._env,
             stderr=subprocess.DEVNULL,
         )

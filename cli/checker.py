@@ -13,17 +13,18 @@ import trio
 from checker.descriptors import fit_to_descriptors
 from checker.leased_claims import LeasedClaims
 from checker.limits import Limits
-from checker.location import Location
 from checker.metrics import metrics_served
 from checker.probe import Prober
 from checker.run import run_checker
 from checker.shared_clock import SharedClock
 from checker.status import Status
 from cli import logs
+from cli.arrival import arrive, location_of
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.locks import hold
 from cli.opening import awaited, opened_store
+from cli.presence import checker_lock
 from cli.settings import Option, Settings
 from cli.supervised import follow_supervisor, lock_wait, supervised_option
 from domain.clock import utc_now
@@ -31,6 +32,7 @@ from domain.clock import utc_now
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from checker.location import Location
     from domain.store import Store
 
 
@@ -45,7 +47,8 @@ def checker(
     """Check the monitors of the store on schedule until stopped.
 
     The options win over POSTWATCH_LOCATION, POSTWATCH_LOCATION_NAME and POSTWATCH_COUNTRY.
-    With a PostgreSQL store any number of checkers share the monitors of one location.
+    With a PostgreSQL store any number of checkers share the monitors of one location, which
+    must be named. A retired location that is named is in use again.
 
     SIGTERM lets running checks finish; a second one breaks them off.
     """
@@ -59,20 +62,18 @@ def checker(
         logs.configure(settings.log_level, settings.log_format)
         follow_supervisor(supervised_by)
         prober = _prober(settings)
+        place = location_of(settings, is_supervised=supervised_by is not None)
         with awaited(lambda: opened_store(settings)) as store, ExitStack() as stack:
             if not store.engine.has_fleet:
-                part = f"checker-{settings.location}"
+                part = checker_lock(place.code)
                 wait_seconds = lock_wait(supervised_by)
                 stack.enter_context(hold(store.engine.locks, part, wait_seconds=wait_seconds))
-            _run(store, prober, settings)
+            _run(store, prober, settings, place)
 
 
-def _run(store: Store, prober: Prober, settings: Settings) -> None:
-    location = Location(settings.location, settings.location_name, settings.country)
-    registered = store.monitoring.register_location(
-        location.code, location.name, location.country, location.actor
-    )
-    leases = store.engine.leases(location.code, registered.number)
+def _run(store: Store, prober: Prober, settings: Settings, location: Location) -> None:
+    number = arrive(store, location, is_named=settings.location is not None)
+    leases = store.engine.leases(location.code, number)
     status, clock, claims = Status(), utc_now, None
     if leases is not None:
         clock = SharedClock()

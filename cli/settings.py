@@ -59,7 +59,7 @@ class Settings:
     new_master_key: bytes | None = field(repr=False)
     admin_token: str | None = field(repr=False)
     allowed_networks: tuple[str, ...]
-    location: str
+    location: str | None
     location_name: str
     country: str | None
     resolvers: tuple[str, ...]
@@ -107,7 +107,7 @@ class Settings:
             new_master_key=reader.read_secret("POSTWATCH_NEW_MASTER_KEY", parse_master_key),
             admin_token=reader.read_secret("POSTWATCH_ADMIN_TOKEN", check_token),
             allowed_networks=reader.read("POSTWATCH_ALLOWED_NETWORKS", _parse_networks, ()),
-            location=reader.read("POSTWATCH_LOCATION", _parse_location, "local"),
+            location=reader.read("POSTWATCH_LOCATION", _parse_location, None),
             location_name=reader.read("POSTWATCH_LOCATION_NAME", str, "Local"),
             country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
             resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),

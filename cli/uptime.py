@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,7 +46,9 @@ def uptime_of(
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
         opened.views.projector("roll_ups").catch_up()
         spans = watched_spans(events, milliseconds(now))
-        shape = uptime_shape(uptime(opened.views.roll_ups, str(monitor_id), spans, time), time)
+        retirements = partial(opened.store.monitoring.retirements, now=milliseconds(now))
+        found = uptime(opened.views.roll_ups, str(monitor_id), spans, time, retirements)
+        shape = uptime_shape(found, time)
     if as_json:
         print_json(shape)
         return

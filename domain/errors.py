@@ -49,6 +49,10 @@ class ConflictError(DomainError):
     """Another change came first, or the state does not allow the command."""
 
 
+class RetiredError(ConflictError):
+    """A location is retired: nobody checks there until a checker is started there by name."""
+
+
 class StaleVersionError(DomainError):
     """The thing is not at the version that the caller expected; nothing was changed."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
 from domain.changes import real_changes
+from domain.errors import ConflictError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from domain.actor import Actor
@@ -20,6 +22,13 @@ _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:location")
 def location_id(code: str) -> UUID:
     """Return the id of the location with a code."""
     return uuid5(_NAMESPACE, code)
+
+
+class Change(NamedTuple):
+    """A field that became another: what it was, and what it is now."""
+
+    was: str | None
+    now: str | None
 
 
 class MonitoringLocation(Aggregate):
@@ -59,10 +68,33 @@ class MonitoringLocation(Aggregate):
             """Assign what changed."""
             aggregate.fields.update(self.changes)
 
+    class Retired(Event):
+        """Nobody checks at the place any more. The checks made there keep its name."""
+
+        TOPIC = "LocationRetired"
+
+        actor: Actor
+
+        def apply(self, aggregate: MonitoringLocation) -> None:
+            """Note that it is retired."""
+            aggregate.is_retired = True
+
+    class Restored(Event):
+        """A checker began to work at a retired place again."""
+
+        TOPIC = "LocationRestored"
+
+        actor: Actor
+
+        def apply(self, aggregate: MonitoringLocation) -> None:
+            """Note that it is not retired any more."""
+            aggregate.is_retired = False
+
     def __init__(self, *, number: int, code: str) -> None:
         self.number = number
         self.code = code
         self.fields: dict[str, str | None] = {}
+        self.is_retired = False
 
     @classmethod
     def register(
@@ -87,9 +119,36 @@ class MonitoringLocation(Aggregate):
             actor=actor,
         )
 
-    def update(self, *, name: str, country: str | None, actor: Actor, now: datetime) -> bool:
-        """Record another name or country; return whether anything changed."""
+    def update(
+        self, *, name: str, country: str | None, actor: Actor, now: datetime
+    ) -> Mapping[str, Change]:
+        """Record another name or country; return what changed."""
         real = real_changes({"name": name, "country": country}, self.fields)
+        changes = {field: Change(self.fields[field], now_is) for field, now_is in real.items()}
         if real:
             self.trigger_event(MonitoringLocation.Updated, timestamp=now, changes=real, actor=actor)
-        return bool(real)
+        return changes
+
+    def retire(self, *, actor: Actor, now: datetime) -> None:
+        """Have nobody check here any more. Raises ConflictError if it is retired already."""
+        if self.is_retired:
+            raise ConflictError(f"location {self.code} is retired already")
+        self.trigger_event(MonitoringLocation.Retired, timestamp=now, actor=actor)
+
+    def restore(self, *, actor: Actor, now: datetime) -> bool:
+        """Record that a checker works here again; return whether it was retired."""
+        was_retired = self.is_retired
+        if was_retired:
+            self.trigger_event(MonitoringLocation.Restored, timestamp=now, actor=actor)
+        return was_retired
+
+
+class Arrival(NamedTuple):
+    """What the start of a checker made of its location.
+
+    `changes` are fields that were others before. `is_back`: it was retired until now.
+    """
+
+    location: MonitoringLocation
+    changes: Mapping[str, Change]
+    is_back: bool

@@ -9,10 +9,11 @@ from eventsourcing.persistence import IntegrityError
 from domain.access_token import AccessToken
 from domain.actor import SYSTEM
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer
-from domain.errors import NotFoundError
-from domain.location import MonitoringLocation, location_id
+from domain.errors import NotFoundError, RetiredError
+from domain.location import Arrival, MonitoringLocation, location_id
 from domain.numbered_log import NumberedLog
 from domain.organization import Customer, Organization
+from domain.uptime import Span, retired_spans
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -118,24 +119,56 @@ class Ownership(NumberedLog):
         self.retry(attempt)
 
     def register_location(
-        self, code: str, name: str, country: str | None, actor: Actor
-    ) -> MonitoringLocation:
-        """Make a location known, or its new name and country."""
+        self,
+        code: str,
+        name: str,
+        country: str | None,
+        actor: Actor,
+        *,
+        may_restore: bool = True,
+    ) -> Arrival:
+        """Make a location known where a checker starts, or its new name and country.
+
+        A retired one is in use again, or, unless that is wanted, RetiredError is raised.
+        """
 
         def create(number: int) -> MonitoringLocation:
             return MonitoringLocation.register(
                 number, code=code, name=name, country=country, actor=actor, now=self.clock()
             )
 
-        def attempt() -> MonitoringLocation:
+        def attempt() -> Arrival:
             if location_id(code) not in self.repository:
                 # Its id is fixed, so whoever loses the race must look again, not save again.
                 made = create(self.next_number("location"))
                 self.save(self.registered("location", made, actor), made)
-                return made
-            location = self.load(MonitoringLocation, location_id(code), "Location not found")
-            if location.update(name=name, country=country, actor=actor, now=self.clock()):
+                return Arrival(made, {}, is_back=False)
+            location = self._location(code)
+            if location.is_retired and not may_restore:
+                raise RetiredError(f"location {code} is retired")
+            now = self.clock()
+            is_back = location.restore(actor=actor, now=now)
+            changes = location.update(name=name, country=country, actor=actor, now=now)
+            if is_back or changes:
                 self.save(location)
+            return Arrival(location, changes, is_back)
+
+        return self.retry(attempt)
+
+    def retire_location(self, code: str, actor: Actor) -> MonitoringLocation:
+        """Have nobody check at a location any more. Raises NotFoundError or ConflictError."""
+
+        def attempt() -> MonitoringLocation:
+            location = self._location(code)
+            location.retire(actor=actor, now=self.clock())
+            self.save(location)
             return location
 
         return self.retry(attempt)
+
+    def retirements(self, code: str, now: int) -> list[Span]:
+        """Return when a location was retired, up to now, in milliseconds since 1970."""
+        return retired_spans(self.events.get(location_id(code)), now)
+
+    def _location(self, code: str) -> MonitoringLocation:
+        return self.load(MonitoringLocation, location_id(code), "Location not found")

@@ -6,9 +6,11 @@ nothing is known, and that is never counted as up. Pure; times are milliseconds 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 State = Literal["up", "down", "maintenance"]
 """What a check can vouch for; what remains of the time watched is unknown."""
 
+Fold = Callable[[object, bool], bool]
 STATES: Final[tuple[State, ...]] = ("up", "down", "maintenance")
 HOUR_MS: Final = 3_600_000
 LATE_MS: Final = 30_000
@@ -107,18 +110,54 @@ def _hours(start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def watched_spans(events: Iterable[object], now: int) -> list[Span]:
     """Return when a monitor was to be checked, from the events of its stream, up to now."""
+
+    def is_watched(event: object, was: bool) -> bool:  # noqa: FBT001 - a fold: state and event
+        match event:
+            case Monitor.Created():
+                return bool(event.status != "disabled")
+            case Monitor.Updated():
+                status = event.changes.get("status", "active" if was else "disabled")
+                return bool(status != "disabled")
+            case Monitor.Deleted():
+                return False
+        return was
+
+    return _spans(events, is_watched, now)
+
+
+def retired_spans(events: Iterable[object], now: int) -> list[Span]:
+    """Return when a location was retired, from the events of its stream, up to now."""
+
+    def is_retired(event: object, was: bool) -> bool:  # noqa: FBT001 - a fold: state and event
+        match event:
+            case MonitoringLocation.Retired():
+                return True
+            case MonitoringLocation.Restored():
+                return False
+        return was
+
+    return _spans(events, is_retired, now)
+
+
+def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
+    """Return what of some spans lies in none of some others."""
+    left = list(spans)
+    for hole in holes:
+        cut = (
+            (Span(each.start, min(each.end, hole.start)), Span(max(each.start, hole.end), each.end))
+            for each in left
+        )
+        left = [part for parts in cut for part in parts if part.start < part.end]
+    return left
+
+
+def _spans(events: Iterable[object], is_on_after: Fold, now: int) -> list[Span]:
+    """Return when something was on; `is_on_after` tells whether it is after an event."""
     spans: list[Span] = []
     since: int | None = None
     for event in events:
         moment = milliseconds(getattr(event, "timestamp", _EPOCH))
-        is_on = since is not None
-        match event:
-            case Monitor.Created():
-                is_on = event.status != "disabled"
-            case Monitor.Updated():
-                is_on = event.changes.get("status", "active" if is_on else "disabled") != "disabled"
-            case Monitor.Deleted():
-                is_on = False
+        is_on = is_on_after(event, since is not None)
         if is_on and since is None:
             since = moment
         if not is_on and since is not None:

@@ -114,6 +114,8 @@ PROJECTION: Final = Projection(
         Customer.Updated: Document(CUSTOMERS, _key, records.updated_customer),
         MonitoringLocation.Created: Document(LOCATIONS, _key, records.location),
         MonitoringLocation.Updated: Document(LOCATIONS, _key, records.updated_location),
+        MonitoringLocation.Retired: Document(LOCATIONS, _key, records.retired_location),
+        MonitoringLocation.Restored: Document(LOCATIONS, _key, records.restored_location),
         AccessToken.Created: Document(TOKENS, _key, records.token),
         AccessToken.Used: Document(TOKENS, _key, records.used_token),
         AccessToken.Revoked: Document(TOKENS, _key, records.revoked_token),
@@ -121,4 +123,5 @@ PROJECTION: Final = Projection(
         Monitor.Updated: Document(MONITORS, _key, records.updated_monitor),
         Monitor.Deleted: Document(MONITORS, _key, records.deleted_monitor),
     },
+    version=2,
 )

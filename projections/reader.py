@@ -81,7 +81,7 @@ class Reader(ABC):
 
     @abstractmethod
     def locations(self) -> Sequence[Record]:
-        """Return all locations by number."""
+        """Return all locations by number, also retired ones."""
 
     @abstractmethod
     def last_check_of_locations(self) -> dict[str, str]:

@@ -60,12 +60,23 @@ def location(_: Record | None, event: MonitoringLocation.Created) -> Record:
         "name": event.name,
         "country": event.country,
         "created_at": iso_milliseconds(event.timestamp),
+        "retired_at": None,
     }
 
 
 def updated_location(record: Record | None, event: MonitoringLocation.Updated) -> Record:
     """Fold another name or country."""
     return {**_existing(record), **event.changes}
+
+
+def retired_location(record: Record | None, event: MonitoringLocation.Retired) -> Record:
+    """Fold a retirement: the row stays, because checks that were made there need its name."""
+    return {**_existing(record), "retired_at": iso_milliseconds(event.timestamp)}
+
+
+def restored_location(record: Record | None, _: MonitoringLocation.Restored) -> Record:
+    """Fold a return."""
+    return {**_existing(record), "retired_at": None}
 
 
 def token(_: Record | None, event: AccessToken.Created) -> Record:

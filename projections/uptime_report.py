@@ -2,22 +2,26 @@
 
 Each location watches by itself; times of several are added up. The location that checked
 first answers for the time since the monitor was created, another one since its first check.
+A retired location does not answer for the time in which it was retired; the first one does
+where no other is left, because a server that nobody watches is not known to be well.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 from domain.errors import InvalidValueError
-from domain.uptime import HOUR_MS, STATES, Span, by_hour, milliseconds, overlap
+from domain.uptime import HOUR_MS, STATES, Span, by_hour, milliseconds, overlap, without
 from projections.roll_up import RollUp, from_open, from_text
 from projections.roll_ups import day_and_hour, known_before
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from projections.view import Record
 
@@ -36,6 +40,10 @@ RANGES: Final = {
     "year": timedelta(days=366),
 }
 _EARLIEST: Final = datetime(1972, 1, 1, tzinfo=UTC)
+
+
+Retirements = Callable[[str], Sequence[Span]]
+"""Returns when a location, by code, was retired."""
 
 
 class RollUpReader(ABC):
@@ -93,7 +101,11 @@ def asked(
 
 
 def uptime(
-    reader: RollUpReader, monitor_id: str, watched: Sequence[Span], asked: Asked
+    reader: RollUpReader,
+    monitor_id: str,
+    watched: Sequence[Span],
+    asked: Asked,
+    retirements: Retirements,
 ) -> list[Bucket]:
     """Return the buckets of a time. `watched` is when the monitor was to be checked."""
     begin = asked.buckets().start
@@ -101,10 +113,7 @@ def uptime(
     streams, days = reader.rows(monitor_id, first, last)
     streams = sorted(streams, key=lambda each: each["since"])
     hours = {each["location"]: _hours_of(each, days, asked.end) for each in streams}
-    spans = {
-        each["location"]: watched if number == 0 else _since(watched, each["since"])
-        for number, each in enumerate(streams)
-    }
+    spans = _spans(streams, watched, retirements)
     step = BUCKET_MS[asked.granularity]
     return [
         _bucket(start, min(start + step, asked.end), hours, spans or {"": watched})
@@ -154,6 +163,21 @@ def _bucket(
         everything.merge(own)
     left = elapsed - unknown - sum(everything.known_ms)
     return Bucket(start, everything, unknown, max(left, 0))
+
+
+def _spans(
+    streams: Sequence[Record], watched: Sequence[Span], retirements: Retirements
+) -> dict[str, Sequence[Span]]:
+    """Return for which time each location answers."""
+    spans: dict[str, Sequence[Span]] = {}
+    for number, each in enumerate(streams):
+        code = each["location"]
+        since = watched if number == 0 else _since(watched, each["since"])
+        spans[code] = without(since, retirements(code))
+    if streams:
+        first = streams[0]["location"]
+        spans[first] = [*spans[first], *without(watched, chain.from_iterable(spans.values()))]
+    return spans
 
 
 def _since(watched: Sequence[Span], moment: int) -> list[Span]:

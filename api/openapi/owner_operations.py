@@ -187,6 +187,7 @@ def _organization() -> Iterator[Operation]:
         name="listMonitoringLocations",
         tag=ORGANIZATION,
         summary="List the places from which servers are checked",
+        description="By number; retired ones are left out.",
         answers={200: json_answer("The places", "LocationList", example="list_locations")},
         errors=(403,),
     )

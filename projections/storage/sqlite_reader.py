@@ -152,7 +152,7 @@ class SqliteReader(Reader):
         return self._all("customers", organization_id)
 
     def locations(self) -> Sequence[Record]:
-        """Return all locations by number."""
+        """Return all locations by number, also retired ones."""
         return self._all("locations")
 
     def last_check_of_locations(self) -> dict[str, str]:

@@ -188,6 +188,26 @@ def test_who_polls_misses_nothing_and_sees_nothing_twice(fresh_world: World) -> 
     assert sum(each["type"] == "MonitorCreated" for each in seen) == 8
 
 
+def test_the_life_of_a_location_is_told(fresh_world: World) -> None:
+    monitoring = fresh_world.store.monitoring
+    monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER)
+    monitoring.retire_location("de-nbg", TESTER)
+    monitoring.register_location("de-nbg", "Nürnberg", "DE", TESTER)
+
+    types = "LocationRegistered,LocationUpdated,LocationRetired,LocationRestored"
+    told = fresh_world.admin.get(EVENTS, type=types).json["items"]
+
+    assert [(each["type"], each["version"], each["changes"][-1:]) for each in told] == [
+        ("LocationRegistered", 1, [{"field": "countryCode", "from": None, "to": "DE"}]),
+        ("LocationRetired", 2, []),
+        ("LocationRestored", 3, []),
+        ("LocationUpdated", 4, [{"field": "name", "from": "Nuremberg", "to": "Nürnberg"}]),
+    ]
+    assert {each["subject"]["kind"] for each in told} == {"location"}
+    assert {each["subject"]["id"] for each in told} == {1}
+    assert {each["actor"]["id"] for each in told} == {"tester"}
+
+
 def test_next_goes_on_to_the_head_also_when_a_filter_finds_nothing(fresh_world: World) -> None:
     fresh_world.admin.get(EVENTS)  # the use of the token is an event, once
 

@@ -101,6 +101,41 @@ def test_a_place_is_active_while_it_checks(fresh_world: World) -> None:
     assert listed[1]["lastCheckAt"] is None
 
 
+def test_a_retired_place_is_not_listed_and_its_checks_keep_its_name(fresh_world: World) -> None:
+    monitor = fresh_world.monitor()
+    register(fresh_world, "de-nbg", "Nuremberg (DE)", "DE")
+    register(fresh_world, "fi-hel", "Helsinki", "FI")
+    record(fresh_world, monitor, 0)
+    record(fresh_world, monitor, 1, location="fi-hel")
+    before = fresh_world.admin.get(f"{path_of(monitor)}/check-history").json
+
+    fresh_world.store.monitoring.retire_location("de-nbg", TESTER)
+    fresh_world.views.projector("monitors").catch_up()
+
+    assert [each["code"] for each in fresh_world.admin.get(LOCATIONS).json] == ["fi-hel"]
+    shown = fresh_world.admin.get(f"{path_of(monitor)}/check-history").json
+    assert shown == before
+    assert [each["locationName"] for each in shown["data"]] == ["Helsinki", "Nuremberg (DE)"]
+    register(fresh_world, "de-nbg", "Nuremberg (DE)", "DE")
+    listed = fresh_world.admin.get(LOCATIONS).json
+    assert [(each["id"], each["code"]) for each in listed] == [(1, "de-nbg"), (2, "fi-hel")]
+
+
+def test_a_past_answer_counts_the_checks_of_a_retired_place(fresh_world: World) -> None:
+    monitor = fresh_world.monitor()
+    register(fresh_world, "de-nbg", "Nuremberg (DE)", "DE")
+    record(fresh_world, monitor, 0, at=datetime.now(tz=UTC))
+    then = fresh_world.views.projector("monitors").log.head()
+    fresh_world.store.monitoring.retire_location("de-nbg", TESTER)
+    now = iso_milliseconds(datetime.now(tz=UTC))
+
+    before = fresh_world.admin.get(path_of(monitor), asOf=then).json
+    after = fresh_world.admin.get(path_of(monitor), asOf=now).json
+
+    assert after["lastCheckedAt"] is not None
+    assert before == {**after, "lastCheckedAt": before["lastCheckedAt"]}
+
+
 @pytest.mark.parametrize(
     ("kind", "timing"), [("smtp", "timingSmtp"), ("imap_pop", "timingImapPop")]
 )

@@ -39,6 +39,10 @@ def fill(place: Place, key: bytes | None = None) -> Rich:
             IssueToken(owners.organization.id, None, "Reader", "readonly", TOKEN), TESTER
         )
         store.monitoring.register_location("local", "Local", "DE", TESTER)
+        for code in ("de-nbg", "fi-hel"):
+            store.monitoring.register_location(code, code, None, TESTER)
+            store.monitoring.retire_location(code, TESTER)
+        store.monitoring.register_location("fi-hel", "Helsinki", "FI", TESTER)
         config = {"auth": {"user": "u", "pass": SECRET}}
         kept = store.monitoring.create_monitor(owners.create(config=config), TESTER)
         mailbox = store.monitoring.create_monitor(

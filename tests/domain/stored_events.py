@@ -205,6 +205,22 @@ EVENTS: Final = (
     ),
     Frozen(
         "monitoring",
+        "LocationRetired",
+        "346f3276-01c4-5dd4-872e-69879e41b2a0",
+        3,
+        b'{"timestamp":"2026-01-01T12:23:10.005000+00:00","actor":{"type":"operator","id":'
+        b'"tester"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "LocationRestored",
+        "346f3276-01c4-5dd4-872e-69879e41b2a0",
+        4,
+        b'{"timestamp":"2026-01-01T12:23:20.005000+00:00","actor":{"type":"checker","id":"'
+        b'de-nbg/1"}}',
+    ),
+    Frozen(
+        "monitoring",
         "RequestAnswered",
         "9ffc06d3-21c4-562d-b221-6efeb4e633fa",
         1,

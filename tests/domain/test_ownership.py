@@ -13,7 +13,7 @@ import pytest
 from domain.access_token import USE_RECORDED_EVERY, AccessToken
 from domain.actor import operator
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer, UpdateMonitor
-from domain.errors import ConflictError, NotFoundError, StaleVersionError
+from domain.errors import ConflictError, NotFoundError, RetiredError, StaleVersionError
 from domain.location import location_id
 from domain.log_reader import LogReader
 from domain.organization import CUSTOMER_DEFAULTS, Customer
@@ -106,9 +106,77 @@ def test_a_location_is_registered_once_and_then_updated(store: Store) -> None:
     moved = register("de-nbg", "Nürnberg", None, TESTER)
     other = register("fi-hel", "Helsinki", "FI", TESTER)
 
-    assert (first.number, again.number, moved.number, other.number) == (1, 1, 1, 2)
-    assert first.id == location_id("de-nbg")
-    assert moved.fields == {"name": "Nürnberg", "country": None}
+    assert [each.location.number for each in (first, again, moved, other)] == [1, 1, 1, 2]
+    assert first.location.id == location_id("de-nbg")
+    assert moved.location.fields == {"name": "Nürnberg", "country": None}
+    assert [each.changes for each in (first, again, other)] == [{}, {}, {}]
+    assert moved.changes == {"name": ("Nuremberg", "Nürnberg"), "country": ("DE", None)}
+    assert not any(each.is_back for each in (first, again, moved, other))
+
+
+def test_a_retired_location_is_in_use_again_with_the_next_start(store: Store) -> None:
+    monitoring = store.monitoring
+    monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER)
+
+    assert monitoring.retire_location("de-nbg", TESTER).is_retired
+    with pytest.raises(ConflictError, match="de-nbg is retired already"):
+        monitoring.retire_location("de-nbg", TESTER)
+    with pytest.raises(NotFoundError):
+        monitoring.retire_location("fi-hel", TESTER)
+    stored = head(store)
+    with pytest.raises(RetiredError, match="de-nbg is retired"):
+        monitoring.register_location("de-nbg", "Nürnberg", "AT", TESTER, may_restore=False)
+    assert head(store) == stored, "a refused start changes nothing"
+    back = monitoring.register_location("de-nbg", "Nürnberg", "DE", TESTER)
+
+    assert (back.is_back, back.location.is_retired, back.location.number) == (True, False, 1)
+    assert back.changes == {"name": ("Nuremberg", "Nürnberg")}
+    events = [each.event for each in LogReader(monitoring).after(2, 100)]
+    assert [type(each).TOPIC for each in events] == [
+        "LocationRetired",
+        "LocationRestored",
+        "LocationUpdated",
+    ]
+    assert [each.actor for each in events] == [TESTER] * 3
+    assert not monitoring.register_location("de-nbg", "Nürnberg", "DE", TESTER).is_back
+
+
+def test_of_many_who_retire_a_location_at_once_one_does_it(store: Store) -> None:
+    store.monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER)
+    barrier = Barrier(8)
+
+    def retire(_: int) -> bool:
+        barrier.wait(10)
+        try:
+            store.monitoring.retire_location("de-nbg", TESTER)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(retire, range(8))) == 1
+
+    assert head(store) == 3
+
+
+def test_a_start_and_a_retirement_at_once_come_one_after_the_other(store: Store) -> None:
+    store.monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER)
+    barrier = Barrier(2)
+
+    def start() -> bool:
+        barrier.wait(10)
+        return store.monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER).is_back
+
+    def retire() -> None:
+        barrier.wait(10)
+        store.monitoring.retire_location("de-nbg", TESTER)
+
+    with ThreadPoolExecutor(2) as pool:
+        came, went = pool.submit(start), pool.submit(retire)
+        is_back, _ = came.result(), went.result()
+
+    topics = [type(each.event).TOPIC for each in LogReader(store.monitoring).after(2, 100)]
+    assert topics == ["LocationRetired", *["LocationRestored"] * is_back]
 
 
 def test_checkers_that_start_at_once_register_their_location_once(store: Store) -> None:
@@ -116,7 +184,9 @@ def test_checkers_that_start_at_once_register_their_location_once(store: Store) 
 
     def register(_: int) -> int:
         barrier.wait(10)
-        return store.monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER).number
+        return store.monitoring.register_location(
+            "de-nbg", "Nuremberg", "DE", TESTER
+        ).location.number
 
     with ThreadPoolExecutor(8) as pool:
         numbers = list(pool.map(register, range(8)))

@@ -47,6 +47,8 @@ CLASS_OF: dict[str, type[Any]] = {
     "TokenUsed": AccessToken.Used,
     "LocationRegistered": MonitoringLocation.Created,
     "LocationUpdated": MonitoringLocation.Updated,
+    "LocationRetired": MonitoringLocation.Retired,
+    "LocationRestored": MonitoringLocation.Restored,
     "RequestAnswered": RequestAnswered,
     "ChecksArchived": ChecksArchived,
 }

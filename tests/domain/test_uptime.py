@@ -24,6 +24,7 @@ from domain.uptime import (
     vouched_until,
     watched_spans,
     with_maintenance,
+    without,
 )
 from tests.domain.given import TESTER
 
@@ -112,6 +113,38 @@ def test_a_monitor_is_watched_from_its_creation_but_not_while_it_is_disabled(
     store.monitoring.delete_monitor(monitor.id, TESTER)
     events = list(store.monitoring.events.get(monitor.id))
     assert watched_spans(events, milliseconds(at(8)))[-1] == Span(hour[6], hour[7])
+
+
+def test_a_location_is_retired_until_a_checker_is_back(store: Store) -> None:
+    monitoring = store.monitoring
+    for hours, is_retired in enumerate((False, True, False, False, True)):
+        monitoring.clock = partial(at, hours)
+        if is_retired:
+            monitoring.retire_location("de-nbg", TESTER)
+        else:
+            monitoring.register_location("de-nbg", f"Name {hours}", "DE", TESTER)
+
+    hour = [milliseconds(at(number)) for number in range(9)]
+    spans = [Span(hour[1], hour[2]), Span(hour[4], hour[8])]
+    assert monitoring.retirements("de-nbg", hour[8]) == spans
+    assert monitoring.retirements("fi-hel", hour[8]) == []
+
+
+spans_of_moments = st.lists(st.tuples(moments, moments), max_size=4).map(
+    lambda edges: [Span(*sorted(each)) for each in edges]
+)
+
+
+@given(spans_of_moments, spans_of_moments)
+def test_what_lies_in_a_hole_is_taken_out_and_nothing_else(
+    spans: list[Span], holes: list[Span]
+) -> None:
+    found = without(spans, holes)
+
+    gone = {moment for hole in holes for moment in range(*hole)}
+    left = sorted(moment for span in spans for moment in range(*span) if moment not in gone)
+    assert sorted(moment for span in found for moment in range(*span)) == left
+    assert all(each.start < each.end for each in found) or not holes
 
 
 def test_events_of_other_kinds_change_nothing() -> None:

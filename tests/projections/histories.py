@@ -43,6 +43,7 @@ _actions = st.one_of(
     st.tuples(st.just("use token"), _which),
     st.tuples(st.just("revoke token"), _which),
     st.tuples(st.just("location"), _which, _names),
+    st.tuples(st.just("location"), _which),
     *[st.tuples(st.just("create"), st.sampled_from(["smtp", "imap_pop"]), _which, _names)] * 2,
     *[st.tuples(st.just("update"), _which, _changes)] * 3,
     st.tuples(st.just("delete"), _which),
@@ -96,8 +97,8 @@ class Play:
             case ("rename customer", which, name):
                 customer_id = self.owners[which].customer.id
                 log.update_customer(UpdateCustomer(customer_id, {"name": name}), TESTER)
-            case ("location", which, name):
-                log.register_location(f"place-{which}", name, None, TESTER)
+            case ("location", which, *names):
+                self._act_on_places(f"place-{which}", *names)
             case ("create", kind, which, name):
                 of_kind = CREATE_SMTP if kind == "smtp" else CREATE_IMAP
                 made = log.create_monitor(self.owners[which].create(of_kind, name=name), TESTER)
@@ -109,6 +110,13 @@ class Play:
                 log.delete_monitor(self.monitors[which][1], TESTER)
             case _:
                 self._act_on_tokens(*action)
+
+    def _act_on_places(self, code: str, name: str | None = None) -> None:
+        """Let a checker start there; without a name of the place: retire it."""
+        if name is None:
+            self.store.monitoring.retire_location(code, TESTER)
+        else:
+            self.store.monitoring.register_location(code, name, None, TESTER)
 
     def _act_on_tokens(self, what: str, which: int) -> None:
         log = self.store.monitoring

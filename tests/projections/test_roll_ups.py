@@ -59,6 +59,12 @@ class Always(NoSettings):
         return self._watched
 
 
+def in_use(code: str) -> list[Span]:
+    """Return that a location was never retired."""
+    del code
+    return []
+
+
 def check(minute: float, verdict: str = "up", **timings: float) -> CheckPerformed:
     moment = NOON + minute * MINUTE
     return CheckPerformed(
@@ -282,7 +288,7 @@ def test_roll_ups_agree_with_the_checks_themselves(
     end = milliseconds(own[-1].finished_at)
     asked = Asked(milliseconds(START), end, "hour")
 
-    buckets = uptime(views.roll_ups, str(ids[0]), [Span(milliseconds(START), end)], asked)
+    buckets = uptime(views.roll_ups, str(ids[0]), [Span(milliseconds(START), end)], asked, in_use)
 
     for bucket in buckets:
         inside = [each for each in own if _is_within(each, bucket.start)]
@@ -313,7 +319,7 @@ def test_time_in_which_no_checker_ran_is_unknown_and_never_up(
     asked = Asked(begin, begin + 4 * HOUR_MS, "hour")
 
     shape = uptime_shape(
-        uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked), asked
+        uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked, in_use), asked
     )
 
     seconds = [each["seconds"] for each in shape["data"]]
@@ -326,7 +332,7 @@ def test_time_in_which_no_checker_ran_is_unknown_and_never_up(
 def test_a_monitor_that_was_never_checked_is_unknown(views: Views) -> None:
     asked = Asked(0, 25 * HOUR_MS, "day")
 
-    buckets = uptime(views.roll_ups, MONITOR, [Span(HOUR_MS, 25 * HOUR_MS)], asked)
+    buckets = uptime(views.roll_ups, MONITOR, [Span(HOUR_MS, 25 * HOUR_MS)], asked, in_use)
 
     assert [each.unknown_ms for each in buckets] == [23 * HOUR_MS, HOUR_MS]
     assert [each.not_watched_ms for each in buckets] == [HOUR_MS, 0]
@@ -346,12 +352,74 @@ def test_several_locations_are_added_up(
     begin = milliseconds(START)
     asked = Asked(begin, begin + HOUR_MS, "hour")
 
-    (bucket,) = uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked)
+    (bucket,) = uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked, in_use)
 
     assert bucket.roll_up.known_ms == [HOUR_MS, HOUR_MS // 2, 0]
     # The second location began to watch with its first check.
     assert (bucket.unknown_ms, bucket.not_watched_ms) == (0, HOUR_MS // 2)
     assert (bucket.roll_up.checks, bucket.roll_up.failed) == (18, 6)
+
+
+@pytest.mark.parametrize(
+    ("retired", "unknown_minutes"),
+    [
+        # Nobody is: the first place is missed from the end of its last check's time on.
+        ({}, 29),
+        ({"a": [(30, 60)]}, 0),
+        # It came back after 20 minutes, and made no check since. Of the time in which it was
+        # retired its last check vouches for a minute.
+        ({"a": [(30, 50)]}, 9),
+        ({"elsewhere": [(0, 60)]}, 29),
+    ],
+)
+def test_a_retired_place_is_not_missed(
+    watched_store: tuple[Store, list[UUID]],
+    views: Views,
+    retired: dict[str, list[tuple[int, int]]],
+    unknown_minutes: int,
+) -> None:
+    store, ids = watched_store
+    for location, minutes in (("a", range(0, 30, 5)), ("b", range(10, 60, 5))):
+        checks = [_check(ids[0], START + each * MINUTE) for each in minutes]
+        store.checks.record(checks, location=location, actor=TESTER)
+    catch_up(views)
+    begin = milliseconds(START)
+    asked = Asked(begin, begin + HOUR_MS, "hour")
+
+    def retirements(code: str) -> list[Span]:
+        return [
+            Span(begin + start * MINUTE_MS, begin + end * MINUTE_MS)
+            for start, end in retired.get(code, ())
+        ]
+
+    (bucket,) = uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked, retirements)
+
+    assert bucket.roll_up.known_ms == [(31 + 50) * MINUTE_MS, 0, 0]
+    assert bucket.unknown_ms == unknown_minutes * MINUTE_MS
+    assert sum(bucket.roll_up.known_ms) + bucket.unknown_ms + bucket.not_watched_ms == 2 * HOUR_MS
+
+
+def test_time_is_unknown_once_when_every_place_is_retired(
+    watched_store: tuple[Store, list[UUID]], views: Views
+) -> None:
+    store, ids = watched_store
+    for location in "ab":
+        store.checks.record([_check(ids[0], START)], location=location, actor=TESTER)
+    catch_up(views)
+    begin = milliseconds(START)
+    asked = Asked(begin, begin + 2 * HOUR_MS, "hour")
+    gone = {"a": begin + 10 * MINUTE_MS, "b": begin + 30 * MINUTE_MS}
+
+    buckets = uptime(
+        views.roll_ups,
+        str(ids[0]),
+        [Span(begin, asked.end)],
+        asked,
+        lambda code: [Span(gone[code], asked.end)],
+    )
+
+    # The first answers until it goes, and after the other one went; the other until it goes.
+    assert [each.unknown_ms // MINUTE_MS for each in buckets] == [10 + 30 - 6 + 30 - 6, 60]
 
 
 def _check(monitor_id: UUID, moment: datetime, verdict: str = "up") -> PerformedCheck:

@@ -221,10 +221,26 @@ class Commands(Played):
         self.monitoring(hand).register_location(code, name, country, TESTER)
         public_id, fields = str(location_id(code)), {"name": name, "country": country}
         if public_id in self.model.rows["locations"]:
+            back = {"retired_at": None}
+            self.model.change("LocationRestored", "locations", public_id, back, self.iso)
             self.model.change("LocationUpdated", "locations", public_id, fields, self.iso)
             return
-        row = {"code": code, **fields, "created_at": self.iso}
+        row = {"code": code, **fields, "created_at": self.iso, "retired_at": None}
         self._made("LocationRegistered", "location", "locations", row, public_id=public_id)
+
+    @rule(hand=hands, code=codes)
+    def retire_location(self, hand: int, code: str) -> None:
+        """Retire a location that is there and in use; anything else is refused."""
+        public_id, retire = str(location_id(code)), self.monitoring(hand).retire_location
+        row = self.model.rows["locations"].get(public_id)
+        if row is None:
+            refused(NotFoundError, retire, code, TESTER)
+        elif row["retired_at"] is not None:
+            refused(ConflictError, retire, code, TESTER)
+        else:
+            retire(code, TESTER)
+            gone = {"retired_at": self.iso}
+            self.model.change("LocationRetired", "locations", public_id, gone, self.iso)
 
     @precondition(lambda self: self.model.rows["monitors"])
     @rule(hand=hands, chosen=st.lists(picks, min_size=1, max_size=4), code=codes)

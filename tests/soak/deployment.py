@@ -33,7 +33,7 @@ class Deployment:
         assert made.returncode == 0, made.stderr
         self.client = Client(port, json.loads(made.stdout)["adminToken"])
         self.api = self.part("api", "api")
-        self.checker = self.part("checker", "checker")
+        self.checker = self.part("checker", "checker", "--location", "de-nbg")
         self.projections = [self.part(f"projections {n}", "projections", "run") for n in "12"]
         self.parts = [self.api, self.checker, *self.projections]
 
