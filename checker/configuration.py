@@ -13,6 +13,7 @@ from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
+from domain.location import MonitoringLocation, location_id
 from domain.mail_config import KINDS, Kind
 from domain.monitor import Monitor
 from domain.organization import Customer
@@ -66,7 +67,11 @@ class Configuration:
     """All monitors at one position of the log."""
 
     def __init__(self, location: Location) -> None:
-        self._location = location
+        self.location = location
+        self._location_id = location_id(location.code)
+        self.is_retired = False
+        """Whether the location is retired at this position."""
+
         self._monitors: dict[UUID, WatchedMonitor] = {}
         self._customer_countries: dict[str, tuple[str, ...]] = {}
 
@@ -87,6 +92,8 @@ class Configuration:
                 self._note_countries(event.originator_id, event.details)
             case Customer.Updated():
                 return self._change_customer(event)
+            case MonitoringLocation.Retired() | MonitoringLocation.Restored():
+                self._note_retirement(event)
         return ()
 
     def watched(self, monitor_id: UUID) -> WatchedMonitor | None:
@@ -102,7 +109,13 @@ class Configuration:
         countries = monitor.country_codes
         if countries is None:
             countries = self._customer_countries.get(monitor.customer_id, ())
-        return monitor.status != "disabled" and self._location.may_check(countries)
+        return monitor.status != "disabled" and self.location.may_check(countries)
+
+    def _note_retirement(
+        self, event: MonitoringLocation.Retired | MonitoringLocation.Restored
+    ) -> None:
+        if event.originator_id == self._location_id:
+            self.is_retired = isinstance(event, MonitoringLocation.Retired)
 
     def _create(self, event: Monitor.Created) -> Collection[UUID]:
         self._monitors[event.originator_id] = WatchedMonitor(

@@ -2,6 +2,9 @@
 
 Up to the head of the log changes are only folded, so that nothing is checked that was
 changed or deleted long ago. From then on each change takes effect at once.
+
+The location itself may be retired there, by somebody who saw no checker: this one was just
+starting, or cut off from the database. Then it ends.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import trio
+
+from domain.errors import RetiredError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,20 +46,30 @@ class Intake:
         self._on_change = on_change
 
     async def read_up(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
-        """Read the log to its head."""
+        """Read the log to its head. Raises RetiredError when the location is retired there."""
         at_head = False
         while not at_head:
             batch = await receive.receive()
             self._fold(batch)
             at_head = batch.at_head
         self._count(batch)
+        self._require_location()
 
     async def follow(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
-        """Let each change take effect, for ever."""
+        """Let each change take effect, until RetiredError is raised."""
         async for batch in receive:
             for monitor_id in self._fold(batch):
                 self._reschedule(monitor_id)
             self._count(batch)
+            if batch.at_head:
+                self._require_location()
+
+    def _require_location(self) -> None:
+        if self._configuration.is_retired:
+            raise RetiredError(
+                f"location {self._configuration.location.code} was retired while this checker ran "
+                "or started, so it ends; start it again if servers are to be checked there"
+            )
 
     def _fold(self, batch: Batch) -> dict[UUID, None]:
         """Return the monitors that changed, each once, in order."""

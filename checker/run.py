@@ -68,7 +68,7 @@ async def run_checker(
     the drain short. `on_ready` is called when the configuration was read. `policy` is
     text for the start line. `claims` says which monitors are ours, when other checkers of the
     location have a share of them, and `wall` is the clock of all of them then. A bug raises,
-    after what was found out is recorded.
+    after what was found out is recorded; so does RetiredError, when the location is retired.
     """
     checker = _Checker(
         store,

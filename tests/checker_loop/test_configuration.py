@@ -9,6 +9,7 @@ import pytest
 from checker.configuration import Configuration, WatchedMonitor
 from checker.location import Location
 from domain.commands import CreateCustomer
+from domain.location import MonitoringLocation
 from domain.organization import Customer
 from tests.checker_loop.monitors import HERE, ME, NOW, command
 from tests.checker_loop.virtual import change, new_monitor
@@ -167,3 +168,26 @@ def test_equal_values_of_many_monitors_are_kept_once() -> None:
     assert one.interval_seconds is other.interval_seconds
     assert one.country_codes is other.country_codes
     assert one.config_json is other.config_json
+
+
+def test_its_own_location_is_retired_until_it_is_restored_and_others_do_not_matter() -> None:
+    ours, other = (
+        MonitoringLocation.register(1, code=code, name="A", country=None, actor=ME, now=NOW)
+        for code in (HERE.code, "fi-hel")
+    )
+    configuration = Configuration(HERE)
+
+    def is_retired_after(place: MonitoringLocation) -> bool:
+        for event in place.collect_events():
+            assert configuration.apply(event) == ()
+        return configuration.is_retired
+
+    assert not is_retired_after(ours)
+    other.retire(actor=ME, now=NOW)
+    assert not is_retired_after(other)
+    ours.retire(actor=ME, now=NOW)
+    assert is_retired_after(ours)
+    other.restore(actor=ME, now=NOW)
+    assert is_retired_after(other)
+    ours.restore(actor=ME, now=NOW)
+    assert not is_retired_after(ours)
