@@ -9,6 +9,7 @@ import click
 from checker.reporting import OFFSET_SECONDS
 from checker.sharding import ALL
 from checker.stillness import STILL_SECONDS
+from cli.presence import checker_lock
 from cli.session import session
 from cli.tables import print_json, print_rows
 
@@ -53,10 +54,12 @@ def _shared(opened: Session) -> list[dict[str, Any]]:
     found: dict[int, list[dict[str, Any]]] = {}
     for row in opened.store.engine.fleet():
         found.setdefault(row.location_number, []).append(_checker(row))
-    codes = {each["number"]: each["code"] for each in opened.reader.locations()}
+    locations = opened.reader.locations()
+    codes = {each["number"]: each["code"] for each in locations}
+    in_use = {each["number"] for each in locations if each["retired_at"] is None}
     return [
         _location(codes.get(number, str(number)), found.get(number, []))
-        for number in sorted(codes.keys() | found.keys())
+        for number in sorted(in_use | found.keys())
     ]
 
 
@@ -92,7 +95,9 @@ def _alone(opened: Session) -> list[dict[str, Any]]:
     """Return the one checker of each location, where there is no fleet."""
     locations = []
     for each in opened.reader.locations():
-        holder = opened.store.engine.locks.holder(f"checker-{each['code']}")
+        holder = opened.store.engine.locks.holder(checker_lock(each["code"]))
+        if holder is None and each["retired_at"] is not None:
+            continue
         checker: dict[str, Any] = dict.fromkeys(_COLUMNS)
         del checker["location"]
         checker.update(holder=f"process {holder.pid}" if holder else None, state="checking")

@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "projections": "cli.projections:projections",
     "checker": "cli.checker:checker",
     "fleet": "cli.fleet:fleet",
+    "location": "cli.location:location",
     "token": "cli.tokens:token",
     "organization": "cli.organizations:organization",
     "customer": "cli.customers:customer",
