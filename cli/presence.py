@@ -48,7 +48,9 @@ def vacant(engine: Engine, location: Record) -> Iterator[None]:
             try:
                 stack.enter_context(engine.locks.hold(checker_lock(location["code"])))
             except HeldError as error:
-                raise _in_use(location, f"its checker is {error}; stop that process") from None
+                raise _in_use(
+                    location, f"the lock of its checker is {error}; stop that process first"
+                ) from None
         yield
 
 
@@ -58,7 +60,7 @@ def _require_no_session(engine: Engine, location: Record) -> None:
         who = ", ".join(f"{_name(each)} (session {each.session.number})" for each in rows)
         raise _in_use(
             location,
-            f"checkers are at work there: {who}; stop them, or where a host is gone end its "
+            f"checkers are at work there: {who}; stop them first, or where a host is gone end its "
             f"session: SELECT pg_terminate_backend({rows[0].session.number})",
         )
 

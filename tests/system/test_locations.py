@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from domain.storage.leases import Beat
 from tests.places import on_postgres, on_sqlite
 from tests.system.parts import Part, stopping
 from tests.system.service import Service, postwatch
@@ -17,6 +19,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from domain.store import Store
     from tests.places import Place
 
 pytestmark = pytest.mark.system
@@ -101,6 +104,31 @@ def test_a_start_and_a_retirement_at_once_end_in_one_of_two_clear_states(
             wait_until(is_clear, seconds=40, what="a checker at work, or a retired location")
             part.stop()
     assert run("log", "verify").returncode == 0
+
+
+@on_postgres
+def test_a_checker_that_lost_its_session_finds_its_location_retired_and_ends(
+    place: Place, store: Store, run: Run, tmp_path: Path
+) -> None:
+    part = checker(place, tmp_path)
+    with stopping([part]):
+        part.start("checker ready")
+        (row,) = store.engine.fleet()
+        part.freeze()
+        assert run("location", "retire", "de-nbg").returncode == 5
+        leases = store.engine.leases("de-nbg", 1)
+        assert leases is not None
+        with closing(leases):
+            leases.look(Beat("somebody"))
+            assert leases.end(row.session.number)
+        wait_until(lambda: not store.engine.fleet(), what="no session")
+        assert run("location", "retire", "de-nbg").returncode == 0
+        part.thaw()
+        assert part.process is not None
+        assert part.process.wait(40) == 1
+
+    assert "location de-nbg was retired while this checker ran" in part.log.read_text()
+    assert listed(run)["status"] == "retired"
 
 
 @on_postgres
