@@ -7,6 +7,7 @@ elsewhere; `service-identity` judges the name (RFC 6125). Does no I/O.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import service_identity
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from OpenSSL import crypto
 from service_identity.cryptography import (
     verify_certificate_hostname,
@@ -113,7 +115,7 @@ class CertificateJudge:
 
     def _judge(self, chain: Sequence[bytes], hostname: str, now: datetime) -> _Judged:
         try:
-            certificates = [x509.load_der_x509_certificate(each) for each in chain]
+            certificates = _parse(chain)
             facts = read_facts(certificates[0], chain[0])
             verdict = (
                 self._chain_verdict(certificates)
@@ -140,6 +142,13 @@ class CertificateJudge:
             code, _depth, message = error.errors
             return _Verdict(_CATEGORIES.get(code, Category.CERT_UNTRUSTED), code, message)
         return None
+
+
+def _parse(chain: Sequence[bytes]) -> list[x509.Certificate]:
+    """Read a chain. Odd certificates are for OpenSSL to judge, not for warnings to the operator."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return [x509.load_der_x509_certificate(each) for each in chain]
 
 
 def _purpose_verdict(facts: CertificateFacts) -> _Verdict | None:

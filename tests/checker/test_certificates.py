@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import crypto
@@ -193,6 +194,20 @@ def test_nothing_that_a_server_sends_raises(chain: list[bytes], data: st.DataObj
     for sent in (tuple(chain), (bytes(good),), (bytes(good), *chain)):
         session = replace(_session(SHOP.good), chain=sent)
         assert judge.judge(session, "localhost").verdict is not Category.OK
+
+
+def test_a_serial_number_that_no_certificate_may_have_is_judged_without_a_warning() -> None:
+    good = _session(SHOP.good).chain[0]
+    serial = x509.load_der_x509_certificate(good).serial_number
+    written = serial.to_bytes(serial.bit_length() // 8 + 1)
+    negative = good.replace(written, bytes([written[0] | 0x80]) + written[1:])
+    assert negative != good
+
+    facts = CertificateJudge(load_trust_store(None)).judge(
+        replace(_session(SHOP.good), chain=(negative,)), "localhost"
+    )
+
+    assert facts.verdict is Category.CERT_UNTRUSTED
 
 
 def test_the_systems_store_does_not_know_the_test_ca() -> None:
