@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
+import signal
 import socket
 import struct
 import sys
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from api.storage.sqlite_counter import SqliteCounter
@@ -35,7 +37,6 @@ from projections.views import Views
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gunicorn.arbiter import Arbiter
     from gunicorn.sock import BaseSocket
     from gunicorn.workers.base import Worker
 
@@ -71,6 +72,20 @@ class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
             super().exception(msg, *args, **kwargs)
 
 
+class TellingArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's first process, which says when it is told to end."""
+
+    def handle_term(self) -> None:
+        """End when the requests under way are answered."""
+        _tell_stop(signal.SIGTERM, "finishing what is running")
+        super().handle_term()
+
+    def handle_int(self) -> None:
+        """End at once."""
+        _tell_stop(signal.SIGINT, "ending at once")
+        super().handle_int()
+
+
 class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn with our settings. Each worker opens the store for itself, after the fork."""
 
@@ -79,6 +94,10 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         self._views: Views | None = None
         self._worker: Worker | None = None
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        TellingArbiter(self).run()
 
     def load_config(self) -> None:
         """Set what docs/decisions.md explains."""
@@ -180,8 +199,10 @@ def share_counts(folder: DataFolder) -> None:
     them, and on a disk that is full that ends a process (SIGBUS).
     """
     shutil.rmtree(folder.metrics, ignore_errors=True)
-    path = _in_shared_memory(folder) or folder.metrics
-    path.mkdir(mode=0o700, exist_ok=True)
+    path = _in_shared_memory(folder)
+    if path is None:
+        path = folder.metrics
+        folder.make(path)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
 
 
@@ -218,6 +239,10 @@ def _forget_worker(_arbiter: Arbiter, worker: Worker) -> None:
 
 def _forget_counts(_arbiter: Arbiter) -> None:
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+
+
+def _tell_stop(number: signal.Signals, what: str) -> None:
+    logging.getLogger("postwatch.api").info("%s: %s", number.name, what)
 
 
 def _log_ready(arbiter: Arbiter) -> None:

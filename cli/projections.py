@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import ExitStack, closing
-from threading import Event
+from contextlib import ExitStack, closing, contextmanager
+from queue import SimpleQueue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -32,6 +33,7 @@ from projections.standing_by import take_turns
 from projections.views import PROJECTIONS, Views
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from domain.storage.locks import Hold
@@ -39,8 +41,11 @@ if TYPE_CHECKING:
     from projections.catch_up import Projector
     from projections.rebuilding import Report
 
+log = logging.getLogger("postwatch.projections")
+
 _PART: Final = "projections"
 _NAMES = [projection.name for projection in PROJECTIONS]
+_NO_SIGNAL: Final = 0
 
 
 @click.group()
@@ -62,7 +67,7 @@ def run(*, supervised_by: int | None) -> None:
         follow_supervisor(supervised_by)
         with ExitStack() as opened:
             store, views = awaited(lambda: _opened(settings, opened))
-            stop = _stop_on_signal()
+            stop = opened.enter_context(_stopping_on_signal())
 
             def work(over: Event, held: Hold) -> None:
                 _keep(store, views, settings, over, held)
@@ -150,9 +155,7 @@ def _tidy_keys(store: Store) -> None:
     finish_rotation(store.keys.store, store.master_keys)
     swept = destroy_left_over(store.monitoring, store.keys)
     if swept:
-        logging.getLogger("postwatch.projections").warning(
-            "%d left-over keys of deleted monitors are destroyed", swept
-        )
+        log.warning("%d left-over keys of deleted monitors are destroyed", swept)
 
 
 def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
@@ -182,12 +185,29 @@ def _telling_where_it_begins(name: str, report: Report) -> Report:
     return told
 
 
-def _stop_on_signal() -> Event:
+@contextmanager
+def _stopping_on_signal() -> Iterator[Event]:
+    """Give an event that SIGTERM or SIGINT sets, and say so in the log."""
     stop = Event()
+    # Its `put` is made for signal handlers; a handler that logs may meet itself in the middle.
+    came: SimpleQueue[int] = SimpleQueue()
 
-    def request_stop(_signal: int, _frame: FrameType | None) -> None:
+    def request_stop(number: int, _frame: FrameType | None) -> None:
+        came.put(number)
         stop.set()
 
+    teller = Thread(target=_tell_stop, args=(came,), name="stop teller", daemon=True)
+    teller.start()
     signal.signal(signal.SIGTERM, request_stop)
     signal.signal(signal.SIGINT, request_stop)
-    return stop
+    try:
+        yield stop
+    finally:
+        came.put(_NO_SIGNAL)
+        teller.join()
+
+
+def _tell_stop(came: SimpleQueue[int]) -> None:
+    number = came.get()
+    if number != _NO_SIGNAL:
+        log.info("%s: finishing what is running", signal.Signals(number).name)

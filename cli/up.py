@@ -43,7 +43,7 @@ def up(*, as_json: bool) -> None:
         settings = Settings.from_env()
         logs.configure(settings.log_level, settings.log_format)
         folder = DataFolder(settings.data)
-        folder.create()
+        folder.make(folder.locks)
         with hold(FileLocks(folder.locks), "up"):
             refuse_address_in_use(settings)
             first = awaited(lambda: set_up(settings))

@@ -107,7 +107,6 @@ def create_store(
     the master key is not the one that wraps the store's keys.
     """
     folder = DataFolder(root)
-    folder.create()
     with _engine(folder, database) as engine:
         engine.prepare_store()
         stored = engine.keys(create=True)
@@ -116,6 +115,7 @@ def create_store(
         if key is None:
             if stored.master_fingerprint() is not None:
                 raise _no_master_key(folder, is_begun=True)
+            folder.make(folder.master_key.parent)
             key = master_keys.make()
         keys = KeyRing(stored, key, master_keys.find)
         return Store(engine, folder, keys, master_keys, create=True)

@@ -83,10 +83,17 @@ class DataFolder:
         return self.root / "logs" / f"{name}.db"
 
     def create(self) -> None:
-        """Make the folders, readable by their owner only. Raises StoreError."""
+        """Make the folders of a store, readable by their owner only. Raises StoreError."""
+        self.make(self.monitoring_log.parent, self.keys.parent, self.views, self.locks)
+
+    def make(self, *folders: Path) -> None:
+        """Make some of the folders: a host whose store is in a database needs few of them.
+
+        Raises StoreError.
+        """
         try:
             make_folder(self.root)
-            for path in (self.monitoring_log.parent, self.keys.parent, self.views, self.locks):
+            for path in folders:
                 path.mkdir(exist_ok=True, mode=0o700)
             # A log whose folder is forgotten by a power cut is lost with all that it acknowledged.
             sync(self.root)

@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -111,6 +111,7 @@ class _Beats(Hold):
         self._session = session
         self._name = name
         self._is_lost = False
+        self._losing = Lock()
         self._said_at = time.monotonic()
         self._end = Event()
         self._thread = Thread(target=self._run, name=f"beats of {name}", daemon=True)
@@ -122,7 +123,7 @@ class _Beats(Hold):
         Whoever was frozen knows it by the time, before it has asked the server.
         """
         if time.monotonic() - self._said_at >= SILENT_SECONDS:
-            self._is_lost = True
+            self._lose("nothing was said for too long")
         return self._is_lost
 
     def start(self) -> None:
@@ -141,13 +142,17 @@ class _Beats(Hold):
             try:
                 self._session.execute(_BEAT)
             except DriverError:
-                self._is_lost = True
-                log.warning("the lock %s is lost: its session has ended", self._name)
-                return
+                self._lose("its session has ended")
             if self.is_lost:
-                log.warning("the lock %s is lost: nothing was said for too long", self._name)
                 return
             self._said_at = asked_at
+
+    def _lose(self, why: str) -> None:
+        with self._losing:
+            if self._is_lost:
+                return
+            self._is_lost = True
+        log.warning("the lock %s is lost: %s", self._name, why)
 
 
 def _number(name: str) -> int:

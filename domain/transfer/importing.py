@@ -109,7 +109,7 @@ def _into_database(
 
 def _kept(folder: DataFolder, key: bytes) -> bool:
     """Keep a master key in the folder of this host; return False when it is there already."""
-    folder.create()
+    folder.make(folder.master_key.parent)
     if folder.master_key.exists() and read_key_file(folder.master_key) == key:
         return False
     write_key_file(folder.master_key, key)

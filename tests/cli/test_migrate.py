@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from cli.exit_codes import ExitCode
 from cli.main import main
 from domain.errors import StoreError
+from domain.sealing import format_master_key, new_key
 from domain.storage import postgres_schema
 from domain.storage.database import Database
 from domain.storage.postgres_engine import PostgresEngine
@@ -72,6 +73,23 @@ def test_a_schema_without_a_store_asks_for_a_first_start(url: str, tmp_path: Pat
         "created": False,
         "adminToken": None,
     }
+    # Nothing else of the store is on this host.
+    assert [str(each.relative_to(tmp_path)) for each in sorted(tmp_path.rglob("*"))] == [
+        *("keys", "keys/master.key")
+    ]
+
+
+def test_a_host_that_has_the_master_key_elsewhere_keeps_nothing(url: str, tmp_path: Path) -> None:
+    env = {
+        "POSTWATCH_DATABASE_URL": url,
+        "POSTWATCH_DATA": str(tmp_path / "data"),
+        "POSTWATCH_MASTER_KEY": format_master_key(new_key()),
+    }
+    assert run(url, "migrate").exit_code == ExitCode.OK
+
+    assert CliRunner().invoke(main, ["init"], env=env).exit_code == ExitCode.OK
+
+    assert not (tmp_path / "data").exists()
 
 
 def test_two_that_migrate_at_once_make_one_schema(url: str) -> None:

@@ -62,6 +62,7 @@ def test_all_parts_wait_for_the_database_and_go_on(tmp_path: Path) -> None:
                 wait_until(lambda: checked_at(fleet, watched) != seen, what="another check")
                 late.wait_for("standing by: held by process")
                 assert late.stop() == 0
+                assert late.messages()[-1] == "SIGTERM: finishing what is running"
                 _the_views_are_right(url, tmp_path)
                 # Nobody was started again, and nobody said it a thousand times.
                 assert all(is_alive(pid) for pid in pids)

@@ -43,6 +43,7 @@ def test_a_signal_ends_every_process_cleanly(tmp_path: Path, how: signal.Signals
         parts = [service.part(name) for name in ("api", "projections", "checker")]
         assert service.stop(how) == 0
     assert not any(is_alive(part) for part in parts)
+    assert service.messages().count("SIGTERM: finishing what is running") == len(parts)
 
 
 def test_a_second_start_on_the_same_folder_refuses_and_says_who_holds_it(service: Service) -> None:
