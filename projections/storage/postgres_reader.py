@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from projections.reader import MonitorFilter, MonitorView, Page, Reader, ShownMonitor
+from projections.reader import MonitorFilter, MonitorView, Page, ShownMonitor
 from projections.storage.counts import count_key
+from projections.storage.owner_queries import OwnerQueries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,7 +92,7 @@ _LAST_CHECKS: Final = (
 ).encode()
 
 
-class PostgresReader(Reader):
+class PostgresReader(OwnerQueries):
     """Reads the `monitors` and the `checks` view together."""
 
     def __init__(self, queries: PostgresQueries) -> None:
@@ -100,30 +101,6 @@ class PostgresReader(Reader):
     def token(self, token_hash: str) -> Record | None:
         """Return the token with this hash, also when it is revoked."""
         return self._one("tokens", "token_hash", token_hash)
-
-    def tokens(self, organization_id: str | None = None) -> Sequence[Record]:
-        """Return the tokens of an organization, or all, by number; also revoked ones."""
-        return self._all("tokens", organization_id)
-
-    def organization(self, identifier: int | str) -> Record | None:
-        """Return an organization by number or public id."""
-        return self._by_identifier("organizations", identifier)
-
-    def organizations(self) -> Sequence[Record]:
-        """Return all organizations by number."""
-        return self._all("organizations")
-
-    def customer(self, identifier: int | str) -> Record | None:
-        """Return a customer by number or public id."""
-        return self._by_identifier("customers", identifier)
-
-    def customers(self, organization_id: str | None = None) -> Sequence[Record]:
-        """Return the customers of an organization, or all, by number."""
-        return self._all("customers", organization_id)
-
-    def locations(self) -> Sequence[Record]:
-        """Return all locations by number, also retired ones."""
-        return self._all("locations")
 
     def last_check_of_locations(self) -> dict[str, str]:
         """Return when each location made its newest check, by code."""
@@ -167,9 +144,6 @@ class PostgresReader(Reader):
 
     def close(self) -> None:
         """Do nothing: the connections are shared."""
-
-    def _by_identifier(self, table: str, identifier: int | str) -> Record | None:
-        return self._one(table, "number" if isinstance(identifier, int) else "key", identifier)
 
     def _one(self, table: str, column: str, value: int | str) -> Record | None:
         statement = f"SELECT record FROM {_VIEWS}.{table} WHERE {column} = %s".encode()

@@ -10,8 +10,9 @@ import orjson
 
 from domain.storage.sqlite_connections import ThreadConnections
 from projections.definition import ANOTHER_HISTORY, is_readable
-from projections.reader import MonitorFilter, MonitorView, Page, Reader, ShownMonitor
+from projections.reader import MonitorFilter, MonitorView, Page, ShownMonitor
 from projections.storage.counts import count_key
+from projections.storage.owner_queries import OwnerQueries
 from projections.storage.sqlite_derived import is_indexed, part_query
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 from projections.view import ViewAwayError
@@ -94,7 +95,7 @@ class SqliteSource(NamedTuple):
     definition: str
 
 
-class SqliteReader(Reader):
+class SqliteReader(OwnerQueries):
     """Reads the files of the `monitors` and the `checks` view together.
 
     Rows that another version made are read where they can be; else ViewAwayError is raised.
@@ -116,7 +117,7 @@ class SqliteReader(Reader):
         known = self._known_tokens()
         record = known.get(token_hash)
         if record is None:
-            record = self._one("SELECT record FROM tokens WHERE token_hash = ?", token_hash)
+            record = self._one("tokens", "token_hash", token_hash)
             if record is not None and len(known) < _REMEMBERED_TOKENS:
                 known[token_hash] = record
         return record
@@ -130,30 +131,6 @@ class SqliteReader(Reader):
             remembered.update(since=now, tokens={})
         known: dict[str, Record] = remembered["tokens"]
         return known
-
-    def tokens(self, organization_id: str | None = None) -> Sequence[Record]:
-        """Return the tokens of an organization, or all, by number; also revoked ones."""
-        return self._all("tokens", organization_id)
-
-    def organization(self, identifier: int | str) -> Record | None:
-        """Return an organization by number or public id."""
-        return self._by_identifier("organizations", identifier)
-
-    def organizations(self) -> Sequence[Record]:
-        """Return all organizations by number."""
-        return self._all("organizations")
-
-    def customer(self, identifier: int | str) -> Record | None:
-        """Return a customer by number or public id."""
-        return self._by_identifier("customers", identifier)
-
-    def customers(self, organization_id: str | None = None) -> Sequence[Record]:
-        """Return the customers of an organization, or all, by number."""
-        return self._all("customers", organization_id)
-
-    def locations(self) -> Sequence[Record]:
-        """Return all locations by number, also retired ones."""
-        return self._all("locations")
 
     def last_check_of_locations(self) -> dict[str, str]:
         """Return when each location made its newest check, by code."""
@@ -206,12 +183,8 @@ class SqliteReader(Reader):
         )
         return [orjson.loads(row[0]) for row in rows]
 
-    def _by_identifier(self, table: str, identifier: int | str) -> Record | None:
-        column = "number" if isinstance(identifier, int) else "key"
-        return self._one(f"SELECT record FROM {table} WHERE {column} = ?", identifier)
-
-    def _one(self, statement: str, *values: int | str) -> Record | None:
-        rows = self._select(statement, values)
+    def _one(self, table: str, column: str, value: int | str) -> Record | None:
+        rows = self._select(f"SELECT record FROM {table} WHERE {column} = ?", (value,))
         return orjson.loads(rows[0][0]) if rows else None
 
     def _all(self, table: str, organization_id: str | None = None) -> list[Record]:
