@@ -20,7 +20,7 @@ from domain.errors import (
     StaleVersionError,
 )
 from domain.proof.merkle import NotInTreeError
-from domain.storage.failures import STORE_AWAY, is_full
+from domain.storage.failures import STORE_AWAY, is_full, is_told
 from projections.view import ViewAwayError
 
 if TYPE_CHECKING:
@@ -116,8 +116,10 @@ class _StoreAway:
     ) -> None:
         """Answer 503: the store takes nothing now, or the answer got lost: no acknowledgement."""
         why = "has no room left on its disk" if is_full(error) else "cannot be used just now"
+        # An outage stands in the log once as an error; what comes of it is none of its own.
+        level = logging.WARNING if is_told(error) else logging.ERROR
         SELDOM.tell(
-            *(logging.ERROR, self, "request %s failed: the store %s"),
+            *(level, self, "request %s failed: the store %s"),
             *(req.context.request_id, why),
         )
         resp.set_header("Retry-After", str(RETRY_SECONDS))

@@ -77,6 +77,11 @@ def is_full(error: Exception) -> bool:
     return str(error) == DISK_FULL
 
 
+def is_told(error: Exception) -> bool:
+    """Return whether the log of this process says already that the store is away."""
+    return isinstance(error, DatabaseAwayError) and error.is_told
+
+
 def may_pass(error: Exception) -> bool:
     """Return whether a store that is away may be back without anybody's help."""
     return not isinstance(error, DatabaseAwayError) or error.trouble.passes

@@ -14,6 +14,9 @@ from falcon.testing import TestClient
 from api import errors
 from api.requests import RequestLog
 from domain.errors import ArchiveError, ConflictError, DomainError, MasterKeyError, NotFoundError
+from domain.storage.failures import DatabaseAwayError
+from domain.storage.outage import Outage
+from domain.storage.postgres_trouble import AWAY
 from tests.api.world import SMTP
 
 if TYPE_CHECKING:
@@ -94,6 +97,24 @@ def test_a_store_that_is_away_is_503_and_says_when_to_come_again(
     (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert words in record.getMessage()
     assert CANARY not in record.getMessage() + answer.text
+
+
+def test_an_outage_is_an_error_in_the_log_once_and_its_refused_requests_are_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    outage = Outage("it is back")
+    with pytest.raises(DatabaseAwayError) as first, outage.attempt():
+        raise DatabaseAwayError("the database does not answer", AWAY)
+    with pytest.raises(DatabaseAwayError) as second, outage.attempt():
+        pass
+
+    for away in (first.value, second.value):
+        assert client_of(away).simulate_get("/").status_code == 503
+
+    levels = [each.levelno for each in caplog.records if "request" not in each.getMessage()]
+    assert levels == [logging.ERROR]
+    refused = [each for each in caplog.records if "failed: the store" in each.getMessage()]
+    assert [each.levelno for each in refused] == [logging.WARNING] * 2
 
 
 @pytest.mark.parametrize(
