@@ -1,70 +1,25 @@
-"""The queries of the `history` view on SQLite.
-
-What is asked for at a position never changes again, so statements need no common snapshot.
-"""
+"""The queries of the `history` view on SQLite."""
 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import TYPE_CHECKING, Any
 
 from domain.storage.sqlite_connections import ThreadConnections
-from projections.history import OF_NOBODY
-from projections.history_reader import EntryFilter, HistoryReader, PastRecords, PlacedEntry
+from projections.storage.history_queries import Bound, HistoryQueries, within
 from projections.storage.sqlite_transaction import standing
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from domain.mail_config import Kind
-    from projections.reader import MonitorFilter
-    from projections.view import Record
-
-# Statements are put together from the constants of this module; values are bound.
-# ruff: noqa: S608
-
-Bound = dict[str, str | int | None]
-
-# The plus keeps the index of positions away, which would be gone through from the log's
-# beginning, row by row: most often a time is asked for that few events are later than.
-_POSITION_AT: Final = """
-SELECT max(position) FROM entries WHERE position < coalesce(
-    (SELECT min(+position) FROM entries WHERE at > :time), :beyond
-)
-"""
-_BEYOND: Final = 2**62
-_TIME_AT: Final = """
-SELECT at FROM entries WHERE position <= :position ORDER BY position DESC LIMIT 1
-"""
-_ENTRIES: Final = """
-SELECT position, record FROM entries
-WHERE {where} AND position > :after AND position <= :until ORDER BY position LIMIT :limit
-"""
-_ENTRIES_OF: Final = """
-SELECT position, record FROM entries
-WHERE thing = :thing AND position < :before ORDER BY position DESC LIMIT :limit
-"""
-_VERSION: Final = """(
-    SELECT {what} FROM versions
-    WHERE thing = {thing} AND since <= :position ORDER BY since DESC LIMIT 1
-)"""
-_THERE: Final = "made <= :position AND gone > :position"
-_FOUND: Final = _VERSION.format(what="instr(search, :part) > 0", thing="{thing}")
-_SOUGHT: Final = f"""(
-    {_FOUND.format(thing="things.key")}
-    OR customer_id IN (
-        SELECT customer.key FROM things AS customer
-        WHERE customer.kind = 'customer' AND {_FOUND.format(thing="customer.key")}
-    )
-)"""
+    from projections.history_reader import EntryFilter
 
 
-class SqliteHistory(HistoryReader):
+class SqliteHistory(HistoryQueries):
     """Reads the file of the `history` view."""
+
+    FOUND = "instr(search, :part) > 0"
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -75,98 +30,25 @@ class SqliteHistory(HistoryReader):
         position: int = standing(self._connections.get(), "live")["position"]
         return position
 
-    def position_at(self, time: str) -> int:
-        """Return the position of the last entry before the first one later than a time."""
-        ((position,),) = self._select(_POSITION_AT, {"time": time, "beyond": _BEYOND})
-        return position or 0
-
-    def time_at(self, position: int) -> str | None:
-        """Return the time of the newest entry up to a position; None when there is none."""
-        rows = self._select(_TIME_AT, {"position": position})
-        return rows[0][0] if rows else None
-
-    def thing(self, public_id: str) -> Record | None:
-        """Return whose a thing is, its kind and number, and from when to when it was there."""
-        rows = self._select("SELECT record FROM things WHERE key = :key", {"key": public_id})
-        return orjson.loads(rows[0][0]) if rows else None
-
-    def entries(
-        self, which: EntryFilter, after: int, until: int, limit: int
-    ) -> Sequence[PlacedEntry]:
-        """Return the first entries after a position and up to another, oldest first.
-
-        Each owner's entries come by an index in the order of positions, so they are asked
-        for one owner at a time and merged here.
-        """
-        owners = [which.organization, *([OF_NOBODY] if which.installation else [])]
-        where, bound = _conditions(which)
-        found = [
-            PlacedEntry(*row)
-            for owner in owners
-            for row in self._select(
-                _ENTRIES.format(where=where),
-                {**bound, "owner": owner, "after": after, "until": until, "limit": limit},
-            )
-        ]
-        return sorted(found, key=lambda each: each.position)[:limit]
-
-    def entries_of(self, public_id: str, before: int, limit: int) -> Sequence[PlacedEntry]:
-        """Return the last entries about a thing before a position, newest first."""
-        bound: Bound = {"thing": public_id, "before": before, "limit": limit}
-        return [PlacedEntry(*row) for row in self._select(_ENTRIES_OF, bound)]
-
-    def owner(self, kind: str, identifier: int | str, position: int) -> Record | None:
-        """Return an organization or a customer as it was, by number or public id."""
-        column = "number" if isinstance(identifier, int) else "key"
-        rows = self._select(
-            f"SELECT {_VERSION.format(what='record', thing='things.key')} FROM things "
-            f"WHERE kind = :kind AND {column} = :identifier AND {_THERE}",
-            {"kind": kind, "identifier": identifier, "position": position},
-        )
-        return _value(rows[0][0]) if rows else None
-
-    def monitor(self, kind: Kind, public_id: str, position: int) -> PastRecords | None:
-        """Return a monitor of a kind as it was."""
-        found = self._past(
-            f"kind = :kind AND key = :key AND {_THERE}",
-            {"kind": str(kind), "key": public_id, "position": position},
-        )
-        return found[0] if found else None
-
-    def monitors(
-        self, which: MonitorFilter, position: int, page: int, per_page: int
-    ) -> tuple[Sequence[PastRecords], int]:
-        """Return a page of the monitors that were there, by number, and how many there were."""
-        bound: Bound = {
-            "kind": str(which.kind),
-            "organization_id": which.organization_id,
-            "position": position,
-            "limit": per_page,
-            "offset": (page - 1) * per_page,
-        }
-        where = f"kind = :kind AND organization_id = :organization_id AND {_THERE}"
-        if which.customer_id is not None:
-            bound["customer_id"] = which.customer_id
-            where += " AND customer_id = :customer_id"
-        if which.search:
-            bound["part"] = which.search.casefold()
-            where += f" AND {_SOUGHT}"
-        ((total,),) = self._select(f"SELECT count(*) FROM things WHERE {where}", bound)
-        items = self._past(f"{where} ORDER BY number LIMIT :limit OFFSET :offset", bound)
-        return items, total
-
-    def _past(self, where: str, bound: Bound) -> list[PastRecords]:
-        """Return the records of things that a condition finds, each with its owners'."""
-        owned = [
-            _VERSION.format(what="record", thing=f"things.{each}")
-            for each in ("key", "customer_id", "organization_id")
-        ]
-        rows = self._select(f"SELECT {', '.join(owned)} FROM things WHERE {where}", bound)
-        return [PastRecords(*map(_value, row)) for row in rows]
-
     def close(self) -> None:
         """Close the connections of all threads."""
         self._connections.close()
+
+    def _conditions(self, which: EntryFilter) -> tuple[str, Bound]:
+        values = {"customer": which.customer, "thing": which.thing, "actor": which.actor}
+        equal = {name: value for name, value in values.items() if value is not None}
+        # The plus keeps the index of the organization away where a narrower one serves.
+        narrow = which.thing is not None or which.customer is not None
+        types = {f"type{number}": each for number, each in enumerate(which.types)}
+        times, bound = within(which)
+        parts = [
+            "+organization = :owner" if narrow else "organization = :owner",
+            *(f"{column} = :{column}" for column in equal),
+            *times,
+        ]
+        if types:
+            parts.append(f"type IN ({', '.join(f':{each}' for each in types)})")
+        return " AND ".join(parts), {**equal, **bound, **types}
 
     def _select(self, statement: str, bound: Bound) -> list[Any]:
         return self._connections.get().execute(statement, bound).fetchall()
@@ -180,31 +62,3 @@ class SqliteHistory(HistoryReader):
         )
         connection.execute("PRAGMA query_only = ON")
         return connection
-
-
-def _value(version: bytes) -> Record:
-    value: Record = orjson.loads(version)["value"]
-    return value
-
-
-def _conditions(which: EntryFilter) -> tuple[str, Bound]:
-    """Return the condition of a filter and the values that it binds."""
-    bound: Bound = {
-        "customer": which.customer,
-        "thing": which.thing,
-        "actor": which.actor,
-    }
-    # The plus keeps the index of the organization away where a narrower one serves.
-    narrow = which.thing is not None or which.customer is not None
-    parts = ["+organization = :owner" if narrow else "organization = :owner"]
-    parts += [f"{column} = :{column}" for column, value in bound.items() if value is not None]
-    if which.begin is not None:
-        parts.append("at >= :begin")
-        bound["begin"] = which.begin
-    if which.end is not None:
-        parts.append("at < :end")
-        bound["end"] = which.end
-    types = {f"type{number}": each for number, each in enumerate(which.types)}
-    if types:
-        parts.append(f"type IN ({', '.join(f':{each}' for each in types)})")
-    return " AND ".join(parts), {**bound, **types}

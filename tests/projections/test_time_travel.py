@@ -18,7 +18,7 @@ from projections.checks import PROJECTION as CHECKS
 from projections.past import Past
 from projections.reader import MonitorFilter
 from projections.replay import replay
-from projections.storage.sqlite_history import _POSITION_AT
+from projections.storage.history_queries import _POSITION_AT
 from projections.storage.sqlite_view import SqliteView
 from projections.views import Views
 from tests.domain.given import NOON, TESTER, check_of
