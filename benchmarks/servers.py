@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 import falcon
 
 from cli import logs
-from cli.api import ApiServer, share_counts
+from cli.api import ApiServer
 from cli.settings import Settings
+from cli.shared_counts import share_counts
 from domain.storage.data_folder import DataFolder
 
 if TYPE_CHECKING:

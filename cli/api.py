@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
-import shutil
 import signal
-import socket
-import struct
 import sys
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,10 +16,11 @@ from gunicorn.glogging import Logger
 
 from api.storage.sqlite_counter import SqliteCounter
 from cli import logs
-from cli.exit_codes import ExitCode
-from cli.failure import CommandError, exit_on_failure
+from cli.failure import exit_on_failure
+from cli.listening import STALLED_SECONDS, let_go_of_stalled, refuse_address_in_use
 from cli.opening import awaited, opened_store
 from cli.settings import Settings
+from cli.shared_counts import SHARED_MEMORY, forget_counts, forget_worker, share_counts
 from cli.supervised import follow_supervisor, supervised_option
 from domain.storage.data_folder import DataFolder
 from domain.storage.failures import STORE_AWAY
@@ -35,9 +30,6 @@ from projections.view import ViewAwayError
 from projections.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gunicorn.sock import BaseSocket
     from gunicorn.workers.base import Worker
 
     from api.app import App, Options
@@ -46,13 +38,6 @@ if TYPE_CHECKING:
     from projections.catch_up import Projector
 
 THREADS: Final = 4
-STALLED_SECONDS: Final = 15
-"""How long a client may take nothing of its answer, which holds a thread meanwhile.
-
-It was seen to take up to thrice that: what could be sent in part begins anew.
-"""
-
-_SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
 
 
 class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
@@ -111,15 +96,15 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "keepalive": 15,
             "timeout": 30,
             "graceful_timeout": 30,
-            "worker_tmp_dir": str(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else None,
+            "worker_tmp_dir": str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,
             "loglevel": self.settings.log_level,
             "logger_class": RootLogger,
             "when_ready": _log_ready,
             "post_fork": self._note_worker,
             "post_worker_init": lambda worker: let_go_of_stalled(worker.sockets),
             "worker_exit": self._close,
-            "child_exit": _forget_worker,
-            "on_exit": _forget_counts,
+            "child_exit": forget_worker,
+            "on_exit": forget_counts,
             "proc_name": "postwatch-api",
         }
         for name, value in options.items():
@@ -192,55 +177,6 @@ def _catch_up(projector: Projector) -> None:
     Thread(target=rebuild, name="rebuild", daemon=True).start()
 
 
-def share_counts(folder: DataFolder) -> None:
-    """Give the workers an empty folder for the counts that they share.
-
-    In shared memory where there is such a thing: workers write to these files by mapping
-    them, and on a disk that is full that ends a process (SIGBUS).
-    """
-    shutil.rmtree(folder.metrics, ignore_errors=True)
-    path = _in_shared_memory(folder)
-    if path is None:
-        path = folder.metrics
-        folder.make(path)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
-
-
-def _in_shared_memory(folder: DataFolder) -> Path | None:
-    """Return an empty folder of ours that goes with a data folder; None if there can be none."""
-    name = hashlib.sha256(str(folder.root.resolve()).encode()).hexdigest()[:16]
-    path = _SHARED_MEMORY / f"postwatch-{os.getuid()}-{name}"
-    try:
-        if path.is_symlink() or (path.exists() and path.stat().st_uid != os.getuid()):
-            return None
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700)
-    except OSError:
-        return None
-    return path
-
-
-def let_go_of_stalled(
-    listeners: Iterable[socket.socket | BaseSocket], seconds: int = STALLED_SECONDS
-) -> None:
-    """Let sending fail on each connection to a listener when its client takes nothing so long.
-
-    Connections inherit it. It is no limit for an answer as a whole: slow is not stalled.
-    """
-    for listener in listeners:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0))
-
-
-def _forget_worker(_arbiter: Arbiter, worker: Worker) -> None:
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - as above
-
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # has no types
-
-
-def _forget_counts(_arbiter: Arbiter) -> None:
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
-
-
 def _tell_stop(number: signal.Signals, what: str) -> None:
     logging.getLogger("postwatch.api").info("%s: %s", number.name, what)
 
@@ -249,25 +185,6 @@ def _log_ready(arbiter: Arbiter) -> None:
     logging.getLogger("postwatch.api").info(
         "api: listening on %s with %d workers", arbiter.address, arbiter.num_workers
     )
-
-
-def refuse_address_in_use(settings: Settings) -> None:
-    """Raise CommandError when something listens on the API's address already.
-
-    Workers share the port by SO_REUSEPORT, which would also let a second service of the
-    same user in, unseen; a bind without that option tells.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((settings.host, settings.port))
-    except OSError as error:
-        raise CommandError(
-            ExitCode.ADDRESS_IN_USE,
-            f"cannot listen on {settings.bind}: {error.strerror}; set POSTWATCH_BIND to "
-            "another host:port, or stop what listens there",
-        ) from error
 
 
 @click.command()

@@ -13,9 +13,9 @@ import orjson
 import trio
 
 from cli import logs
-from cli.api import refuse_address_in_use
 from cli.failure import exit_on_failure
 from cli.init import FirstStart, set_up
+from cli.listening import refuse_address_in_use
 from cli.locks import hold
 from cli.opening import awaited
 from cli.settings import Settings

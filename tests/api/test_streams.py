@@ -13,7 +13,8 @@ from falcon.testing import create_environ
 from gunicorn.config import Config
 
 from api.streams import MOST
-from cli.api import STALLED_SECONDS, THREADS, RootLogger, let_go_of_stalled
+from cli.api import THREADS, RootLogger
+from cli.listening import STALLED_SECONDS, let_go_of_stalled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli import api
-from cli.api import share_counts
+from cli import shared_counts
+from cli.shared_counts import share_counts
 from domain.storage.data_folder import DataFolder
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the place of the system's shared memory."""
     path = tmp_path / "memory"
     path.mkdir()
-    monkeypatch.setattr(api, "_SHARED_MEMORY", path)
+    monkeypatch.setattr(shared_counts, "SHARED_MEMORY", path)
     monkeypatch.setenv(NAME, "")
     return path
 
