@@ -189,6 +189,27 @@ def test_a_location_is_registered_once_and_renamed_once(cut: Cut, moment: Moment
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
+def test_a_location_is_retired_once_and_brought_back_once(cut: Cut, moment: Moment) -> None:
+    monitoring = cut.store.monitoring
+
+    def start() -> object:
+        return monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER)
+
+    start()
+    cut.lose_answer(moment, lambda: monitoring.retire_location("de-nbg", TESTER))
+    if moment == "after the commit":
+        with pytest.raises(ConflictError):
+            monitoring.retire_location("de-nbg", TESTER)
+    else:
+        monitoring.retire_location("de-nbg", TESTER)
+    cut.lose_answer(moment, start)
+    start()
+
+    topics = cut.topics()
+    assert (topics["LocationRetired"], topics["LocationRestored"]) == (1, 1)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_the_first_start_makes_the_first_organization_once(
     postgres: Databases, tmp_path: Path, moment: Moment
 ) -> None:
