@@ -54,6 +54,9 @@ FROM unnest(%b::text[], %b::bytea[], %b::bytea[]) AS given (owner, old, new)
 WHERE kept.owner = given.owner AND kept.wrapped = given.old
 RETURNING kept.owner
 """
+FROZEN_SECONDS: Final = 30
+"""A change that is frozen is undone after so long: others wait for the rows that it has locked."""
+
 PAGE: Final = 1000
 """How many keys are wrapped anew by one statement."""
 
@@ -108,6 +111,10 @@ class PostgresKeyStore(KeyStore):
     def rewrapping(self) -> Iterator[Rewrapping]:
         """Keep other changes of the master key out. Keys come and go until the last moment."""
         with self._connections.transaction(answer_seconds=LONG_SECONDS) as connection:
+            connection.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, true)",
+                (f"{FROZEN_SECONDS}s",),
+            )
             connection.execute(_ONE_CHANGE)
             yield PostgresRewrapping(connection)
 
