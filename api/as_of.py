@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PARAMETER: Final = "asOf"
 HEADER: Final = "X-As-Of-Position"
-_READING: Final = frozenset({"GET", "HEAD"})
 
 
 class OnlyNow:
@@ -42,11 +41,17 @@ class OnlyNow:
         """Raise 400 for `asOf` where it says nothing."""
         if not req.query_string or PARAMETER not in req.params:
             return
-        if req.method not in _READING or not getattr(resource, "knows_past", False):
+        if not _responds(resource, req.method):
+            return  # with 405, which the framework answers
+        if req.method != "GET" or not getattr(resource, "knows_past", False):
             raise falcon.HTTPBadRequest(
                 description=f"Invalid {PARAMETER}: the past can be read of one monitor and of "
                 "lists of monitors only"
             )
+
+
+def _responds(resource: object, method: str) -> bool:
+    return any(each.startswith(f"on_{method.lower()}") for each in dir(type(resource)))
 
 
 class Answers(Protocol):

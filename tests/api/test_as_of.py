@@ -264,3 +264,16 @@ def test_what_knows_no_past_refuses_to_show_the_present_instead(
     assert answer.status_code == 400
     assert answer.json["message"].startswith("Invalid asOf: the past can be read of one monitor")
     assert world.admin.get(path_of(monitor)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("TRACE", "{monitor}"), ("PUT", SMTP), ("DELETE", SMTP)]
+)
+def test_a_method_that_is_not_allowed_is_405_whatever_is_asked(
+    world: World, method: str, path: str
+) -> None:
+    monitor = world.monitor()
+
+    answer = world.admin.send(method, f"{path.format(monitor=path_of(monitor))}?asOf=1", "")
+
+    assert answer.status_code == 405
