@@ -22,6 +22,9 @@ log = logging.getLogger("postwatch.checker")
 DEFAULT_CODE: Final = "local"
 """Where a checker stands that nobody told."""
 
+_DEFAULT_NAME: Final = "Local"
+"""What that place is called. Another one that nobody named is called as its code says."""
+
 _BY_NAME: Final = "--location or POSTWATCH_LOCATION"
 
 
@@ -37,7 +40,9 @@ def location_of(settings: Settings, *, is_supervised: bool) -> Location:
             "settings are wrong: a checker with a database must be told where it stands; name "
             f"the location with {_BY_NAME}, such as de-nbg (see `postwatch location list`)",
         )
-    return Location(settings.location or DEFAULT_CODE, settings.location_name, settings.country)
+    code = settings.location or DEFAULT_CODE
+    name = settings.location_name or (_DEFAULT_NAME if code == DEFAULT_CODE else code)
+    return Location(code, name, settings.country)
 
 
 def arrive(store: Store, location: Location, *, is_named: bool) -> int:

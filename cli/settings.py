@@ -60,7 +60,7 @@ class Settings:
     admin_token: str | None = field(repr=False)
     allowed_networks: tuple[str, ...]
     location: str | None
-    location_name: str
+    location_name: str | None
     country: str | None
     resolvers: tuple[str, ...]
     ca_file: Path | None
@@ -108,7 +108,7 @@ class Settings:
             admin_token=reader.read_secret("POSTWATCH_ADMIN_TOKEN", check_token),
             allowed_networks=reader.read("POSTWATCH_ALLOWED_NETWORKS", _parse_networks, ()),
             location=reader.read("POSTWATCH_LOCATION", _parse_location, None),
-            location_name=reader.read("POSTWATCH_LOCATION_NAME", str, "Local"),
+            location_name=reader.read("POSTWATCH_LOCATION_NAME", str, None),
             country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
             resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),
             ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),

@@ -110,4 +110,6 @@ def test_a_checker_of_files_stands_at_local_unless_it_is_told() -> None:
     assert location_of(Settings.from_env({}), is_supervised=False) == Location("local", "Local")
     for env in (told, {**told, "POSTWATCH_DATABASE_URL": URL}):
         found = location_of(Settings.from_env(env), is_supervised=False)
-        assert (found.code, found.country) == ("de-nbg", "DE")
+        assert found == Location("de-nbg", "de-nbg", "DE")
+    named = Settings.from_env({**told, "POSTWATCH_LOCATION_NAME": "Nuremberg"})
+    assert location_of(named, is_supervised=False).name == "Nuremberg"
