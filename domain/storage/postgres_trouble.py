@@ -62,6 +62,12 @@ _SETTINGS: Final = Trouble(
 )
 _DENIED: Final = Trouble("denies its tables to this role", _ROLE, passes=False)
 _NO_TABLE: Final = Trouble("lacks a table", "run `postwatch migrate`", passes=False)
+_SHARED: Final = Trouble(
+    "is reached through a pool that shares sessions between transactions",
+    "let the pool keep them (pool_mode = session), or name the server itself in "
+    "POSTWATCH_DATABASE_URL",
+    passes=False,
+)
 _ODD: Final = Trouble("does not do what it was asked", "see the server's log", passes=False)
 _NOT_NOW: Final = Trouble("cannot do that now", "see the server's log")
 
@@ -88,6 +94,9 @@ _BY_STATE: Final = {
     "57P05": _BROKEN,
     # We were frozen in the middle of a transaction, and the server did not wait for us.
     "25P03": _BROKEN,
+    # A statement that another client of the pool has prepared, or that we have on another session.
+    "42P05": _SHARED,
+    "26000": _SHARED,
     "42501": _DENIED,
     "3F000": _NO_TABLE,
     "42P01": _NO_TABLE,

@@ -361,6 +361,20 @@ def test_a_database_that_is_read_only_or_full_says_so(migrated: str) -> None:
         assert away.value.trouble.passes
 
 
+@pytest.mark.parametrize("statement", ["PREPARE a AS SELECT 1; PREPARE a AS SELECT 2", "EXECUTE b"])
+def test_a_pool_that_shares_sessions_is_told_from_the_statements_that_others_prepared(
+    migrated: str, statement: str
+) -> None:
+    with (
+        closing(Connections(migrated, "test")) as connections,
+        pytest.raises(DatabaseRefusesError, match="a pool that shares sessions") as refused,
+        connections.get() as connection,
+    ):
+        connection.execute(statement)
+
+    assert "pool_mode = session" in refused.value.trouble.advice
+
+
 def test_rights_that_are_missing_are_said(migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as operator:
         operator.execute("DROP ROLE IF EXISTS visitor")
