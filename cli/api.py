@@ -16,7 +16,8 @@ from gunicorn.glogging import Logger
 
 from api.storage.sqlite_counter import SqliteCounter
 from cli import logs
-from cli.failure import exit_on_failure
+from cli.exit_codes import ExitCode
+from cli.failure import CommandError, exit_on_failure
 from cli.listening import STALLED_SECONDS, let_go_of_stalled, refuse_address_in_use
 from cli.opening import awaited, opened_store
 from cli.settings import Settings
@@ -81,8 +82,11 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         super().__init__()
 
     def run(self) -> None:
-        """Serve until told to end."""
-        TellingArbiter(self).run()
+        """Serve until told to end. Raises CommandError when gunicorn cannot begin."""
+        try:
+            TellingArbiter(self).run()
+        except RuntimeError as error:
+            raise CommandError(ExitCode.FAILED, f"the API cannot be served: {error}") from None
 
     def load_config(self) -> None:
         """Set what docs/decisions.md explains."""

@@ -55,6 +55,10 @@ def rotate(
             keys = change.rewrap(after, _Wrapping(old, new, change.count(), report))
     finally:
         finish_rotation(store, master_keys)
+    if master_keys.new is None:
+        with store.table() as table:
+            if table.master_fingerprint() == after:
+                master_keys.keep(new)
     return Rotated(before, after, keys)
 
 

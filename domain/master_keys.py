@@ -68,6 +68,15 @@ class MasterKeys:
         written.replace(self.next_path)
         sync(self.path.parent)
 
+    def keep(self, key: bytes) -> None:
+        """Write a new master key that is in use once more, if its file is gone.
+
+        Another change that was frozen, and undone by the server meanwhile, may have taken it
+        for one of its own that was broken off.
+        """
+        if self.find(sealing.fingerprint(key)) is None:
+            self.prepare(key)
+
     def settle(self, fingerprint: str | None) -> None:
         """Finish, or undo, a change of the master key; `fingerprint` says which one is in use.
 

@@ -161,7 +161,8 @@ def _spans(events: Iterable[object], is_on_after: Fold, now: int) -> list[Span]:
         if is_on and since is None:
             since = moment
         if not is_on and since is not None:
-            spans.append(Span(since, moment))
+            if since < moment:  # unless a clock went back
+                spans.append(Span(since, moment))
             since = None
     if since is not None and since < now:
         spans.append(Span(since, now))

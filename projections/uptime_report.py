@@ -2,8 +2,9 @@
 
 Each location watches by itself; times of several are added up. The location that checked
 first answers for the time since the monitor was created, another one since its first check.
-A retired location does not answer for the time in which it was retired; the first one does
-where no other is left, because a server that nobody watches is not known to be well.
+A retired location does not answer for the time in which it was retired, but for what its last
+check still vouches for; the first one does where no other is left, because a server that
+nobody watches is not known to be well.
 """
 
 from __future__ import annotations

@@ -6,9 +6,11 @@ long to be counted: when the server is slow or away nobody is counted for some s
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from api.rate_limit import Counter
+from domain.storage.failures import STORE_AWAY
 from domain.storage.outage import Outage
 
 if TYPE_CHECKING:
@@ -43,9 +45,12 @@ class PostgresCounter(Counter):
     def count(self, caller: str, window: int) -> int:
         """Count one more request and return how many there are in the window now."""
         values = {"caller": caller, "window": window}
-        with self._outage.attempt():
-            with self._connections.get(answer_seconds=ANSWER_SECONDS) as connection:
-                ((used,),) = connection.execute(_COUNT, values).fetchall()
+        with (
+            self._outage.attempt(),
+            self._connections.get(answer_seconds=ANSWER_SECONDS) as connection,
+        ):
+            ((used,),) = connection.execute(_COUNT, values).fetchall()
+        with suppress(*STORE_AWAY):
             self._forget_before(window)
         counted: int = used
         return counted
@@ -55,5 +60,5 @@ class PostgresCounter(Counter):
         if window <= self._window:
             return
         self._window = window
-        with self._connections.get() as connection:
+        with self._connections.get(answer_seconds=ANSWER_SECONDS) as connection:
             connection.execute(_FORGET, (window,))

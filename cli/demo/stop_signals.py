@@ -23,11 +23,13 @@ class StopSignals:
     def __init__(self) -> None:
         self._came = False
         self._may_interrupt = False
-        self._before = {each: signal.getsignal(each) for each in STOP_SIGNALS}
+        handlers = {each: signal.getsignal(each) for each in STOP_SIGNALS}
+        # What is ignored stays so: a demo behind nohup outlives its terminal.
+        self._before = {each: old for each, old in handlers.items() if old is not signal.SIG_IGN}
 
     def __enter__(self) -> Self:
         """Take the signals."""
-        for each in STOP_SIGNALS:
+        for each in self._before:
             signal.signal(each, self._take)
         return self
 

@@ -63,7 +63,8 @@ _CONFIGURE: Final = """
 SELECT
     set_config('lock_timeout', CASE waits WHEN '0' THEN '8s' ELSE waits END, false),
     set_config('synchronous_commit', CASE commits WHEN 'off' THEN 'on' ELSE commits END, false),
-    set_config('idle_session_timeout', '0', false)
+    set_config('idle_session_timeout', '0', false),
+    set_config('default_transaction_isolation', 'read committed', false)
 FROM (
     SELECT
         current_setting('lock_timeout') AS waits,
@@ -148,7 +149,9 @@ class Connections:
             try:
                 yield session
             except SilentError:
-                self.forget_all()
+                # Who waits for a moment only has not found out that the server is gone.
+                if (answer_seconds or ANSWER_SECONDS) >= (self._answer_seconds or ANSWER_SECONDS):
+                    self.forget_all()
                 raise
             session.require_certain()
 

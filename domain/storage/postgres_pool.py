@@ -36,8 +36,12 @@ class Pool:
         self._lock = Lock()
         self._idle: list[tuple[float, Session]] = []
         self._is_closed = False
+        self._has_connected = False
         self.losses = 0
-        """How many times connections broke. The next one may lead to another server."""
+        """How many times connections broke, or more were opened, which may lead to another server.
+
+        Who grows a pool while a server is promoted meets the new one before any loss is known.
+        """
 
     @contextmanager
     def lend(self) -> Iterator[Session]:
@@ -47,7 +51,7 @@ class Pool:
                 f"all {self._size} connections of this process are in use"
             )
         try:
-            session = self._open_one() or self._connect()
+            session = self._open_one() or self._connect_anew()
             try:
                 yield session
             finally:
@@ -81,6 +85,14 @@ class Pool:
             with self._lock:
                 self.losses += 1
             session.close()
+
+    def _connect_anew(self) -> Session:
+        """Connect. Where one was open before, another server may be the one that answers now."""
+        session = self._connect()
+        with self._lock:
+            self.losses += self._has_connected
+            self._has_connected = True
+        return session
 
     def _take_back(self, session: Session) -> None:
         tired = session

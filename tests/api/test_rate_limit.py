@@ -196,8 +196,8 @@ def test_a_frozen_database_holds_up_few_requests_and_each_for_a_second() -> None
             with frozen(made.server):
                 first = list(pool.map(seconds_in_vain, range(4)))
                 later = list(pool.map(seconds_in_vain, range(100)))
-            assert max(first) < ANSWER_SECONDS + 2
-            assert max(later) < 0.5
+            assert max(first) < ANSWER_SECONDS + 5
+            assert max(later) < ANSWER_SECONDS
 
         def is_counted() -> bool:
             try:

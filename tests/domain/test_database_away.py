@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from domain.storage.failures import DatabaseAwayError, DatabaseRefusesError, kind_of
 from domain.storage.leases import Beat
@@ -373,6 +374,21 @@ def test_a_pool_that_shares_sessions_is_told_from_the_statements_that_others_pre
         connection.execute(statement)
 
     assert "pool_mode = session" in refused.value.trouble.advice
+
+
+def test_transactions_see_what_others_commit_whatever_the_database_has_set(migrated: str) -> None:
+    with psycopg.connect(migrated, autocommit=True) as operator:
+        name = sql.Identifier(operator.info.dbname)
+        operator.execute(
+            sql.SQL(
+                "ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'"
+            ).format(name)
+        )
+
+    with closing(Connections(migrated, "test")) as connections, connections.get() as connection:
+        ((found,),) = connection.execute("SHOW transaction_isolation")
+
+    assert found == "read committed"
 
 
 def test_rights_that_are_missing_are_said(migrated: str) -> None:

@@ -304,6 +304,25 @@ def test_two_changes_at_once_come_one_after_the_other(store: Store, place: Place
     assert store.keys.unseal(owner, sealed) == "secret"
 
 
+def test_a_key_whose_file_another_change_took_is_written_once_more(
+    store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = uuid4()
+    sealed = store.keys.seal(owner, "secret")
+    settle = MasterKeys.settle
+
+    def settle_for_another(self: MasterKeys, fingerprint: str | None) -> None:
+        self.next_path.unlink(missing_ok=True)
+        settle(self, fingerprint)
+
+    monkeypatch.setattr(MasterKeys, "settle", settle_for_another)
+    rotated(place)
+    monkeypatch.undo()
+
+    with place.open() as again:
+        assert again.keys.unseal(owner, sealed) == "secret"
+
+
 # A change of the master key in a process of its own, which is killed at a given point.
 DYING = """
 import os, signal, sys

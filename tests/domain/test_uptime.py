@@ -147,6 +147,18 @@ def test_what_lies_in_a_hole_is_taken_out_and_nothing_else(
     assert all(each.start < each.end for each in found) or not holes
 
 
+def test_a_retirement_whose_end_was_told_by_an_earlier_clock_takes_no_time(store: Store) -> None:
+    monitoring, arrive = store.monitoring, partial(store.monitoring.register_location, "de-nbg")
+    for hours, is_retired in ((0, False), (5, True), (2, False)):
+        monitoring.clock = partial(at, hours)
+        if is_retired:
+            monitoring.retire_location("de-nbg", TESTER)
+        else:
+            arrive("Nuremberg", "DE", TESTER)
+
+    assert monitoring.retirements("de-nbg", int(at(8).timestamp() * 1000)) == []
+
+
 def test_events_of_other_kinds_change_nothing() -> None:
     other: Any = SimpleNamespace(timestamp=at(0))
 
