@@ -3,6 +3,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+# The requirement files are complete, so pip resolves nothing: some versions of it would look for
+# an extra of a pinned package (`coverage[toml]`) once more, and find one without a hash.
+INSTALL := $(PIP) install --require-hashes --no-deps
 ARGS ?=
 # Tests wait for processes and disks more than they compute.
 TESTS_AT_ONCE ?= 3
@@ -54,14 +57,14 @@ $(VENV)/bin/python:
 
 # A stamp for each set of packages. The larger sets hold the smaller ones.
 $(VENV)/.run: requirements-build.lock pyproject.toml | $(VENV)/bin/python
-	@$(PIP) install --require-hashes -r requirements-build.lock
+	@$(INSTALL) -r requirements-build.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.demo: requirements-demo.lock $(VENV)/.run
-	@$(PIP) install --require-hashes -r requirements-demo.lock
+	@$(INSTALL) -r requirements-demo.lock
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
-	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
