@@ -66,9 +66,8 @@ class CheckLog:
         recorded. Raises ConflictError when another process keeps coming first.
         """
         recorded = fenced = 0
-        for attempt in range(ATTEMPTS):
-            look = attempt > 0 or self._in_doubt
-            verdicts = self._fence.judge(batch, look=look)
+        for _ in range(ATTEMPTS):
+            verdicts = self._fence.judge(batch, look=self._in_doubt)
             recorded += verdicts.count(Verdict.RECORDED)
             fenced += verdicts.count(Verdict.FENCED)
             batch = [
@@ -79,6 +78,9 @@ class CheckLog:
             try:
                 self._record(batch)
             except ANOTHER_CAME_FIRST:
+                # Kept until a batch is appended: the look that follows may fail, and the batch
+                # that is given again must not be appended without it.
+                self._in_doubt = True
                 continue
             self._in_doubt = False
             self._fence.note(batch)

@@ -233,6 +233,26 @@ def test_lost_answer_does_not_count_as_another_checker(
     assert (a.recorded, a.fenced) == (3, 0)
 
 
+def test_store_that_fails_after_a_conflict_lets_nothing_be_recorded_twice(
+    two: Two, monitor_id: UUID
+) -> None:
+    a, b = two.writers.values()
+    a.append([check(monitor_id, 0)])
+    b.append([check(monitor_id, 60, B)])
+    failures = [OperationalError("gone")]
+
+    def fail_the_look_that_follows_the_conflict(now: str) -> None:
+        if now == "before look" and failures:
+            raise failures.pop()
+
+    a.log.happens = fail_the_look_that_follows_the_conflict
+    a.append([check(monitor_id, 60)])
+
+    assert failures == []
+    assert two.dues(monitor_id) == [0, 60]
+    assert (a.recorded, a.fenced) == (1, 1)
+
+
 events = st.sampled_from(["go on", "go on", "go on", "freeze", "fail"])
 probed = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 8)), max_size=14).map(
     lambda found: sorted(found, key=lambda each: each[1])
