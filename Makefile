@@ -9,10 +9,11 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 ARGS ?=
 # Tests wait for processes and disks more than they compute.
 TESTS_AT_ONCE ?= 3
+TESTS := $(VENV)/bin/pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
-.PHONY: run demo test soak check format lock openapi clean help
+.PHONY: run demo test test-all coverage soak check format lock openapi clean help
 
 run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 	@$(VENV)/bin/postwatch up $(ARGS)
@@ -20,8 +21,17 @@ run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 demo: $(VENV)/.demo  ## run the service with real mail servers on loopback, healthy and broken
 	@$(VENV)/bin/postwatch demo $(ARGS)
 
-test: $(VENV)/.dev  ## set everything up and run the tests; ARGS="-k name" chooses some
-	@$(VENV)/bin/pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal $(ARGS)
+test: $(VENV)/.dev  ## set everything up and run each promise's quick tests; ARGS="-k name" chooses some
+	@$(TESTS) -m "not thorough" $(ARGS)
+
+test-all: $(VENV)/.dev  ## every test, on both engines wherever that can make a difference
+	@$(TESTS) $(ARGS)
+
+coverage: $(VENV)/.dev  ## every test, and which branches they reach
+	@$(VENV)/bin/coverage erase
+	@$(VENV)/bin/coverage run -m $(TESTS:$(VENV)/bin/%=%) $(ARGS)
+	@$(VENV)/bin/coverage combine --quiet
+	@$(VENV)/bin/coverage report
 
 soak: $(VENV)/.dev  ## kill, fill, tear and cut everything for ten minutes; ARGS="--minutes 60 kills"
 	@$(VENV)/bin/python -m tests.soak $(ARGS)
@@ -48,7 +58,7 @@ clean:  ## remove the virtual environment; data stays
 	rm -rf $(VENV)
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*##/\1:/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile
 
 $(VENV)/bin/python:
 	@echo "setting up $(VENV) ..."

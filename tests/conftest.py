@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
 
 from projections.views import Views
 from tests.api.world import make_world
 from tests.domain.given import make_owners
-from tests.places import ENGINES, POSTGRES, SQLITE, Place, databases, place_on
+from tests.places import SQLITE, Place, databases, engines_for, place_on
 from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from tests.places import Databases
 
 
+SCOPES: Final[dict[str, Literal["function", "module"]]] = {
+    "place": "function",
+    "world": "module",
+}
+"""How long the fixtures that depend on the engine live."""
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Databases]:
     """A PostgreSQL server for the whole run."""
@@ -30,12 +37,11 @@ def postgres() -> Iterator[Databases]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that ask for a place on every engine, but for those about one of them."""
-    if "place" in metafunc.fixturenames:
-        marks = {each.name for each in metafunc.definition.iter_markers()}
-        sqlite = [] if "only_postgres" in marks else [SQLITE]
-        postgres = [] if "only_sqlite" in marks else [POSTGRES]
-        metafunc.parametrize("place", [*sqlite, *postgres], indirect=True)
+    """Choose the engines of tests that ask for a place or a world, by their markers."""
+    marks = {each.name for each in metafunc.definition.iter_markers()}
+    for fixture, scope in SCOPES.items():
+        if fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, engines_for(marks), indirect=True, scope=scope)
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def views(store: Store) -> Iterator[Views]:
         yield opened
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module")
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:

@@ -20,6 +20,7 @@ from tests.postgres_server import find_binaries, postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
     from contextlib import AbstractContextManager
 
     from domain.storage.engine import Engine
@@ -27,17 +28,30 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 SQLITE: Final = "sqlite"
-POSTGRES: Final = pytest.param(
-    "postgres",
-    marks=pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server"),
+_NEEDS_SERVER: Final = pytest.mark.skipif(
+    find_binaries() is None, reason="there is no PostgreSQL server"
 )
-ENGINES: Final = [SQLITE, POSTGRES]
+POSTGRES: Final = pytest.param("postgres", marks=_NEEDS_SERVER)
+POSTGRES_TOO: Final = pytest.param("postgres", marks=[_NEEDS_SERVER, pytest.mark.thorough])
+"""The second engine, for a promise that a quick run meets on the first one."""
+
+ENGINES: Final = [SQLITE, POSTGRES_TOO]
 
 on_sqlite: Final = pytest.mark.only_sqlite
 """Marks tests about what only files have."""
 
 on_postgres: Final = pytest.mark.only_postgres
 """Marks tests about what only a database has."""
+
+
+def engines_for(marks: AbstractSet[str]) -> list[object]:
+    """Return the engines that a test with these markers runs on, as parameters."""
+    if "only_postgres" in marks:
+        return [POSTGRES]
+    if marks & {"only_sqlite", "any_engine"}:
+        return [SQLITE]
+    return [SQLITE, POSTGRES if "both_engines" in marks else POSTGRES_TOO]
+
 
 _TEMPLATE: Final = "postwatch_template"
 

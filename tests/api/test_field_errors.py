@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.api.world import Caller, World
 
+pytestmark = pytest.mark.any_engine
+
 CANARY = "canary7f3"
 LONG = "x" * 1025
 KINDS = ["smtp", "imap_pop"]

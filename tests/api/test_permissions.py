@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tests.api.world import World
 
+pytestmark = pytest.mark.any_engine
+
 ENDPOINTS: Final = ("create", "read", "list", "status", "more", "delete")
 KINDS: Final = ("smtp", "imap_pop")
 

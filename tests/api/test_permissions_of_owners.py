@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.api.world import Caller, World
 
+pytestmark = pytest.mark.any_engine
+
 CUSTOMERS = "/api/customers"
 ORGANIZATION = "/api/organization/tokens"
 CUSTOMER = "/api/customer/tokens"

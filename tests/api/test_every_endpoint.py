@@ -1,0 +1,74 @@
+"""Every operation of the OpenAPI document succeeds once on each engine."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.documentation import FILES
+from api.openapi.document import build_document
+from domain.proof.stored import log_proof
+from tests.api.world import PATHS, path_of
+
+if TYPE_CHECKING:
+    from tests.api.world import World
+
+OPERATIONS = [
+    (method.upper(), path)
+    for path, methods in build_document(FILES)["paths"].items()
+    for method in methods
+]
+CREATED = 201
+
+
+def path_in(world: World, template: str) -> str:
+    """Return a path of the document with the name of something that exists."""
+    if "{name}" in template:
+        return template.format(name="monitoring" if "/logs/" in template else "docs.js")
+    if "{identifier}" in template:
+        return template.format(identifier=world.owners["own"].customer.number)
+    if "{number}" in template:
+        collection = template.removesuffix("/{number}")
+        body = body_of(world, "POST", collection)
+        return template.format(number=world.admin.post(collection, body).json["id"])
+    if "{public_id}" not in template:
+        return template
+    kind = next(kind for kind, path in PATHS.items() if template.startswith(path))
+    return template.replace(f"{PATHS[kind]}/{{public_id}}", path_of(world.monitor(kind)))
+
+
+def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
+    """Return the smallest body that the operation accepts."""
+    customer = {"customerId": world.owners["own"].customer.number}
+    if method == "PATCH":
+        return {"name": "Renamed"}
+    if method != "POST":
+        return None
+    for kind, collection in PATHS.items():
+        if path == collection:
+            return world.body(kind)
+    return {"name": "New", **(customer if path.startswith("/api/customer/") else {})}
+
+
+QUERIES = {"inclusion": {"position": 1}, "consistency": {"first": 1}}
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.both_engines
+def test_an_operation_succeeds(world: World, method: str, path: str) -> None:
+    proof = log_proof(world.store, "monitoring")
+    proof.grow()
+    proof.sign()
+    where, body = path_in(world, path), body_of(world, method, path)
+
+    if body is None:
+        query = QUERIES.get(path.rpartition("/")[2], {})
+        answer = (
+            world.admin.delete(where) if method == "DELETE" else world.admin.get(where, **query)
+        )
+    else:
+        answer = world.admin.send(method, where, json.dumps(body))
+
+    assert answer.status_code == (CREATED if method == "POST" else 200), answer.text
