@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from projections.views import Views
 from tests.api.world import make_world
 from tests.domain.given import make_owners
-from tests.places import SQLITE, Place, databases, engines_for, place_on
+from tests.places import Place, databases, engines_for, place_on
 from tests.postgres_server import find_binaries
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ SCOPES: Final[dict[str, Literal["function", "module"]]] = {
     "world": "module",
 }
 """How long the fixtures that depend on the engine live."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave all but the first cases of tests marked `quick_cases` out of a quick run."""
+    counted: Counter[str] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("quick_cases")
+        name = item.nodeid.partition("[")[0]
+        counted[name] += 1
+        if mark is not None and counted[name] > mark.args[0]:
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(scope="session")

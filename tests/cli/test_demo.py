@@ -150,6 +150,7 @@ def test_once_shows_what_each_monitor_is_for_and_removes_everything(
     assert "wsm_" not in out + err
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_once_shows_a_table_as_well(tmp_path: Path) -> None:
     with _running(tmp_path, "--once") as running:
@@ -160,6 +161,7 @@ def test_once_shows_a_table_as_well(tmp_path: Path) -> None:
     assert "cert_expired" in out
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_once_that_is_stopped_before_its_end_fails(tmp_path: Path) -> None:
     with _running(tmp_path, "--once") as running:
@@ -174,6 +176,7 @@ def test_once_that_is_stopped_before_its_end_fails(tmp_path: Path) -> None:
     wait_until(lambda: not running.family(), what="all processes ended")
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_shows_a_live_table_until_it_is_stopped(tmp_path: Path, number: int) -> None:
@@ -190,6 +193,7 @@ def test_it_shows_a_live_table_until_it_is_stopped(tmp_path: Path, number: int) 
     assert running.family() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_service_that_ends_by_itself_ends_the_demo(tmp_path: Path) -> None:
     with _running(tmp_path) as running:
@@ -204,6 +208,7 @@ def test_a_service_that_ends_by_itself_ends_the_demo(tmp_path: Path) -> None:
     assert running.family() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     with _running(tmp_path) as running:
@@ -271,6 +276,7 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
         pytest.fail("it started")
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_monitor_that_the_api_refuses_is_named(servers: DemoServers, tmp_path: Path) -> None:
     impossible = DemoMonitor("Impossible", "smtp", DemoServer(port=70000), {})

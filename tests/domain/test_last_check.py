@@ -121,6 +121,7 @@ def archived(request: pytest.FixtureRequest, store: Store) -> tuple[Store, list[
     return store, events
 
 
+@pytest.mark.quick_cases(1)
 def test_archived_checks_are_found_as_if_they_still_stood_in_the_log(
     archived: tuple[Store, list[CheckPerformed]],
 ) -> None:

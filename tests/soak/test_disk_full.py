@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.thorough, pytest.mark.system, pytest.mark.timeout(300)]
 
 
 def test_a_full_disk_loses_nothing_and_is_told(tmp_path: Path) -> None:

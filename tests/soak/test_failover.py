@@ -14,7 +14,7 @@ from tests.soak.smtp_server import smtp_server
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.system, *POSTGRES.marks, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.thorough, pytest.mark.system, *POSTGRES.marks, pytest.mark.timeout(180)]
 
 
 def test_a_failover_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.places import Databases
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 @pytest.mark.timeout(300)
 def test_a_fleet_keeps_its_promises_while_its_parts_are_killed_and_frozen(

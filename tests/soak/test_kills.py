@@ -16,7 +16,7 @@ from tests.system.service import Service
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.thorough, pytest.mark.system, pytest.mark.timeout(300)]
 
 SORTS = ("worker", "rotate", "rebuild", "archive", "backup", "up")
 

@@ -9,7 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from projections import catch_up, rebuilding
 from tests.soak.machine import StoreMachine
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.thorough]
 
 
 def test_logs_and_views_are_what_a_plain_model_says(monkeypatch: pytest.MonkeyPatch) -> None:

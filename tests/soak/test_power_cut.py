@@ -12,7 +12,12 @@ from tests.soak.power_cut import cut_power, record_writer
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.system, pytest.mark.tracer, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.system,
+    pytest.mark.tracer,
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.mark.skipif(not can_trace(), reason="system calls cannot be recorded here (strace)")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("damage", [False, True])
 def test_exactly_what_was_whole_before_the_damage_is_there(tmp_path: Path, *, damage: bool) -> None:
     live = make_live(tmp_path, 12)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.system.service import Service
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 OLD_CHECKS = 8000
 ARCHIVE = ("checks", "archive", "--older-than", "30d")

@@ -103,6 +103,7 @@ def stored_passwords(data: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.thorough
 def test_the_master_key_changes_under_load_and_nobody_notices(service: Service) -> None:
     parts = {part: service.part(part) for part in ("api", "projections", "checker")}
     with Writers(service) as writers:
@@ -223,6 +224,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     ("data", "arguments", "code", "words"),
     [
@@ -297,6 +299,7 @@ def test_a_master_key_from_the_settings_is_changed_by_them(tmp_path: Path) -> No
     assert json.loads(shown.stdout)["from"] == "POSTWATCH_MASTER_KEY"
 
 
+@pytest.mark.thorough
 def test_signed_heads_hold_through_a_new_master_key_a_backup_and_an_export(tmp_path: Path) -> None:
     fill(Place(tmp_path / "data"))
     env = {"POSTWATCH_DATA": str(tmp_path / "data")}

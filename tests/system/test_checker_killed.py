@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from domain.check import CheckPerformed
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 MONITORS = 20
 INTERVAL_SECONDS = 3.0

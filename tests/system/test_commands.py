@@ -78,6 +78,7 @@ def test_organizations_customers_and_tokens_are_made_and_listed(
     assert token["token"] not in run("token", "list").stdout
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -116,6 +117,7 @@ def test_which_organization_is_asked_when_there_are_several(
     assert "--organization" in result.stderr
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.skipif(not FULL.exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize(
     ("arguments", "what"),

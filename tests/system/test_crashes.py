@@ -87,6 +87,7 @@ class Load:
             self.ledger.renamed.append(name)
 
 
+@pytest.mark.thorough
 def test_kill_9_of_each_process_under_load_loses_nothing_that_was_acknowledged(
     service: Service,
 ) -> None:

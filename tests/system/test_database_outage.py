@@ -75,6 +75,7 @@ def test_all_parts_wait_for_the_database_and_go_on(tmp_path: Path) -> None:
             assert PASSWORD not in fleet.logs()
 
 
+@pytest.mark.thorough
 def test_another_process_takes_over_from_active_projections(tmp_path: Path) -> None:
     with postgres_server() as server:
         url = server.url()

@@ -38,6 +38,7 @@ def blocks_of(name: str) -> list[str]:
     return _BLOCK.findall(text_of(name))
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_every_shell_example_of_every_document_works(service: Service) -> None:
     names = [str(document.relative_to(ROOT)) for document in DOCUMENTS]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tests.places import Databases
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.system,
     pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server"),
 ]

@@ -87,6 +87,7 @@ def test_a_generated_client_creates_patches_lists_and_deletes(generated: Service
         assert gone.parsed.message == "Not found"
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_generated_client_reads_what_is_wrong_with_a_body(generated: Service) -> None:
     models = part("models")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from domain.store import Store
     from tests.places import Place
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 ROUNDS = 3
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tests.postgres_server import PostgresServer
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.system,
     pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server"),
 ]

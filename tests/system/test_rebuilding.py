@@ -85,6 +85,7 @@ def halfway(data: Path) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.thorough
 def test_a_rebuild_that_is_killed_goes_on_and_there_is_only_one(data: Path) -> None:
     generation = status(data)["generation"]
     with halfway(data) as process:

@@ -21,6 +21,7 @@ NOT_CHECKED = "positive_data_acceptance"
 """A schema cannot say that a customer exists, that two keys agree, or what ISO 3166 lists."""
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 @pytest.mark.timeout(300)
 def test_no_answer_is_outside_the_document(service: Service, tmp_path: Path) -> None:

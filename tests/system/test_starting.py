@@ -36,6 +36,7 @@ def test_first_start_shows_a_token_once_and_a_second_start_goes_on_where_it_was(
         third.stop()
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_every_process_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     service = Service(tmp_path / "data")
@@ -54,6 +55,7 @@ def test_a_second_start_on_the_same_folder_refuses_and_says_who_holds_it(service
     assert "POSTWATCH_DATA" in second.stderr
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("part", [["projections", "run"], ["checker"]])
 def test_a_second_process_of_a_part_refuses(service: Service, part: list[str]) -> None:
     second = service.run(*part)
