@@ -43,12 +43,17 @@ class SqliteEngine(Engine):
         self.folder.create()
 
     def require_store(self) -> None:
-        """Raise StoreError unless the files of a store are there."""
+        """Raise StoreError unless the files of a store are there.
+
+        Folders of what can be thrown away are made again: a copy may lack them.
+        """
         if not self.folder.exists:
             raise StoreError(
                 f"there is no Postwatch store in {self.folder.root}; run `postwatch up` or "
                 "`postwatch init` first, or name another folder with POSTWATCH_DATA"
             )
+        if not (self.folder.views.is_dir() and self.folder.locks.is_dir()):
+            self.folder.create()
 
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
         """Return the event store's own settings for a log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from domain.errors import MasterKeyError, StoreError
 from domain.sealing import new_key
 from domain.storage.data_folder import DataFolder
 from domain.store import create_store, open_store
+from projections.views import Views
 from tests.domain.given import TESTER, make_owners
 
 if TYPE_CHECKING:
@@ -40,6 +42,17 @@ def test_opening_needs_a_store(tmp_path: Path) -> None:
         open_store(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_without_what_can_be_thrown_away_is_opened(tmp_path: Path) -> None:
+    with create_store(tmp_path) as store:
+        make_owners(store)
+    for folder in (DataFolder(tmp_path).views, DataFolder(tmp_path).locks):
+        shutil.rmtree(folder)
+
+    with open_store(tmp_path) as store, Views(store) as views:
+        views.projector("monitors").rebuild(lambda *_: None)
+        assert [each["number"] for each in views.reader.organizations()] == [1]
 
 
 def test_another_master_key_is_refused_by_create_and_open(place: Place) -> None:
