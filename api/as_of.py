@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PARAMETER: Final = "asOf"
 HEADER: Final = "X-As-Of-Position"
+"""The position that an answer shows, of now as well as of the past: `asOf` takes it."""
 
 
 class OnlyNow:
@@ -87,17 +88,13 @@ class AsOf:
         self._checks = checks
         self._clock = clock
 
-    def answers(self, req: falcon.Request, resp: falcon.Response) -> Answers:
-        """Return who answers a request, and say in a header up to which position.
+    def answers(self, req: falcon.Request) -> Answers:
+        """Return who answers a request.
 
         Raises 400 for a point that is malformed, or that lies beyond the log or in the future.
         """
         text = req.get_param(PARAMETER)
-        if text is None:
-            return self._now
-        past = self._past(text)
-        resp.set_header(HEADER, str(past.position))
-        return past
+        return self._now if text is None else self._past(text)
 
     def _past(self, text: str) -> Past:
         # A plus that was not escaped arrives as a blank, which no time has.

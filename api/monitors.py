@@ -14,6 +14,7 @@ import falcon
 import orjson
 
 from api import monitor_fields
+from api.as_of import HEADER
 from api.body import read_object
 from api.paging import read_page
 from api.permissions import Action, Principal, require
@@ -64,7 +65,7 @@ class MonitorCollection:
         principal: Principal = req.context.principal
         require(principal, Action.READ_MONITOR)
         page, per_page = read_page(req)
-        answers = self._monitors.as_of.answers(req, resp)
+        answers = self._monitors.as_of.answers(req)
         organization = asked_organization(req, principal, answers)
         customer = asked_customer(req, principal, answers)
         which = MonitorFilter(
@@ -76,6 +77,7 @@ class MonitorCollection:
             search=req.get_param("search"),
         )
         found = answers.monitors(which, page, per_page)
+        resp.set_header(HEADER, str(found.position))
         resp.data = orjson.dumps(
             {
                 "items": orjson.Fragment(found.items),
@@ -105,8 +107,9 @@ class MonitorItem:
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show a monitor (contract part B, 4.4 and 5.4)."""
         principal: Principal = req.context.principal
-        shown = self._monitors.read(public_id, principal, self._monitors.as_of.answers(req, resp))
+        shown = self._monitors.read(public_id, principal, self._monitors.as_of.answers(req))
         require(principal, Action.READ_MONITOR)
+        resp.set_header(HEADER, str(shown.position))
         resp.etag = entity_tag(shown.version)
         resp.data = shown.body.encode()
 

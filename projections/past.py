@@ -58,13 +58,14 @@ class Past:
         monitor = found.monitor
         body = orjson.dumps(self._shapes([found], "read")[0]).decode()
         return ShownMonitor(
-            monitor["organization_id"], monitor["customer_id"], monitor["version"], body
+            *(monitor["organization_id"], monitor["customer_id"], monitor["version"]),
+            *(body, self.position),
         )
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
         found, total = self._history.monitors(which, self.position, page, per_page)
-        return Page(orjson.dumps(self._shapes(found, "listed")), total)
+        return Page(orjson.dumps(self._shapes(found, "listed")), total, self.position)
 
     def _shapes(self, found: Sequence[PastRecords], form: Form) -> list[Shape]:
         ids = [UUID(each.monitor["public_id"]) for each in found]

@@ -23,12 +23,16 @@ class MonitorView(NamedTuple):
 
 
 class ShownMonitor(NamedTuple):
-    """The documented JSON of a monitor, and what decides who may read it."""
+    """The documented JSON of a monitor, what decides who may read it, and when that was.
+
+    `position` is that of the last event which the configuration shows.
+    """
 
     organization_id: str
     customer_id: str
     version: int
     body: str
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,14 @@ class MonitorFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: the documented items as a JSON array, and how many there are in all."""
+    """One page of a list: the documented items as a JSON array, and how many there are in all.
+
+    `position` is that of the last event which both show.
+    """
 
     items: bytes
     total: int
+    position: int
 
 
 class Reader(ABC):

@@ -134,8 +134,10 @@ def _headers() -> Schema:
             "required": True,
         },
         "AsOfPosition": {
-            "description": "With `asOf`: the position of the log that the answer shows.",
+            "description": "The position of the log that the answer shows. Sent as `asOf`, it "
+            "gives the same configuration again, whatever changed since.",
             **count,
+            "required": True,
         },
         "NextPosition": {
             "description": "Send it as `after` to go on.",

@@ -60,5 +60,6 @@ AS_OF: Final = query(
         "examples": ["2026-01-31T12:00:00Z"],
     },
     "A time, or a position of the audit log: the answer is what it would have been then. "
-    "Monitors that were deleted since are there again.",
+    "Monitors that were deleted since are there again. A time means the end of its millisecond; "
+    "the `X-As-Of-Position` of an answer gives that answer's configuration again, exactly.",
 )

@@ -24,6 +24,10 @@ SHORTEST_PART: Final = 3
 """Characters that a part must have for an index of trigrams to be of use."""
 
 _VIEWS: Final = "postwatch_views"
+# In the statement that reads the rows: its snapshot holds both, whatever is committed meanwhile.
+_POSITION: Final = f"""(
+    SELECT position FROM {_VIEWS}.sides WHERE view = 'monitors' AND side = 'live'
+)"""
 _WITH_OWNERS: Final = f"""
 FROM {_VIEWS}.monitors m
 JOIN {_VIEWS}.customers c ON c.key = m.customer_id
@@ -49,7 +53,7 @@ _OTHERS: Final[Mapping[Kind, str]] = {
 _SHOWN: Final[Mapping[Kind, bytes]] = {
     kind: (
         "SELECT m.organization_id, m.customer_id, m.version, "
-        f"format(m.shown, o.number, c.number, {others}) {_WITH_OWNERS}"
+        f"format(m.shown, o.number, c.number, {others}), {_POSITION} {_WITH_OWNERS}"
     ).encode()
     for kind, others in _OTHERS.items()
 }
@@ -68,7 +72,7 @@ SELECT (
     JOIN {_VIEWS}.monitors m ON m.kind = %(kind)s
         AND m.organization_id = %(organization_id)s AND m.number = page.number
     JOIN {_VIEWS}.customers c ON c.key = m.customer_id
-), ({{total}})
+), ({{total}}), {_POSITION}
 """
 _ALL: Final = f"FROM {_VIEWS}.monitors WHERE {{of}}"
 _KEPT_TOTAL: Final = f"SELECT number FROM {_VIEWS}.monitors_counts WHERE counted = %(counted)s"
@@ -134,8 +138,8 @@ class PostgresReader(OwnerQueries):
             bound |= {"part": part, "pattern": _pattern(part)}
         else:
             bound["counted"] = count_key(values, values)
-        ((items, total),) = self._queries.select(_list(which), bound)
-        return Page(f"[{items or ''}]".encode(), total or 0)
+        ((items, total, position),) = self._queries.select(_list(which), bound)
+        return Page(f"[{items or ''}]".encode(), total or 0, position)
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first, then by location."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # Statements are put together from the constants of this module; values are bound.
 # ruff: noqa: S608
 
+# In the statement that reads the rows: its snapshot holds both, whatever is committed meanwhile.
+_POSITION: Final = "(SELECT position FROM main.sides WHERE side = 'live')"
 _WITH_OWNERS: Final = """
 FROM monitors m
 JOIN customers c ON c.key = m.customer_id
@@ -51,23 +53,26 @@ _OTHERS: Final[Mapping[Kind, str]] = {
 
 _SHOWN: Final[Mapping[Kind, str]] = {
     kind: "SELECT m.organization_id, m.customer_id, m.version, "
-    f"printf(m.shown, o.number, c.number, {others}) {_WITH_OWNERS}"
+    f"printf(m.shown, o.number, c.number, {others}), {_POSITION} {_WITH_OWNERS}"
     for kind, others in _OTHERS.items()
 }
 # The items are put together here, because Python gives up its lock for each row of a result,
 # and under several threads that costs more than everything else about a list. CROSS JOIN
 # keeps the rows in the order of the page.
 _PAGE: Final = f"""
-SELECT group_concat(printf(
-    m.listed,
-    (SELECT number FROM organizations WHERE key = ?),
-    c.number,
-    c.listed_name,
-    {_LAST_CHECKED}
-), ',')
-FROM (SELECT key, customer_id, listed {{where}} ORDER BY number LIMIT ? OFFSET ?) AS m
-CROSS JOIN customers c ON c.key = m.customer_id
+SELECT (
+    SELECT group_concat(printf(
+        m.listed,
+        (SELECT number FROM organizations WHERE key = ?),
+        c.number,
+        c.listed_name,
+        {_LAST_CHECKED}
+    ), ',')
+    FROM (SELECT key, customer_id, listed {{where}} ORDER BY number LIMIT ? OFFSET ?) AS m
+    CROSS JOIN customers c ON c.key = m.customer_id
+), ({{total}}), {_POSITION}
 """
+_KEPT_TOTAL: Final = "SELECT number FROM monitors_counts WHERE counted = ?"
 # A search finds few monitors among many: it comes first, by CROSS JOIN, and the rest follows.
 _SOUGHT: Final = """
 (
@@ -156,23 +161,15 @@ class SqliteReader(OwnerQueries):
         source, sought = _source(which)
         where = f"FROM {source} WHERE " + " AND ".join(f"{each} = ?" for each in values)
         bound = (*sought, *values.values())
-        ((items,),) = self._select(
-            _PAGE.format(where=where),
-            (which.organization_id, *bound, per_page, (page - 1) * per_page),
+        total = f"SELECT count(*) {where}" if sought else _KEPT_TOTAL
+        ((items, number, position),) = self._select(
+            _PAGE.format(where=where, total=total),
+            (
+                *(which.organization_id, *bound, per_page, (page - 1) * per_page),
+                *(bound if sought else (count_key(values, values),)),
+            ),
         )
-        total = (
-            self._select(f"SELECT count(*) {where}", bound)[0][0]
-            if sought
-            else self._count("monitors", values)
-        )
-        return Page(f"[{items or ''}]".encode(), total)
-
-    def _count(self, table: str, values: dict[str, str]) -> int:
-        """Return a count that the view keeps."""
-        rows = self._select(
-            f"SELECT number FROM {table}_counts WHERE counted = ?", (count_key(values, values),)
-        )
-        return rows[0][0] if rows else 0
+        return Page(f"[{items or ''}]".encode(), number or 0, position)
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first, then by location."""

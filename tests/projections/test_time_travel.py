@@ -14,6 +14,7 @@ from domain.clock import iso_milliseconds
 from domain.log_reader import LogReader
 from domain.monitor import Monitor
 from projections import monitors
+from projections.applying import apply
 from projections.checks import PROJECTION as CHECKS
 from projections.past import Past
 from projections.reader import MonitorFilter
@@ -66,7 +67,7 @@ def step_by_step(
     reader = storage.reader()
     for logged in events:
         with view.transaction() as transaction:
-            monitors.PROJECTION.apply([logged], transaction)
+            apply(monitors.PROJECTION, [logged], transaction)
         yield logged.position, view, reader
     reader.close()
     view.close()
