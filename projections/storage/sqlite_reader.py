@@ -162,12 +162,10 @@ class SqliteReader(OwnerQueries):
         where = f"FROM {source} WHERE " + " AND ".join(f"{each} = ?" for each in values)
         bound = (*sought, *values.values())
         total = f"SELECT count(*) {where}" if sought else _KEPT_TOTAL
+        counted = bound if sought else (count_key(values, values),)
         ((items, number, position),) = self._select(
             _PAGE.format(where=where, total=total),
-            (
-                *(which.organization_id, *bound, per_page, (page - 1) * per_page),
-                *(bound if sought else (count_key(values, values),)),
-            ),
+            (which.organization_id, *bound, per_page, (page - 1) * per_page, *counted),
         )
         return Page(f"[{items or ''}]".encode(), number or 0, position)
 

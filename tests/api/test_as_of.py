@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from domain.clock import iso_milliseconds, utc_now
 from tests.api.world import IMAP, PATHS, SMTP, path_of
-from tests.domain.given import TESTER, check_of
+from tests.domain.given import NOON, TESTER, check_of
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from falcon.testing import Result
 
     from domain.monitor import Monitor
@@ -18,6 +24,9 @@ if TYPE_CHECKING:
 
 Query = dict[str, str | int]
 CUSTOMER = {"name": "New"}
+HEADER = "x-as-of-position"
+READERS = 2
+CHANGES = 20
 LISTS: tuple[Query, ...] = (
     {},
     {"search": "server"},
@@ -30,12 +39,23 @@ LISTS: tuple[Query, ...] = (
 
 
 class Recorded(NamedTuple):
-    """An answer, and when it was given."""
+    """An answer, and when it was given: at the position that it names, if it names one."""
 
     position: int
     path: str
     query: Query
     answer: Result
+
+    def comes_again(self, world: World, point: int | str, persona: Persona = "admin") -> None:
+        """Ask for it at a position or a time, and compare."""
+        again = world.caller(persona).get(self.path, asOf=point, **self.query)
+        assert again.status_code == self.answer.status_code, (persona, self)
+        if again.status_code == 200:
+            assert again.content == self.answer.content, (persona, self)
+            assert again.headers.get("etag") == self.answer.headers.get("etag")
+            assert again.headers[HEADER] == str(self.position)
+        else:
+            assert HEADER not in again.headers
 
 
 def head(world: World) -> int:
@@ -46,6 +66,7 @@ def record(world: World, monitors: list[Monitor], persona: Persona = "admin") ->
     """Ask for everything now."""
     caller = world.caller(persona)
     caller.get(SMTP)  # the use of the token is an event, once
+    world.views.projector("monitors").catch_up()
     position = head(world)
     asked: list[tuple[str, Query]] = [(path_of(each), {}) for each in monitors]
     of_customer: Query = {"customerId": world.owners["own"].customer.number}
@@ -53,6 +74,8 @@ def record(world: World, monitors: list[Monitor], persona: Persona = "admin") ->
         asked += [(SMTP, query), (IMAP, query)]
     found = [Recorded(position, path, query, caller.get(path, **query)) for path, query in asked]
     assert head(world) == position
+    named = {each.answer.headers.get(HEADER) for each in found if each.answer.status_code == 200}
+    assert named == {str(position)}
     return found
 
 
@@ -88,14 +111,24 @@ def test_answers_at_positions_come_again_byte_by_byte(fresh_world: World) -> Non
     recorded, _ = live(fresh_world)
 
     for each in recorded:
-        again = fresh_world.admin.get(each.path, asOf=each.position, **each.query)
-        assert again.status_code == each.answer.status_code, each
-        if again.status_code == 200:
-            assert again.content == each.answer.content, each
-            assert again.headers.get("etag") == each.answer.headers.get("etag")
-            assert again.headers["x-as-of-position"] == str(each.position)
+        each.comes_again(fresh_world, each.position)
     assert {each.answer.status_code for each in recorded} == {200, 404}
     assert len({each.position for each in recorded}) > 7
+
+
+def test_positions_tell_apart_what_a_time_cannot(fresh_world: World) -> None:
+    fresh_world.admin.get(SMTP)
+    still = utc_now()
+    fresh_world.store.monitoring.clock = lambda: still
+    recorded, monitors = live(fresh_world)
+    last = record(fresh_world, monitors)
+
+    for each in recorded:
+        each.comes_again(fresh_world, each.position)
+    for each in last:
+        each.comes_again(fresh_world, iso_milliseconds(still))
+    assert len({each.position for each in recorded}) > 7
+    assert len({each.answer.content for each in recorded if each.query == {"search": "se"}}) > 7
 
 
 def test_every_role_is_answered_as_it_was(fresh_world: World) -> None:
@@ -107,10 +140,77 @@ def test_every_role_is_answered_as_it_was(fresh_world: World) -> None:
 
     for persona, answers in recorded.items():
         for each in answers:
-            again = fresh_world.caller(persona).get(each.path, asOf=each.position, **each.query)
-            assert again.status_code == each.answer.status_code, (persona, each)
-            if again.status_code == 200:
-                assert again.content == each.answer.content
+            each.comes_again(fresh_world, each.position, persona)
+
+
+class Readers:
+    """Threads that ask for some pages all the time, and keep each answer by its position."""
+
+    def __init__(self, world: World, asked: list[tuple[str, Query]]) -> None:
+        self._world = world
+        self._asked = asked
+        self._stop = threading.Event()
+        self.looks = 0
+        self.answers: list[Recorded] = []
+        self.problems: list[str] = []
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read while the block runs."""
+        threads = [threading.Thread(target=self._read) for _ in range(READERS)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join(30)
+        assert not any(thread.is_alive() for thread in threads)
+
+    def go_on(self) -> None:
+        """Wait until each reader has looked again."""
+        begun = self.looks
+        wait_until(lambda: self.problems or self.looks > begun + 2 * READERS)
+
+    def _read(self) -> None:
+        caller = self._world.admin
+        try:
+            while not self._stop.is_set():
+                for path, query in self._asked:
+                    answer = caller.get(path, **query)
+                    position = int(answer.headers[HEADER])
+                    self.answers.append(Recorded(position, path, query, answer))
+                self.looks += 1
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shall tell
+            self.problems.append(repr(error))
+
+
+def test_the_position_fits_the_answer_whatever_is_written_meanwhile(fresh_world: World) -> None:
+    monitor = fresh_world.monitor()
+    customer = f"/api/customers/{fresh_world.owners['own'].customer.id}"
+    asked: list[tuple[str, Query]] = [(path_of(monitor), {}), (SMTP, {}), (SMTP, {"search": "out"})]
+    readers = Readers(fresh_world, asked)
+    writer = fresh_world.admin
+
+    with readers.reading():
+        for number in range(CHANGES):
+            writer.patch(path_of(monitor), {"name": f"Outbound {number}"})
+            writer.patch(customer, {"name": f"Customer {number}"})
+            made = writer.post(SMTP, fresh_world.body())
+            readers.go_on()
+            writer.delete(made.headers["location"])
+            if number % 5 == 0:
+                fresh_world.views.projector("monitors").rebuild()
+
+    assert readers.problems == []
+    assert len({each.position for each in readers.answers}) > CHANGES
+    answers = {
+        (each.position, each.path, *each.query, each.answer.content): each
+        for each in readers.answers
+    }
+    for each in answers.values():
+        each.comes_again(fresh_world, each.position)
 
 
 @pytest.mark.parametrize("kind", ["smtp", "imap_pop"])
@@ -200,6 +300,32 @@ def test_the_last_check_is_the_newest_that_had_ended(fresh_world: World, kind: s
     times = [each["lastCheckedAt"] for each in again.json["items"]]
     assert times == ["2026-01-01T12:05:00.000Z", None]
     assert unchecked.number == 2
+
+
+def test_at_a_position_the_last_check_is_the_newest_that_had_ended_at_its_event(
+    fresh_world: World,
+) -> None:
+    fresh_world.store.monitoring.clock = lambda: NOON
+    monitor = fresh_world.monitor()
+    fresh_world.store.monitoring.register_location("de-nbg", "Nuremberg", None, TESTER)
+    checks = [check_of(monitor, each) for each in (1, 3, 5)]
+    fresh_world.store.checks.record(checks, location="de-nbg", actor=TESTER)
+    fresh_world.views.projector("checks").catch_up()
+    admin, path = fresh_world.admin, path_of(monitor)
+    first = admin.get(path)
+    fresh_world.store.monitoring.clock = lambda: NOON + timedelta(minutes=4)
+    admin.patch(path, {"name": "New"})
+    second = admin.get(path)
+
+    again = [admin.get(path, asOf=each.headers[HEADER]) for each in (first, second)]
+
+    assert [each.json["lastCheckedAt"] for each in (first, second)] == [
+        "2026-01-01T12:05:00.000Z"
+    ] * 2
+    assert [each.json for each in again] == [
+        {**first.json, "lastCheckedAt": None},
+        {**second.json, "lastCheckedAt": "2026-01-01T12:03:00.000Z"},
+    ]
 
 
 @pytest.mark.parametrize(
