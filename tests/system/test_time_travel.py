@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -23,26 +24,42 @@ SMTP, IMAP = "/api/smtp-monitors", "/api/imap-pop-monitors"
 A_DAY = 1440
 """Minutes between two checks: only changes lead to a check while the test runs."""
 
+LAST_CHECKED = re.compile(rb'"lastCheckedAt":("[^"]*"|null)')
+
+
+class Answer(NamedTuple):
+    """What the service answered, and the position that the answer names, if it names one."""
+
+    body: bytes
+    position: str | None
+
 
 class Moment(NamedTuple):
-    """When something was recorded: the time, the position, and the answers by path."""
+    """When something was recorded: the time, and the answers by path."""
 
     time: str
-    position: int
-    answers: dict[str, bytes]
+    answers: dict[str, Answer]
+
+    @property
+    def position(self) -> str:
+        """The position that the list of this moment names."""
+        position = self.answers[SMTP].position
+        assert position is not None
+        return position
 
 
-def raw(service: Service, path: str, accept: str = "*/*", **query: str | int) -> bytes:
+def ask(service: Service, path: str, accept: str = "*/*", **query: str | int) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
     headers = {"Authorization": f"Bearer {service.token}", "Accept": accept}
     target = path + ("&" if "?" in path else "?") + urlencode(query) if query else path
     with contextlib.closing(connection):
         connection.request("GET", target, headers=headers)
-        return connection.getresponse().read()
+        answer = connection.getresponse()
+        return Answer(answer.read(), answer.getheader("X-As-Of-Position"))
 
 
 def parsed(service: Service, path: str, **query: Any) -> Any:  # noqa: ANN401 - any JSON
-    return json.loads(raw(service, path, **query))
+    return json.loads(ask(service, path, **query).body)
 
 
 def wait_until_shown(service: Service, path: str, version: int) -> None:
@@ -77,9 +94,11 @@ def test_recorded_answers_come_again_byte_by_byte(service: Service) -> None:
     moments: list[Moment] = []
 
     def record() -> None:
-        answers = {path: raw(service, path) for path in asked}
-        position = parsed(service, "/api/events", type="LocationUpdated")["next"]
-        moments.append(Moment(iso_milliseconds(utc_now()), position, answers))
+        answers = {path: ask(service, path) for path in asked}
+        time = iso_milliseconds(utc_now())
+        moments.append(Moment(time, answers))
+        # A time means the end of its millisecond: the next change belongs to a later one.
+        wait_until(lambda: iso_milliseconds(utc_now()) > time, what="the clock goes on")
 
     wait_until_shown(service, paths["checked"], 1)
     wait_until_shown(service, paths["mailbox"], 1)
@@ -103,32 +122,44 @@ def test_recorded_answers_come_again_byte_by_byte(service: Service) -> None:
 
     for moment in moments:
         for path, answer in moment.answers.items():
-            again = raw(service, path, asOf=moment.time)
-            assert without_request_ids(again) == without_request_ids(answer), (path, moment.time)
-        at_position = raw(service, paths["idle"], asOf=moment.position)
-        assert without_request_ids(at_position) == without_request_ids(
-            moment.answers[paths["idle"]]
-        )
-    lists = {moment.answers[SMTP] for moment in moments}
+            again = ask(service, path, asOf=moment.time)
+            found, expected = (without_request_ids(each.body) for each in (again, answer))
+            assert found == expected, (path, moment.time)
+            _is_the_same_configuration(service, path, answer, moment.position)
+    lists = {moment.answers[SMTP].body for moment in moments}
     assert len(lists) >= 6
     _the_commands_tell_the_same(service, moments, checked["publicId"])
     _the_feed_over_the_wire_is_whole(service)
 
 
+def _is_the_same_configuration(service: Service, path: str, answer: Answer, position: str) -> None:
+    """Ask for an answer at the position that it names; one that names none, at another."""
+    again = ask(service, path, asOf=answer.position or position)
+    assert again.position == answer.position, path
+    found, expected = (without_request_ids(each.body) for each in (again, answer))
+    assert LAST_CHECKED.sub(b"", found) == LAST_CHECKED.sub(b"", expected), path
+    # It goes by the time of the event at the position: checks that ended later do not count.
+    then, now = (
+        [time.replace(b"null", b"") for time in LAST_CHECKED.findall(each)]
+        for each in (found, expected)
+    )
+    assert all(one <= other for one, other in zip(then, now, strict=True)), path
+
+
 def _the_commands_tell_the_same(service: Service, moments: list[Moment], public_id: str) -> None:
     second = moments[1]
-    replayed = service.run("replay", "--as-of", str(second.position))
+    replayed = service.run("replay", "--as-of", second.position)
     assert replayed.returncode == 0, replayed.stderr
     found = json.loads(replayed.stdout)
-    assert found["position"] == second.position
+    assert found["position"] == int(second.position)
     assert json.loads(service.run("replay", "--as-of", second.time).stdout) == found
     assert list(found) == [
         *("position", "time", "organizations", "customers", "smtpMonitors", "imapPopMonitors")
     ]
     for key, path in {"smtpMonitors": SMTP, "imapPopMonitors": IMAP}.items():
         shown = [
-            json.loads(second.answers[f"{path}/{each['publicId']}"])
-            for each in json.loads(second.answers[path])["items"]
+            json.loads(second.answers[f"{path}/{each['publicId']}"].body)
+            for each in json.loads(second.answers[path].body)["items"]
         ]
         assert found[key] == [
             {name: value for name, value in each.items() if name != "lastCheckedAt"}
@@ -153,6 +184,6 @@ def _the_feed_over_the_wire_is_whole(service: Service) -> None:
         after = page["next"]
         if not page["hasMore"]:
             break
-    lines = raw(service, "/api/events", "application/x-ndjson").splitlines()
+    lines = ask(service, "/api/events", "application/x-ndjson").body.splitlines()
     assert [json.loads(line) for line in lines] == pages
     assert len(pages) > 10
