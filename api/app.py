@@ -127,5 +127,5 @@ def _middleware(store: Store, views: Views, options: Options) -> list[Any]:
     parts += [Authentication(views.reader, limit=limit), LastUse(store.monitoring)]
     if limit is not None:
         parts.append(limit)
-    parts += [ViewGuard(views.projector("monitors")), OnlyNow()]
+    parts += [ViewGuard(views.projector("monitors"), views.reader), OnlyNow()]
     return parts

@@ -38,7 +38,10 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
 }
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 
-VIEW_AWAY: Final = "What is shown is being built anew from the log; nothing was changed, try again"
+VIEW_AWAY: Final = (
+    "What is shown is being built anew from the log, by `postwatch projections run`; "
+    "nothing was changed, try again"
+)
 VIEW_AWAY_SECONDS: Final = 2
 _ARCHIVE_UNREADABLE: Final = "Archived checks cannot be read; the log of the service says which"
 _MAX_MESSAGE: Final = 1000

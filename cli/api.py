@@ -130,6 +130,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         with ExitStack() as stack:
             store = stack.enter_context(opened_store(self.settings))
             views = stack.enter_context(Views(store))
+            _tell_what_is_not_made(views)
             _catch_up(views.projector("monitors"))
             stack.pop_all()
         self._views = views
@@ -162,6 +163,17 @@ def counter_of(store: Store) -> Counter:
 
     assert isinstance(store.engine, PostgresEngine)  # noqa: S101 - there are two engines
     return PostgresCounter(store.engine.connections)
+
+
+def _tell_what_is_not_made(views: Views) -> None:
+    """Name the views that requests wait for, and the command that makes them."""
+    names = [name for name, each in views.projectors.items() if not each.is_current()]
+    if names:
+        logging.getLogger("postwatch.api").warning(
+            "not made by this version yet: view %s; `postwatch projections run` makes what is "
+            "missing, and requests that need it get 503 until then",
+            ", ".join(names),
+        )
 
 
 def _catch_up(projector: Projector) -> None:

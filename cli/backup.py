@@ -9,7 +9,7 @@ import click
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
-from cli.log_import import given_master_key, master_key_option, naming_the_option
+from cli.log_import import MAKES_VIEWS, given_master_key, master_key_option, naming_the_option
 from cli.opening import opened_store
 from cli.progress import progress
 from cli.settings import Settings
@@ -69,7 +69,8 @@ def restore(source: Path, master_key_file: Path | None) -> None:
                 else None
             )
             restore_backup(source, settings.data, key)
-    print(f"restored {source} into {settings.data}; the views fill themselves when it runs")
+    print(f"restored {source} into {settings.data}")
+    print(MAKES_VIEWS, file=sys.stderr)
 
 
 def _refuse_database(settings: Settings, tool: str) -> None:

@@ -50,7 +50,8 @@ def archive(older_than: str, *, as_json: bool) -> None:
     if seen < head:
         print(
             f"the views have read the checks up to position {seen} of {head}; nothing behind "
-            "that is archived: see `postwatch projections status`, and run this again",
+            "that is archived: `postwatch projections run` reads on (`postwatch projections "
+            "status` shows how far it is); then run this again",
             file=sys.stderr,
         )
 

@@ -25,7 +25,7 @@ def customer() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def create(name: str, organization: str | None, email: str | None, *, as_json: bool) -> None:
     """Create a customer called NAME."""
-    with session() as opened:
+    with session("monitors") as opened:
         owner = opened.organization(organization)
         command = CreateCustomer(
             UUID(owner["public_id"]),
@@ -44,7 +44,7 @@ def create(name: str, organization: str | None, email: str | None, *, as_json: b
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_customers(*, as_json: bool) -> None:
     """List customers by number."""
-    with session() as opened:
+    with session("monitors") as opened:
         numbers = {each["public_id"]: each["number"] for each in opened.reader.organizations()}
         rows = [
             {**each, "organization": numbers[each["organization_id"]]}

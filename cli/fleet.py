@@ -40,7 +40,7 @@ def fleet(*, as_json: bool) -> None:
     Lag is how late the next check is. Clock is how far the host's clock is ahead of the
     database's.
     """
-    with session() as opened:
+    with session("monitors") as opened:
         locations = _shared(opened) if opened.store.engine.has_fleet else _alone(opened)
     if as_json:
         print_json(locations)

@@ -41,8 +41,7 @@ def history(public_id: str, *, as_json: bool) -> None:
     Each event is told as GET .../history of the API tells it. Secrets are shown as changed,
     never what they are.
     """
-    with session() as opened:
-        opened.views.projector("history").catch_up()
+    with session("history") as opened:
         reader, key = opened.views.history, str(parse_public_id(public_id))
         thing = reader.thing(key)
         if thing is None or thing["kind"] not in _MONITORS:

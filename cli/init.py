@@ -35,7 +35,10 @@ def set_up(settings: Settings) -> FirstStart:
         store.keys.signing_seed()  # The key is there from the first event on.
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:
-            views.projector("monitors").catch_up()
+            monitors = views.projector("monitors")
+            # One that must be made is left to the process that keeps the views, beside the API.
+            if monitors.is_current():
+                monitors.catch_up()
     made = is_first and settings.admin_token is None
     return FirstStart(is_first, token if made else None)
 

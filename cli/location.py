@@ -41,9 +41,9 @@ def list_locations(*, as_json: bool) -> None:
         "last_check_at": "Last check",
         "checkers": "Checkers",
     }
-    with session() as opened:
+    with session("monitors") as opened:
         locations, now = opened.reader.locations(), utc_now()
-        last = opened.reader.last_check_of_locations()
+        last = opened.read("checks", opened.reader.last_check_of_locations)
         present = checkers_at(opened.store.engine, locations)
         rows = [
             {
@@ -69,7 +69,7 @@ def retire(code: str) -> None:
     It is not listed by the API from then on. Its checks stay, with its name. A checker that
     is started there again, by name, brings it back.
     """
-    with session() as opened:
+    with session("monitors") as opened:
         record = _find(opened.reader.locations(), code)
         with vacant(opened.store.engine, record):
             opened.store.monitoring.retire_location(code, opened.actor)

@@ -22,6 +22,12 @@ from domain.transfer.importing import ImportKey, import_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MAKES_VIEWS: Final = (
+    "next: `postwatch up`, or `postwatch projections run` alone, makes the views; a command that "
+    "needs one makes it first"
+)
+"""What follows the making of a store, which has no views yet."""
+
 _STDIN: Final = Path("-")
 
 master_key_option = click.option(
@@ -51,6 +57,7 @@ def import_command(file: Path, master_key_file: Path | None) -> None:
     counts = ", ".join(f"{number} {log}" for log, number in done.events.items())
     place = settings.database.place if settings.database else settings.data
     print(f"imported {counts} events and {done.keys} keys into {place}")
+    print(MAKES_VIEWS, file=sys.stderr)
     tell_of_key_of_one_host(settings)
 
 

@@ -20,7 +20,7 @@ def organization() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def create(name: str, *, as_json: bool) -> None:
     """Create an organization called NAME."""
-    with session() as opened:
+    with session("monitors") as opened:
         made = opened.store.monitoring.create_organization(
             parsed("NAME", parse_name, name), opened.actor
         )
@@ -36,7 +36,7 @@ def create(name: str, *, as_json: bool) -> None:
 def list_organizations(*, as_json: bool) -> None:
     """List organizations by number."""
     columns = {"number": "Number", "public_id": "Public id", "name": "Name"}
-    with session() as opened:
+    with session("monitors") as opened:
         print_rows(
             opened.reader.organizations(), {**columns, "created_at": "Created"}, as_json=as_json
         )

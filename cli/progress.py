@@ -40,11 +40,16 @@ class Pace:
 
 
 @contextmanager
-def progress(what: str, unit: str = "events") -> Iterator[Report]:
-    """Return a function that takes how much is done and how much there is in all."""
+def progress(what: str, unit: str = "events", *, is_quiet: bool = False) -> Iterator[Report]:
+    """Return a function that takes how much is done and how much there is in all.
+
+    With `is_quiet` nothing is printed where there is no terminal.
+    """
     if sys.stderr.isatty():
         with _bar(what, unit) as report:
             yield report
+    elif is_quiet:
+        yield lambda *_: None
     else:
         yield _lines(what, unit)
 

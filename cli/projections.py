@@ -30,7 +30,7 @@ from projections import run as process
 from projections.collecting import collect_seldom
 from projections.proof_keeper import ProofKeeper, keeping
 from projections.standing_by import take_turns
-from projections.views import PROJECTIONS, Views
+from projections.views import KEEPER_LOCK, PROJECTIONS, Views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("postwatch.projections")
 
-_PART: Final = "projections"
 _NAMES = [projection.name for projection in PROJECTIONS]
 _NO_SIGNAL: Final = 0
 
@@ -74,9 +73,9 @@ def run(*, supervised_by: int | None) -> None:
 
             locks = store.engine.locks
             if locks.spans_hosts:
-                take_turns(locks, _PART, work, stop)
+                take_turns(locks, KEEPER_LOCK, work, stop)
             else:
-                with hold(locks, _PART, wait_seconds=lock_wait(supervised_by)) as held:
+                with hold(locks, KEEPER_LOCK, wait_seconds=lock_wait(supervised_by)) as held:
                     work(stop, held)
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import getpass
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cli.exit_codes import ExitCode
 from cli.failure import CommandError, exit_on_failure
 from cli.opening import opened_store
 from cli.settings import Settings
+from cli.view_making import bring_up_to_date
 from domain.actor import Actor, operator
+from projections.view import ViewAwayError
 from projections.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from domain.store import Store
     from projections.reader import Reader
     from projections.view import Record
+
+T = TypeVar("T")
 
 
 class Session:
@@ -30,13 +34,29 @@ class Session:
 
     @property
     def reader(self) -> Reader:
-        """The views, caught up with the log when the session began."""
+        """The views; those that the session was opened for show all that their log held then."""
         return self.views.reader
 
     @property
     def actor(self) -> Actor:
         """Who is asking, as events record it."""
         return operator(_user())
+
+    def require(self, *views: str) -> None:
+        """Let views show all that their logs hold; those that are missing are made first."""
+        for name in views:
+            bring_up_to_date(self.views.projector(name), self.store.engine.locks)
+
+    def read(self, view: str, query: Callable[[], T]) -> T:
+        """Return what a query finds in a view, which is made first if it cannot be read.
+
+        One that is behind, or that an older version made, is good enough if it can be.
+        """
+        try:
+            return query()
+        except ViewAwayError:
+            self.require(view)
+            return query()
 
     def catch_up(self) -> None:
         """Let every process read what was just written."""
@@ -63,13 +83,16 @@ class Session:
 
 
 @contextmanager
-def session() -> Iterator[Session]:
-    """Open the store that the settings name; failures end the command with one line."""
+def session(*needed: str) -> Iterator[Session]:
+    """Open the store that the settings name, with the views that the command needs.
+
+    Failures end the command with one line.
+    """
     with exit_on_failure():
         settings = Settings.from_env()
         with opened_store(settings) as store, Views(store) as views:
             opened = Session(store, views)
-            opened.catch_up()
+            opened.require(*needed)
             yield opened
 
 

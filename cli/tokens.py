@@ -54,7 +54,7 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a token and print it. It is shown this once."""
-    with session() as opened:
+    with session("monitors") as opened:
         scope = None if customer is None else opened.customer(customer)
         owner = scope["organization_id"] if scope else None
         secret = new_token()
@@ -78,7 +78,7 @@ def create(
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_tokens(*, as_json: bool) -> None:
     """List tokens by number, also revoked ones. The tokens themselves are not kept."""
-    with session() as opened:
+    with session("monitors") as opened:
         organizations = {
             each["public_id"]: each["number"] for each in opened.reader.organizations()
         }
@@ -110,7 +110,7 @@ def list_tokens(*, as_json: bool) -> None:
 @click.argument("identifier")
 def revoke(identifier: str) -> None:
     """Refuse the token IDENTIFIER (number or public id) from now on."""
-    with session() as opened:
+    with session("monitors") as opened:
         record = _find(opened.reader.tokens(), identifier)
         opened.store.monitoring.revoke_token(UUID(record["public_id"]), opened.actor)
         opened.catch_up()

@@ -44,7 +44,7 @@ def uptime_of(
         events = list(opened.store.monitoring.events.get(monitor_id))
         if not events:
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
-        opened.views.projector("roll_ups").catch_up()
+        opened.require("roll_ups")
         spans = watched_spans(events, milliseconds(now))
         retirements = partial(opened.store.monitoring.retirements, now=milliseconds(now))
         found = uptime(opened.views.roll_ups, str(monitor_id), spans, time, retirements)

@@ -13,7 +13,7 @@ from domain.storage.locks import HeldError, unopposed
 from projections.applying import apply, is_another_history
 from projections.just_recorded import JustRecorded
 from projections.rebuilding import Rebuilding, while_held
-from projections.view import ViewAwayError
+from projections.view import ViewAwayError, not_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,9 +188,11 @@ class Projector:
                 f"the view {name} belongs to another version of Postwatch now; "
                 "start this process again"
             )
+        if holder is None:
+            return not_made(name)
         return ViewAwayError(
             f"the view {name} is being made: position {self.view.position('shadow')} of "
-            f"{self.log.head()}{f', {holder}' if holder else ''}; try again in a moment"
+            f"{self.log.head()}, {holder}; try again in a moment"
         )
 
     def _apply_next(self, transaction: Transaction) -> int:

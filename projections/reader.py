@@ -61,6 +61,13 @@ class Reader(ABC):
     """Reads the live side of the views. Every answer may be behind the log by a moment."""
 
     @abstractmethod
+    def require_readable(self) -> None:
+        """Raise ViewAwayError unless every query can be answered.
+
+        Without the `checks` view those on owners, tokens and locations still can.
+        """
+
+    @abstractmethod
     def token(self, token_hash: str) -> Record | None:
         """Return the token with this hash, also when it is revoked.
 

@@ -75,6 +75,14 @@ class ViewAwayError(DomainError):
     """A view cannot be read or written for now; the text says why, and what to do."""
 
 
+def not_made(name: str) -> ViewAwayError:
+    """Return the error of a view that this version of the code has not made yet."""
+    return ViewAwayError(
+        f"the view {name} is not made by this version of Postwatch yet; "
+        "`postwatch projections run` makes it, try again in a moment"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRow:
     """A row as it lies there: what queries use, and the record."""

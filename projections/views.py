@@ -96,6 +96,10 @@ class Views:
         self.close()
 
 
+KEEPER_LOCK: Final = "projections"
+"""The name of the lock of the process that keeps every view current."""
+
+
 def rebuild_lock(name: str) -> str:
     """Return the name of the lock of whoever rebuilds a view."""
     return f"rebuild-{name}"

@@ -8,7 +8,7 @@ from psycopg import errors
 
 from projections.definition import ANOTHER_HISTORY, is_readable
 from projections.storage.postgres_sides import standing
-from projections.view import ViewAwayError
+from projections.view import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,11 @@ class PostgresQueries:
         self._definitions = definitions
         self._fits = False
 
+    def require_readable(self) -> None:
+        """Raise ViewAwayError unless the views can be read."""
+        if not self._fits:
+            self._reading.run(self._require_fit)
+
     def select(self, statement: bytes, values: Bound = ()) -> list[Any]:
         """Return the rows of a query."""
         bound = _findable(values)
@@ -60,10 +65,7 @@ class PostgresQueries:
         for name, wanted in self._definitions.items():
             stored = standing(connection, name, "live").definition or ANOTHER_HISTORY
             if stored != wanted and (exactly or not is_readable(stored, wanted)):
-                raise ViewAwayError(
-                    f"the view {name} is being made by this version of Postwatch or "
-                    "was by another; try again in a moment"
-                )
+                raise not_made(name)
         self._fits = True
 
 

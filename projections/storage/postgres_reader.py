@@ -99,8 +99,14 @@ _LAST_CHECKS: Final = (
 class PostgresReader(OwnerQueries):
     """Reads the `monitors` and the `checks` view together."""
 
-    def __init__(self, queries: PostgresQueries) -> None:
-        self._queries = queries
+    def __init__(self, owners: PostgresQueries, both: PostgresQueries) -> None:
+        """Take what reads the `monitors` view, and what reads the two together."""
+        self._owners = owners
+        self._both = both
+
+    def require_readable(self) -> None:
+        """Raise ViewAwayError unless both views can be read."""
+        self._both.require_readable()
 
     def token(self, token_hash: str) -> Record | None:
         """Return the token with this hash, also when it is revoked."""
@@ -108,11 +114,11 @@ class PostgresReader(OwnerQueries):
 
     def last_check_of_locations(self) -> dict[str, str]:
         """Return when each location made its newest check, by code."""
-        return dict(self._queries.select(_BY_LOCATION))
+        return dict(self._both.select(_BY_LOCATION))
 
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
         """Return a monitor of a kind."""
-        rows = self._queries.select(_ONE, (public_id, str(kind)))
+        rows = self._both.select(_ONE, (public_id, str(kind)))
         if not rows:
             return None
         monitor, customer, organization, checked = rows[0]
@@ -121,7 +127,7 @@ class PostgresReader(OwnerQueries):
 
     def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
         """Return a monitor of a kind as the API shows it."""
-        rows = self._queries.select(_SHOWN[kind], (public_id, str(kind)))
+        rows = self._both.select(_SHOWN[kind], (public_id, str(kind)))
         return ShownMonitor(*rows[0]) if rows else None
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
@@ -138,12 +144,12 @@ class PostgresReader(OwnerQueries):
             bound |= {"part": part, "pattern": _pattern(part)}
         else:
             bound["counted"] = count_key(values, values)
-        ((items, total, position),) = self._queries.select(_list(which), bound)
+        ((items, total, position),) = self._both.select(_list(which), bound)
         return Page(f"[{items or ''}]".encode(), total or 0, position)
 
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first, then by location."""
-        rows = self._queries.select(_LAST_CHECKS, (monitor_id,))
+        rows = self._both.select(_LAST_CHECKS, (monitor_id,))
         return [orjson.loads(record) for (record,) in rows]
 
     def close(self) -> None:
@@ -151,14 +157,14 @@ class PostgresReader(OwnerQueries):
 
     def _one(self, table: str, column: str, value: int | str) -> Record | None:
         statement = f"SELECT record FROM {_VIEWS}.{table} WHERE {column} = %s".encode()
-        rows = self._queries.select(statement, (value,))
+        rows = self._owners.select(statement, (value,))
         return orjson.loads(rows[0][0]) if rows else None
 
     def _all(self, table: str, organization_id: str | None = None) -> list[Record]:
         where = "" if organization_id is None else "WHERE organization_id = %s"
         values = () if organization_id is None else (organization_id,)
         statement = f"SELECT record FROM {_VIEWS}.{table} {where} ORDER BY number".encode()
-        return [orjson.loads(record) for (record,) in self._queries.select(statement, values)]
+        return [orjson.loads(record) for (record,) in self._owners.select(statement, values)]
 
 
 def _values(which: MonitorFilter) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from projections.uptime_report import RollUpReader
-from projections.view import ViewAwayError
+from projections.view import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class PostgresRollUps(RollUpReader):
             _ROWS, {"monitor_id": monitor_id, "first": first_day, "last": last_day}
         )
         if stored != self._definition:
-            raise ViewAwayError("the view roll_ups is being made; try again in a moment")
+            raise not_made("roll_ups")
         return [orjson.loads(each) for each in streams or ()], [
             orjson.loads(each) for each in days or ()
         ]

@@ -16,7 +16,7 @@ from projections.storage import postgres_sides, postgres_tables
 from projections.storage.postgres_sides import NOWHERE, Standing
 from projections.storage.postgres_snapshot import PostgresSnapshot
 from projections.storage.postgres_transaction import PostgresTransaction, select_keys
-from projections.view import Record, Side, Snapshot, Table, Transaction, View, ViewAwayError
+from projections.view import Record, Side, Snapshot, Table, Transaction, View, not_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -121,7 +121,7 @@ class PostgresView(View):
         with self._in_few_trips() as connection:
             standing = postgres_sides.lock(connection, self._name, side)
             if standing.definition != self._definition:
-                raise self._away()
+                raise not_made(self._name)
             yield PostgresTransaction(connection, self._name, side, standing)
         self._reading.note_answer()
 
@@ -159,7 +159,7 @@ class PostgresView(View):
                 connection.execute("ROLLBACK")
             else:
                 return found
-        raise self._away()
+        raise not_made(self._name)
 
     def _create(self, connection: Connection, fill: Callable[[Transaction], object]) -> None:
         live = postgres_sides.lock(connection, self._name, "live")
@@ -177,7 +177,7 @@ class PostgresView(View):
         postgres_sides.lock(connection, self._name, "live")
         shadow = postgres_sides.lock(connection, self._name, "shadow")
         if shadow.definition != self._definition:
-            raise self._away()
+            raise not_made(self._name)
         finish(PostgresTransaction(connection, self._name, "shadow", shadow))
         now = postgres_sides.standing(connection, self._name, "shadow")
         self._show(connection, now.generation)
@@ -241,12 +241,9 @@ class PostgresView(View):
             try:
                 return work(connection)
             except errors.UndefinedTable:
-                raise self._away() from None
+                raise not_made(self._name) from None
 
         return self._reading.run(look)
-
-    def _away(self) -> ViewAwayError:
-        return ViewAwayError(f"the view {self._name} was not made by this version of Postwatch yet")
 
     @contextmanager
     def _in_few_trips(self) -> Iterator[Connection]:

@@ -57,7 +57,10 @@ class PostgresViews(ViewStorage):
 
     def reader(self) -> Reader:
         """Return what answers from the `monitors` and the `checks` view."""
-        return PostgresReader(self._queries(monitors.PROJECTION, checks.PROJECTION))
+        return PostgresReader(
+            self._queries(monitors.PROJECTION),
+            self._queries(monitors.PROJECTION, checks.PROJECTION),
+        )
 
     def history(self) -> HistoryReader:
         """Return what answers from the `history` view."""

@@ -15,7 +15,7 @@ from projections.storage.counts import count_key
 from projections.storage.owner_queries import OwnerQueries
 from projections.storage.sqlite_derived import is_indexed, part_query
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
-from projections.view import ViewAwayError
+from projections.view import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,6 +93,11 @@ _REMEMBERED_TOKENS: Final = 1000
 _BY_LOCATION: Final = "SELECT location, max(checked_at) FROM checks.last_checks GROUP BY location"
 
 
+_OWNERS: Final = ("main",)
+_BOTH: Final = ("main", "checks")
+"""What a query reads: the `monitors` view alone, or the `checks` view with it."""
+
+
 class SqliteSource(NamedTuple):
     """The file of a view, and the definition that the queries were written for."""
 
@@ -108,9 +113,13 @@ class SqliteReader(OwnerQueries):
 
     def __init__(self, monitors: SqliteSource, checks: SqliteSource) -> None:
         self._sources = {"main": monitors, "checks": checks}
-        self._fits = False
+        self._fitting: set[str] = set()
         self._connections = ThreadConnections(self._connect)
         self._remembered = threading.local()
+
+    def require_readable(self) -> None:
+        """Raise ViewAwayError unless both views can be read."""
+        self._require_fit(self._connections.get(), _BOTH)
 
     def token(self, token_hash: str) -> Record | None:
         """Return the token with this hash, also when it is revoked.
@@ -139,11 +148,11 @@ class SqliteReader(OwnerQueries):
 
     def last_check_of_locations(self) -> dict[str, str]:
         """Return when each location made its newest check, by code."""
-        return dict(self._select(_BY_LOCATION))
+        return dict(self._select(_BY_LOCATION, views=_BOTH))
 
     def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
         """Return a monitor of a kind."""
-        rows = self._select(_ONE, (public_id, str(kind)))
+        rows = self._select(_ONE, (public_id, str(kind)), views=_BOTH)
         if not rows:
             return None
         monitor, customer, organization, checked = rows[0]
@@ -152,7 +161,7 @@ class SqliteReader(OwnerQueries):
 
     def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
         """Return a monitor of a kind as the API shows it."""
-        rows = self._select(_SHOWN[kind], (public_id, str(kind)))
+        rows = self._select(_SHOWN[kind], (public_id, str(kind)), views=_BOTH)
         return ShownMonitor(*rows[0]) if rows else None
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
@@ -166,6 +175,7 @@ class SqliteReader(OwnerQueries):
         ((items, number, position),) = self._select(
             _PAGE.format(where=where, total=total),
             (which.organization_id, *bound, per_page, (page - 1) * per_page, *counted),
+            views=_BOTH,
         )
         return Page(f"[{items or ''}]".encode(), number or 0, position)
 
@@ -175,6 +185,7 @@ class SqliteReader(OwnerQueries):
             "SELECT record FROM checks.last_checks WHERE monitor_id = ? "
             "ORDER BY checked_at DESC, location",
             (monitor_id,),
+            views=_BOTH,
         )
         return [orjson.loads(row[0]) for row in rows]
 
@@ -192,34 +203,41 @@ class SqliteReader(OwnerQueries):
         """Close the connections of all threads."""
         self._connections.close()
 
-    def _select(self, statement: str, values: Sequence[str | int] = ()) -> list[Any]:
+    def _select(
+        self,
+        statement: str,
+        values: Sequence[str | int] = (),
+        *,
+        views: Sequence[str] = _OWNERS,
+    ) -> list[Any]:
         connection = self._connections.get()
-        if not self._fits:
-            self._require_fit(connection)
+        self._require_fit(connection, views)
         try:
             return connection.execute(statement, values).fetchall()
         except sqlite3.OperationalError:
             # A column or a table is missing when another version has replaced a view.
-            self._require_fit(connection, exactly=True)
+            self._require_fit(connection, views, exactly=True)
             raise
 
-    def _require_fit(self, connection: sqlite3.Connection, *, exactly: bool = False) -> None:
-        """Raise ViewAwayError unless the queries fit what stands in the files.
+    def _require_fit(
+        self, connection: sqlite3.Connection, views: Sequence[str], *, exactly: bool = False
+    ) -> None:
+        """Raise ViewAwayError unless the queries fit what stands in the files of the views.
 
         Once they did they go on doing so, until a version that fits less takes a view over.
         """
-        for schema, source in self._sources.items():
+        for schema in views:
+            if schema in self._fitting and not exactly:
+                continue
+            source = self._sources[schema]
             row = connection.execute(_DEFINITION.format(schema=schema)).fetchone()
             stored = row[0] if row else ANOTHER_HISTORY
             fits = stored == source.definition or (
                 not exactly and is_readable(stored, source.definition)
             )
             if not fits:
-                raise ViewAwayError(
-                    f"the view {source.path.stem} is being made by this version of Postwatch or "
-                    "was by another; try again in a moment"
-                )
-        self._fits = True
+                raise not_made(source.path.stem)
+            self._fitting.add(schema)
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

@@ -10,7 +10,7 @@ import orjson
 from domain.storage.sqlite_connections import ThreadConnections
 from projections.storage.sqlite_view import LOCK_TIMEOUT_SECONDS
 from projections.uptime_report import RollUpReader
-from projections.view import ViewAwayError
+from projections.view import not_made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class SqliteRollUps(RollUpReader):
         try:
             stored = connection.execute(_DEFINITION).fetchone()
             if stored is None or stored[0] != self._source.definition:
-                raise ViewAwayError("the view roll_ups is being made; try again in a moment")
+                raise not_made("roll_ups")
             streams = connection.execute(_STREAMS, (monitor_id,)).fetchall()
             days = connection.execute(_DAYS, (monitor_id, first_day, last_day)).fetchall()
         finally:

@@ -23,7 +23,7 @@ from projections.storage.sqlite_sides import (
 )
 from projections.storage.sqlite_snapshot import SqliteSnapshot
 from projections.storage.sqlite_transaction import PREFIX, SqliteTransaction, standing
-from projections.view import Record, Side, Snapshot, Table, Transaction, View, ViewAwayError
+from projections.view import Record, Side, Snapshot, Table, Transaction, View, not_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,7 +119,7 @@ class SqliteView(View):
         with closing(self._connect()) as connection:
             connection.execute("BEGIN")
             if not self._is_current(connection, "live"):
-                raise self._away()
+                raise not_made(self._name)
             yield SqliteSnapshot(connection)
 
     @contextmanager
@@ -128,7 +128,7 @@ class SqliteView(View):
         with self._writing() as connection:
             found = standing(connection, side)
             if found["definition"] != self._definition:
-                raise self._away()
+                raise not_made(self._name)
             yield SqliteTransaction(connection, side, found["position"])
 
     def start_shadow(self) -> None:
@@ -148,9 +148,6 @@ class SqliteView(View):
 
     def _is_current(self, connection: sqlite3.Connection, side: Side) -> bool:
         return bool(standing(connection, side)["definition"] == self._definition)
-
-    def _away(self) -> ViewAwayError:
-        return ViewAwayError(f"the view {self._name} was not made by this version of Postwatch yet")
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

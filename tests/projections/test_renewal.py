@@ -128,7 +128,7 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
                 return
             with pytest.raises(ViewAwayError, match="try again in a moment"):
                 views.reader.tokens()
-            with pytest.raises(ViewAwayError, match="being made: position"):
+            with pytest.raises(ViewAwayError, match="not made by this version"):
                 projector.require_current()
 
         projector.renew(look)
@@ -293,6 +293,27 @@ def test_the_api_refuses_changes_and_says_when_to_come_back(
     assert world.admin.get("/readyz").status_code == 503
     assert world.admin.get("/api/smtp-monitors").status_code == 200, "old rows are shown"
     projector.rebuild()
+    assert world.admin.post("/api/smtp-monitors", world.body()).status_code == 201
+
+
+def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
+    fresh_world: World,
+) -> None:
+    world = fresh_world
+    checks = world.views.projector("checks")
+    checks.view.disown(checks.view.position())
+
+    assert world.admin.get("/api/customers").status_code == 200
+    head = world.views.projector("monitors").log.head()
+    shown = world.admin.get("/api/smtp-monitors")
+    refused = world.admin.post("/api/smtp-monitors", world.body())
+
+    for answer in (shown, refused):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "by `postwatch projections run`" in answer.json["message"]
+    assert world.views.projector("monitors").log.head() == head, "what was refused is not recorded"
+    checks.rebuild()
+    assert world.admin.get("/api/smtp-monitors").status_code == 200
     assert world.admin.post("/api/smtp-monitors", world.body()).status_code == 201
 
 

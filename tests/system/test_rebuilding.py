@@ -179,6 +179,7 @@ def test_a_view_of_another_version_is_told_as_such(data: Path) -> None:
     assert (found["state"], found["position"]) == ("not made yet by this version", 0)
     assert found["lag"] == found["head"] > CHECKS
     assert result.returncode == 3
-    assert "the view checks is being made" in result.stderr
+    assert "the view checks is not made by this version" in result.stderr
+    assert "`postwatch projections run` makes it" in result.stderr
     assert run(data, "rebuild", "checks").returncode == 0
     assert status(data)["state"] == "current"
