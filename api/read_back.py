@@ -25,9 +25,12 @@ _NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, ViewAwayError)
 
 
 def catch_up(projector: Projector) -> bool:
-    """Let every worker read what was written; return whether that worked."""
+    """Let every worker read what was written; return whether that worked.
+
+    No request makes a view that is missing: that may take longer than any client waits.
+    """
     try:
-        projector.catch_up()
+        projector.catch_up(makes=False)
     except _NOT_NOW as error:
         why = type(error).__name__ if isinstance(error, ViewAwayError) else kind_of(error)
         SELDOM.tell(

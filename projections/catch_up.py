@@ -80,15 +80,18 @@ class Projector:
         self._was_current = self._was_current or current
         return current
 
-    def catch_up(self) -> int:
+    def catch_up(self, *, makes: bool = True) -> int:
         """Apply everything that the log holds now; return how many events that took.
 
         Writers take turns. Who waited often finds that another one applied its events too.
-        A view that was not made yet is built first. Raises ViewAwayError when that is being
-        done elsewhere, or when another version of the code has made the view its own.
+        A view that was not made yet is built first, if the caller `makes` views. Raises
+        ViewAwayError when that is being done elsewhere or is not wanted, or when another version
+        of the code has made the view its own.
         """
         position = self.view.current_position()
         if position is None:
+            if not makes:
+                raise self._away()
             self._renew()
             position = self.view.position()
         self._was_current = True

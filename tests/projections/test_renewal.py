@@ -21,6 +21,7 @@ from projections.renewal import Renewal
 from projections.run import run
 from projections.view import Record, Table, ViewAwayError
 from projections.views import Views
+from tests.api.world import another_worker, path_of
 from tests.domain.given import TESTER, check_of
 from tests.places import on_sqlite
 from tests.projections.folding import catch_up, everything, fill
@@ -315,6 +316,24 @@ def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
     checks.rebuild()
     assert world.admin.get("/api/smtp-monitors").status_code == 200
     assert world.admin.post("/api/smtp-monitors", world.body()).status_code == 201
+
+
+@pytest.mark.parametrize(("name", "what"), [("history", "/history"), ("roll_ups", "/uptime")])
+def test_no_request_makes_a_view(fresh_world: World, name: str, what: str) -> None:
+    monitor = fresh_world.monitor()
+    checks = [check_of(monitor, minute) for minute in range(6)]
+    fresh_world.store.checks.record(checks, location="local", actor=TESTER)
+    view = fresh_world.views.projector(name).view
+    view.disown(view.position())
+
+    with another_worker(fresh_world) as world:
+        answer = world.admin.get(path_of(monitor) + what)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        assert "by `postwatch projections run`" in answer.json["message"]
+        projector = world.views.projector(name)
+        assert not projector.is_current()
+        projector.rebuild()
+        assert world.admin.get(path_of(monitor) + what).status_code == 200
 
 
 def test_what_is_readable() -> None:
