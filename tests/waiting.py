@@ -14,7 +14,7 @@ T = TypeVar("T")
 LOOK_SECONDS = 0.02
 
 
-def wait_until(condition: Callable[[], T], *, seconds: float = 20, what: str = "condition") -> T:
+def wait_until(condition: Callable[[], T], *, seconds: float = 30, what: str = "condition") -> T:
     """Return the first true value of `condition`. Raises TimeoutError at the deadline."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()

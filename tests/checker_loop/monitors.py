@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid5
 
+from checker.grid import unit_fraction
 from checker.location import Location
 from domain.actor import operator
 from domain.commands import CreateCustomer, CreateMonitor, UpdateMonitor
@@ -23,9 +25,25 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 UP = Outcome(Verdict.UP, Category.OK, None, "the server can be used", {"total": 1.0})
 
 
+def ids(number: int, begin: float = 0, end: float = 1) -> list[UUID]:
+    """Return ids whose phases are from `begin` up to `end`: the same ones in every run.
+
+    A phase is a part of a monitor's interval. Ids spread it, and the shard, like any others.
+    """
+    spread = (uuid5(NAMESPACE_OID, str(each)) for each in count())
+    return list(islice((each for each in spread if begin <= unit_fraction(each) < end), number))
+
+
+ORGANIZATION_ID, CUSTOMER_ID, MONITOR_ID = ids(3, 0.4, 0.41)
+"""The monitor is due at four tenths of its interval: never at NOW or a round time after it."""
+
+TEN_YEARS = 10 * 365 * 1440
+"""In minutes. A monitor in a store has a random id, and with it a random phase."""
+
+
 def command(*, owner: tuple[UUID, UUID] | None = None, **fields: Any) -> CreateMonitor:  # noqa: ANN401
     """Return a command for an ordinary SMTP monitor, changed as the test wants it."""
-    organization_id, customer_id = owner or (uuid4(), uuid4())
+    organization_id, customer_id = owner or (ORGANIZATION_ID, CUSTOMER_ID)
     kind: Kind = fields.pop("kind", "smtp")
     plain = CreateMonitor(
         kind=kind,
@@ -57,8 +75,8 @@ class Owner:
         self._ids = (organization.id, customer.id)
 
     def create(self, **fields: Any) -> Monitor:  # noqa: ANN401 - any field of the command
-        """Create a monitor; one that is checked daily, so that no check comes by chance."""
-        wanted = {"check_interval": 1440, **fields}
+        """Create a monitor; one whose own phase hardly comes while a test runs."""
+        wanted = {"check_interval": TEN_YEARS, **fields}
         return self.monitoring.create_monitor(command(owner=self._ids, **wanted), ME)
 
     def update(self, monitor: Monitor, **changes: Any) -> Monitor:  # noqa: ANN401

@@ -11,7 +11,7 @@ from checker.location import Location
 from domain.commands import CreateCustomer
 from domain.location import MonitoringLocation
 from domain.organization import Customer
-from tests.checker_loop.monitors import HERE, ME, NOW, command
+from tests.checker_loop.monitors import HERE, ME, NOW, command, ids
 from tests.checker_loop.virtual import change, new_monitor
 
 if TYPE_CHECKING:
@@ -119,9 +119,10 @@ def test_countries_decide_who_checks(
 
 def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it() -> None:
     owner = customer(["DE"])
-    follows = monitor_of(owner)
-    has_own = monitor_of(owner, allowed_check_country_codes=["DE"])
-    configuration = fold(HERE, owner, follows, has_own, new_monitor())
+    one, other, foreign = ids(3)
+    follows = monitor_of(owner, monitor_id=one)
+    has_own = monitor_of(owner, monitor_id=other, allowed_check_country_codes=["DE"])
+    configuration = fold(HERE, owner, follows, has_own, new_monitor(foreign))
 
     owner.update({"allowed_check_country_codes": ["US"]}, actor=ME, now=NOW)
     (event,) = owner.collect_events()

@@ -32,7 +32,7 @@ def signal(store: Store) -> Iterator[Signal]:
 @asynccontextmanager
 async def following(feed: Feed) -> AsyncIterator[trio.MemoryReceiveChannel[Batch]]:
     send, receive = trio.open_memory_channel[Batch](0)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(feed.follow, send)
             yield receive
@@ -74,7 +74,7 @@ async def test_new_events_arrive_soon(store: Store, signal: Signal) -> None:
         while not (await receive.receive()).at_head:
             pass
         owner.create()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await receive.receive()
 
 

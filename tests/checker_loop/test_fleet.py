@@ -87,8 +87,8 @@ async def test_due_time_that_passed_while_nobody_held_the_shard_is_checked_once(
     async with fleet_of(autojump_clock, "a", "b") as fleet:
         a, _ = fleet.members.values()
         ours = [each for each in fleet.monitors if shard_of(each.id) in a.held]
-        # A step that comes when the other one cannot have taken over, and no other one soon.
-        ours = [each for each in ours if _seconds_to_the_next(fleet, each) > 0]
+        # A step that comes when the other one cannot have taken over; no check is under way.
+        ours = [each for each in ours if _seconds_to_the_next(fleet, each) > 1]
         monitor = min(ours, key=lambda each: _seconds_to_the_next(fleet, each))
         await trio.sleep(_seconds_to_the_next(fleet, monitor) - 0.01)
         before = fleet.steps(monitor)

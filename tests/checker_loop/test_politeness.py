@@ -16,8 +16,8 @@ import trio
 from checker.configuration import Configuration
 from checker.logins import FIRST_SECONDS, LONGEST_SECONDS, Logins
 from domain.outcome import Category, Outcome, Phase, Verdict
-from tests.checker_loop.monitors import HERE, UP
-from tests.checker_loop.virtual import VirtualChecker, change, new_monitor, resting_monitor
+from tests.checker_loop.monitors import HERE, UP, ids
+from tests.checker_loop.virtual import VirtualChecker, change, new_monitor, resting_monitors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -78,7 +78,7 @@ async def test_one_server_sees_ten_checks_at_a_time_and_all_of_them_in_turn(
     autojump_clock: MockClock,
 ) -> None:
     servers = Busy()
-    monitors = [resting_monitor("one") for _ in range(95)]
+    monitors = resting_monitors(*["one"] * 95)
     checker = await play(autojump_clock, servers, monitors, 11)
 
     assert servers.most == {"one": 10}
@@ -91,8 +91,11 @@ async def test_one_server_sees_ten_checks_at_a_time_and_all_of_them_in_turn(
 async def test_others_do_not_wait_for_a_server_that_many_wait_for(
     autojump_clock: MockClock,
 ) -> None:
-    monitors = [new_monitor(hostname="one", check_interval=1) for _ in range(600)]
-    monitors += [new_monitor(hostname=f"other{each}", check_interval=1) for each in range(50)]
+    names = ["one"] * 600 + [f"other{each}" for each in range(50)]
+    monitors = [
+        new_monitor(each, hostname=name, check_interval=1)
+        for each, name in zip(ids(650), names, strict=True)
+    ]
     checker = await play(autojump_clock, Busy(), monitors, 600)
 
     # Without those that wait for their server, the first checks of so many take a moment.
@@ -111,10 +114,9 @@ async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) 
     servers = Busy(dict.fromkeys(names, "192.0.2.1"))
     # Their first check shows where the names lead to, so it is made one by one.
     async with playing(autojump_clock, servers, []) as checker:
-        monitors = []
-        for name in names:
-            monitors.append(resting_monitor(name))
-            checker.feed(monitors[-1])
+        monitors = resting_monitors(*names)
+        for each in monitors:
+            checker.feed(each)
             await trio.sleep(2)
         assert servers.most["192.0.2.1"] == 1
         checker.feed(*(change(each, checker.wall(), port=2525) for each in monitors))
@@ -127,7 +129,7 @@ async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) 
 async def test_monitor_that_is_deleted_while_it_waits_is_not_checked(
     autojump_clock: MockClock,
 ) -> None:
-    monitors = [resting_monitor("one") for _ in range(30)]
+    monitors = resting_monitors(*["one"] * 30)
     async with playing(autojump_clock, Busy(), monitors) as checker:
         await trio.sleep(0.5)
         for each in monitors[10:]:
@@ -278,7 +280,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
             raise lack
         return UP
 
-    monitors = [resting_monitor(f"m{each}") for each in range(50)]
+    monitors = resting_monitors(*(f"m{each}" for each in range(50)))
     async with playing(autojump_clock, probe, monitors) as checker:
         await trio.sleep(5.5)
         assert checker.results.checks == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import NAMESPACE_OID, UUID, uuid5
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,13 +13,12 @@ from checker.schedule import (
     SPREAD_SECONDS,
     Schedule,
 )
+from tests.checker_loop.monitors import ids
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 START = 1000.0
-
-
-def ids(number: int) -> list[UUID]:
-    """Return ids whose phases are spread like any others', and the same in every run."""
-    return [uuid5(NAMESPACE_OID, str(each)) for each in range(number)]
 
 
 A, B = ids(2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from checker.sharding import ALL, SHARDS, decide, shard_of
+from tests.checker_loop.monitors import ids
 
 NOBODY: frozenset[int] = frozenset()
 
@@ -131,7 +132,7 @@ def test_shard_of_a_monitor_never_changes() -> None:
 
 def test_monitors_are_evenly_spread() -> None:
     counts = [0] * SHARDS
-    for _ in range(SHARDS * 1000):
-        counts[shard_of(uuid4())] += 1
+    for each in ids(SHARDS * 1000):
+        counts[shard_of(each)] += 1
     assert min(counts) > 800
     assert max(counts) < 1200

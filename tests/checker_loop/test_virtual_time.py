@@ -13,9 +13,15 @@ import trio
 from checker.grid import unit_fraction
 from checker.limits import Limits
 from checker.timekeeping import follow_clock
-from tests.checker_loop.monitors import UP
+from tests.checker_loop.monitors import UP, ids
 from tests.checker_loop.thirty_days import ThirtyDays
-from tests.checker_loop.virtual import VirtualChecker, change, grid, new_monitor
+from tests.checker_loop.virtual import (
+    VirtualChecker,
+    change,
+    grid,
+    new_monitor,
+    resting_monitors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +60,6 @@ async def test_many_monitors_find_their_way_through_restarts(autojump_clock: Moc
 
 async def test_life_of_a_monitor_with_pauses_and_edits(autojump_clock: MockClock) -> None:
     monitor = new_monitor(check_interval=10)
-    while not 0.2 < unit_fraction(monitor.id) < 0.8:  # no due time meets one of the changes
-        monitor = new_monitor(check_interval=10)
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock)
         checker.feed()
@@ -122,8 +126,12 @@ async def test_slow_server_does_not_delay_others(autojump_clock: MockClock) -> N
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock, one_hangs)
         checker.feed(
-            *(new_monitor(hostname=f"hangs{each}", check_interval=1) for each in range(300)),
-            *(new_monitor(hostname=f"works{each}", check_interval=1) for each in range(300)),
+            *(
+                new_monitor(
+                    each, hostname=f"{'hangs' if number % 2 else 'works'}{number}", check_interval=1
+                )
+                for number, each in enumerate(ids(600))
+            ),
         )
         await nursery.start(checker.run)
         await trio.sleep(600)
@@ -145,7 +153,7 @@ async def test_starts_are_paced(autojump_clock: MockClock) -> None:
         checker = VirtualChecker(autojump_clock, note, Limits(starts_per_tick=5, tick_seconds=0.01))
         checker.feed()
         await nursery.start(checker.run)
-        checker.feed(*(new_monitor() for _ in range(1000)))
+        checker.feed(*map(new_monitor, ids(1000)))
         await trio.sleep(3)
         nursery.cancel_scope.cancel()
 
@@ -171,7 +179,7 @@ async def test_no_more_probes_than_sockets_and_none_is_lost(autojump_clock: Mock
         checker = VirtualChecker(autojump_clock, hold, Limits(open_sockets=10))
         checker.feed()
         await nursery.start(checker.run)
-        monitors = [new_monitor(check_interval=1440) for _ in range(100)]
+        monitors = resting_monitors(*["mail.example.org"] * 100)
         checker.feed(*monitors)
         await trio.sleep(11)
         nursery.cancel_scope.cancel()
@@ -183,7 +191,7 @@ async def test_no_more_probes_than_sockets_and_none_is_lost(autojump_clock: Mock
 async def test_probes_pause_while_results_have_no_room_and_go_on_without_a_burst(
     autojump_clock: MockClock,
 ) -> None:
-    monitors = [new_monitor(check_interval=1) for _ in range(600)]
+    monitors = [new_monitor(each, check_interval=1) for each in ids(600)]
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock)
         checker.feed(*monitors)
@@ -212,7 +220,7 @@ async def test_probes_pause_while_results_have_no_room_and_go_on_without_a_burst
 
 
 async def test_restart_does_not_double_or_lose_due_checks(autojump_clock: MockClock) -> None:
-    monitors = [new_monitor(check_interval=15) for _ in range(50)]
+    monitors = [new_monitor(each, check_interval=15) for each in ids(50)]
     events = [list(each.pending_events) for each in monitors]
     first = VirtualChecker(autojump_clock)
     async with trio.open_nursery() as nursery:
@@ -246,9 +254,7 @@ async def test_due_times_follow_a_wall_clock_that_is_set(
 ) -> None:
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock)
-        monitor = new_monitor(check_interval=1)
-        while not 0.3 < unit_fraction(monitor.id) < 0.7:  # the clock is set between two steps
-            monitor = new_monitor(check_interval=1)
+        monitor = new_monitor(check_interval=1)  # the clock is set between two steps
         checker.feed(monitor)
         await nursery.start(checker.run)
         nursery.start_soon(follow_clock, checker.schedule, checker.wall)

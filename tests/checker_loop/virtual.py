@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
 
 import trio
 
@@ -26,10 +25,11 @@ from checker.targeting import aim
 from domain.log_reader import LoggedEvent
 from domain.monitor import Monitor
 from domain.storage.leases import Beat
-from tests.checker_loop.monitors import HERE, ME, NOW, UP, command
+from tests.checker_loop.monitors import HERE, ME, MONITOR_ID, NOW, UP, command, ids
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from uuid import UUID
 
     from trio.testing import MockClock
 
@@ -162,24 +162,22 @@ class VirtualChecker:
 
 
 def new_monitor(
-    monitor_id: UUID | None = None,
+    monitor_id: UUID = MONITOR_ID,
     now: datetime = NOW,
     **fields: Any,  # noqa: ANN401 - any field of the command
 ) -> Monitor:
-    """Return a monitor whose first event is still to be fed."""
+    """Return a monitor whose first event is still to be fed; its id says when it is due."""
     made = command(**fields)
-    return Monitor.create(
-        1, made, monitor_id=monitor_id or uuid4(), config=made.config, actor=ME, now=now
-    )
+    return Monitor.create(1, made, monitor_id=monitor_id, config=made.config, actor=ME, now=now)
 
 
-def resting_monitor(hostname: str) -> Monitor:
-    """Return a monitor that is checked when it is fed, and then not again for half a day."""
-    while True:
-        monitor_id = uuid4()
-        # The phase of the day at which NOW is, and the hours before it.
-        if 0.25 <= unit_fraction(monitor_id) < 0.5:
-            return new_monitor(monitor_id, hostname=hostname, check_interval=1440)
+def resting_monitors(*hostnames: str) -> list[Monitor]:
+    """Return monitors that are checked when they are fed, and then not again for half a day."""
+    # The phase of the day at which NOW is, and the hours before it.
+    return [
+        new_monitor(monitor_id, hostname=hostname, check_interval=1440)
+        for monitor_id, hostname in zip(ids(len(hostnames), 0.25, 0.5), hostnames, strict=True)
+    ]
 
 
 def change(monitor: Monitor, now: datetime, **changes: Any) -> Monitor:  # noqa: ANN401 - any field

@@ -15,7 +15,7 @@ from checker.grid import unit_fraction
 from checker.leased_claims import LeasedClaims
 from checker.shared_clock import SharedClock
 from checker.status import Status
-from tests.checker_loop.monitors import HERE, NOW, UP
+from tests.checker_loop.monitors import HERE, NOW, UP, ids
 from tests.checker_loop.virtual import Results, VirtualChecker, new_monitor
 from tests.memory_leases import LeaseTable, MemoryLeases
 
@@ -204,7 +204,8 @@ class Fleet:
         self.check_seconds = 0.5
         minutes = INTERVAL_SECONDS / 60
         self.monitors: list[Monitor] = [
-            new_monitor(hostname=f"m{number}", check_interval=minutes) for number in range(monitors)
+            new_monitor(each, hostname=f"m{number}", check_interval=minutes)
+            for number, each in enumerate(ids(monitors))
         ]
         self.events = [event for each in self.monitors for event in each.collect_events()]
         self.members: dict[str, Member] = {}

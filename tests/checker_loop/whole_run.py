@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from domain.outcome import Outcome
     from domain.store import Store
 
-DEADLINE_SECONDS = 10
+DEADLINE_SECONDS = 30
 
 
 class FakeProbe:

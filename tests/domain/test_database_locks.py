@@ -41,7 +41,7 @@ database = Database(sys.argv[1])
 with postgres_locks.PostgresLocks(database, Connections(sys.argv[1], "test")).hold("part") as hold:
     print("held", flush=True)
     sys.stdin.readline()
-    wait_until(lambda: hold.is_lost, seconds=10)
+    wait_until(lambda: hold.is_lost)
     print("lost", flush=True)
     sys.stdin.readline()
 """
@@ -96,7 +96,7 @@ def test_who_comes_second_is_told_who_holds_it_and_where(locks: PostgresLocks) -
 def test_who_waits_gets_it_from_who_is_just_ending(locks: PostgresLocks) -> None:
     with another_holder(locks) as process:
         process.kill()
-        with locks.hold("part", wait_seconds=10):
+        with locks.hold("part", wait_seconds=30):
             pass
 
 
@@ -114,7 +114,7 @@ def test_a_frozen_holder_loses_it_and_finds_that_out(locks: PostgresLocks) -> No
         assert process.stdin is not None
         assert process.stdout is not None
         process.send_signal(signal.SIGSTOP)
-        with locks.hold("part", wait_seconds=10):
+        with locks.hold("part", wait_seconds=30):
             process.send_signal(signal.SIGCONT)
             process.stdin.write("\n")
             process.stdin.flush()
@@ -138,7 +138,7 @@ def test_a_holder_beats_and_notices_that_its_session_ended(
 
         operator.execute(_END)
         wait_until(lambda: _is_lost(hold), what="it knows")
-        with locks.hold("part", wait_seconds=5):
+        with locks.hold("part", wait_seconds=30):
             assert _is_lost(hold)
     assert "the lock part is lost: its session has ended" in caplog.messages
 
@@ -150,7 +150,7 @@ def test_a_holder_that_was_silent_for_too_long_knows_it_before_it_asks(
     monkeypatch.setattr(postgres_locks, "BEAT_SECONDS", 3600)
     monkeypatch.setattr(postgres_locks, "SILENT_SECONDS", 0.5)
     monkeypatch.setattr(postgres_locks, "_EXPECT_BEATS", "SET idle_session_timeout = '500ms'")
-    with locks.hold("part") as hold, locks.hold("part", wait_seconds=10):
+    with locks.hold("part") as hold, locks.hold("part", wait_seconds=30):
         assert hold.is_lost
 
 

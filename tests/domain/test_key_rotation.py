@@ -252,7 +252,7 @@ def test_keys_come_and_go_while_the_master_key_of_a_database_changes(
     def meanwhile(_done: int, _of: int) -> None:
         if not added:
             with ThreadPoolExecutor(1) as pool:
-                pool.submit(come_and_go).result(timeout=5)
+                pool.submit(come_and_go).result(timeout=30)
 
     with place.open() as changing:
         done = rotate(changing.keys.store, changing.master_keys, meanwhile)

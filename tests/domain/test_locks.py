@@ -108,7 +108,7 @@ def test_a_killed_holder_leaves_nothing_behind(locks: Locks, place: Place) -> No
         assert holder is not None
         assert holder.pid == process.pid
         process.kill()
-    with locks.hold("part", wait_seconds=10):
+    with locks.hold("part", wait_seconds=30):
         pass
 
 

@@ -59,7 +59,7 @@ def test_of_two_first_starts_at_once_one_makes_the_organization(store: Store) ->
     barrier = Barrier(8)
 
     def start(_: int) -> bool:
-        barrier.wait(10)
+        barrier.wait(30)
         return store.monitoring.set_up("Example", "First", TOKEN)
 
     with ThreadPoolExecutor(8) as pool:
@@ -100,7 +100,7 @@ def test_numbers_are_unique_and_without_gaps_with_16_writers_at_once(
     barrier = Barrier(THREADS)
 
     def create(_: int) -> list[int]:
-        barrier.wait(10)
+        barrier.wait(30)
         return [
             store.monitoring.create_monitor(
                 owners.create(config={"auth": {"user": "u", "pass": "p"}}), TESTER
@@ -121,7 +121,7 @@ def test_every_acknowledged_change_of_16_writers_is_in_the_history(
     barrier = Barrier(THREADS)
 
     def rename(number: int) -> None:
-        barrier.wait(10)
+        barrier.wait(30)
         for step in range(2):
             changes = {"name": f"Writer {number} step {step}"}
             store.monitoring.update_monitor(UpdateMonitor(monitor.id, changes), TESTER)
@@ -153,7 +153,7 @@ def test_writers_of_different_fields_do_not_undo_each_other(store: Store, owners
     barrier = Barrier(len(changes))
 
     def change(one: dict[str, object]) -> None:
-        barrier.wait(10)
+        barrier.wait(30)
         store.monitoring.update_monitor(UpdateMonitor(monitor.id, one), TESTER)
 
     with ThreadPoolExecutor(len(changes)) as pool:

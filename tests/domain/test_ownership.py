@@ -87,7 +87,7 @@ def test_the_use_of_a_token_by_many_processes_is_recorded_once(
     barrier = Barrier(8)
 
     def use(_: int) -> None:
-        barrier.wait(10)
+        barrier.wait(30)
         store.monitoring.use_token(token.id, TESTER)
 
     with ThreadPoolExecutor(8) as pool:
@@ -146,7 +146,7 @@ def test_of_many_who_retire_a_location_at_once_one_does_it(store: Store) -> None
     barrier = Barrier(8)
 
     def retire(_: int) -> bool:
-        barrier.wait(10)
+        barrier.wait(30)
         try:
             store.monitoring.retire_location("de-nbg", TESTER)
         except ConflictError:
@@ -164,11 +164,11 @@ def test_a_start_and_a_retirement_at_once_come_one_after_the_other(store: Store)
     barrier = Barrier(2)
 
     def start() -> bool:
-        barrier.wait(10)
+        barrier.wait(30)
         return store.monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER).is_back
 
     def retire() -> None:
-        barrier.wait(10)
+        barrier.wait(30)
         store.monitoring.retire_location("de-nbg", TESTER)
 
     with ThreadPoolExecutor(2) as pool:
@@ -183,7 +183,7 @@ def test_checkers_that_start_at_once_register_their_location_once(store: Store) 
     barrier = Barrier(8)
 
     def register(_: int) -> int:
-        barrier.wait(10)
+        barrier.wait(30)
         return store.monitoring.register_location(
             "de-nbg", "Nuremberg", "DE", TESTER
         ).location.number
@@ -202,7 +202,7 @@ def test_a_repeated_create_makes_one_monitor_also_when_16_come_at_once(
 
     def create(_: int) -> Monitor:
         repeat = store.monitoring.repeat_key("token", "key-1", b"body")
-        barrier.wait(10)
+        barrier.wait(30)
         return store.monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
 
     with ThreadPoolExecutor(16) as pool:
@@ -259,7 +259,7 @@ def test_of_16_changes_to_one_expected_version_one_is_made(store: Store, owners:
 
     def change(number: int) -> bool:
         changes = {"name": f"Writer {number}"}
-        barrier.wait(10)
+        barrier.wait(30)
         try:
             store.monitoring.update_monitor(UpdateMonitor(monitor.id, changes, 1), TESTER)
         except StaleVersionError:

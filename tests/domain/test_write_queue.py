@@ -101,10 +101,10 @@ def test_turn_comes_when_its_holder_is_killed(path: Path, holder: subprocess.Pop
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(enter)
-        assert begun.wait(10)
+        assert begun.wait(30)
         assert not entered.is_set()
         holder.send_signal(signal.SIGKILL)
-        waiting.result(10)
+        waiting.result(30)
     assert entered.is_set()
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
-START_SECONDS = 20.0
+START_SECONDS = 40.0
 STOP_SECONDS = 10.0
 
 

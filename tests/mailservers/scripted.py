@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
-JOIN_SECONDS = 10.0
+JOIN_SECONDS = 30.0
 
 
 class Peer:

@@ -120,7 +120,7 @@ def smtp_stub(certificate: ServerCertificate | None = None) -> Iterator[SmtpStub
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        if not ready.wait(10):
+        if not ready.wait(30):
             raise TimeoutError("the stub did not start")
         yield stub
     finally:

@@ -58,8 +58,8 @@ def test_every_thread_sees_at_once_what_another_process_did_to_a_known_token(
 
     def look(_: int) -> tuple[object, object]:
         before = views.reader.token(issued.token_hash)
-        together.wait(10)
-        together.wait(10)
+        together.wait(30)
+        together.wait(30)
         after = views.reader.token(issued.token_hash)
         assert before is not None
         assert after is not None
@@ -67,12 +67,12 @@ def test_every_thread_sees_at_once_what_another_process_did_to_a_known_token(
 
     with ThreadPoolExecutor(THREADS) as pool:
         seen = [pool.submit(look, each) for each in range(THREADS)]
-        together.wait(10)
+        together.wait(30)
         with place.open() as other, Views(other) as their_views:
             other.monitoring.revoke_token(issued.id, TESTER)
             their_views.projector("monitors").catch_up()
-        together.wait(10)
-        looked = [each.result(10) for each in seen]
+        together.wait(30)
+        looked = [each.result(30) for each in seen]
 
     assert {before for before, _ in looked} == {None}
     assert None not in {after for _, after in looked}

@@ -204,7 +204,7 @@ class Running:
     def end(self) -> None:
         """Stop and wait."""
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(30)
         assert not self._thread.is_alive()
 
     def _run(self, store: Store, views: Views) -> None:

@@ -42,7 +42,7 @@ def running(store: Store, views: Views) -> Iterator[None]:
             yield
         finally:
             stop.set()
-            thread.join(10)
+            thread.join(30)
     assert not thread.is_alive()
 
 
@@ -91,7 +91,7 @@ def test_what_comes_during_a_rest_is_shown_after_it(
         for number in range(20):
             store.checks.record([check_of(monitor, number)], location="local", actor=TESTER)
             wait_until(lambda: views.projector("checks").view.position() == log.head())
-        wait_until(lambda: roll_ups.view.position() == log.head(), seconds=10, what="roll-ups")
+        wait_until(lambda: roll_ups.view.position() == log.head(), what="roll-ups")
 
 
 def test_a_view_that_is_ahead_of_its_log_is_rebuilt_at_the_start(

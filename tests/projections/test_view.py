@@ -206,7 +206,7 @@ def test_projectors_on_one_view_at_once_apply_nothing_twice(
 
     def project(view: View) -> int:
         projector = Projector(COUNTING, log, view)
-        barrier.wait(10)
+        barrier.wait(30)
         applied = 0
         while not done.is_set():
             applied += projector.catch_up()
@@ -214,7 +214,7 @@ def test_projectors_on_one_view_at_once_apply_nothing_twice(
 
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(project, view) for view in views]
-        barrier.wait(10)
+        barrier.wait(30)
         try:
             for _ in range(total):
                 store.monitoring.create_monitor(owners.create(), TESTER)
@@ -323,7 +323,7 @@ def test_a_view_that_is_made_by_several_at_once_is_made_once(storage: ViewStorag
 
     def make(number: int) -> None:
         view = storage.view(COUNTING)
-        together.wait(10)
+        together.wait(30)
         view.create(lambda _: filled.append(number))
         assert view.is_current()
         view.close()

@@ -135,7 +135,7 @@ def _reads_go_on(fleet: Deployment) -> None:
     def listed() -> int:
         return fleet.client("GET", "/api/smtp-monitors?perPage=1").status
 
-    wait_until(lambda: listed() == OK, seconds=10, what="an answer of the replica")
+    wait_until(lambda: listed() == OK, what="an answer of the replica")
     assert {listed() for _ in range(20)} == {OK}
     body = {"customerId": 1, "name": "Refused", "hostname": "127.0.0.1"}
     refused = fleet.client("POST", "/api/smtp-monitors", body)

@@ -107,7 +107,7 @@ def test_another_process_takes_over_from_active_projections(tmp_path: Path) -> N
 def _commands_are_refused_at_once(fleet: Deployment) -> None:
     answer = create(fleet)
     if answer.status == 201:  # by a connection that was not broken yet
-        wait_until(lambda: create(fleet).status == 503, seconds=5, what="a refusal")
+        wait_until(lambda: create(fleet).status == 503, what="a refusal")
         answer = create(fleet)
     assert answer.status == 503
     assert int(answer.headers["retry-after"]) <= 10
