@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from projections.views import Views
 from tests.api.world import make_world
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from tests.domain.given import Owners
     from tests.places import Databases
 
+
+# Other examples in each run, but no failure because the machine has other things to do.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=False,
+)
+settings.load_profile("any machine")
 
 SCOPES: Final[dict[str, Literal["function", "module"]]] = {
     "place": "function",

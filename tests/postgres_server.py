@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 from psycopg import sql
+
+from tests.mailservers.processes import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -152,7 +153,7 @@ def start(
     binaries: Path, data: Path, settings: Mapping[str, str], port: int | None = None
 ) -> PostgresServer:
     """Start a server on loopback and wait until it answers."""
-    port = port or free_port()
+    port = port or free_ports(1)[0]
     options = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -190,14 +191,6 @@ def run(command: list[str | Path], folder: Path) -> None:
         extra_groups=_GROUPS,
     )
     assert done.returncode == 0, done.stderr
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port: int = trial.getsockname()[1]
-    return port
 
 
 def _as_options(settings: Mapping[str, str]) -> list[str]:

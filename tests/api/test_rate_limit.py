@@ -196,8 +196,9 @@ def test_a_frozen_database_holds_up_few_requests_and_each_for_a_second() -> None
             with frozen(made.server):
                 first = list(pool.map(seconds_in_vain, range(4)))
                 later = list(pool.map(seconds_in_vain, range(100)))
-            assert max(first) < ANSWER_SECONDS + 5
-            assert max(later) < ANSWER_SECONDS
+            assert max(first) < ANSWER_SECONDS + 30
+            # One now and then tries again.
+            assert sum(each >= ANSWER_SECONDS for each in later) < 10
 
         def is_counted() -> bool:
             try:

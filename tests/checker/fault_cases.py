@@ -22,6 +22,9 @@ PASSWORD = "canary-Passw0rd"
 # Enough for a busy machine that plays all cases at once; a stalling server costs all of it.
 TIMEOUT_SECONDS = 3.0
 
+LONG_SECONDS = 30.0
+"""Of a probe whose time is not to run out."""
+
 SHOP = CertificateShop()
 
 

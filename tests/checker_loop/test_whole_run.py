@@ -15,7 +15,7 @@ import trio.testing
 
 from checker.limits import Limits
 from checker.location import Location
-from checker.pulse import Pulse
+from checker.pulse import TOLERATED_LAG_SECONDS, Pulse
 from checker.run import run_checker
 from checker.status import Status
 from domain.outcome import Category, Outcome, Phase, Verdict
@@ -261,12 +261,17 @@ async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
     assert checker.status.lagged == 1
 
 
-async def test_pulse_of_an_idle_loop_is_even() -> None:
-    pulse = Pulse()
-    with pulse.listening():
-        began = trio.current_time()
-        await trio.testing.wait_all_tasks_blocked()
-        assert pulse.lag_since(began, trio.current_time()) == 0
+def test_pulse_of_a_loop_that_wakes_in_time_is_even() -> None:
+    now = [100.0]
+    pulse = Pulse(lambda: now[0])
+    pulse.before_io_wait(5)
+    now[0] += 5
+    pulse.after_io_wait(5)
+    now[0] += TOLERATED_LAG_SECONDS
+    assert pulse.lag_since(100, now[0]) == 0
+
+    now[0] += 0.01
+    assert pulse.lag_since(100, now[0]) > TOLERATED_LAG_SECONDS
 
 
 async def test_monitor_is_checked_from_every_location_that_its_countries_allow(

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from cli.exit_codes import ExitCode
 from cli.main import main
+from tests.mailservers.processes import free_ports
 from tests.places import POSTGRES
-from tests.postgres_server import free_port, postgres_server
+from tests.postgres_server import postgres_server
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ CASES = {
         "name the primary in POSTWATCH_DATABASE_URL",
     ),
     "nobody listens": Case(
-        lambda _: f"postgresql://postwatch:{PASSWORD}@127.0.0.1:{free_port()}/mail",
+        lambda _: f"postgresql://postwatch:{PASSWORD}@127.0.0.1:{free_ports(1)[0]}/mail",
         "does not answer: Connection refused",
         "see that the server runs",
     ),
@@ -120,7 +121,7 @@ CASES = {
     ),
     "two hosts": Case(
         lambda port: (
-            f"postgresql://postwatch:{PASSWORD}@127.0.0.1:{free_port()},127.0.0.1:{port}/still"
+            f"postgresql://postwatch:{PASSWORD}@127.0.0.1:{free_ports(1)[0]},127.0.0.1:{port}/still"
         ),
         "session is read-only",
         "promote the standby",
@@ -153,4 +154,4 @@ def test_every_failure_says_what_where_and_what_to_do(
     assert case.what in line
     assert case.advice in line
     assert PASSWORD not in refused.output
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40

@@ -19,8 +19,8 @@ from domain.storage.failures import DatabaseAwayError
 from domain.storage.locks import HeldError, Holder
 from domain.storage.postgres_connections import Connections
 from domain.storage.postgres_locks import PostgresLocks
+from tests.mailservers.processes import free_ports
 from tests.places import POSTGRES, Databases
-from tests.postgres_server import free_port
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ from domain.storage import postgres_locks
 from domain.storage.database import Database
 from domain.storage.postgres_connections import Connections
 from tests.waiting import wait_until
-postgres_locks._EXPECT_BEATS = "SET idle_session_timeout = '2s'"
+postgres_locks._EXPECT_BEATS = f"SET idle_session_timeout = '{sys.argv[2]}'"
 database = Database(sys.argv[1])
 with postgres_locks.PostgresLocks(database, Connections(sys.argv[1], "test")).hold("part") as hold:
     print("held", flush=True)
@@ -49,7 +49,7 @@ with postgres_locks.PostgresLocks(database, Connections(sys.argv[1], "test")).ho
 
 
 _OF_PART = "FROM pg_stat_activity WHERE application_name LIKE 'postwatch part %'"
-_IS_OLD: LiteralString = f"SELECT now() - backend_start > '1s' {_OF_PART}"
+_IS_OLD: LiteralString = f"SELECT now() - backend_start > '5s' {_OF_PART}"
 _END: LiteralString = f"SELECT pg_terminate_backend(pid) {_OF_PART}"
 
 
@@ -67,10 +67,10 @@ def locks_of(url: str) -> Iterator[PostgresLocks]:
 
 
 @contextmanager
-def another_holder(locks: PostgresLocks) -> Iterator[subprocess.Popen[str]]:
-    """Run a process that holds the lock `part`."""
+def another_holder(locks: PostgresLocks, patience: str = "1h") -> Iterator[subprocess.Popen[str]]:
+    """Run a process that holds the lock `part`; the server ends it when it is silent for long."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, locks._database.url],
+        [sys.executable, "-c", HOLD, locks._database.url, patience],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -106,11 +106,11 @@ def test_a_killed_holder_leaves_nothing_behind(locks: PostgresLocks) -> None:
         assert isinstance(holder, Holder)
         assert holder.pid == process.pid
         process.kill()
-        wait_until(lambda: locks.holder("part") is None, seconds=2, what="the lock is free")
+        wait_until(lambda: locks.holder("part") is None, what="the lock is free")
 
 
 def test_a_frozen_holder_loses_it_and_finds_that_out(locks: PostgresLocks) -> None:
-    with another_holder(locks) as process:
+    with another_holder(locks, patience="2s") as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.send_signal(signal.SIGSTOP)
@@ -128,7 +128,7 @@ def test_a_holder_beats_and_notices_that_its_session_ended(
     locks: PostgresLocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(postgres_locks, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(postgres_locks, "_EXPECT_BEATS", "SET idle_session_timeout = '500ms'")
+    monkeypatch.setattr(postgres_locks, "_EXPECT_BEATS", "SET idle_session_timeout = '4s'")
     url = locks._database.url
     with psycopg.connect(url, autocommit=True) as operator, locks.hold("part") as hold:
         wait_until(
@@ -160,7 +160,7 @@ def _is_lost(hold: Hold) -> bool:
 
 def test_there_is_no_lock_without_a_server() -> None:
     with (
-        locks_of(f"postgresql://postwatch@127.0.0.1:{free_port()}/mail") as locks,
+        locks_of(f"postgresql://postwatch@127.0.0.1:{free_ports(1)[0]}/mail") as locks,
         pytest.raises(DatabaseAwayError, match="does not answer"),
     ):
         locks.hold("part").__enter__()

@@ -149,12 +149,12 @@ def test_writer_that_froze_while_it_had_its_turn_loses_it(
         psycopg.connect(database.url) as frozen,
     ):
         recorder = cast("LogRecorder", store.checks.recorder)
+        began = time.monotonic()
         for statement in recorder._let_in:
             frozen.execute(statement)
-        began = time.monotonic()
         recorder.append([(str(uuid4()), 1, "CheckPerformed", b"{}")])
 
-        assert FROZEN_SECONDS - 1 < time.monotonic() - began < FROZEN_SECONDS + 4
+        assert FROZEN_SECONDS <= time.monotonic() - began < FROZEN_SECONDS + 30
         # Whoever comes back finds the store away, and looks what was stored.
         with pytest.raises(STORE_AWAY), told("the database"):
             frozen.execute("SELECT 1")

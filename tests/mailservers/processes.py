@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import time
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,13 +18,21 @@ START_SECONDS = 40.0
 STOP_SECONDS = 10.0
 
 
+_PORTS = range(15_000, 32_000)
+"""Below those that the kernel gives to connections, which would take one before its server does,
+or even connect to themselves where nobody is to listen."""
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports on loopback that nobody listens on, all different."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+    found: list[int] = []
+    for port in SystemRandom().sample(_PORTS, len(_PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as trial:
+            trial.bind((LOOPBACK, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"there are not {count} free ports in {_PORTS}")
 
 
 @contextlib.contextmanager

@@ -166,17 +166,20 @@ def test_checks_repeat_follow_a_change_of_port_and_stop_when_disabled(service: S
         assert outcome(service, created, version=3) == ("up", "ok")
 
         assert service.client("PATCH", path, {"status": "paused"}).body["status"] == "disabled"
-        # A marker created after the pause: once it was checked twice, six seconds have gone
-        # by in which the paused monitor would have been due.
+        # A marker created after the pause: from its second check, at its phase, to the third
+        # six seconds go by in which the paused monitor would have been due.
         marker = service.client.create(
             "smtp", name="Marker", hostname="127.0.0.1", port=port, checkInterval=0.1
         )
         begun = service.wait_for_check(marker["publicId"])["checked_at"]
         wait_until(lambda: _checked_after(service, marker, begun), what="second marker check")
-        after = service.last_check(created["publicId"])
-        assert after is not None
-        assert after["monitor_version"] == 3
-        assert after["checked_at"] < begun
+        second, paused = (service.last_check(each["publicId"]) for each in (marker, created))
+        assert second is not None
+        moment = second["checked_at"]
+        wait_until(lambda: _checked_after(service, marker, moment), what="third marker check")
+        assert paused is not None
+        assert paused["monitor_version"] == 3
+        assert service.last_check(created["publicId"]) == paused
 
 
 def test_a_new_monitor_is_checked_at_once_and_not_at_its_phase(service: Service) -> None:
