@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.clock import iso_milliseconds, utc_now
 from domain.errors import SecretUnreadableError
 from domain.storage import write_queue
-from tests.api.world import PATHS, SMTP, path_of
+from tests.api.world import PATHS, SMTP, later_than, path_of
 from tests.domain.given import TESTER
-from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
@@ -33,11 +31,6 @@ FULL: dict[str, dict[str, Any]] = {
         "imapPopConfig": {"protocol": "imap", "user": "u", "password": "p", "tls": True},
     },
 }
-
-
-def later_than(shown: str) -> None:
-    """Return in another millisecond than the one shown."""
-    wait_until(lambda: iso_milliseconds(utc_now()) > shown)
 
 
 @pytest.mark.parametrize("kind", KINDS)

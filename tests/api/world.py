@@ -11,9 +11,11 @@ from uuid import UUID
 from falcon.testing import Result, TestClient
 
 from api.app import create_app
+from domain.clock import iso_milliseconds, utc_now
 from domain.commands import CreateCustomer, IssueToken
 from projections.views import Views
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, TESTER, Owners, make_owners
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -135,6 +137,11 @@ def path_of(monitor: Monitor) -> str:
     return f"{PATHS[monitor.kind]}/{monitor.id}"
 
 
+def later_than(shown: str) -> None:
+    """Return in another millisecond than the one shown."""
+    wait_until(lambda: iso_milliseconds(utc_now()) > shown)
+
+
 def make_world(place: Place) -> World:
     """Make a store with everyone in it."""
     store = place.create()
@@ -170,6 +177,8 @@ def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona,
             organization, customer if scoped else None, persona, role, token, expires_at
         )
         issued = store.monitoring.issue_token(command, TESTER)
+        # Which test is the first to use it is chance, and none is to find the event of another.
+        store.monitoring.use_token(issued.id, TESTER)
         if persona == "revoked":
             store.monitoring.revoke_token(issued.id, TESTER)
 
