@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,6 +21,7 @@ import psycopg
 from psycopg import sql
 
 from tests.mailservers.processes import free_ports
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -213,13 +213,12 @@ def _reachable(binaries: Path, home: Path) -> Path:
 
 
 def _wait_for(server: PostgresServer) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    def answers() -> bool:
         try:
             psycopg.connect(server.url(), connect_timeout=2).close()
         except psycopg.OperationalError:
             assert server.process.poll() is None, "the server ended: see its log"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    wait_until(answers, seconds=START_SECONDS, what="an answer of the server")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
+import threading
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -249,7 +249,7 @@ async def test_start_line_says_what_is_watched_and_no_secret_is_logged(
 async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
     async def lagging(target: ProbeTarget) -> Outcome:
         del target
-        time.sleep(0.12)  # noqa: ASYNC251 - the loop is to be held up
+        threading.Event().wait(3 * TOLERATED_LAG_SECONDS)  # the loop is held up
         return UP
 
     async with running_checker(store, lagging) as checker:

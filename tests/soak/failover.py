@@ -31,7 +31,7 @@ Seen = tuple[int, str, int]
 """Position, stream and version of an event."""
 
 UNAVAILABLE = 503
-_OUTAGE_SECONDS = 30
+_OUTAGE_SECONDS = 60
 
 
 class Follower:

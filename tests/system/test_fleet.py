@@ -18,7 +18,7 @@ from tests.places import Place
 from tests.postgres_server import find_binaries
 from tests.system.parts import Part, stopping
 from tests.system.service import postwatch
-from tests.system.test_checker_killed import INTERVAL_SECONDS, Servers
+from tests.system.test_checker_killed import Servers
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -36,14 +36,15 @@ pytestmark = [
 ]
 
 LOCATION = "de-nbg"
-KILLED_SECONDS = 8.0
+INTERVAL_SECONDS = 5.0
+"""A due time that nobody begins within half of it is skipped: a busy machine needs some."""
+
+KILLED_SECONDS = 20.0
 """Within so many seconds the monitors of a killed checker are taken over: two looks, on a
-machine that has other things to do."""
+machine that has other things to do. In virtual time that is measured exactly."""
 
-FROZEN_SECONDS = 15.0
+FROZEN_SECONDS = 25.0
 """Those of a frozen one: five seconds more."""
-
-JOINED_SECONDS = 15.0
 
 
 class Fleet:
@@ -109,7 +110,7 @@ class Fleet:
         before = {key: len(each) for key, each in self.recorded().items()}
         wait_until(
             lambda: all(len(each) >= before[key] + more for key, each in self.recorded().items()),
-            seconds=30,
+            seconds=60,
             what="checks of all monitors",
         )
 
@@ -142,27 +143,27 @@ def test_every_due_time_is_recorded_once_whoever_dies_freezes_and_joins(
 ) -> None:
     with running_fleet(postgres, tmp_path) as fleet:
         a = fleet.start("a")
-        fleet.wait_until_shared(a, seconds=40)
+        fleet.wait_until_shared(a, seconds=60)
         b = fleet.start("b")
-        fleet.wait_until_shared(a, b, seconds=40)
+        fleet.wait_until_shared(a, b, seconds=60)
         fleet.wait_for_checks(2)
 
         fleet.disturb()
         a.kill()
-        assert fleet.wait_until_shared(b, seconds=40) < KILLED_SECONDS
+        assert fleet.wait_until_shared(b, seconds=60) < KILLED_SECONDS
 
         c = fleet.start("c")
-        fleet.wait_until_shared(b, c, seconds=40)
+        fleet.wait_until_shared(b, c, seconds=60)
         fleet.disturb()
         b.freeze()
-        assert fleet.wait_until_shared(c, seconds=40) < FROZEN_SECONDS
+        assert fleet.wait_until_shared(c, seconds=60) < FROZEN_SECONDS
         fleet.wait_for_checks(2)
         fleet.disturb()
         b.thaw()
-        fleet.wait_until_shared(b, c, seconds=40)
+        fleet.wait_until_shared(b, c, seconds=60)
 
         d = fleet.start("d")
-        fleet.wait_until_shared(b, c, d, seconds=40)
+        fleet.wait_until_shared(b, c, d, seconds=60)
         _assert_fleet_is_shown(fleet, {b.pid, c.pid, d.pid})
         fleet.wait_for_checks(3)
         stopped = time.time()
