@@ -13,7 +13,7 @@ from domain.outcome import Category, Phase
 from tests.checker.fault_cases import PASSWORD, USER, await_hello, tls
 from tests.checker.faults_smtp import AUTH_EHLO, GO, HI, STARTTLS_EHLO
 from tests.mailservers.dns_server import dns_server
-from tests.mailservers.scripted import Peer, deaf, scripted, steps
+from tests.mailservers.scripted import NEEDS_IPV6, Peer, deaf, scripted, steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ async def test_a_stall_ends_with_the_deadline(prober: Prober, where: str) -> Non
         await _ends_in_time(prober, target(port, mode), (Category.TIMEOUT, phase))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", pytest.param("::1", marks=NEEDS_IPV6)])
 async def test_a_dropped_syn_ends_with_the_deadline(prober: Prober, host: str) -> None:
     with deaf(host) as port:
         found = (Category.TIMEOUT, Phase.CONNECT)

@@ -18,7 +18,7 @@ from checker.sockets import ClientSocket
 from checker.target import ProbeTarget
 from domain.outcome import Category, Phase
 from tests.mailservers.processes import free_ports
-from tests.mailservers.scripted import deaf, scripted, steps
+from tests.mailservers.scripted import NEEDS_IPV6, deaf, scripted, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,8 @@ FOUR, SIX, OTHER_FOUR = (ip_address(text) for text in ("127.0.0.1", "::1", "127.
 
 @contextlib.contextmanager
 def _six_is_deaf_and_four_answers() -> Iterator[int]:
-    with deaf("::1") as port, scripted(steps(), port=port):
+    port = free_ports(1)[0]
+    with deaf("::1", port=port), scripted(steps(), port=port):
         yield port
 
 
@@ -46,20 +47,18 @@ async def test_the_first_address_that_answers_is_taken() -> None:
         assert await _dial(FOUR, OTHER_FOUR, port=port) == FOUR
 
 
-async def test_an_address_that_refuses_costs_no_time() -> None:
-    with scripted(steps()) as port:
-        began = trio.current_time()
+async def test_an_address_that_refuses_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialling, "ATTEMPT_DELAY_SECONDS", 3600)
+    with scripted(steps()) as port, trio.fail_after(30):
         assert await _dial(SIX, OTHER_FOUR, FOUR, port=port) == FOUR
-        assert trio.current_time() - began < ATTEMPT_DELAY_SECONDS
 
 
+@NEEDS_IPV6
 async def test_an_address_that_is_silent_costs_the_delay() -> None:
-    with _six_is_deaf_and_four_answers() as port:
+    with _six_is_deaf_and_four_answers() as port, trio.fail_after(30):
         began = trio.current_time()
         assert await _dial(SIX, FOUR, port=port) == FOUR
-        took = trio.current_time() - began
-
-    assert ATTEMPT_DELAY_SECONDS <= took < ATTEMPT_DELAY_SECONDS + 0.25
+        assert trio.current_time() - began >= ATTEMPT_DELAY_SECONDS
 
 
 async def test_when_all_refuse_the_first_one_says_why() -> None:

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from checker import dns_queries, names
-from checker.dns_queries import OTHER_FAMILY_SECONDS, DnsAnswer, DnsClient
+from checker.dns_queries import DnsAnswer, DnsClient
 from checker.failure import ProbeFailed
 from checker.faults import exhaustion
 from checker.hosts_file import REREAD_SECONDS, HostsFile
@@ -22,7 +22,7 @@ from checker.probe import Prober
 from checker.target import ProbeTarget
 from domain.outcome import Category, Phase
 from tests.mailservers.dns_server import DnsServer, dns_server
-from tests.mailservers.scripted import scripted, steps
+from tests.mailservers.scripted import NEEDS_IPV6, scripted, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,8 +108,8 @@ async def test_a_name_that_leads_nowhere(
         ("mx.example", "127.0.0.1"),
         ("MX.Example.", "127.0.0.1"),
         ("bücher.example", "127.0.0.1"),
-        ("six.example", "::1"),
-        ("[::1]", "::1"),
+        pytest.param("six.example", "::1", marks=NEEDS_IPV6),
+        pytest.param("[::1]", "::1", marks=NEEDS_IPV6),
         ("both.example", "127.0.0.2"),
         ("localhost", "127.0.0.1"),
     ],
@@ -240,13 +240,16 @@ def test_a_system_without_name_servers_is_said(monkeypatch: pytest.MonkeyPatch) 
         DnsClient()
 
 
-async def test_one_family_that_is_silent_does_not_hold_up_the_other(tmp_path: Path) -> None:
-    with dns_server({"mx.example": ["127.0.0.1"]}, silent_kinds=("AAAA",)) as server:
+async def test_one_family_that_is_silent_does_not_hold_up_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dns_queries, "LIFETIME_SECONDS", 3600)
+    with (
+        dns_server({"mx.example": ["127.0.0.1"]}, silent_kinds=("AAAA",)) as server,
+        trio.fail_after(30),
+    ):
         resolver = Resolver(DnsClient((server.address,)), _no_hosts(tmp_path))
-        began = trio.current_time()
         assert await resolver.resolve("mx.example") == _addresses("127.0.0.1")
-
-    assert trio.current_time() - began < OTHER_FAMILY_SECONDS + 0.5
 
 
 async def test_silence_is_told_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from cli.check import PluginCommand, check
 from cli.demo.servers import PASSWORD, USER, DemoServer, DemoServers, demo_servers
 from cli.main import main
-from tests.mailservers.scripted import Peer, scripted, steps
+from tests.mailservers.scripted import NEEDS_IPV6, Peer, scripted, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,6 +216,7 @@ def test_a_refused_login_shows_the_servers_own_words(servers: DemoServers, tmp_p
     assert "535 5.7.8 Authentication credentials invalid" in result.stdout
 
 
+@NEEDS_IPV6
 def test_an_ipv6_address_is_shown_in_brackets(servers: DemoServers) -> None:
     result = _check("smtp", "::1", "--port", servers.refused.port)
 

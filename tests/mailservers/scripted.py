@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+import pytest
+
 from tests.mailservers.processes import LOOPBACK
 
 if TYPE_CHECKING:
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 JOIN_SECONDS = 30.0
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as trial:
+            trial.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+NEEDS_IPV6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no ::1")
 
 
 class Peer:
@@ -174,13 +188,13 @@ def scripted(script: Script, *, host: str = LOOPBACK, port: int = 0) -> Iterator
 
 
 @contextlib.contextmanager
-def deaf(host: str = LOOPBACK) -> Iterator[int]:
+def deaf(host: str = LOOPBACK, *, port: int = 0) -> Iterator[int]:
     """Listen on a port whose queue is full, so that a SYN is dropped; give the port."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(
             socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         )
-        listener.bind((host, 0))
+        listener.bind((host, port))
         listener.listen(0)
         for _ in range(4):
             filler = stack.enter_context(socket.socket(listener.family))
