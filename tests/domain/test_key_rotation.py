@@ -20,6 +20,7 @@ from domain.storage.failures import DatabaseAwayError
 from tests.domain.given import TESTER
 from tests.places import on_postgres, on_sqlite
 from tests.system.service import ROOT
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -210,25 +211,26 @@ def test_readers_and_writers_never_fail_while_the_master_key_changes(
     owners = [uuid4() for _ in range(20)]
     sealed = {owner: store.keys.seal(owner, f"secret of {owner}") for owner in owners}
     stop = threading.Event()
+    rounds = [0] * 4
 
-    def use(_: int) -> int:
-        rounds = 0
+    def use(number: int) -> None:
         with place.open() as mine:
             while not stop.is_set():
                 for owner, text in sealed.items():
                     assert mine.keys.unseal(owner, text) == f"secret of {owner}"
                 new = uuid4()
                 assert mine.keys.unseal(new, mine.keys.seal(new, "new")) == "new"
-                rounds += 1
-        return rounds
+                rounds[number] += 1
 
     with ThreadPoolExecutor(4) as pool:
         users = [pool.submit(use, number) for number in range(4)]
         try:
+            wait_until(lambda: all(rounds), what="everybody at work")
             fingerprints = {rotated(place) for _ in range(8)}
         finally:
             stop.set()
-        assert all(user.result(60) > 0 for user in users)
+        for user in users:
+            user.result(60)
     assert len(fingerprints) == 8
 
 

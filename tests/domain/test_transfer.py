@@ -33,6 +33,7 @@ from tests.domain.given import TESTER, check_of, make_owners
 from tests.domain.rich_store import REQUEST, SECRET, Rich, fill, rows, shown
 from tests.places import ENGINES, Place, place_on
 from tests.postgres_server import find_binaries
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -441,25 +442,30 @@ def test_a_row_that_is_no_event_stops_an_export_at_its_position(row: Row) -> Non
 def test_an_export_made_while_others_write_lacks_no_key(place: Place) -> None:
     config = {"auth": {"user": "u", "pass": SECRET}}
     stop = threading.Event()
+    made: list[object] = []
     with place.create(KEY) as store:
         owners = make_owners(store)
 
-        def write(_: int) -> int:
-            made = 0
+        def write(_: int) -> None:
             while not stop.is_set():
                 created = store.monitoring.create_monitor(owners.create(config=config), TESTER)
-                made += 1
-                if made % 2:
+                made.append(created.id)
+                if created.number % 2:
                     store.monitoring.delete_monitor(created.id, TESTER)
-            return made
+
+        def export_while_they_write() -> list[bytes]:
+            before = len(made)
+            wait_until(lambda: len(made) > before, what="a monitor")
+            return exported(place, KEY)
 
         with ThreadPoolExecutor(2) as pool:
             writers = [pool.submit(write, number) for number in range(2)]
             try:
-                exports = [exported(place, KEY) for _ in range(10)]
+                exports = [export_while_they_write() for _ in range(10)]
             finally:
                 stop.set()
-            assert sum(writer.result(60) for writer in writers) > 10
+            for writer in writers:
+                writer.result(60)
     for export in exports:
         found = [orjson.loads(line) for line in export]
         events = [each for each in found if each.get("log") == "monitoring"]

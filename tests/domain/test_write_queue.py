@@ -65,7 +65,10 @@ def increment(path: Path, number: Path) -> None:
     queue.close()
 
 
-def test_queues_of_one_file_take_turns(path: Path, tmp_path: Path) -> None:
+def test_queues_of_one_file_take_turns(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 60)
     number = tmp_path / "number"
     number.write_text("0")
     with ThreadPoolExecutor(8) as pool:
@@ -74,7 +77,10 @@ def test_queues_of_one_file_take_turns(path: Path, tmp_path: Path) -> None:
     assert number.read_text() == "200"
 
 
-def test_threads_of_one_queue_take_turns(path: Path, tmp_path: Path) -> None:
+def test_threads_of_one_queue_take_turns(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 60)
     queue = WriteQueue(path)
     number = tmp_path / "number"
     number.write_text("0")
