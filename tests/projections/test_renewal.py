@@ -254,8 +254,8 @@ def test_a_stop_breaks_off_and_the_next_start_goes_on(
         wait_until(stop.is_set)
         running.end()
         assert running.failed == []
-        assert projector.left_over() == 5
-        assert not projector.is_current()
+        reached, _ = projector.view.reached("shadow")
+        assert (reached, projector.left_over(), projector.is_current()) == (5, 5, False)
 
     with Views(filled) as views:
         again = threading.Event()
