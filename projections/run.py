@@ -54,6 +54,7 @@ class _Keeper:
         self._name = name
         self._projector = projector
         self._patience = patience
+        self._stop = stop
         self._renewal: Renewal | None = None
         self._is_behind = False
         self._rests_until = 0.0
@@ -69,7 +70,8 @@ class _Keeper:
             is_due = self._is_behind and time.monotonic() >= self._rests_until
             if is_due or self._name in self._patience.waiting:
                 self._catch_up()
-        elif self._renewal.is_done():
+        # One that a stop broke off is not to be finished here, where nothing would stop it.
+        elif self._renewal.is_done() and not self._stop.is_set():
             self._renewal = None
             self._patience.attempt(self._name, self._start)
 

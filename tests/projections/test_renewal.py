@@ -16,9 +16,10 @@ from projections import checks, monitors, rebuilding
 from projections import views as views_module
 from projections.checks import stream_key
 from projections.definition import definition_of, is_readable
+from projections.patience import Patience
 from projections.projection import Document, Projection
 from projections.renewal import Renewal
-from projections.run import run
+from projections.run import _Keeper, run
 from projections.view import Record, Table, ViewAwayError
 from projections.views import Views
 from tests.api.world import another_worker, path_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from domain.store import Store
+    from projections.catch_up import Projector
     from tests.api.world import World
     from tests.domain.given import Owners
 
@@ -236,20 +238,42 @@ def test_one_view_is_made_anew_beside_the_others(
         assert running.failed == []
 
 
+def stop_after_a_step(
+    projector: Projector, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
+) -> None:
+    """Let the stop come in the middle of a rebuild."""
+    step = projector.rebuilding.step
+
+    def step_and_stop() -> int:
+        applied = step()
+        stop.set()
+        return applied
+
+    monkeypatch.setattr(projector.rebuilding, "step", step_and_stop)
+
+
+def test_a_rebuild_that_a_stop_broke_off_is_not_finished_by_the_last_look(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
+) -> None:
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+    with Views(filled) as views:
+        projector = views.projector("checks")
+        stop_after_a_step(projector, monkeypatch, stop)
+        keeper = _Keeper("checks", projector, Patience(), stop)
+        keeper.close()
+
+        keeper.step(["checks"])
+
+        assert (projector.left_over(), projector.is_current()) == (5, False)
+
+
 def test_a_stop_breaks_off_and_the_next_start_goes_on(
     filled: Store, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
 ) -> None:
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
         projector = views.projector("checks")
-        step = projector.rebuilding.step
-
-        def step_and_stop() -> int:
-            applied = step()
-            stop.set()
-            return applied
-
-        monkeypatch.setattr(projector.rebuilding, "step", step_and_stop)
+        stop_after_a_step(projector, monkeypatch, stop)
         running = Running(filled, views, stop)
         wait_until(stop.is_set)
         running.end()
