@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -38,6 +39,11 @@ SCOPES: Final[dict[str, Literal["function", "module"]]] = {
     "world": "module",
 }
 """How long the fixtures that depend on the engine live."""
+
+
+def pytest_configure() -> None:
+    """Listen to SIGINT: a run in the background of a script is started with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
