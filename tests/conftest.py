@@ -42,8 +42,9 @@ SCOPES: Final[dict[str, Literal["function", "module"]]] = {
 
 
 def pytest_configure() -> None:
-    """Listen to SIGINT: a run in the background of a script is started with it ignored."""
+    """Listen to signals that a run in the background (`&`, `nohup`) is started without."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)
