@@ -172,6 +172,7 @@ def frozen(server: PostgresServer) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
 def test_a_frozen_database_holds_up_few_requests_and_each_for_a_second() -> None:
     with (

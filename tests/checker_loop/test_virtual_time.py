@@ -40,6 +40,7 @@ def assert_same_times(actual: Sequence[datetime], expected: Sequence[datetime]) 
     assert all(abs(one - other) <= MILLISECOND for one, other in zip(actual, expected, strict=True))
 
 
+@pytest.mark.thorough
 async def test_thirty_days_of_changes_and_restarts_every_due_check_exactly_once(
     autojump_clock: MockClock,
 ) -> None:

@@ -132,6 +132,7 @@ class Readers:
         )
 
 
+@pytest.mark.thorough
 def test_readers_meet_no_error_and_no_other_answer_while_views_are_swapped(
     filled: Views, owners: Owners
 ) -> None:

@@ -149,6 +149,7 @@ def _kill_when_at_work(process: subprocess.Popen[bytes], data: Path, moment: int
     process.wait(30)
 
 
+@pytest.mark.thorough
 def test_a_backup_and_an_export_of_a_running_service_are_whole(
     service: Service, tmp_path: Path
 ) -> None:

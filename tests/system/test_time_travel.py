@@ -77,6 +77,7 @@ def without_request_ids(answer: bytes) -> bytes:
     return found["message"].encode() if "requestId" in found else answer
 
 
+@pytest.mark.thorough
 def test_recorded_answers_come_again_byte_by_byte(service: Service) -> None:
     (port,) = free_ports(1)
     client = service.client

@@ -194,6 +194,7 @@ def test_an_address_outside_the_policy_is_refused(service: Service) -> None:
     assert outcome(service, created) == ("down", "address_blocked")
 
 
+@pytest.mark.thorough
 def test_a_rebuild_while_everything_runs_changes_no_row_and_no_reader_sees_it(
     service: Service,
 ) -> None:
