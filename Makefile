@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
-# The requirement files are complete, so pip resolves nothing: some versions of it would look for
-# an extra of a pinned package (`coverage[toml]`) once more, and find one without a hash.
+# The requirement files are complete, so pip need not resolve: where one package names an extra of
+# another, old versions of pip look for that package again, and find one without a hash.
 INSTALL := $(PIP) install --require-hashes --no-deps
 ARGS ?=
 # Tests wait for processes and disks more than they compute.
@@ -21,7 +21,7 @@ run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 demo: $(VENV)/.demo  ## run the service with real mail servers on loopback, healthy and broken
 	@$(VENV)/bin/postwatch demo $(ARGS)
 
-test: $(VENV)/.dev  ## set everything up and run each promise's quick tests; ARGS="-k name" chooses some
+test: $(VENV)/.dev  ## set everything up and run the quick tests; ARGS="-k name" chooses some
 	@$(TESTS) -m "not thorough" $(ARGS)
 
 test-all: $(VENV)/.dev  ## every test, on both engines wherever that can make a difference

@@ -39,8 +39,8 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 
 VIEW_AWAY: Final = (
-    "What is shown is being built anew from the log, by `postwatch projections run`; "
-    "nothing was changed, try again"
+    "What is shown must first be built from the log, which `postwatch projections run` (a part "
+    "of `postwatch up`) does; nothing was changed, try again"
 )
 VIEW_AWAY_SECONDS: Final = 2
 _ARCHIVE_UNREADABLE: Final = "Archived checks cannot be read; the log of the service says which"

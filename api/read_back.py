@@ -58,7 +58,7 @@ def may_be_there(projector: Projector) -> bool:
     """
     if not projector.is_current():
         return False
-    projector.catch_up()
+    projector.catch_up(makes=False)
     return True
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import ExitStack, suppress
-from threading import Thread
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -24,10 +23,7 @@ from cli.settings import Settings
 from cli.shared_counts import SHARED_MEMORY, forget_counts, forget_worker, share_counts
 from cli.supervised import follow_supervisor, supervised_option
 from domain.storage.data_folder import DataFolder
-from domain.storage.failures import STORE_AWAY
-from domain.storage.locks import LostError
 from domain.storage.sqlite_engine import SqliteEngine
-from projections.view import ViewAwayError
 from projections.views import Views
 
 if TYPE_CHECKING:
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
     from api.app import App, Options
     from api.rate_limit import Counter
     from domain.store import Store
-    from projections.catch_up import Projector
 
 THREADS: Final = 4
 
@@ -130,8 +125,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         with ExitStack() as stack:
             store = stack.enter_context(opened_store(self.settings))
             views = stack.enter_context(Views(store))
-            _tell_what_is_not_made(views)
-            _catch_up(views.projector("monitors"))
+            _catch_up(views)
             stack.pop_all()
         self._views = views
         return store
@@ -165,32 +159,17 @@ def counter_of(store: Store) -> Counter:
     return PostgresCounter(store.engine.connections)
 
 
-def _tell_what_is_not_made(views: Views) -> None:
-    """Name the views that requests wait for, and the command that makes them."""
-    names = [name for name, each in views.projectors.items() if not each.is_current()]
-    if names:
+def _catch_up(views: Views) -> None:
+    """Show what the log holds, and name the views that the projections process must make first."""
+    missing = [name for name, each in views.projectors.items() if not each.is_current()]
+    if missing:
         logging.getLogger("postwatch.api").warning(
-            "not made by this version yet: view %s; `postwatch projections run` makes what is "
-            "missing, and requests that need it get 503 until then",
-            ", ".join(names),
+            "views not made by this version yet: %s; `postwatch projections run` (a part of "
+            "`postwatch up`) makes them, and requests that need them get 503 until then",
+            ", ".join(missing),
         )
-
-
-def _catch_up(projector: Projector) -> None:
-    """Show what the log holds. A view that must be rebuilt does not hold up the worker.
-
-    The projections process rebuilds it, or, where none runs, this worker beside its requests.
-    """
-    if projector.is_current():
-        projector.catch_up()
-        return
-
-    def rebuild() -> None:
-        with suppress(ViewAwayError, LostError, *STORE_AWAY):
-            projector.catch_up()
-
-    # A rebuild that ends with the process goes on in the next one.
-    Thread(target=rebuild, name="rebuild", daemon=True).start()
+    if "monitors" not in missing:
+        views.projector("monitors").catch_up()
 
 
 def _tell_stop(number: signal.Signals, what: str) -> None:

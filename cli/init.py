@@ -36,7 +36,7 @@ def set_up(settings: Settings) -> FirstStart:
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:
             monitors = views.projector("monitors")
-            # One that must be made is left to the process that keeps the views, beside the API.
+            # A missing view of a long log is made later, by the projections process.
             if monitors.is_current():
                 monitors.catch_up()
     made = is_first and settings.admin_token is None

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAKES_VIEWS: Final = (
-    "next: `postwatch up`, or `postwatch projections run` alone, makes the views; a command that "
-    "needs one makes it first"
+    "next: start `postwatch up` or `postwatch projections run`, which makes the views; other "
+    "commands make the views that they need"
 )
-"""What follows the making of a store, which has no views yet."""
+"""What to do with a store that was just made, which has no views yet."""
 
 _STDIN: Final = Path("-")
 

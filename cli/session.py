@@ -34,7 +34,7 @@ class Session:
 
     @property
     def reader(self) -> Reader:
-        """The views; those that the session was opened for show all that their log held then."""
+        """The views. Those named when the session was opened are up to date."""
         return self.views.reader
 
     @property
@@ -50,7 +50,7 @@ class Session:
     def read(self, view: str, query: Callable[[], T]) -> T:
         """Return what a query finds in a view, which is made first if it cannot be read.
 
-        One that is behind, or that an older version made, is good enough if it can be.
+        One that is behind, or that an older version made, is used as it is if it can be read.
         """
         try:
             return query()

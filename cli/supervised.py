@@ -21,6 +21,9 @@ from cli.failure import CommandError
 LOCK_WAIT_SECONDS: Final = 20
 """How long a restarted part waits for its predecessor to end."""
 
+ASKED_SECONDS: Final = 0.2
+"""How long any part waits: a command that asks who holds a lock shares it for an instant."""
+
 _LOOK_SECONDS: Final = 0.5
 
 supervised_option = click.option("--supervised-by", type=int, hidden=True)
@@ -37,7 +40,7 @@ def follow_supervisor(pid: int | None) -> None:
 
 def lock_wait(pid: int | None) -> float:
     """Return how many seconds to wait for a lock."""
-    return 0 if pid is None else LOCK_WAIT_SECONDS
+    return ASKED_SECONDS if pid is None else LOCK_WAIT_SECONDS
 
 
 def _watch(pid: int) -> None:

@@ -1,8 +1,8 @@
-"""A view that a command needs: made by the command itself, or waited for if another process does.
+"""Makes a view that a command needs, or waits while another process makes it.
 
-Whoever looks into a store that nothing runs on must not have to know which view is missing.
-Where a process keeps the views, it is left to that one: a command of another version would
-take its views away from a running service.
+A user of a store without running processes need not know which view is missing. Where a
+process keeps the views, the command leaves the view to that process: the command may be of
+another version, and would replace the views of a running service.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from projections.catch_up import Projector
     from projections.rebuilding import Report
 
-BEGIN_SECONDS: Final = 10.0
+BEGIN_SECONDS: Final = 60.0
 """How long the process that keeps the views may take until it begins to make one."""
 
 _LOOK_SECONDS: Final = 0.2
@@ -71,7 +71,7 @@ def _make(projector: Projector) -> None:
 
 
 def _wait(projector: Projector, locks: Locks, holder: Holder) -> None:
-    """Wait until the view is made, or until nobody is at work who would do it."""
+    """Wait until the view is made, or until no process is making it."""
     _say(
         projector,
         f"is not made yet: waiting for the process that makes it ({holder}); Ctrl-C ends only "
@@ -91,9 +91,10 @@ def _wait(projector: Projector, locks: Locks, holder: Holder) -> None:
 def _not_begun(projector: Projector, holder: Holder) -> CommandError:
     return CommandError(
         ExitCode.STORE_UNUSABLE,
-        f"the view {projector.projection.name} is not made by this version of Postwatch, and "
-        f"`postwatch projections run` does not make it ({holder}): its log says why, unless it "
-        "is of another version; then start it again with this one",
+        f"this version of Postwatch has not made the view {projector.projection.name}, and the "
+        f"running `postwatch projections run` ({holder}) did not begin to: it may be busy, then "
+        "try again; it may be of another version, then restart it with this one; otherwise its "
+        "log says why",
     )
 
 

@@ -84,8 +84,8 @@ class Projector:
         """Apply everything that the log holds now; return how many events that took.
 
         Writers take turns. Who waited often finds that another one applied its events too.
-        A view that was not made yet is built first, if the caller `makes` views. Raises
-        ViewAwayError when that is being done elsewhere or is not wanted, or when another version
+        A view that was not made yet is built first; with `makes` false it raises ViewAwayError.
+        Raises ViewAwayError also when another process builds the view, or when another version
         of the code has made the view its own.
         """
         position = self.view.current_position()

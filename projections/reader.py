@@ -23,9 +23,9 @@ class MonitorView(NamedTuple):
 
 
 class ShownMonitor(NamedTuple):
-    """The documented JSON of a monitor, what decides who may read it, and when that was.
+    """The documented JSON of a monitor, what decides who may read it, and the log position.
 
-    `position` is that of the last event which the configuration shows.
+    `position` is that of the last event included in it.
     """
 
     organization_id: str
@@ -49,7 +49,7 @@ class MonitorFilter:
 class Page:
     """One page of a list: the documented items as a JSON array, and how many there are in all.
 
-    `position` is that of the last event which both show.
+    `position` is that of the last event included in both.
     """
 
     items: bytes

@@ -68,6 +68,8 @@ class Renewal:
                 else:
                     return
         except _StoppedError:
+            if self._projector.is_current():
+                return  # The stop came when the view was in its place already.
             log.info("view %s: its rebuild goes on after the next start", self._name)
         except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
             self._error = error

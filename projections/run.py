@@ -70,7 +70,7 @@ class _Keeper:
             is_due = self._is_behind and time.monotonic() >= self._rests_until
             if is_due or self._name in self._patience.waiting:
                 self._catch_up()
-        # One that a stop broke off is not to be finished here, where nothing would stop it.
+        # A rebuild that a stop broke off must not be finished here: nothing could stop it then.
         elif self._renewal.is_done() and not self._stop.is_set():
             self._renewal = None
             self._patience.attempt(self._name, self._start)

@@ -78,8 +78,8 @@ class ViewAwayError(DomainError):
 def not_made(name: str) -> ViewAwayError:
     """Return the error of a view that this version of the code has not made yet."""
     return ViewAwayError(
-        f"the view {name} is not made by this version of Postwatch yet; "
-        "`postwatch projections run` makes it, try again in a moment"
+        f"this version of Postwatch has not made the view {name} yet; "
+        "`postwatch projections run` (a part of `postwatch up`) makes it, then try again"
     )
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.places import Databases
 
 
-# Other examples in each run, but no failure because the machine has other things to do.
+# New examples in each run, but no deadline: a busy machine is not a failure.
 settings.register_profile(
     "any machine",
     deadline=None,
@@ -42,7 +42,7 @@ SCOPES: Final[dict[str, Literal["function", "module"]]] = {
 
 
 def pytest_configure() -> None:
-    """Listen to signals that a run in the background (`&`, `nohup`) is started without."""
+    """Restore the signals that a shell ignores for background runs (`&`, `nohup`)."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -53,9 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     counted: Counter[str] = Counter()
     for item in items:
         mark = item.get_closest_marker("quick_cases")
+        if mark is None or item.get_closest_marker("thorough"):
+            continue
         name = item.nodeid.partition("[")[0]
         counted[name] += 1
-        if mark is not None and counted[name] > mark.args[0]:
+        if counted[name] > mark.args[0]:
             item.add_marker(pytest.mark.thorough)
 
 

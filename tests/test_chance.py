@@ -1,4 +1,4 @@
-"""No test fails by chance: what of that can be read from the source of the tests."""
+"""Finds, in the source of the tests, literals that can make them fail by chance."""
 
 from __future__ import annotations
 

@@ -61,5 +61,5 @@ AS_OF: Final = query(
     },
     "A time, or a position of the audit log: the answer is what it would have been then. "
     "Monitors that were deleted since are there again. A time means the end of its millisecond; "
-    "the `X-As-Of-Position` of an answer gives that answer's configuration again, exactly.",
+    "send the `X-As-Of-Position` of an answer to get exactly its configuration again.",
 )

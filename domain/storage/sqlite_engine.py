@@ -53,7 +53,7 @@ class SqliteEngine(Engine):
                 "`postwatch init` first, or name another folder with POSTWATCH_DATA"
             )
         if not (self.folder.views.is_dir() and self.folder.locks.is_dir()):
-            self.folder.create()
+            self.folder.make(self.folder.views, self.folder.locks)
 
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
         """Return the event store's own settings for a log."""

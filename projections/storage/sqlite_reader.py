@@ -222,7 +222,7 @@ class SqliteReader(OwnerQueries):
     def _require_fit(
         self, connection: sqlite3.Connection, views: Sequence[str], *, exactly: bool = False
     ) -> None:
-        """Raise ViewAwayError unless the queries fit what stands in the files of the views.
+        """Raise ViewAwayError unless the queries fit the stored views.
 
         Once they did they go on doing so, until a version that fits less takes a view over.
         """

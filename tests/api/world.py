@@ -138,7 +138,7 @@ def path_of(monitor: Monitor) -> str:
 
 
 def later_than(shown: str) -> None:
-    """Return in another millisecond than the one shown."""
+    """Wait until the clock is past the millisecond shown."""
     wait_until(lambda: iso_milliseconds(utc_now()) > shown)
 
 
@@ -177,7 +177,7 @@ def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona,
             organization, customer if scoped else None, persona, role, token, expires_at
         )
         issued = store.monitoring.issue_token(command, TESTER)
-        # Which test is the first to use it is chance, and none is to find the event of another.
+        # The first use is an event: recorded here, it is none of the test that comes first.
         store.monitoring.use_token(issued.id, TESTER)
         if persona == "revoked":
             store.monitoring.revoke_token(issued.id, TESTER)

@@ -208,7 +208,6 @@ def test_a_service_that_ends_by_itself_ends_the_demo(tmp_path: Path) -> None:
     assert running.family() == []
 
 
-@pytest.mark.thorough
 @pytest.mark.system
 def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     with _running(tmp_path) as running:
@@ -276,7 +275,6 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
         pytest.fail("it started")
 
 
-@pytest.mark.thorough
 @pytest.mark.system
 def test_a_monitor_that_the_api_refuses_is_named(servers: DemoServers, tmp_path: Path) -> None:
     impossible = DemoMonitor("Impossible", "smtp", DemoServer(port=70000), {})

@@ -150,7 +150,7 @@ def test_the_views_of_a_running_service_of_another_version_are_left_alone(
     with Views(store) as views, store.engine.locks.hold(KEEPER_LOCK):
         projector = views.projector("monitors")
 
-        with pytest.raises(CommandError, match="of another version; then start it again") as caught:
+        with pytest.raises(CommandError, match="of another version, then restart it") as caught:
             bring_up_to_date(projector, store.engine.locks)
 
         assert caught.value.code == ExitCode.STORE_UNUSABLE

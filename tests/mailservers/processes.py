@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import time
@@ -18,9 +19,10 @@ START_SECONDS = 40.0
 STOP_SECONDS = 10.0
 
 
-_PORTS = range(15_000, 32_000)
-"""Below those that the kernel gives to connections, which would take one before its server does,
-or even connect to themselves where nobody is to listen."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = range(15_000 + _WORKER % 16, 32_000, 16)
+"""Those of this worker, so that no two choose the same at once. They lie below the kernel's range
+for outgoing connections, which could take one first, or connect to themselves."""
 
 
 def free_ports(count: int) -> list[int]:

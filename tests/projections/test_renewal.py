@@ -29,10 +29,11 @@ from tests.projections.folding import catch_up, everything, fill
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from domain.store import Store
     from projections.catch_up import Projector
+    from projections.view import Transaction
     from tests.api.world import World
     from tests.domain.given import Owners
 
@@ -129,9 +130,9 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
         def look(position: int, head: int) -> None:
             if position == head and projector.is_current():
                 return
-            with pytest.raises(ViewAwayError, match="try again in a moment"):
+            with pytest.raises(ViewAwayError, match="makes it, then try again"):
                 views.reader.tokens()
-            with pytest.raises(ViewAwayError, match="not made by this version"):
+            with pytest.raises(ViewAwayError, match="has not made the view"):
                 projector.require_current()
 
         projector.renew(look)
@@ -289,6 +290,31 @@ def test_a_stop_breaks_off_and_the_next_start_goes_on(
         assert running.failed == []
 
 
+def test_a_stop_that_comes_with_the_swap_announces_no_further_rebuild(
+    filled: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: threading.Event,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
+    with Views(filled) as views:
+        view = views.projector("checks").view
+        swap = view.swap
+
+        def stop_and_swap(finish: Callable[[Transaction], None]) -> None:
+            stop.set()
+            swap(finish)
+
+        monkeypatch.setattr(view, "swap", stop_and_swap)
+        running = Running(filled, views, stop)
+        wait_until(stop.is_set)
+        running.end()
+        assert running.failed == []
+        assert views.projector("checks").is_current()
+    assert not any("checks: its rebuild goes on" in each for each in caplog.messages)
+
+
 def test_a_bug_in_a_fold_ends_the_process(
     filled: Store, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
 ) -> None:
@@ -335,7 +361,7 @@ def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
 
     for answer in (shown, refused):
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert "by `postwatch projections run`" in answer.json["message"]
+        assert "which `postwatch projections run`" in answer.json["message"]
     assert world.views.projector("monitors").log.head() == head, "what was refused is not recorded"
     checks.rebuild()
     assert world.admin.get("/api/smtp-monitors").status_code == 200
@@ -353,7 +379,7 @@ def test_no_request_makes_a_view(fresh_world: World, name: str, what: str) -> No
     with another_worker(fresh_world) as world:
         answer = world.admin.get(path_of(monitor) + what)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
-        assert "by `postwatch projections run`" in answer.json["message"]
+        assert "which `postwatch projections run`" in answer.json["message"]
         projector = world.views.projector(name)
         assert not projector.is_current()
         projector.rebuild()

@@ -225,28 +225,28 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.quick_cases(4)
+@pytest.mark.quick_cases(6)
 @pytest.mark.parametrize(
     ("data", "arguments", "code", "words"),
     [
         ("new", ["log", "import", "cut", "--master-key-file", "data/keys/master.key"], 9, "cut"),
+        ("new", ["restore", "backup", "--master-key-file", "key"], 4, "is for master key"),
+        ("data", ["backup", "backup"], 3, "is not empty"),
+        ("data", ["log", "export", "export"], 1, "is there already"),
+        ("new", ["keys", "rotate"], 3, "no Postwatch store"),
+        ("new", ["log", "import", "export", "--master-key-file", "key"], 4, "is for master key"),
         ("new", ["log", "import", "newer", "--master-key-file", "data/keys/master.key"], 9, "9"),
         ("new", ["log", "import", "none", "--master-key-file", "data/keys/master.key"], 1, "none"),
-        ("new", ["log", "import", "export", "--master-key-file", "key"], 4, "is for master key"),
         ("new", ["log", "import", "export", "--master-key-file", "no"], 3, "there is no file no"),
         ("new", ["log", "import", "export"], 4, "--master-key-file"),
         ("data", ["log", "import", "export", "--master-key-file", "key"], 3, "is not empty"),
         ("new", ["restore", "empty", "--master-key-file", "key"], 9, "no whole backup"),
         ("new", ["restore", "backup"], 4, "--master-key-file"),
-        ("new", ["restore", "backup", "--master-key-file", "key"], 4, "is for master key"),
         ("data", ["restore", "backup", "--master-key-file", "data/keys/master.key"], 3, "empty"),
-        ("data", ["backup", "backup"], 3, "is not empty"),
-        ("data", ["log", "export", "export"], 1, "is there already"),
         ("data", ["log", "export", "none/export"], 1, "none/export"),
         ("data", ["log", "export", "--new-master-key-file", "cut"], 4, "32 bytes"),
         ("new", ["log", "export", "x"], 3, "no Postwatch store"),
         ("new", ["backup", "x"], 3, "no Postwatch store"),
-        ("new", ["keys", "rotate"], 3, "no Postwatch store"),
         ("new", ["keys", "status"], 3, "no Postwatch store"),
     ],
 )

@@ -38,10 +38,13 @@ def blocks_of(name: str) -> list[str]:
     return _BLOCK.findall(text_of(name))
 
 
-@pytest.mark.thorough
+EVERY_NAME = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
+
+
+@pytest.mark.quick_cases(1)
 @pytest.mark.system
-def test_every_shell_example_of_every_document_works(service: Service) -> None:
-    names = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
+@pytest.mark.parametrize("names", [["README.md"], EVERY_NAME], ids=["README", "all"])
+def test_every_shell_example_of_the_documents_works(service: Service, names: list[str]) -> None:
     blocks = [block for name in names if name != ON_POSTGRES for block in blocks_of(name)]
     assert len(blocks) > 3
     result = subprocess.run(

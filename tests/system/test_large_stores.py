@@ -21,9 +21,9 @@ from projections.views import PROJECTIONS, Views
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
 from tests.places import on_postgres
-from tests.system.service import CLEAN, ROOT
+from tests.system.service import CLEAN
+from tests.system.stopped_rebuild import stopped_rebuild
 from tests.system.test_documents import blocks_of
-from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,15 +36,6 @@ pytestmark = pytest.mark.system
 
 MONITORS = 300
 CHECKS = 3000
-SLOW_LOCATION_LIST = """
-import sys
-from cli.main import main
-from projections import rebuilding
-
-rebuilding.BATCH = 10
-sys.exit(main(["location", "list"]))
-"""
-"""The command with many transactions where there would be one."""
 
 
 class Large(NamedTuple):
@@ -151,23 +142,13 @@ def test_a_command_that_is_killed_while_it_makes_a_view_is_gone_on_with(
     env = {"POSTWATCH_DATA": str(root)}
     run("backup", backup, env={"POSTWATCH_DATA": str(large.folder / "data")})
     run("restore", backup, "--master-key-file", large.key, env=env)
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_LOCATION_LIST],
-        cwd=ROOT,
-        env={**CLEAN, **env},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with open_store(root) as store, Views(store) as views:
-            view = views.projector("checks").view
-            wait_until(lambda: view.position("shadow") > 0, what="the shadow has rows")
-            process.kill()
-            process.wait(20)
-            reached = view.position("shadow")
-            assert reached < CHECKS
-    finally:
-        process.kill()
-        process.wait(20)
+    with (
+        stopped_rebuild(root, "location", "list"),
+        open_store(root) as store,
+        Views(store) as views,
+    ):
+        reached = views.projector("checks").view.position("shadow")
+        assert 0 < reached < CHECKS
 
     done = run("location", "list", env=env)
 

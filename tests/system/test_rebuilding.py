@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,32 +14,15 @@ import pytest
 from domain.store import create_store, open_store
 from projections.views import Views
 from tests.domain.given import TESTER, check_of, make_owners
-from tests.system.service import CLEAN, ROOT, postwatch
-from tests.waiting import wait_until
+from tests.system.service import postwatch
+from tests.system.stopped_rebuild import stopped_rebuild
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
 
 pytestmark = [pytest.mark.system]
 
 CHECKS = 3000
-STOPPED_REBUILD = """
-import os, signal, sys
-from cli.main import main
-from projections import rebuilding
-
-rebuilding.BATCH = 10
-step = rebuilding.Rebuilding.step
-
-def step_and_stop(self):
-    done = step(self)
-    os.kill(os.getpid(), signal.SIGSTOP)
-    return done
-
-rebuilding.Rebuilding.step = step_and_stop
-sys.exit(main(["projections", "rebuild", "checks"]))
-"""
-"""The command with many transactions where there would be one; it stops after the first."""
 
 
 @pytest.fixture(scope="module")
@@ -77,31 +58,10 @@ def status(data: Path) -> dict[str, Any]:
     return found["checks"]
 
 
-@contextmanager
-def halfway(data: Path) -> Iterator[subprocess.Popen[str]]:
-    """Let a rebuild stop in its middle; it is killed at the end."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED_REBUILD],
-        cwd=ROOT,
-        env={**CLEAN, "POSTWATCH_DATA": str(data)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        with open_store(data) as store, Views(store) as views:
-            view = views.projector("checks").view
-            wait_until(lambda: view.position("shadow") > 0, what="the shadow has rows")
-            assert view.position("shadow") < CHECKS
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.mark.thorough
 def test_a_rebuild_that_is_killed_goes_on_and_there_is_only_one(data: Path) -> None:
     generation = status(data)["generation"]
-    with halfway(data) as process:
+    with stopped_rebuild(data, "projections", "rebuild", "checks") as process:
         found = status(data)["rebuild"]
         assert found["process"] == process.pid
         assert 0 < found["position"] < CHECKS
@@ -128,7 +88,7 @@ def test_a_rebuild_that_is_killed_goes_on_and_there_is_only_one(data: Path) -> N
 
 
 def test_a_rebuild_from_the_start_forgets_the_one_that_was_killed(data: Path) -> None:
-    with halfway(data):
+    with stopped_rebuild(data, "projections", "rebuild", "checks"):
         pass
     assert status(data)["rebuild"] is not None
 
@@ -192,7 +152,7 @@ def test_a_view_of_another_version_is_told_as_such(data: Path) -> None:
     assert (found["state"], found["position"]) == ("not made yet by this version", 0)
     assert found["lag"] == found["head"] == CHECKS
     assert result.returncode == 3
-    assert "the view checks is not made by this version" in result.stderr
-    assert "`postwatch projections run` makes it" in result.stderr
+    assert "has not made the view checks" in result.stderr
+    assert "`postwatch projections run` (a part of `postwatch up`) makes it" in result.stderr
     assert run(data, "rebuild", "checks").returncode == 0
     assert status(data)["state"] == "current"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import lzma
 import tarfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -24,6 +24,7 @@ from domain.master_keys import write_key_file
 from domain.sealing import format_master_key, new_key
 from domain.storage.data_folder import DataFolder
 from domain.storage.engine import LOGS
+from domain.storage.postgres_engine import PostgresEngine
 from projections.views import PROJECTIONS, Views
 from tests.domain.given import TESTER, check_of
 from tests.fixtures.stores.facts import answers_of, facts_of, written_forms
@@ -96,6 +97,8 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
             dump = lzma.decompress((folder / "database.sql.xz").read_bytes())
             with psycopg.connect(database.url, autocommit=True) as connection:
                 connection.execute(dump)
+            with closing(PostgresEngine(database)) as engine:
+                engine.migrate()
             put_master_key(place)
             facts = json.loads((folder / "database.json").read_bytes())
             yield Kept(folder, Place(place.root, database), facts)
