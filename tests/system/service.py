@@ -119,7 +119,7 @@ class Service:
         assert line, self.log.read_text()
         ready: dict[str, Any] = json.loads(line)
         self.token = ready["adminToken"] or self.token
-        wait_until(self._is_checker_ready, seconds=START_SECONDS, what="checker ready")
+        wait_until(self._is_ready, seconds=START_SECONDS, what="all parts at work")
         return ready
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
@@ -197,10 +197,17 @@ class Service:
                 self.process.stdout.close()
         return status
 
-    def _is_checker_ready(self) -> bool:
-        starts = [i for i, line in enumerate(self.messages()) if line.startswith("checker started")]
-        readies = [i for i, line in enumerate(self.messages()) if line.startswith("checker ready")]
-        return bool(starts and readies and readies[-1] > starts[-1])
+    def _is_ready(self) -> bool:
+        """Return whether the parts are at work, and listen to signals; the API answers already."""
+        return self._said("checker ready", "checker started") and self._said(
+            "view ", "projections started"
+        )
+
+    def _said(self, beginning: str, after: str) -> bool:
+        """Return whether a line was logged after the newest one with another beginning."""
+        lines = self.messages()
+        starts = [number for number, line in enumerate(lines) if line.startswith(after)]
+        return bool(starts) and any(line.startswith(beginning) for line in lines[starts[-1] :])
 
 
 def is_alive(pid: int) -> bool:
