@@ -240,6 +240,7 @@ async def test_shard_that_is_locked_by_hand_is_told_and_the_rest_is_shared(
     assert all("session 77 of the database holds shards 3, 5" in each for each in told)
 
 
+@pytest.mark.thorough
 async def test_no_sequence_of_disturbances_doubles_a_check(autojump_clock: MockClock) -> None:
     chance = Random(7)  # noqa: S311 - the same disturbances each time
     async with fleet_of(autojump_clock, "a", "b") as fleet:

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from itertools import count, product
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from domain.clock import iso_milliseconds
@@ -226,6 +227,7 @@ def everything_told(storage: ViewStorage, play: Play) -> Told:
         return answers(reader, play) | past_answers(history, play) | roll_ups(by_days, play)
 
 
+@pytest.mark.thorough
 @given(history=HISTORIES)
 @settings(
     deadline=None,
