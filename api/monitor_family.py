@@ -15,6 +15,7 @@ from api.permissions import Action, Principal
 from api.preconditions import entity_tag
 from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
 from domain.secret_fields import mask_secret
+from domain.storage.failures import STORE_AWAY
 from projections import records
 from projections.reader import MonitorView
 from projections.shapes import Shape, monitor_shape
@@ -49,6 +50,10 @@ FAMILIES: Final = (
         "IMAP/POP monitor not found",
     ),
 )
+
+
+_UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_AWAY)
+"""Why a stored password cannot be had: its key was destroyed, or cannot be read now."""
 
 
 class Monitors:
@@ -141,13 +146,16 @@ class Monitors:
             raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
 
     def _with_secret(self, view: MonitorView, principal: Principal) -> Shape:
-        """Return the answer to a write: with the secret for those who may write it."""
+        """Return the answer to a write: with the secret for those who may write it.
+
+        The write is recorded by now: when the key cannot be read, the answer has the mask.
+        """
         kind, monitor = self.family.kind, view.monitor
         masked = mask_secret(kind, monitor["config"])
         if not principal.may(Action.SEE_SECRETS):
             return monitor_shape(view, "written", masked)
         try:
             config = self.monitoring.unsealed(UUID(monitor["public_id"]), kind, monitor["config"])
-        except SecretUnreadableError:
+        except _UNREADABLE:
             return monitor_shape(view, "written", masked)
         return monitor_shape(view, "written", config)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from projections.storage.postgres_view import PostgresView
-from tests.api.world import PATHS
+from tests.api.world import PATHS, SMTP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pytest
 
@@ -99,3 +100,36 @@ def test_commands_are_acknowledged_while_the_view_has_no_room(
     assert admin.get(monitor).status_code == 404
     assert admin.get(customer_path).json["name"] == "Renamed"
     assert admin.get(PATHS["smtp"]).json["total"] == 60
+
+
+def test_a_change_is_acknowledged_although_its_password_cannot_be_read_for_the_answer(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As when a full disk keeps a file of keys from being rolled back: nobody can read it then.
+    config = {"auth": {"user": "u", "pass": "secret"}}
+    monitoring, keys = fresh_world.store.monitoring, fresh_world.store.keys.store
+    made = fresh_world.admin.post(SMTP, fresh_world.body(smtpConfig=config)).json
+    path = f"{SMTP}/{made['publicId']}"
+
+    def cannot_be_read(_: str) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def and_then(record: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - passed through
+            found = record(*arguments, **named)
+            monkeypatch.setattr(keys, "get", cannot_be_read)
+            return found
+
+        return recorded
+
+    get = keys.get
+    monkeypatch.setattr(monitoring, "update_monitor", and_then(monitoring.update_monitor))
+    changed = fresh_world.admin.patch(path, {"name": "New"})
+    monkeypatch.setattr(keys, "get", get)
+    monkeypatch.setattr(monitoring, "create_monitor", and_then(monitoring.create_monitor))
+    created = fresh_world.admin.post(SMTP, fresh_world.body(smtpConfig=config))
+
+    assert (changed.status_code, changed.json["name"]) == (200, "New")
+    assert created.status_code == 201
+    for answer in (changed, created):
+        assert answer.json["smtpConfig"]["auth"] == {"user": "u", "pass": "********"}
