@@ -105,7 +105,7 @@ def test_commands_are_acknowledged_while_the_view_has_no_room(
 def test_a_change_is_acknowledged_although_its_password_cannot_be_read_for_the_answer(
     fresh_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As when a full disk keeps a file of keys from being rolled back: nobody can read it then.
+    # As when a full disk keeps the file of keys from being rolled back: it cannot be read then.
     config = {"auth": {"user": "u", "pass": "secret"}}
     monitoring, keys = fresh_world.store.monitoring, fresh_world.store.keys.store
     made = fresh_world.admin.post(SMTP, fresh_world.body(smtpConfig=config)).json

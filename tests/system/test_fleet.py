@@ -37,7 +37,7 @@ pytestmark = [
 
 LOCATION = "de-nbg"
 INTERVAL_SECONDS = 5.0
-"""A due time that nobody begins within half of it is skipped: a busy machine needs some."""
+"""A check that is not begun within half an interval is skipped: a busy machine needs long ones."""
 
 KILLED_SECONDS = 20.0
 """Within so many seconds the monitors of a killed checker are taken over: two looks, on a
