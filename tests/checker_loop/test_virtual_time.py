@@ -52,6 +52,7 @@ async def test_thirty_days_of_changes_and_restarts_every_due_check_exactly_once(
     assert set(scenario.changes) == {"pause", "resume", "interval", "port", "delete", "create"}
 
 
+@pytest.mark.thorough
 async def test_many_monitors_find_their_way_through_restarts(autojump_clock: MockClock) -> None:
     scenario = ThirtyDays(autojump_clock, 400, days=1, seed=5)
     await scenario.run()

@@ -86,6 +86,7 @@ def test_each_waits_for_what_it_needs() -> None:
     assert SERVICES["database"]["volumes"]
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 @pytest.mark.proxy
 def test_its_services_work_together_and_one_replica_of_the_api_is_enough(tmp_path: Path) -> None:

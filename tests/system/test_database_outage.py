@@ -32,6 +32,7 @@ PASSWORD = "canary"
 MONITOR = {"customerId": 1, "hostname": "127.0.0.1"}
 
 
+@pytest.mark.thorough
 def test_all_parts_wait_for_the_database_and_go_on(tmp_path: Path) -> None:
     with postgres_server() as server:
         url = server.url().replace("@", f":{PASSWORD}@")
