@@ -46,10 +46,10 @@ class Client:
         self._port = port
         self._token = token
 
-    def __call__(self, method: str, path: str, body: object = None) -> Answer:
+    def __call__(self, method: str, path: str, body: object = None, **headers: str) -> Answer:
         """Send a request. Raises OSError or HTTPException when no answer came."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers["Authorization"] = f"Bearer {self._token}"
         data = None
         if body is not None:
             data = json.dumps(body).encode()
@@ -58,7 +58,9 @@ class Client:
             connection.request(method, path, data, headers)
             response = connection.getresponse()
             raw = response.read()
-        return Answer(response.status, json.loads(raw) if raw else None, dict(response.headers))
+        is_json = "json" in response.headers.get("Content-Type", "")
+        read: Any = json.loads(raw) if raw and is_json else raw.decode() or None
+        return Answer(response.status, read, dict(response.headers))
 
     def create(self, kind: str, **body: object) -> dict[str, Any]:
         """Create a monitor of customer 1 and return the answer's body."""
@@ -211,9 +213,12 @@ class Service:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether a process runs; one that ended but was not reaped does not."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+    """Return whether a process runs; one that ended but was not reaped does not.
+
+    Its threads count: as long as one of them is there, its sockets are open.
+    """
+    for stat in Path("/proc").glob(f"{pid}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
+    return False
