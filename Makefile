@@ -34,7 +34,7 @@ coverage: $(VENV)/.dev  ## every test, and which branches they reach
 	@$(VENV)/bin/coverage report
 
 soak: $(VENV)/.dev  ## kill, fill, tear and cut everything for ten minutes; ARGS="--minutes 60 kills"
-	@$(VENV)/bin/python -m tests.soak $(ARGS)
+	@$(VENV)/bin/python -m soak $(ARGS)
 
 check: $(VENV)/.dev  ## formatting, lint and types, as CI does
 	$(VENV)/bin/ruff format --check .

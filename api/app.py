@@ -10,33 +10,32 @@ import orjson
 from falcon import media
 from falcon.routing import CompiledRouter
 
-from api import errors
-from api.as_of import HEADER as AS_OF_HEADER
-from api.as_of import AsOf, OnlyNow
-from api.authentication import Authentication
-from api.check_history import CheckHistory
-from api.customers import CustomerCollection, CustomerItem
-from api.documentation import Documentation, OpenApi
-from api.events import NEXT_HEADER, Events
-from api.health import Health, Readiness
-from api.last_use import LastUse
-from api.log_proofs import LogProofs
-from api.metrics import Metrics, RequestMetrics, count_events
-from api.monitor_family import FAMILIES, Monitors
-from api.monitor_history import MonitorHistory
-from api.monitors import MonitorCollection, MonitorItem
-from api.organization import Locations, OrganizationResource
-from api.rate_limit import Counter, RateLimit
-from api.requests import Emit, RequestLog, RouteOfRefused, log_line
-from api.tokens import TokenCollection, TokenItem, Tokens
-from api.transport_headers import TransportHeaders
-from api.uptime import Uptime
-from api.view_guard import ViewGuard
-from domain.last_check import LastChecks
+from api.http import errors
+from api.http.as_of import HEADER as AS_OF_HEADER
+from api.http.as_of import AsOf, OnlyNow
+from api.http.authentication import Authentication, LastUse
+from api.http.rate_limit import Counter, RateLimit
+from api.http.read_your_writes import ViewGuard
+from api.http.request_log import Emit, RequestLog, RouteOfRefused, log_line
+from api.http.response import TransportHeaders
+from api.openapi.page import Documentation, OpenApi
+from api.resources.check_history import CheckHistory
+from api.resources.customers import CustomerCollection, CustomerItem
+from api.resources.events import NEXT_HEADER, Events
+from api.resources.health import Health, Readiness
+from api.resources.log_proofs import LogProofs
+from api.resources.metrics import Metrics, RequestMetrics, count_events
+from api.resources.monitor_history import MonitorHistory
+from api.resources.monitors import FAMILIES, MonitorCollection, MonitorItem, Monitors
+from api.resources.organization import Locations, OrganizationResource
+from api.resources.tokens import TokenCollection, TokenItem, Tokens
+from api.resources.uptime import Uptime
+from store.log_reader import LastChecks
 
 if TYPE_CHECKING:
-    from domain.store import Store
-    from projections.views import Views
+    from projections.catalog import Views
+    from store.store import Store
+
 
 App = falcon.App[falcon.Request, falcon.Response]
 

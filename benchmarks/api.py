@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
     from uuid import UUID
 
+
 CONNECTIONS: Final = 32
 MOST_GROWTH: Final = 1.05
 LIST: Final = "/api/smtp-monitors?perPage=50"

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.archive_service import measure_service
-from domain.archive.archiving import Archiving
-from domain.archive.segment import Segment, encode
-from domain.proof.stored import log_proof
-from domain.storage.sqlite_prune import prune
-from domain.storage.sqlite_rows import SqliteRows
-from domain.store import create_store
-from projections.views import PROJECTIONS, Views
+from projections.catalog import PROJECTIONS, Views
+from store.archive.segment import Segment, encode
+from store.archiving import Archiving
+from store.proving import log_proof
+from store.sqlite.log import SqliteRows, prune
+from store.store import create_store
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import START, Fleet, record
 
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from uuid import UUID
 
-    from domain.store import Store
+    from store.store import Store
+
 
 MONITORS: Final = 1000
 A_DAY: Final = timedelta(days=1)

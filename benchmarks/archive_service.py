@@ -10,7 +10,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Final
 
 from domain.clock import utc_now
-from domain.store import open_store
+from store.store import open_store
 from tests.domain.realistic import Fleet, record
 from tests.system.service import CLEAN, ROOT, Service
 from tests.waiting import wait_until
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.system.service import Client
+
 
 MONITORS: Final = 1000
 SECONDS: Final = 8

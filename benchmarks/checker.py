@@ -21,13 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import checker_deadline
 from benchmarks.checker_hanging import Load, compare, run_beside_hanging, show
-from benchmarks.checker_path import (
-    bare_handshake,
-    kinds,
-    plain_probe,
-    prober_for,
-    whole_path,
-)
+from benchmarks.checker_path import bare_handshake, kinds, plain_probe, prober_for, whole_path
 from benchmarks.checker_peers import exporter_figures, plugin_figures
 from benchmarks.checker_product import product_run
 from benchmarks.checker_stub import running_stub
@@ -35,6 +29,7 @@ from tests.mailservers.certificates import CertificateShop
 
 if TYPE_CHECKING:
     from benchmarks.checker_stub import Ports
+
 
 PARTS: Final = ("path", "peers", "memory", "product", "hanging", "deadline")
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from domain.outcome import Category
-from tests.checker.test_deadline import STALLS, TIMEOUT_SECONDS, target
+from domain.check import Category
+from tests.mail.test_deadline import STALLS, TIMEOUT_SECONDS, target
 from tests.mailservers.scripted import scripted
 
 if TYPE_CHECKING:
-    from checker.probe import Prober
+    from mail.prober import Prober
 
 
 def overtimes_ms(prober: Prober, repeats: int) -> dict[str, list[float]]:

@@ -13,17 +13,17 @@ import trio
 from benchmarks.checker_path import ALLOWED, populate, running_checker
 from benchmarks.checker_product import lateness_ms, percentile
 from benchmarks.checker_stub import HANG_HOSTS, HANGS, HOST
-from checker.descriptors import fit_to_descriptors
-from checker.limits import Limits
-from checker.probe import Prober
-from domain.log_reader import LogReader
-from domain.outcome import Category
-from domain.store import create_store
+from checker.runtime.limits import Limits, fit_to_descriptors
+from domain.check import Category
+from mail.prober import Prober
+from store.log_reader import LogReader
+from store.store import create_store
 from tests.mailservers.dns_server import dns_server
 
 if TYPE_CHECKING:
     from benchmarks.checker_stub import Hang, Ports
-    from domain.store import Store
+    from store.store import Store
+
 
 _SHARES: Final = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 _CONFIGS: Final[dict[Hang, dict[str, Any]]] = {

@@ -15,9 +15,9 @@ import trio
 
 from benchmarks.checker_path import populate, running_checker
 from benchmarks.checker_product import memory_of
-from checker.limits import Limits
-from domain.outcome import Category, Outcome, Verdict
-from domain.store import create_store, open_store
+from checker.runtime.limits import Limits
+from domain.check import Category, Outcome, Verdict
+from store.store import create_store, open_store
 
 
 async def _measure(folder: Path) -> None:

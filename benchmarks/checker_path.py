@@ -20,24 +20,25 @@ from uuid import uuid4
 import trio
 
 from benchmarks.checker_stub import HOST
-from checker.limits import Limits
-from checker.location import Location
-from checker.probe import Prober
 from checker.run import run_checker
-from checker.status import Status
-from checker.target import ProbeTarget
+from checker.runtime.limits import Limits
+from checker.runtime.location import Location
+from checker.runtime.metrics import Status
 from domain.actor import operator
 from domain.clock import utc_now
 from domain.commands import CreateCustomer, CreateMonitor
 from domain.monitor import Monitor
-from domain.store import create_store
+from mail.prober import Prober
+from mail.protocols.target import ProbeTarget
+from store.store import create_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from benchmarks.checker_stub import Ports
-    from checker.contact import Probe
-    from domain.store import Store
+    from checker.loop.check import Probe
+    from store.store import Store
+
 
 ME: Final = operator("benchmark")
 HERE: Final = Location("bench", "Benchmark")

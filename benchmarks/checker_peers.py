@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from benchmarks.checker_stub import Ports
 
+
 PLUGINS: Final = Path("/usr/lib/nagios/plugins")
 EXPORTER: Final = "prometheus-blackbox-exporter"
 AT_A_TIME: Final = 16

@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.checker_path import populate
-from domain.log_reader import LogReader
-from domain.store import create_store, open_store
-from projections.views import Views
+from projections.catalog import Views
+from store.log_reader import LogReader
+from store.store import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from domain.check import CheckPerformed
-    from domain.store import Store
+    from store.store import Store
+
 
 INTERVAL_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 25.0

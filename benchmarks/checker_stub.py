@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+
 HOST: Final = "127.0.0.1"
 HANG_HOSTS: Final = tuple(f"127.77.{number // 100}.{number % 100 + 1}" for number in range(600))
 """Addresses of loopback that hang: many, because few checks go to one at a time."""

@@ -13,7 +13,7 @@ import time
 import trio
 from trio.testing import MockClock
 
-from tests.checker_loop.thirty_days import ThirtyDays
+from tests.checker.thirty_days import ThirtyDays
 
 
 def main() -> None:

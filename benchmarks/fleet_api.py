@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from benchmarks.fleet_append import recording
 from benchmarks.population import TOKEN
 from benchmarks.servers import started
-from domain.store import create_store
-from projections.views import Views
+from projections.catalog import Views
+from store.store import create_store
 from tests.domain.given import CREATE_SMTP
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.places import Databases
+
 
 WRITERS: Final = 2
 MASTER_KEY: Final = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 
-from domain.storage.database import Database
-from domain.store import create_store
+from store.ports.engine import Database
+from store.store import create_store
 from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, Fleet
 from tests.postgres_server import find_binaries
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tests.places import Databases
     from tests.postgres_server import PostgresServer
+
 
 BATCH: Final = 200
 """Checks a transaction: what a checker takes at most."""

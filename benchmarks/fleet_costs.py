@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from benchmarks.fleet_plan import Costs
-from domain.archive.segment import encode
-from domain.store import create_store
-from projections.collecting import collect_seldom
-from projections.views import Views
+from projections.catalog import Views
+from projections.core.runner import collect_seldom
+from store.archive.segment import encode
+from store.store import create_store
 from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, Fleet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Databases
+
 
 SMALL: Final = 1
 LARGE: Final = 200

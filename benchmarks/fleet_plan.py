@@ -13,10 +13,11 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from checker.limits import Limits
+from checker.runtime.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
 
 SECONDS_A_DAY: Final = 86_400
 _LIMITS: Final = Limits()

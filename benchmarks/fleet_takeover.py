@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
-from domain.store import create_store
+from store.store import create_store
 from tests.places import databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domain.storage.database import Database
-    from domain.store import Store
+    from store.ports.engine import Database
+    from store.store import Store
+
 
 ROUNDS: Final = 7
 IDLE_SECONDS: Final = 30

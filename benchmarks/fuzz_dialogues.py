@@ -19,12 +19,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from checker.redaction import MAX_TEXT, Redactor
-from checker.target import Protocol, TlsMode
-from tests.checker.dialogue_player import play, target
+from mail.protocols.redaction import MAX_TEXT, Redactor
+from mail.protocols.target import Protocol, TlsMode
+from tests.mail.dialogue_player import play, target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
 
 PROTOCOLS: Final[Sequence[Protocol]] = get_args(Protocol)
 MODES: Final[Sequence[TlsMode]] = get_args(TlsMode)

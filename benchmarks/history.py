@@ -26,15 +26,16 @@ from benchmarks.servers import Server, started
 from domain.actor import SYSTEM
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds, utc_now
-from domain.log_reader import LogReader
 from domain.monitor import Monitor
-from domain.store import open_store
-from projections.monitors import MONITORS
-from projections.replay import replay
-from projections.views import Views
+from projections.catalog import Views
+from projections.views.monitors import MONITORS
+from projections.views.time_travel import replay
+from store.log_reader import LogReader
+from store.store import open_store
 
 if TYPE_CHECKING:
     from datetime import datetime
+
 
 _BATCH: Final = 500
 _CHUNK: Final = 1 << 16

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
 TIMEOUT_SECONDS: Final = 60
 _CHUNK: Final = 256 * 1024
 

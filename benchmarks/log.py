@@ -25,13 +25,14 @@ from benchmarks.history import change
 from benchmarks.load import generator
 from benchmarks.population import Population, populate
 from benchmarks.servers import started
-from domain.store import open_store
-from projections.monitors import MONITORS
-from projections.views import Views
+from projections.catalog import Views
+from projections.views.monitors import MONITORS
+from store.store import open_store
 from tests.domain.realistic import Fleet, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 PARTS: Final = ("append", "rebuild", "patch", "history", "start")
 

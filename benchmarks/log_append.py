@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.ratios import Ratio
-from domain.store import create_store
+from store.store import create_store
 from tests.domain.given import TESTER
 from tests.domain.realistic import LOCATION, Fleet
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.checks import PerformedCheck
+
 
 GOAL: Final = 0.5
 MONITORS: Final = 1000

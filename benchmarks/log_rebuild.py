@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from benchmarks.ratios import Ratio
-from domain.store import open_store
-from projections.collecting import collect_seldom
-from projections.views import Views
+from projections.catalog import Views
+from projections.core.runner import collect_seldom
+from store.store import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.ratios import Times
-    from projections.catch_up import Projector
+    from projections.core.projector import Projector
+
 
 GOAL: Final = 0.4
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from benchmarks.checker_path import HERE, populate, running_checker
-from checker.configuration import Configuration
-from checker.limits import Limits
-from checker.schedule import Schedule
-from domain.outcome import Category, Outcome, Verdict
-from domain.store import create_store, open_store
+from checker.loop.watched_monitors import Configuration
+from checker.runtime.limits import Limits
+from checker.schedule.schedule import Schedule
+from domain.check import Category, Outcome, Verdict
+from store.store import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
 
 _PAGE: Final = 5000
 

@@ -11,15 +11,16 @@ from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds, utc_now
 from domain.commands import CreateMonitor, UpdateMonitor
 from domain.monitor import Monitor
-from domain.store import create_store
-from projections.views import Views
+from projections.catalog import Views
+from store.store import create_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from uuid import UUID
 
-    from domain.store import Store
+    from store.store import Store
+
 
 TOKEN: Final = "wsm_benchmark_token_that_is_no_secret"  # noqa: S105 - of a folder that goes away
 NEEDLE: Final = "the one that is sought"

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
-from cli import logs
-from cli.api import ApiServer
-from cli.settings import Settings
-from cli.shared_counts import share_counts
-from domain.storage.data_folder import DataFolder
+from cli.run.api import ApiServer
+from service import logging
+from service.api_server import share_counts
+from service.settings import Settings
+from store.files.data_folder import DataFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
 
 START_SECONDS: Final = 60
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -137,7 +138,7 @@ def started(name: str, data: Path, env: Mapping[str, str] | None = None) -> Iter
 def main() -> None:
     """Serve until SIGTERM; print a line when the first worker is ready."""
     settings = Settings.from_env()
-    logs.configure(settings.log_level, settings.log_format)
+    logging.configure(settings.log_level, settings.log_format)
     share_counts(DataFolder(settings.data))
     server = SERVERS[sys.argv[1]](settings)
     server.cfg.set("post_worker_init", lambda _: print("ready", flush=True))

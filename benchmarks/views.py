@@ -19,23 +19,24 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.population import NEEDLE, change_often, populate
 from domain.actor import SYSTEM
 from domain.commands import UpdateMonitor
-from domain.storage.database import Database
-from domain.storage.postgres_engine import PostgresEngine
-from domain.store import open_store
-from projections.catch_up import Projector
-from projections.reader import MonitorFilter
-from projections.storage.postgres_views import PostgresViews
-from projections.storage.sqlite_views import SqliteViews
-from projections.views import PROJECTIONS
+from projections.catalog import PROJECTIONS
+from projections.core.projector import Projector
+from projections.readers.monitors import MonitorFilter
+from projections.storage.postgres_readers import PostgresViews
+from projections.storage.sqlite_readers import SqliteViews
+from store.ports.engine import Database
+from store.postgres.engine import PostgresEngine
+from store.store import open_store
 from tests.postgres_server import postgres_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from domain.store import Store
-    from projections.reader import Reader
-    from projections.view_storage import ViewStorage
+    from projections.readers.monitors import Reader
+    from projections.storage.ports import ViewStorage
+    from store.store import Store
+
 
 _MANY: Final = 50_000
 """Monitors: each is two events of the log, and one check."""

@@ -15,36 +15,36 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from checker.aiming import Aiming
-from checker.arrears import Arrears
-from checker.check_log import CheckLog
-from checker.checking import Checking
-from checker.claims import Claims, Everything
-from checker.configuration import Configuration
-from checker.contact import Ports, Probe
-from checker.feed import Batch, Feed
-from checker.intake import Intake
-from checker.limits import Limits
-from checker.logins import Logins
-from checker.patience import Patience
-from checker.pulse import Pulse
-from checker.recorder import Recorder
-from checker.schedule import Schedule
-from checker.shares import Shares
-from checker.status import Status
-from checker.timekeeping import follow_clock
+from checker.fleet.claims import Claims, Everything
+from checker.fleet.shard_monitors import Shares
+from checker.loop.check import Ports, Probe
+from checker.loop.dispatcher import Checking
+from checker.loop.event_feed import Batch, Feed, Intake
+from checker.loop.login_backoff import Logins
+from checker.loop.missed_checks import Arrears
+from checker.loop.target_builder import Aiming
+from checker.loop.watched_monitors import Configuration
+from checker.recording.check_log import CheckLog
+from checker.recording.recorder import Recorder
+from checker.runtime.limits import Limits
+from checker.runtime.loop_lag import Pulse
+from checker.runtime.metrics import Status
+from checker.runtime.store_retry import Patience
+from checker.schedule.schedule import Schedule
+from checker.schedule.wall_clock import follow_clock
 from domain.clock import Clock, utc_now
-from domain.log_reader import LogReader
-from domain.storage.leases import Beat
+from store.log_reader import LogReader
+from store.ports.leases import Beat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from uuid import UUID
 
-    from checker.configuration import WatchedMonitor
-    from checker.location import Location
+    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.runtime.location import Location
     from domain.check import CheckPerformed
-    from domain.store import Store
+    from store.store import Store
+
 
 log = logging.getLogger("postwatch.checker")
 

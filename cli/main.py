@@ -6,29 +6,29 @@ from typing import Final
 
 import click
 
-from cli.lazy_group import LazyGroup
+from cli.terminal.lazy_group import LazyGroup
 
 _COMMANDS: Final = {
-    "up": "cli.up:up",
-    "init": "cli.init:init",
-    "migrate": "cli.migrate:migrate",
-    "api": "cli.api:api",
-    "projections": "cli.projections:projections",
-    "checker": "cli.checker:checker",
-    "fleet": "cli.fleet:fleet",
-    "location": "cli.location:location",
-    "token": "cli.tokens:token",
-    "organization": "cli.organizations:organization",
-    "customer": "cli.customers:customer",
-    "check": "cli.check:check",
-    "history": "cli.history:history",
-    "replay": "cli.replay:command",
-    "uptime": "cli.uptime:uptime_of",
-    "log": "cli.log:log",
-    "checks": "cli.checks:checks",
-    "keys": "cli.keys:keys",
-    "backup": "cli.backup:backup",
-    "restore": "cli.backup:restore",
+    "up": "cli.run.up:up",
+    "init": "cli.run.init:init",
+    "migrate": "cli.run.init:migrate",
+    "api": "cli.run.api:api",
+    "projections": "cli.run.projections:projections",
+    "checker": "cli.run.checker:checker",
+    "fleet": "cli.manage.locations:fleet",
+    "location": "cli.manage.locations:location",
+    "token": "cli.manage.tokens:token",
+    "organization": "cli.manage.customers:organization",
+    "customer": "cli.manage.customers:customer",
+    "check": "cli.inspect.check:check",
+    "history": "cli.inspect.history:history",
+    "replay": "cli.inspect.history:command",
+    "uptime": "cli.inspect.history:uptime_of",
+    "log": "cli.inspect.log:log",
+    "checks": "cli.transfer.archive:checks",
+    "keys": "cli.manage.keys:keys",
+    "backup": "cli.transfer.backup:backup",
+    "restore": "cli.transfer.backup:restore",
     "demo": "cli.demo.command:demo",
 }
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.commands import IssueToken
 
+
 PREFIX: Final = "wsm_"
 USE_RECORDED_EVERY: Final = timedelta(hours=1)
 """How coarse `lastUsedAt` is: reading must not write an event a request."""

@@ -1,8 +1,11 @@
-"""Who did something: recorded in every event."""
+"""Who did something: recorded in every event.
+
+What callers are (contract Q-24). What each may do is the API's table.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict, get_args
 
 
 class Actor(TypedDict):
@@ -26,3 +29,9 @@ SYSTEM: Actor = {"type": "system", "id": "first-start"}
 def operator(user: str) -> Actor:
     """Return the actor for a person at the command line."""
     return {"type": "operator", "id": user}
+
+
+Role = Literal["admin", "user", "readonly", "supporter"]
+"""`supporter` is the global supporter: reads every organization and writes nothing."""
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)

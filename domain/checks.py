@@ -10,7 +10,7 @@ from eventsourcing.application import Application
 
 from domain.check import CheckPerformed, check_log_id
 from domain.event_mapper import EventMapper, as_uuid
-from domain.log_reader import stored_event
+from store.log_reader import stored_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
 
     from domain.actor import Actor
-    from domain.proof.leaf import Row
+    from store.proof.leaf import Row
 
 
 class CheckRows(Protocol):

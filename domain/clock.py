@@ -1,9 +1,16 @@
-"""Time as an argument: the one place that reads the wall clock for stored times."""
+"""Time as an argument: the one place that reads the wall clock for stored times.
+
+A point in the past, as people and programs name it: a time, or a position of a log.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
+
+from domain.errors import InvalidValueError
 
 Clock = Callable[[], datetime]
 
@@ -17,3 +24,52 @@ def iso_milliseconds(moment: datetime) -> str:
     """Return ISO 8601 in UTC with milliseconds and `Z`, as the API shows times."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return in_utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+_TIME: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE
+)
+_MAX_DIGITS: Final = 18
+EXAMPLE: Final = "2026-01-31T12:00:00Z"
+
+Point = int | str
+"""A position, or a time in ISO 8601, UTC, with milliseconds, as the API shows times.
+
+A time means the end of its millisecond: what was recorded within it belongs to it, so a
+time that an answer shows can be asked for.
+"""
+
+
+def parse_time(value: object) -> str:
+    """Return a time in its normal form: ISO 8601, UTC, milliseconds, `Z`.
+
+    Raises InvalidValueError for anything else, also for a time without an offset from UTC.
+    """
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise InvalidValueError(
+            "time", f"must be a time in ISO 8601 with an offset from UTC, such as {EXAMPLE}"
+        )
+    try:
+        return iso_milliseconds(datetime.fromisoformat(value.upper()).astimezone(UTC))
+    except (ValueError, OverflowError):
+        raise InvalidValueError("time", "is not a time that there is") from None
+
+
+def parse_point(value: object, *, head: int, now: datetime) -> Point:
+    """Return a position up to `head`, or a time up to `now`, from its text.
+
+    Raises InvalidValueError for what lies beyond: nobody knows it yet.
+    """
+    text = str(value)
+    if text.isascii() and text.isdecimal():
+        position = int(text) if len(text) <= _MAX_DIGITS else head + 1
+        if position > head:
+            raise InvalidValueError("range", f"lies beyond the head of the log, which is {head}")
+        return position
+    try:
+        time = parse_time(value)
+    except InvalidValueError as error:
+        raise InvalidValueError(error.code, f"{error.message}, or a position of the log") from None
+    if time > iso_milliseconds(now):
+        raise InvalidValueError("range", "lies in the future")
+    return time

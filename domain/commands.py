@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from domain.actor import Role
     from domain.mail_config import Config, Kind
-    from domain.roles import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain.changes import real_changes
 from domain.errors import ConflictError
+from domain.values import real_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from domain.actor import Actor
+
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:location")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventsourcing.domain import Aggregate
 
-from domain.changes import real_changes
+from domain.values import real_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.commands import CreateMonitor
     from domain.mail_config import Config, Kind
+
 
 CHANGEABLE = (
     "name",

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from eventsourcing.domain import Aggregate
 
-from domain.changes import real_changes
+from domain.values import real_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

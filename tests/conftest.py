@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from projections.views import Views
+from projections.catalog import Views
 from tests.api.world import make_world
 from tests.domain.given import make_owners
 from tests.places import Place, databases, engines_for, place_on
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from domain.store import Store
+    from store.store import Store
     from tests.api.world import Caller, World
     from tests.domain.given import Owners
     from tests.places import Databases

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.postgres_server import PostgresServer
 
+
 Moment = Literal["before the commit", "after the commit"]
 
 _CHUNK = 1 << 16

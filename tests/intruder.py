@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from domain.storage.postgres_engine import PostgresEngine
+from store.postgres.engine import PostgresEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from domain.store import Store
+    from store.store import Store
 
 
 class Intruder(ABC):

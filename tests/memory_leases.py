@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eventsourcing.persistence import OperationalError
 
-from domain.storage.leases import Beat, Leases, Session, Standing
+from store.ports.leases import Beat, Leases, Session, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

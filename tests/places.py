@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from domain.storage.data_folder import DataFolder
-from domain.storage.database import Database
-from domain.storage.postgres_engine import PostgresEngine
-from domain.storage.sqlite_engine import SqliteEngine
-from domain.store import create_store, open_store
+from store.files.data_folder import DataFolder
+from store.ports.engine import Database
+from store.postgres.engine import PostgresEngine
+from store.sqlite.engine import SqliteEngine
+from store.store import create_store, open_store
 from tests.postgres_server import find_binaries, postgres_server
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractContextManager
 
-    from domain.storage.engine import Engine
-    from domain.store import Store
+    from store.ports.engine import Engine
+    from store.store import Store
     from tests.postgres_server import PostgresServer
+
 
 SQLITE: Final = "sqlite"
 _NEEDS_SERVER: Final = pytest.mark.skipif(

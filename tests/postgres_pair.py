@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import psycopg
 
+from soak.room import family
 from tests.mailservers.processes import free_ports
 from tests.postgres_server import USER, postgres_server, run, start
-from tests.soak.room import family
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.postgres_server import PostgresServer
+
 
 SETTINGS: Final = {"fsync": "off", "wal_keep_size": "64MB"}
 """What is killed here is a process and no machine: what it wrote stays."""

@@ -26,6 +26,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+
 USER: Final = "postwatch"
 START_SECONDS: Final = 60
 _OWNER: Final = 65534 if os.getuid() == 0 else None

@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+
 REQUIRED = frozenset(os.environ.get("POSTWATCH_TESTS_REQUIRE", "").split())
 """Markers whose tests must not be skipped: CI installs what they need."""
 

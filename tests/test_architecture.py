@@ -1,4 +1,4 @@
-"""Who may know whom: read from the imports, reported with file and line."""
+"""Which room imports which: read from the imports, reported with file and line."""
 
 from __future__ import annotations
 
@@ -18,17 +18,29 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 MAY_KNOW: Final[dict[str, set[str]]] = {
     "domain": set(),
-    "projections": {"domain"},
-    "api": {"domain", "projections"},
-    "checker": {"domain"},
-    "alerting": {"domain"},
-    "cli": {"domain", "projections", "api", "checker", "alerting"},
+    "mail": {"domain"},
+    "store": {"domain"},
+    "projections": {"domain", "store"},
+    "checker": {"domain", "mail", "store"},
+    "alerting": {"domain", "mail", "store"},
+    "api": {"domain", "store", "projections"},
+    "web": {"domain", "store", "projections", "api"},
+    "service": {"domain", "mail", "store", "projections", "checker", "alerting", "api", "web"},
+    "cli": {
+        *("domain", "mail", "store", "projections", "checker", "alerting", "api", "web"),
+        "service",
+    },
 }
-"""What each package may import of the others."""
+"""What each room may import of the others."""
 
-PACKAGES: Final = sorted(name for name in MAY_KNOW if (ROOT / name).is_dir())
+ROOMS: Final = sorted(name for name in MAY_KNOW if (ROOT / name).is_dir())
 DATABASES: Final = {"sqlite3", "psycopg", "eventsourcing.sqlite", "eventsourcing.postgres"}
-ONLY_IN: Final[dict[str, set[str]]] = {"falcon": {"api", "cli"}, "trio": {"checker", "cli"}}
+DATABASE_FOLDERS: Final = ("store/sqlite", "store/postgres", "projections/storage", "api/storage")
+ONLY_IN: Final[dict[str, set[str]]] = {
+    "falcon": {"api", "web", "service", "cli"},
+    "trio": {"mail", "checker", "alerting", "service", "cli"},
+}
+DOMAIN_LIBRARIES: Final = {"eventsourcing", "orjson", "idna"}
 
 
 class Import(NamedTuple):
@@ -39,13 +51,13 @@ class Import(NamedTuple):
     module: str
 
     @property
-    def package(self) -> str:
-        """The package that imports."""
+    def room(self) -> str:
+        """The room that imports."""
         return self.file.relative_to(ROOT).parts[0]
 
     @property
     def top(self) -> str:
-        """The package that is imported."""
+        """The package or room that is imported."""
         return self.module.partition(".")[0]
 
     def __str__(self) -> str:
@@ -69,42 +81,48 @@ def imports_of(source: str, file: Path) -> Iterator[Import]:
 
 def all_imports() -> list[Import]:
     found: list[Import] = []
-    for package in PACKAGES:
-        for file in sorted((ROOT / package).rglob("*.py")):
+    for room in ROOMS:
+        for file in sorted((ROOT / room).rglob("*.py")):
             found += imports_of(file.read_text(), file)
     return found
 
 
 def against_the_direction(found: list[Import]) -> list[str]:
     """Return imports that go against the direction of dependencies."""
-    known = set(MAY_KNOW) | {"tests", "benchmarks"}
+    known = set(MAY_KNOW) | {"tests", "soak", "benchmarks"}
     return [
         str(each)
         for each in found
-        if each.top in known - {each.package} and each.top not in MAY_KNOW[each.package]
+        if each.top in known - {each.room} and each.top not in MAY_KNOW[each.room]
     ]
 
 
 def outside_storage(found: list[Import]) -> list[str]:
-    """Return imports of databases outside a package's storage modules."""
+    """Return imports of databases outside the folders that hold SQL."""
     return [
         str(each)
         for each in found
         if (each.module in DATABASES or each.top in DATABASES)
-        and "storage" not in each.file.relative_to(ROOT).parts[1:-1]
+        and not str(each.file.relative_to(ROOT).parent).startswith(DATABASE_FOLDERS)
     ]
 
 
-def outside_their_package(found: list[Import]) -> list[str]:
-    """Return imports of a framework outside the packages that it belongs to."""
+def unknown_to_domain(found: list[Import]) -> list[str]:
+    """Return imports of `domain` that are neither its own, nor the standard library's."""
+    allowed = {"domain", *DOMAIN_LIBRARIES, *sys.stdlib_module_names}
+    return [str(each) for each in found if each.room == "domain" and each.top not in allowed]
+
+
+def outside_their_room(found: list[Import]) -> list[str]:
+    """Return imports of a framework outside the rooms that it belongs to."""
     return [
-        str(each) for each in found if each.top in ONLY_IN and each.package not in ONLY_IN[each.top]
+        str(each) for each in found if each.top in ONLY_IN and each.room not in ONLY_IN[each.top]
     ]
 
 
 @pytest.fixture(scope="module")
 def imports() -> list[Import]:
-    """Every import of every package."""
+    """Every import of every room."""
     return all_imports()
 
 
@@ -112,16 +130,16 @@ def test_dependencies_go_one_way(imports: list[Import]) -> None:
     assert against_the_direction(imports) == []
 
 
-@pytest.mark.parametrize(
-    "package",
-    PACKAGES,
-)
-def test_databases_are_known_to_storage_modules_only(imports: list[Import], package: str) -> None:
-    assert outside_storage([each for each in imports if each.package == package]) == []
+def test_databases_are_known_to_storage_folders_only(imports: list[Import]) -> None:
+    assert outside_storage(imports) == []
 
 
-def test_frameworks_are_known_to_their_package_only(imports: list[Import]) -> None:
-    assert outside_their_package(imports) == []
+def test_domain_needs_the_standard_library_and_three_others(imports: list[Import]) -> None:
+    assert unknown_to_domain(imports) == []
+
+
+def test_frameworks_are_known_to_their_rooms_only(imports: list[Import]) -> None:
+    assert outside_their_room(imports) == []
 
 
 def test_imports_are_absolute(imports: list[Import]) -> None:
@@ -137,19 +155,29 @@ def test_imports_are_absolute(imports: list[Import]) -> None:
         ("api/x.py", "def f():\n    import checker", "api/x.py:2 imports checker"),
         ("domain/x.py", "import tests.waiting", "domain/x.py:1 imports tests.waiting"),
         ("domain/x.py", "import sqlite3", "domain/x.py:1 imports sqlite3"),
+        ("domain/x.py", "import trio", "domain/x.py:1 imports trio"),
+        ("domain/storage/x.py", "import sqlite3", "domain/storage/x.py:1 imports sqlite3"),
+        ("store/x.py", "import psycopg.errors", "store/x.py:1 imports psycopg.errors"),
         (
-            "domain/storage.py",
+            "store/x.py",
             "from eventsourcing import sqlite",
-            "domain/storage.py:1 imports eventsourcing.sqlite",
+            "store/x.py:1 imports eventsourcing.sqlite",
         ),
-        ("domain/x.py", "import falcon", "domain/x.py:1 imports falcon"),
+        ("mail/x.py", "from store import log_reader", "mail/x.py:1 imports store"),
+        ("domain/x.py", "import cryptography", "domain/x.py:1 imports cryptography"),
+        ("checker/x.py", "import falcon", "checker/x.py:1 imports falcon"),
         ("api/x.py", "import trio", "api/x.py:1 imports trio"),
     ],
 )
 def test_a_wrong_import_is_found_with_file_and_line(file: str, source: str, said: str) -> None:
     found = list(imports_of(source, ROOT / file))
 
-    reports = against_the_direction(found) + outside_storage(found) + outside_their_package(found)
+    reports = [
+        *against_the_direction(found),
+        *outside_storage(found),
+        *outside_their_room(found),
+        *unknown_to_domain(found),
+    ]
 
     assert said in reports
 
@@ -157,10 +185,11 @@ def test_a_wrong_import_is_found_with_file_and_line(file: str, source: str, said
 @pytest.mark.parametrize(
     ("file", "source"),
     [
-        ("domain/storage/x.py", "import sqlite3"),
+        ("store/sqlite/x.py", "import sqlite3"),
+        ("domain/x.py", "import idna, json, orjson"),
         ("api/x.py", "import falcon\nfrom projections.views import Views\nimport domain"),
         ("cli/demo/x.py", "import trio, api.app, checker.run"),
-        ("checker/x.py", "from domain import store"),
+        ("checker/x.py", "from store import store\nfrom mail import prober"),
     ],
 )
 def test_a_right_import_is_not_reported(file: str, source: str) -> None:
@@ -168,7 +197,7 @@ def test_a_right_import_is_not_reported(file: str, source: str) -> None:
 
     assert against_the_direction(found) == []
     assert outside_storage(found) == []
-    assert outside_their_package(found) == []
+    assert outside_their_room(found) == []
 
 
 # Imports every module of a folder's packages and reports what that opened, with the line
@@ -233,11 +262,11 @@ def opened_by_importing(root: Path, packages: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "package",
-    PACKAGES,
+    "room",
+    ROOMS,
 )
-def test_importing_any_module_opens_and_starts_nothing(package: str) -> None:
-    assert opened_by_importing(ROOT, [package]) == []
+def test_importing_any_module_opens_and_starts_nothing(room: str) -> None:
+    assert opened_by_importing(ROOT, [room]) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 TESTS: Final = Path(__file__).resolve().parent
 SHORTEST_DEADLINE_SECONDS: Final = 20
 WAITS: Final = frozenset(

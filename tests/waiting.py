@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 T = TypeVar("T")
 
 LOOK_SECONDS = 0.02

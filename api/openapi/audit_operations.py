@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args, get_type_hints
 
-from api.events import NDJSON, NEXT_HEADER
+from api.http.fields import NUMBER, UUID
 from api.openapi.operations import JSON, Answer, Operation, query
 from api.openapi.parameters import LIMIT
 from api.openapi.vocabulary import (
@@ -16,15 +16,15 @@ from api.openapi.vocabulary import (
     nullable,
     ref,
 )
-from api.schemas import NUMBER, UUID
+from api.resources.events import NDJSON, NEXT_HEADER
 from domain.actor import Actor
-from projections.audit_entries import KINDS
-from projections.history import TYPES
+from projections.views.history import KINDS, TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 TAG: Final = "Audit log"
 _POSITION: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}

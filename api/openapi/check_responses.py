@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from api.http.fields import NUMBER, UUID
 from api.openapi.vocabulary import STRING, TIME, closed, nullable, ref
-from api.schemas import NUMBER, UUID
-from domain.outcome import Category, Phase
-from projections.check_shapes import STATUS, TIMING_KEY
+from domain.check import Category, Phase
+from projections.shapes.check import STATUS, TIMING_KEY
 
 if TYPE_CHECKING:
-    from api.fields import Schema
+    from api.http.fields import Schema
     from domain.mail_config import Kind
+
 
 _MILLISECONDS: Final[Schema] = {"type": "number", "minimum": 0, "description": "Milliseconds."}
 _TIMINGS: Final[Schema] = {

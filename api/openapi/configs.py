@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.openapi.vocabulary import described
-from domain.mail_config import MAX_BYTES, MAX_CREDENTIAL_LENGTH, MAX_DEPTH, RULES
-from domain.secret_fields import MASK
+from domain.mail_config import MASK, MAX_BYTES, MAX_CREDENTIAL_LENGTH, MAX_DEPTH, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.fields import Schema
+    from api.http.fields import Schema
     from domain.mail_config import Kind, Rules
+
 
 COMPONENTS: Final[Mapping[Kind, str]] = {"smtp": "SmtpConfig", "imap_pop": "ImapPopConfig"}
 """What the config of a kind is called."""

@@ -24,9 +24,10 @@ from api.openapi.vocabulary import SUCCESS, closed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from api.fields import Schema
+    from api.http.fields import Schema
     from api.openapi.operations import Operation
     from domain.mail_config import Kind
+
 
 _DESCRIPTION: Final = """\
 Watches SMTP, IMAP and POP3 servers; every change and every check is an event.

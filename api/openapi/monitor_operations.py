@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from api.as_of import HEADER
+from api.http.as_of import HEADER
+from api.http.fields import UUID
 from api.openapi.audit_operations import BEFORE
 from api.openapi.check_responses import history_name
 from api.openapi.operations import Operation, json_answer, path_parameter, query
@@ -13,12 +14,11 @@ from api.openapi.parameters import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, LIMIT, PAGE
 from api.openapi.problems import BODY_ERRORS
 from api.openapi.responses import list_name, monitor_name
 from api.openapi.vocabulary import identifier_in_text, ref
-from api.schemas import UUID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from api.fields import Schema
+    from api.http.fields import Schema
     from domain.mail_config import Kind
 
 

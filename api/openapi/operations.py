@@ -13,7 +13,8 @@ from api.openapi.vocabulary import ref
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 JSON: Final = "application/json"
 REQUEST_ID: Final = {"X-Request-Id": ref("RequestId", "headers")}

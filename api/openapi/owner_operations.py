@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api import customer_fields, token_fields
+from api.http.fields import NUMBER
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.parameters import IDEMPOTENCY_KEY
 from api.openapi.problems import BODY_ERRORS
 from api.openapi.requests import create_body, ignored, update_body
 from api.openapi.vocabulary import identifier_in_text, ref
-from api.schemas import NUMBER
+from api.resources import customers, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 CUSTOMERS: Final = "Customers"
 TOKENS: Final = "API tokens"
@@ -28,11 +29,11 @@ _IDENTIFIER: Final = path_parameter(
 
 def bodies() -> Schema:
     """Return the bodies of these endpoints."""
-    read_only = ignored(customer_fields.READ_ONLY)
+    read_only = ignored(customers.READ_ONLY)
     return {
-        "CreateCustomer": create_body(customer_fields.FIELDS, **read_only),
-        "UpdateCustomer": update_body(customer_fields.FIELDS, **read_only),
-        "CreateToken": create_body(token_fields.FIELDS),
+        "CreateCustomer": create_body(customers.FIELDS, **read_only),
+        "UpdateCustomer": update_body(customers.FIELDS, **read_only),
+        "CreateToken": create_body(tokens.FIELDS),
     }
 
 

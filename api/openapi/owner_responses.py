@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.customer_fields import MAX_THRESHOLD, STATUSES
+from api.http.fields import NUMBER, UUID
 from api.openapi.vocabulary import COUNTRY_CODES, STRING, TIME, closed, nullable, ref
-from api.schemas import NUMBER, UUID
-from api.token_fields import RANKS
-from projections import customer_shapes as shapes
+from api.resources.customers import MAX_THRESHOLD, STATUSES
+from api.resources.tokens import RANKS
+from projections.shapes import customer as shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 _NULL: Final[Schema] = {"type": "null", "description": "Always null here."}
 _ROLE: Final[Schema] = {"type": "string", "enum": [*RANKS, "supporter"]}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.as_of import PARAMETER
+from api.http.as_of import PARAMETER
+from api.http.parameters import DEFAULTS, LARGEST, MAX_LIMIT, MAX_PER_PAGE
 from api.openapi.operations import header, query
-from api.paging import DEFAULTS, LARGEST, MAX_LIMIT, MAX_PER_PAGE
 
 if TYPE_CHECKING:
-    from api.fields import Schema
+    from api.http.fields import Schema
 
 
 def _schema(name: str) -> Schema:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from api.errors import VIEW_AWAY, phrase
+from api.http.errors import VIEW_AWAY, phrase
 from api.openapi.vocabulary import closed, ref
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 _CHALLENGE: Final[Schema] = {"schema": {"type": "string", "const": "Bearer"}, "required": True}
 _RETRY_AFTER: Final[Schema] = {

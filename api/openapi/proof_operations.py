@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.vocabulary import TIME, closed, described, ref
-from domain.storage.engine import LOGS
+from store.ports.engine import LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 TAG: Final = "Proofs"
 _SIZE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api import monitor_fields
 from api.openapi import configs
 from api.openapi.vocabulary import identifier, ref
+from api.resources import monitor_body
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from api.fields import Fields, Schema
+    from api.http.fields import Fields, Schema
     from domain.mail_config import Kind
+
 
 _IGNORED: Final[Schema] = {
     "description": "Ignored: accepted so that a client may send back what it got."
@@ -42,21 +43,21 @@ def create_monitor(kind: Kind) -> Schema:
     """Return the body that creates a monitor."""
     customer = identifier("The customer")
     return create_body(
-        monitor_fields.FIELDS,
+        monitor_body.FIELDS,
         required=["customerId"],
         customerId=customer,
         **_configs(kind),
-        **ignored(monitor_fields.READ_ONLY),
+        **ignored(monitor_body.READ_ONLY),
     )
 
 
 def update_monitor(kind: Kind) -> Schema:
     """Return the body that changes a monitor."""
     return update_body(
-        monitor_fields.FIELDS,
+        monitor_body.FIELDS,
         customerId=identifier("The monitor's own customer"),
         **_configs(kind),
-        **ignored(monitor_fields.READ_ONLY),
+        **ignored(monitor_body.READ_ONLY),
     )
 
 
@@ -66,7 +67,7 @@ def ignored(keys: Collection[str]) -> Schema:
 
 
 def _configs(kind: Kind) -> Schema:
-    own, alias = monitor_fields.CONFIG_KEYS[kind]
+    own, alias = monitor_body.CONFIG_KEYS[kind]
     config = {"anyOf": [ref(configs.input_name(kind)), {"type": "null"}]}
     return {
         own: config,

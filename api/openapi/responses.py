@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from api.http.fields import NUMBER, UUID
 from api.openapi import configs
-from api.openapi.vocabulary import (
-    COUNT,
-    COUNTRY_CODES,
-    STRING,
-    TIME,
-    closed,
-    nullable,
-    ref,
-)
-from api.schemas import NUMBER, UUID
+from api.openapi.vocabulary import COUNT, COUNTRY_CODES, STRING, TIME, closed, nullable, ref
 from domain import values
-from projections import shapes
+from projections.shapes import monitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from api.fields import Schema
+    from api.http.fields import Schema
     from domain.mail_config import Kind
-    from projections.shapes import Form
+    from projections.shapes.monitor import Form
+
 
 _MONITOR: Final[Mapping[str, Schema]] = {
     "id": NUMBER,
@@ -79,7 +72,7 @@ def monitor_components() -> Schema:
     found: Schema = {}
     for kind, name in configs.COMPONENTS.items():
         found[name] = configs.shown(kind)
-    for (kind, form), keys in shapes.KEYS.items():
+    for (kind, form), keys in monitor.KEYS.items():
         found[monitor_name(kind, form)] = closed({key: _monitor_key(kind, key) for key in keys})
     for kind in configs.COMPONENTS:
         found[list_name(kind)] = page_of(monitor_name(kind, "listed"))

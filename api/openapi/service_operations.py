@@ -11,7 +11,8 @@ from api.openapi.vocabulary import closed, ref
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 TAG: Final = "Service"
 _TEXT: Final[Schema] = {"type": "string"}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from api.http.fields import UUID
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.vocabulary import COUNT, TIME, closed, described, ref
-from api.schemas import UUID
-from domain.uptime import STATES
-from projections.uptime_report import GRANULARITIES, RANGES
+from domain.availability import STATES
+from projections.views.uptime_report import GRANULARITIES, RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 _KINDS: Final = (
     ("SmtpMonitor", "SMTP monitors", "/api/smtp-monitors"),

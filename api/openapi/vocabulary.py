@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from api.schemas import NUMBER, UUID
+from api.http.fields import NUMBER, UUID
 
 if TYPE_CHECKING:
-    from api.fields import Schema
+    from api.http.fields import Schema
+
 
 _EXAMPLE_UUID: Final = "11111111-1111-4111-8111-111111111111"
 

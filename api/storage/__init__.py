@@ -1,1 +1,1 @@
-"""Where the API keeps what its workers share: the only SQL of the API."""
+"""Counters of requests for the rate limit, on both engines."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.demo.servers import PASSWORD, USER, DemoServer, DemoServers
-from domain.outcome import Category
+from domain.check import Category
 
 if TYPE_CHECKING:
-    from checker.target import Protocol
+    from mail.protocols.target import Protocol
+
 
 INTERVAL_MINUTES: Final = 0.1
 TIMEOUT_SECONDS: Final = 2

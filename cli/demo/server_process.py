@@ -2,6 +2,10 @@
 
 Writes the CA to the file and one line of JSON, the ports by name, to stdout. Ends with
 SIGTERM, and when stdin ends, so that it never outlives whoever started it.
+
+The demo's SMTP servers, by aiosmtpd. They take logins and no mail.
+
+The certificates of the demo's servers: one CA, and what it signed well and badly.
 """
 
 # ruff: noqa: ANN401 (Twisted has no types)
@@ -10,21 +14,108 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import trustme
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from twisted.internet import asyncioreactor
 
-from cli.demo.certificates import Certificates
-from cli.demo.servers import HOST
-from cli.demo.smtp_servers import smtp
+from cli.demo.servers import HOST, PASSWORD, USER
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
+
+
+class _RefuseMail:
+    """The handler of messages: a monitor sends none, and nobody else should."""
+
+    async def handle_MAIL(self, *_: object) -> str:  # noqa: N802 - the library's name
+        return "550 this server takes no mail"
+
+
+def smtp(
+    loop: asyncio.AbstractEventLoop,
+    *,
+    starttls: ssl.SSLContext | None = None,
+    login_in_clear: bool = False,
+) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the server's side of a connection.
+
+    `login_in_clear` offers AUTH without STARTTLS. It is for the plain server, and for the
+    one whose connections are encrypted already, which the library does not notice.
+    """
+
+    def connect() -> asyncio.Protocol:
+        protocol: asyncio.Protocol = SMTP(
+            _RefuseMail(),
+            hostname="mail.demo.example",
+            ident="Postwatch demo",
+            tls_context=starttls,
+            auth_require_tls=not login_in_clear,
+            authenticator=_authenticate,
+            loop=loop,
+        )
+        return protocol
+
+    return connect
+
+
+def _authenticate(
+    _server: object, _session: object, _envelope: object, _mechanism: str, sent: object
+) -> AuthResult:
+    known = LoginPassword(USER.encode(), PASSWORD.encode())
+    # Not `handled`: the library then answers a refused login itself.
+    return AuthResult(success=sent == known, handled=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The PEM of a key and of the certificate that belongs to it."""
+
+    leaf: trustme.LeafCert
+
+    @property
+    def pem(self) -> bytes:
+        """Key and certificate, one after the other."""
+        pem: bytes = self.leaf.private_key_and_cert_chain_pem.bytes()
+        return pem
+
+    def context(self) -> ssl.SSLContext:
+        """Make a server's TLS context."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.leaf.configure_cert(context)
+        return context
+
+
+class Certificates:
+    """One CA with a certificate for each case. Nothing is stored but the CA's own."""
+
+    def __init__(self, *names: str) -> None:
+        """Make them for the names and addresses that the servers are reached by."""
+        self._ca = trustme.CA(organization_name="Postwatch demo")
+        self.ca_pem: bytes = self._ca.cert_pem.bytes()
+        self.good = self._issue(names, -1, 364)
+        self.expired = self._issue(names, -90, -1)
+        self.expires_soon = self._issue(names, -85, 5)
+        self.wrong_host = self._issue(("elsewhere.example",), -1, 364)
+
+    def _issue(self, names: tuple[str, ...], from_days: int, to_days: int) -> Certificate:
+        now = datetime.now(UTC)
+        leaf = self._ca.issue_cert(
+            *names,
+            not_before=now + timedelta(days=from_days),
+            # An hour more, so that the whole days left do not change during a demo.
+            not_after=now + timedelta(days=to_days, hours=1),
+            organization_name="Postwatch demo",
+        )
+        return Certificate(leaf)
 
 
 def main(ca_file: Path) -> None:

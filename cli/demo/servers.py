@@ -2,6 +2,8 @@
 
 They run in a process of their own, so that their event loop disturbs nobody. This side
 knows no mail protocol: it starts that process, learns the ports, and ends it for certain.
+
+How the demo ends a process that it started: asked first, made to when that does not help.
 """
 
 from __future__ import annotations
@@ -16,11 +18,20 @@ from typing import IO, TYPE_CHECKING, Final
 
 import orjson
 
-from cli.demo.child import stop
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def stop(process: subprocess.Popen[bytes], patience_seconds: float) -> None:
+    """End a process and wait for its end. One that ended by itself is left in peace."""
+    process.terminate()
+    try:
+        process.wait(patience_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
 
 HOST: Final = "127.0.0.1"
 USER: Final = "alice@demo.example"

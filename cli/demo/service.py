@@ -18,16 +18,15 @@ from urllib.request import Request, urlopen
 
 import orjson
 
-from cli.demo.child import stop
-from cli.demo.servers import HOST
-from cli.exit_codes import ExitCode
-from cli.failure import CommandError
+from cli.demo.servers import HOST, stop
+from service.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from cli.demo.monitors import DemoMonitor
+
 
 _FIRST_CUSTOMER: Final = 1
 """The number of the customer that the first start makes."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from cli.failure import exit_on_failure
 from cli.main import main
-from cli.supervised import follow_supervisor
+from service.errors import exit_on_failure
+from service.supervision import follow_supervisor
 
 if __name__ == "__main__":
     with exit_on_failure():

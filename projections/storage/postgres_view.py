@@ -1,29 +1,230 @@
-"""A view in a PostgreSQL database."""
+"""A view in a PostgreSQL database.
+
+Writing to one side of a view in PostgreSQL.
+
+A way to the server and back takes longer than what is done there. So writes are sent
+without waiting for an answer, and all answers are read at the end of the transaction.
+
+The live side of a view in PostgreSQL at one moment: a read transaction of its own.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from eventsourcing.persistence import OperationalError
 from psycopg import errors
 
-from domain.storage.postgres_connections import LONG_SECONDS
-from projections.definition import ANOTHER_HISTORY
-from projections.storage import postgres_sides, postgres_tables
-from projections.storage.postgres_sides import NOWHERE, Standing
-from projections.storage.postgres_snapshot import PostgresSnapshot
-from projections.storage.postgres_transaction import PostgresTransaction, select_keys
-from projections.view import Record, Side, Snapshot, Table, Transaction, View, not_made
+from projections.core.projection import ANOTHER_HISTORY
+from projections.core.table import (
+    Record,
+    Side,
+    Snapshot,
+    StoredRow,
+    Table,
+    Transaction,
+    View,
+    not_made,
+)
+from projections.storage import postgres_connection
+from projections.storage import postgres_connection as postgres_tables
+from projections.storage.derived import count_key
+from projections.storage.postgres_connection import NOWHERE, Standing, counts_of, stored
+from projections.storage.postgres_connection import names as names_of
+from store.postgres.connections import LONG_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from domain.storage.postgres_connections import Connection, Connections
-    from projections.projection import Projection
-    from projections.storage.postgres_reading import Reading
+    from projections.core.projection import Projection
+    from projections.storage.postgres_connection import Reading
+    from store.postgres.connections import Connection, Connections
+
+
+Row = tuple[Any, ...]
+
+_ARRAYS: Final = {"TEXT": "%b::text[]", "INTEGER": "%b::bigint[]"}
+
+# Table and column names come from the projections' definitions, never from input.
+# ruff: noqa: S608
+
+
+class PostgresTransaction(Transaction):
+    """A transaction on one side, whose row in `sides` is locked by a connection in a pipeline."""
+
+    def __init__(self, connection: Connection, view: str, side: Side, standing: Standing) -> None:
+        self._connection = connection
+        self._view = view
+        self._side: Side = side
+        self._generation = standing.generation
+        self._position = standing.position
+        self._counted: dict[str, dict[str, Row | None]] = {}
+
+    def position(self) -> int:
+        """Return the position of the last event that the rows show."""
+        return self._position
+
+    def set_position(self, position: int, mark: str = "") -> None:
+        """Record up to which event the rows show the log, and what that event is."""
+        postgres_connection.set_position(self._connection, self._view, self._side, position, mark)
+        self._position = position
+
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a record."""
+        return self.get_all(table, [key]).get(key)
+
+    def get_all(self, table: Table, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records that there are of some keys."""
+        wanted = list(keys)
+        rows = select_keys(self._connection, self._name(table), _counted(table), wanted)
+        if table.counted:
+            found = {key: tuple(values) for key, _, *values in rows}
+            known = self._counted.setdefault(table.name, {})
+            known.update((key, found.get(key)) for key in wanted)
+        return {key: orjson.loads(record) for key, record, *_ in rows}
+
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Write a record; None removes it."""
+        self.put_all(table, [(key, record)])
+
+    def put_all(self, table: Table, rows: Iterable[tuple[str, Record | None]]) -> None:
+        """Write many records of different keys, in as few statements as there are sorts of them."""
+        # In the order of keys, which is the order of their index: neighbours share a page.
+        ordered = sorted(rows, key=itemgetter(0))
+        written = [
+            (key, orjson.dumps(record), *table.columns_of(record))
+            for key, record in ordered
+            if record is not None
+        ]
+        gone = [key for key, record in ordered if record is None]
+        if table.counted:
+            self._count(table, written, gone)
+        name = self._name(table)
+        if written:
+            columns = [list(each) for each in zip(*written, strict=True)]
+            self._connection.execute(upsert(name, table), columns, prepare=True)
+        if gone:
+            statement = f"DELETE FROM {name} WHERE key = ANY(%b::text[])".encode()
+            self._connection.execute(statement, (gone,), prepare=True)
+
+    def _count(self, table: Table, written: Sequence[Row], gone: Iterable[str]) -> None:
+        """Let the counts follow rows that are about to be written and removed."""
+        columns = _counted(table)
+        places = [2 + list(table.columns).index(each) for each in columns]
+        after: dict[str, Row | None] = dict.fromkeys(gone)
+        after |= {row[0]: tuple(row[place] for place in places) for row in written}
+        known = self._counted.setdefault(table.name, {})
+        if unknown := [key for key in after if key not in known]:
+            self.get_all(table, unknown)
+        steps: Counter[str] = Counter()
+        for key, values in after.items():
+            before = known[key]
+            if before != values:
+                steps.subtract(_count_keys(table, columns, before))
+                steps.update(_count_keys(table, columns, values))
+        known |= after
+        changed = {key: step for key, step in steps.items() if step}
+        if changed:
+            statement = _COUNT.format(name=counts_of(self._name(table))).encode()
+            bound = list(changed), list(changed.values())
+            self._connection.execute(statement, bound, prepare=True)
+
+    def _name(self, table: Table) -> str:
+        return stored(self._view, self._generation, table.name)
+
+
+_COUNT: Final = (
+    "INSERT INTO {name} AS kept SELECT * FROM unnest(%b::text[], %b::bigint[]) "
+    "ON CONFLICT (counted) DO UPDATE SET number = kept.number + excluded.number"
+)
+
+
+def select_keys(
+    connection: Connection, name: str, columns: Iterable[str], keys: list[str]
+) -> list[Row]:
+    """Return key, record and some columns of the rows that there are of some keys."""
+    selected = ", ".join(("key", "record", *columns))
+    statement = f"SELECT {selected} FROM {name} WHERE key = ANY(%b::text[])".encode()
+    return connection.execute(statement, (keys,), prepare=True, binary=True).fetchall()
+
+
+def upsert(name: str, table: Table) -> bytes:
+    """Return what writes rows that are given as an array of each column."""
+    columns = ("key", "record", *table.columns)
+    arrays = ", ".join(_ARRAYS[kind] for kind in table.columns.values())
+    updates = ", ".join(f"{each} = excluded.{each}" for each in columns[1:])
+    given = ", ".join(("%b::text[]", "%b::bytea[]", *([arrays] if arrays else [])))
+    return (
+        f"INSERT INTO {name} ({', '.join(columns)}) SELECT * FROM unnest({given}) "
+        f"ON CONFLICT (key) DO UPDATE SET {updates}"
+    ).encode()
+
+
+def _counted(table: Table) -> list[str]:
+    """Return the columns that the counts of a table follow from."""
+    counted = {column for each in table.counted for column in each}
+    return [column for column in table.columns if column in counted]
+
+
+def _count_keys(table: Table, columns: Sequence[str], values: Row | None) -> list[str]:
+    """Return the names of the counts that a row is part of."""
+    if values is None:
+        return []
+    named = dict(zip(columns, values, strict=True))
+    return [count_key(named, each) for each in table.counted]
+
+
+_ROWS_AT_ONCE: Final = 1000
+
+# Table and column names come from the projections' definitions, never from input.
+# ruff: noqa: S608
+
+
+class PostgresSnapshot(Snapshot):
+    """What a connection sees whose transaction has begun to read and does not end."""
+
+    def __init__(self, connection: Connection, view: str, live: Standing) -> None:
+        self._connection = connection
+        self._view = view
+        self._live = live
+
+    def hold(self, tables: Iterable[Table]) -> None:
+        """Keep the tables from being dropped while the transaction lasts."""
+        names = [
+            stored(self._view, self._live.generation, name)
+            for table in tables
+            for name in names_of(table)
+        ]
+        self._connection.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS SHARE MODE".encode())
+
+    def position(self) -> int:
+        """Return its position."""
+        return self._live.position
+
+    def rows(self, table: Table) -> Iterator[StoredRow]:
+        """Return every row in the order of keys."""
+        columns = ", ".join(("key", "record", *table.columns))
+        name = stored(self._view, self._live.generation, table.name)
+        with self._connection.cursor(table.name, binary=True) as cursor:
+            cursor.itersize = _ROWS_AT_ONCE
+            cursor.execute(f"SELECT {columns} FROM {name} ORDER BY key".encode())
+            for key, record, *values in cursor:
+                yield StoredRow(key, tuple(values), record)
+
+    def beside(self, table: Table) -> Iterator[tuple[str, str, int]]:
+        """Return the counts beside a table. The index of a search is the database's own."""
+        if table.counted:
+            name = counts_of(stored(self._view, self._live.generation, table.name))
+            for counted, number in self._connection.execute(
+                f"SELECT counted, number FROM {name} WHERE number != 0".encode(), binary=True
+            ):
+                yield "counts", counted, number
+
 
 _READERS_TIMEOUT: Final = "SET LOCAL lock_timeout = '200ms'"
 """How long a swap waits for readers of the moment: who comes meanwhile waits behind it."""
@@ -81,7 +282,7 @@ class PostgresView(View):
     def disown(self, position: int) -> None:
         """Note that the rows show another history, unless the side has left `position`."""
         with self._writing() as connection:
-            postgres_sides.disown(connection, self._name, position, ANOTHER_HISTORY)
+            postgres_connection.disown(connection, self._name, position, ANOTHER_HISTORY)
 
     def count(self) -> dict[str, int]:
         """Return the number of rows in each table."""
@@ -119,7 +320,7 @@ class PostgresView(View):
     def transaction(self, side: Side = "live") -> Iterator[Transaction]:
         """Lock the side's row for writing and open a transaction on the side."""
         with self._in_few_trips() as connection:
-            standing = postgres_sides.lock(connection, self._name, side)
+            standing = postgres_connection.lock(connection, self._name, side)
             if standing.definition != self._definition:
                 raise not_made(self._name)
             yield PostgresTransaction(connection, self._name, side, standing)
@@ -128,11 +329,11 @@ class PostgresView(View):
     def start_shadow(self) -> None:
         """Make an empty shadow side."""
         with self._writing() as connection:
-            postgres_sides.lock(connection, self._name, "shadow")
-            live = postgres_sides.standing(connection, self._name, "live")
+            postgres_connection.lock(connection, self._name, "shadow")
+            live = postgres_connection.standing(connection, self._name, "live")
             new = Standing(0, live.generation + 1, self._definition, "")
             postgres_tables.create_tables(connection, self._name, new.generation, self._tables)
-            postgres_sides.set_standing(connection, self._name, "shadow", new)
+            postgres_connection.set_standing(connection, self._name, "shadow", new)
 
     def swap(self, finish: Callable[[Transaction], None]) -> None:
         """Put the shadow side in the place of the live one, in one transaction."""
@@ -148,7 +349,7 @@ class PostgresView(View):
         """Begin to read the live side: from now on its tables are not dropped."""
         for _ in range(_LOOKS):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            live = postgres_sides.standing(connection, self._name, "live")
+            live = postgres_connection.standing(connection, self._name, "live")
             if live.definition != self._definition:
                 break
             found = PostgresSnapshot(connection, self._name, live)
@@ -162,27 +363,27 @@ class PostgresView(View):
         raise not_made(self._name)
 
     def _create(self, connection: Connection, fill: Callable[[Transaction], object]) -> None:
-        live = postgres_sides.lock(connection, self._name, "live")
+        live = postgres_connection.lock(connection, self._name, "live")
         if live.definition == self._definition:
             return
-        postgres_sides.lock(connection, self._name, "shadow")
-        postgres_sides.set_standing(connection, self._name, "shadow", NOWHERE)
+        postgres_connection.lock(connection, self._name, "shadow")
+        postgres_connection.set_standing(connection, self._name, "shadow", NOWHERE)
         new = Standing(0, live.generation + 1, self._definition, "")
         postgres_tables.create_tables(connection, self._name, new.generation, self._tables)
-        postgres_sides.set_standing(connection, self._name, "live", new)
+        postgres_connection.set_standing(connection, self._name, "live", new)
         fill(PostgresTransaction(connection, self._name, "live", new))
         self._show(connection, new.generation)
 
     def _swap(self, connection: Connection, finish: Callable[[Transaction], None]) -> None:
-        postgres_sides.lock(connection, self._name, "live")
-        shadow = postgres_sides.lock(connection, self._name, "shadow")
+        postgres_connection.lock(connection, self._name, "live")
+        shadow = postgres_connection.lock(connection, self._name, "shadow")
         if shadow.definition != self._definition:
             raise not_made(self._name)
         finish(PostgresTransaction(connection, self._name, "shadow", shadow))
-        now = postgres_sides.standing(connection, self._name, "shadow")
+        now = postgres_connection.standing(connection, self._name, "shadow")
         self._show(connection, now.generation)
-        postgres_sides.set_standing(connection, self._name, "live", now)
-        postgres_sides.set_standing(connection, self._name, "shadow", NOWHERE)
+        postgres_connection.set_standing(connection, self._name, "live", now)
+        postgres_connection.set_standing(connection, self._name, "shadow", NOWHERE)
 
     def _show(self, connection: Connection, generation: int) -> None:
         connection.execute(_READERS_TIMEOUT)
@@ -213,7 +414,7 @@ class PostgresView(View):
             with self._writing(LONG_SECONDS) as connection:
                 connection.execute(_READERS_TIMEOUT)
                 # Whoever makes or swaps a side holds this lock, too.
-                postgres_sides.lock(connection, self._name, "shadow")
+                postgres_connection.lock(connection, self._name, "shadow")
                 postgres_tables.drop_left_over(connection, self._name)
         except OperationalError as error:
             if not _is_wait(error):
@@ -226,7 +427,7 @@ class PostgresView(View):
 
     def _standing(self, side: Side) -> Standing:
         return self._reading.run(
-            lambda connection: postgres_sides.standing(connection, self._name, side)
+            lambda connection: postgres_connection.standing(connection, self._name, side)
         )
 
     def _select(self, statement: str) -> list[Any]:
@@ -256,7 +457,7 @@ class PostgresView(View):
                 with connection.pipeline():
                     # By hand: the driver would wait for the answer to each of the two.
                     connection.execute("BEGIN")
-                    postgres_sides.be_patient(connection)
+                    postgres_connection.be_patient(connection)
                     yield connection
                     connection.execute("COMMIT")
             except BaseException:
@@ -269,7 +470,7 @@ class PostgresView(View):
         """Lend a connection in a transaction."""
         answer_seconds = answer_seconds or _WRITE_SECONDS
         with self._connections.transaction(answer_seconds=answer_seconds) as connection:
-            postgres_sides.be_patient(connection)
+            postgres_connection.be_patient(connection)
             yield connection
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from domain.countries import CODES
 from domain.mail_config import RULES
+from domain.values import CODES
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
+
 
 HOSTNAMES = [
     "mail.example.com",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from tests.api.world import Persona, Whose, World
 
+
 Query = dict[str, str | int]
 CUSTOMER = {"name": "New"}
 HEADER = "x-as-of-position"

@@ -9,7 +9,7 @@ import falcon
 import pytest
 from falcon.testing import TestClient, create_environ
 
-from api.authentication import Authentication
+from api.http.authentication import Authentication
 from domain.commands import IssueToken
 from tests.api.world import SMTP, Caller, Persona
 from tests.domain.given import TESTER

@@ -9,13 +9,14 @@ import falcon
 import pytest
 from falcon.testing import create_environ
 
-from api.body import MAX_BYTES, read_object
+from api.http.body import MAX_BYTES, read_object
 from tests.api.world import JSON, PATHS, SMTP, path_of
 
 if TYPE_CHECKING:
     from falcon.testing import Result
 
     from tests.api.world import Caller, World
+
 
 pytestmark = pytest.mark.any_engine
 

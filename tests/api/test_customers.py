@@ -11,6 +11,7 @@ from tests.api.world import SMTP
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
 
+
 PATH = "/api/customers"
 CREATED = (
     *("id", "publicId", "organizationId", "name", "email", "notificationPhoneNumber"),

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from api.documentation import FILES, PAGE
+from api.openapi.page import FILES, PAGE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.api.world import World
+
 
 VENDORED = PAGE.parent / "swagger-ui"
 MANIFEST = json.loads((VENDORED / "manifest.json").read_text())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from tests.api.world import Caller, World
 
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 DOCUMENTED_ADDITIONS = ["publicId", "allowedCheckCountryCodes"]
 

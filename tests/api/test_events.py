@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from domain.archive.archived import ARCHIVE_ID
-from domain.archive.archiving import Archiving
-from projections.history import TYPES
+from domain.check import ARCHIVE_ID
+from projections.views.history import TYPES
+from store.archiving import Archiving
 from tests.api.world import SMTP, later_than, path_of
 from tests.domain.given import TESTER, check_of
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from falcon.testing import Result
 
     from tests.api.world import Caller, Persona, Whose, World
+
 
 EVENTS: Final = "/api/events"
 NDJSON: Final = {"Accept": "application/x-ndjson"}

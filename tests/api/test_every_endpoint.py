@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.documentation import FILES
 from api.openapi.document import build_document
-from domain.proof.stored import log_proof
+from api.openapi.page import FILES
+from store.proving import log_proof
 from tests.api.world import PATHS, path_of
 
 if TYPE_CHECKING:
     from tests.api.world import World
+
 
 OPERATIONS = [
     (method.upper(), path)

@@ -11,16 +11,16 @@ import pytest
 from eventsourcing.persistence import OperationalError
 from falcon.testing import TestClient
 
-from api import errors
-from api.requests import RequestLog
+from api.http import errors
+from api.http.request_log import RequestLog
 from domain.errors import ArchiveError, ConflictError, DomainError, MasterKeyError, NotFoundError
-from domain.storage.failures import DatabaseAwayError
-from domain.storage.outage import Outage
-from domain.storage.postgres_trouble import AWAY
+from store.ports.errors import DatabaseAwayError, Outage
+from store.postgres.errors import AWAY
 from tests.api.world import SMTP
 
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
+
 
 CANARY = "canary-in-the-text"
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tests.api.world import Caller, World
 
+
 pytestmark = pytest.mark.any_engine
 
 CANARY = "canary7f3"

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api import health
-from domain.archive.archiving import Archiving
+from api.resources import health
 from domain.commands import UpdateMonitor
+from store.archiving import Archiving
 from tests.api.world import SMTP
 from tests.domain.given import TESTER, check_of
 from tests.intruder import intruder_of
 
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
+
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.api.world import Caller, World
 
+
 KINDS = ["smtp", "imap_pop"]
 
 

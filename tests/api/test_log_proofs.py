@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.proof.heads import parse_head
-from domain.proof.leaf import row_hash
-from domain.proof.merkle import includes, is_consistent
-from domain.proof.stored import log_proof
+from store.proof.leaf import row_hash
+from store.proof.merkle import includes, is_consistent
+from store.proof.tree_heads import parse_head
+from store.proving import log_proof
 
 if TYPE_CHECKING:
-    from domain.proof.log_proof import LogProof
+    from store.proof.log_proof import LogProof
     from tests.api.world import Persona, World
+
 
 LOG = "/api/logs/monitoring"
 

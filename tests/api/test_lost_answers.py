@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.storage.database import Database
+from store.ports.engine import Database
 from tests.api.world import JSON, SMTP, make_world
 from tests.cutting_proxy import cutting_proxy
 from tests.places import Place
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.api.world import World
     from tests.cutting_proxy import CuttingProxy, Moment
     from tests.places import Databases
+
 
 pytestmark = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
 

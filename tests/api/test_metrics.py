@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 END_SECONDS = 60
 ASK_WITHOUT_ROOM = """
 import json, logging, resource, sys

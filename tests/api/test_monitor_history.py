@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.api.world import Caller, Persona, Whose, World
 
+
 CANARY: Final = "canary-password"
 WHOSE: Final[tuple[Whose, ...]] = ("own", "other", "foreign")
 

@@ -14,10 +14,10 @@ import pytest
 from falcon import inspect
 from openapi_spec_validator import validate
 
-from api.documentation import FILES, document_text
 from api.openapi import configs
 from api.openapi.document import build_document
 from api.openapi.examples import example
+from api.openapi.page import FILES, document_text
 from domain.mail_config import RULES
 from tests import documented
 from tests.api.world import IMAP, SMTP, path_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from domain.mail_config import Rules
     from tests.api.world import Caller, World
+
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = build_document(FILES)

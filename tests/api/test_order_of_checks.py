@@ -16,6 +16,7 @@ from tests.api.world import IMAP, PATHS, SMTP, path_of
 if TYPE_CHECKING:
     from tests.api.world import World
 
+
 WRONG_BODY = {"name": "", "hostname": "https://example.com/", "unknown": 1}
 KINDS = ["smtp", "imap_pop"]
 

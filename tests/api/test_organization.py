@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from tests.api.world import World
 
+
 LOCATIONS = "/api/monitoring-locations"
 TIMINGS = {"dns": 1.0, "connect": 2.5, "total": 123.4}
 

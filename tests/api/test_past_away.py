@@ -11,6 +11,7 @@ from tests.api.world import SMTP, path_of
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
 
+
 EVENTS = "/api/events"
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.api.world import World
 
+
 pytestmark = pytest.mark.any_engine
 
 ENDPOINTS: Final = ("create", "read", "list", "status", "more", "delete")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from api.permissions import ALLOWED, Action
-from domain.roles import ROLES
+from api.http.permissions import ALLOWED, Action
+from domain.actor import ROLES
 from tests.api.world import Persona, Whose, path_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from falcon.testing import Result
 
     from tests.api.world import Caller, World
+
 
 pytestmark = pytest.mark.any_engine
 

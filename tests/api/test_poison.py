@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from projections.views import PROJECTIONS, Views
+from projections.catalog import PROJECTIONS, Views
 from tests.api.world import PATHS, SMTP
 from tests.system.service import ROOT
 
 if TYPE_CHECKING:
     from tests.api.world import World
+
 
 POISON = {"_type_": "x", "_data_": "y"}
 REAL_TYPE = {"_type_": "decimal_str", "_data_": "1.5"}

@@ -14,23 +14,24 @@ from eventsourcing.persistence import OperationalError
 from falcon.testing import TestClient
 
 from api.app import Options
-from api.rate_limit import Counter
-from api.storage.postgres_counter import ANSWER_SECONDS, PostgresCounter
-from cli.api import counter_of
-from domain.storage.failures import STORE_AWAY
-from domain.storage.postgres_engine import PostgresEngine
+from api.http.rate_limit import Counter
+from api.storage.rate_counters import ANSWER_SECONDS, PostgresCounter
+from cli.run.api import counter_of
+from soak.room import family
+from store.ports.errors import STORE_AWAY
+from store.postgres.engine import PostgresEngine
 from tests.api.world import SMTP, Caller, another_worker
 from tests.places import databases
 from tests.postgres_server import find_binaries
-from tests.soak.room import family
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.store import Store
+    from store.store import Store
     from tests.api.world import World
     from tests.postgres_server import PostgresServer
+
 
 LIMIT = 5
 ORIGIN = "https://dashboard.example.com"

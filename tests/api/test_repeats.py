@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 
 from domain.commands import UpdateMonitor
+from domain.idempotency import RequestAnswered
 from domain.monitor import Monitor
-from domain.repeats import RequestAnswered
-from domain.storage import write_queue
+from store.files import file_locks
 from tests.api.world import JSON, PATHS, SMTP, Caller, another_worker, path_of
 from tests.domain.given import TESTER
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from falcon.testing import Result
 
     from tests.api.world import World
+
 
 CUSTOMERS = "/api/customers"
 CANARY = "canary-8f3b-secret"
@@ -230,7 +231,7 @@ def test_without_a_tag_a_lost_race_is_run_again(
         return save(*things)
 
     # The rivals come in the turn of the one that they outrun, who would wait for them.
-    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 0.01)
     with another_worker(world) as other:
         monkeypatch.setattr(monitoring, "save", outrun)
         answer = world.admin.patch(path_of(monitor), {"port": 2525})
@@ -255,7 +256,7 @@ def test_with_a_tag_a_lost_race_is_412(world: World, monkeypatch: pytest.MonkeyP
         return save(*things)
 
     # The rival comes in the turn of the one that it outruns, which would wait for it.
-    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 0.01)
     with another_worker(world) as other:
         monkeypatch.setattr(monitoring, "save", outrun)
         answer = change(world.admin, path, {"port": 2525}, tag)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.mail_config import parse_config
-from domain.secret_fields import mask_secret
+from domain.mail_config import mask_secret, parse_config
 from tests.api.bodies import bodies, configs
 from tests.api.world import PATHS
 
 if TYPE_CHECKING:
     from domain.mail_config import Kind
     from tests.api.world import World
+
 
 KINDS: list[Kind] = ["smtp", "imap_pop"]
 RELAXED = settings(

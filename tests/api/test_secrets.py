@@ -13,6 +13,7 @@ from tests.api.world import PATHS, SMTP
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
 
+
 KINDS = ["smtp", "imap_pop"]
 MASK = "********"
 CANARY = "canary-8f3b-secret"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from api.seldom import Seldom
+from api.http.log_throttle import Seldom
 
 if TYPE_CHECKING:
     import pytest

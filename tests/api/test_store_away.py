@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from api.metrics import StoreCollector
+from api.resources.metrics import StoreCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,14 +12,15 @@ import pytest
 from falcon.testing import create_environ
 from gunicorn.config import Config
 
-from api.streams import MOST
-from cli.api import THREADS, RootLogger
-from cli.listening import STALLED_SECONDS, let_go_of_stalled
+from api.http.response import MOST
+from cli.run.api import THREADS, RootLogger
+from service.api_server import STALLED_SECONDS, let_go_of_stalled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.api.world import World
+
 
 _MORE_THAN_ANY_BUFFER = 1 << 26
 

@@ -9,15 +9,15 @@ import falcon
 import pytest
 from falcon.testing import TestClient
 
-from api.authentication import Authentication
-from api.last_use import LastUse
-from api.requests import RequestLog
+from api.http.authentication import Authentication, LastUse
+from api.http.request_log import RequestLog
 from domain.access_token import AccessToken, token_hash
 from domain.clock import iso_milliseconds
 from tests.api.world import JSON, SMTP, Caller, another_worker
 
 if TYPE_CHECKING:
     from tests.api.world import Persona, World
+
 
 ORGANIZATION = "/api/organization/tokens"
 CUSTOMER = "/api/customer/tokens"

@@ -11,7 +11,7 @@ import pytest
 from falcon.testing import TestClient
 
 from api.app import Options
-from cli.logs import JsonFormatter
+from service.logging import JsonFormatter
 from tests.api.world import JSON, SMTP, another_worker
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from falcon.testing import Result
 
     from tests.api.world import World
+
 
 CANARY = "canary-8f3b-secret"
 ORIGIN = "https://dashboard.example.com"

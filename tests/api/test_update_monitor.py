@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from domain.errors import SecretUnreadableError
-from domain.storage import write_queue
+from store.files import file_locks
 from tests.api.world import PATHS, SMTP, later_than, path_of
 from tests.domain.given import TESTER
 
 if TYPE_CHECKING:
     from tests.api.world import Caller, World
+
 
 KINDS = ["smtp", "imap_pop"]
 FULL: dict[str, dict[str, Any]] = {
@@ -208,7 +209,7 @@ def test_a_change_that_is_followed_at_once_by_a_deletion_is_answered_with_404(
     fresh_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The deletion comes in the turn of the change, and would wait for its end.
-    monkeypatch.setattr(write_queue, "LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 0.01)
     monitor = fresh_world.monitor()
     commands = fresh_world.store.monitoring
 

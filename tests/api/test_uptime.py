@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from tests.api.world import Persona, World
 
+
 STATES = ("up", "down", "maintenance", "unknown", "notWatched")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from projections.view import View
+    from projections.core.table import View
     from tests.api.world import World
 
 

@@ -13,7 +13,7 @@ from falcon.testing import Result, TestClient
 from api.app import create_app
 from domain.clock import iso_milliseconds, utc_now
 from domain.commands import CreateCustomer, IssueToken
-from projections.views import Views
+from projections.catalog import Views
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, TESTER, Owners, make_owners
 from tests.waiting import wait_until
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from api.app import App, Options
+    from domain.actor import Role
     from domain.monitor import Monitor
-    from domain.roles import Role
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Place
+
 
 Persona = Literal[
     "admin",

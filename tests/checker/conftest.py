@@ -1,4 +1,4 @@
-"""Servers and probers that the tests of the checker share."""
+"""Fixtures: a real store."""
 
 from __future__ import annotations
 
@@ -6,30 +6,29 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checker.probe import Prober
-from tests.checker.fault_cases import SHOP
+from store.store import Store, create_store, open_store
+from tests.checker.monitors import Owner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.mailservers.certificates import CertificateShop
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A real store in a new data folder."""
+    with create_store(tmp_path / "data") as made:
+        yield made
 
 
-@pytest.fixture(scope="session")
-def certificates() -> CertificateShop:
-    """The certificates of all test servers."""
-    return SHOP
+@pytest.fixture
+def owner(store: Store) -> Owner:
+    """A customer whose monitors the test creates."""
+    return Owner(store)
 
 
-@pytest.fixture(scope="session")
-def ca_file(certificates: CertificateShop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trust store that knows the test CA."""
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    path.write_bytes(certificates.ca_pem)
-    return path
-
-
-@pytest.fixture(scope="session")
-def prober(ca_file: Path) -> Prober:
-    """A prober that may go to loopback and trusts the test CA."""
-    return Prober.from_settings(("127.0.0.0/8", "::1/128"), ("127.0.0.1:9",), ca_file)
+@pytest.fixture
+def other_process(store: Store, tmp_path: Path) -> Store:
+    """The same store, opened once more as another process would."""
+    del store
+    return open_store(tmp_path / "data")

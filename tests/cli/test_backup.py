@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from cli.exit_codes import ExitCode
 from cli.main import main
+from service.errors import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 URL = "postgresql://watch:canary@db.example.com:5433/mail"
 

@@ -17,8 +17,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from cli.check import PluginCommand, check
 from cli.demo.servers import PASSWORD, USER, DemoServer, DemoServers, demo_servers
+from cli.inspect.check import PluginCommand, check
 from cli.main import main
 from tests.mailservers.scripted import NEEDS_IPV6, Peer, scripted, steps
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click.testing import Result
+
 
 CANARY = "canary-Passw0rd"
 KEYS = [

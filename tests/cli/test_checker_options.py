@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.failure import CommandError
-from cli.settings import Option, Settings
+from service.errors import CommandError
+from service.settings import Option, Settings
 
 ENVIRONMENT = {
     "POSTWATCH_LOCATION": "fr-par",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from cli.exit_codes import ExitCode
-from cli.locks import hold
 from cli.main import main
-from projections.views import Views
+from projections.catalog import Views
+from service.errors import ExitCode
+from service.opening import hold
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
 from tests.intruder import intruder_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Place
 
 

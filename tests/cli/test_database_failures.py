@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from cli.exit_codes import ExitCode
 from cli.main import main
+from service.errors import ExitCode
 from tests.mailservers.processes import free_ports
 from tests.places import POSTGRES
 from tests.postgres_server import postgres_server
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.postgres_server import PostgresServer
+
 
 PASSWORD = "canary"
 HBA = """

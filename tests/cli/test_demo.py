@@ -17,9 +17,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from cli.demo.child import stop
-from cli.demo.command import Watch, demo
-from cli.demo.findings import Finding, findings_table
+from cli.demo.command import STOP_SIGNALS, Finding, StopSignals, Watch, demo, findings_table
 from cli.demo.monitors import DemoMonitor, demo_monitors
 from cli.demo.servers import (
     PASSWORD,
@@ -27,16 +25,17 @@ from cli.demo.servers import (
     DemoServers,
     DemoUnavailableError,
     demo_servers,
+    stop,
 )
 from cli.demo.service import Service, running_service, wait_until_ready
-from cli.demo.stop_signals import STOP_SIGNALS, StopSignals
-from cli.failure import CommandError
+from service.errors import CommandError
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projections.views import Views
+    from projections.catalog import Views
+
 
 END_SECONDS = 60
 MARK = "DEMO_OF_THIS_TEST"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from cli.exit_codes import ExitCode
 from cli.main import main
-from domain.storage.data_folder import DataFolder
+from service.errors import ExitCode
+from store.files.data_folder import DataFolder
 from tests.domain.given import make_owners
 from tests.places import Place
 from tests.postgres_server import find_binaries
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from tests.places import Databases
+
 
 pytestmark = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
 

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
-from cli.exit_codes import ExitCode
 from cli.main import main
-from domain.sealing import fingerprint, format_master_key, new_key
-from domain.storage.data_folder import DataFolder
+from service.errors import ExitCode
+from store.files.data_folder import DataFolder
+from store.keys.sealing import fingerprint, format_master_key, new_key
 
 if TYPE_CHECKING:
     from click.testing import Result

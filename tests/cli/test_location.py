@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.exit_codes import ExitCode
 from cli.main import main
-from cli.presence import checker_lock
 from domain.clock import iso_milliseconds, utc_now
-from domain.storage.leases import Beat
-from projections.views import Views
+from projections.catalog import Views
+from service.errors import ExitCode
+from service.presence import checker_lock
+from store.ports.leases import Beat
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.places import on_postgres, on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Place
+
 
 HOLDER = "checkers-host:4711"
 

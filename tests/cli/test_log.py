@@ -13,16 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from domain.proof.heads import VerifyingKey, parse_head
-from domain.proof.merkle import is_consistent
+from store.proof.merkle import is_consistent
+from store.proof.tree_heads import VerifyingKey, parse_head
 from tests.domain.given import make_owners
-from tests.domain.proof_store import TamperedLog
 from tests.places import Place
+from tests.store.proof_store import TamperedLog
 
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from domain.store import Store
+    from store.store import Store
 
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "proof.md"

@@ -11,14 +11,14 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from cli.exit_codes import ExitCode
 from cli.main import main
 from domain.errors import StoreError
-from domain.sealing import format_master_key, new_key
-from domain.storage import postgres_schema
-from domain.storage.database import Database
-from domain.storage.postgres_engine import PostgresEngine
-from domain.store import create_store
+from service.errors import ExitCode
+from store.keys.sealing import format_master_key, new_key
+from store.ports.engine import Database
+from store.postgres import schema
+from store.postgres.engine import PostgresEngine
+from store.store import create_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def test_a_schema_is_made_once_and_only_then_there_can_be_a_store(url: str, tmp_
     made, again = run(url, "migrate"), run(url, "migrate")
 
     assert made.exit_code == again.exit_code == ExitCode.OK
-    assert f"schema version 0 -> {postgres_schema.NEWEST}" in made.stdout
+    assert f"schema version 0 -> {schema.NEWEST}" in made.stdout
     assert "nothing to do" in again.stdout
     assert run(url, "migrate", "--check").exit_code == ExitCode.OK
     create_store(tmp_path, database=Database(url)).close()
@@ -108,9 +108,9 @@ def test_an_old_schema_and_a_newer_one_are_refused(
 ) -> None:
     assert run(url, "migrate").exit_code == ExitCode.OK
 
-    monkeypatch.setattr(postgres_schema, "NEWEST", 2)
+    monkeypatch.setattr(schema, "NEWEST", 2)
     old = run(url, "token", "list")
-    monkeypatch.setattr(postgres_schema, "NEWEST", 0)
+    monkeypatch.setattr(schema, "NEWEST", 0)
     newer = [run(url, "token", "list"), run(url, "migrate")]
 
     assert old.exit_code == ExitCode.STORE_UNUSABLE
@@ -121,8 +121,8 @@ def test_an_old_schema_and_a_newer_one_are_refused(
 
 
 def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = (*postgres_schema.MIGRATIONS[0], "SELECT 1 FROM nowhere")
-    monkeypatch.setattr(postgres_schema, "MIGRATIONS", (broken,))
+    broken = (*schema.MIGRATIONS[0], "SELECT 1 FROM nowhere")
+    monkeypatch.setattr(schema, "MIGRATIONS", (broken,))
     assert run(url, "migrate").exit_code == ExitCode.STORE_UNUSABLE
     monkeypatch.undo()
 
@@ -147,7 +147,7 @@ def test_a_role_without_rights_is_told_what_to_do(url: str) -> None:
 
 
 def test_a_server_that_is_too_old_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_schema, "OLDEST_SERVER", 990000)
+    monkeypatch.setattr(schema, "OLDEST_SERVER", 990000)
 
     refused = run(url, "migrate")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli import progress as progress_module
-from cli.progress import Pace, progress, time_left
+from cli.terminal import output as progress_module
+from cli.terminal.output import Pace, progress, time_left
 
 
 def test_what_an_earlier_run_did_does_not_count_for_the_rate() -> None:

@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from cli import view_making
-from cli.exit_codes import ExitCode
-from cli.failure import CommandError
 from cli.main import main
-from cli.view_making import bring_up_to_date
-from projections import catch_up, rebuilding
-from projections.views import KEEPER_LOCK, PROJECTIONS, Views, rebuild_lock
+from cli.terminal import view_making
+from cli.terminal.view_making import bring_up_to_date
+from projections.catalog import KEEPER_LOCK, PROJECTIONS, Views, rebuild_lock
+from projections.core import projector as catch_up
+from projections.core import projector as rebuilding
+from service.errors import CommandError, ExitCode
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from click.testing import Result
 
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Place
+
 
 CHECKS = 12
 
@@ -32,7 +33,7 @@ CHECKS = 12
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log is a long one, and each view of it takes several steps."""
     monkeypatch.setattr(catch_up, "BATCH", 5)
-    monkeypatch.setattr(rebuilding, "BATCH", 5)
+    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
 
 
 @pytest.fixture

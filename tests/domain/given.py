@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.monitor import Monitor
     from domain.organization import Customer, Organization
-    from domain.store import Store
+    from store.store import Store
+
 
 TESTER: Actor = {"type": "operator", "id": "tester"}
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -20,7 +20,8 @@ from tests.domain.given import TESTER
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from domain.store import Store
+    from store.store import Store
+
 
 START: Final = datetime(2026, 5, 1, tzinfo=UTC)
 LOCATION: Final = "local"

@@ -8,14 +8,22 @@ from uuid import uuid4
 import pytest
 from eventsourcing.persistence import IntegrityError
 
-from domain.check import CheckPerformed, check_log_id
-from domain.log_reader import LogReader
-from domain.outcome import Category, Finding, Outcome, Phase, TlsFacts, Verdict
+from domain.check import (
+    Category,
+    CheckPerformed,
+    Finding,
+    Outcome,
+    Phase,
+    TlsFacts,
+    Verdict,
+    check_log_id,
+)
+from store.log_reader import LogReader
 from tests.domain.given import NOON, TESTER, check_of
 
 if TYPE_CHECKING:
     from domain.monitor import Monitor
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import InvalidValueError
-from domain.hostname import parse_hostname
+from domain.values import parse_hostname
 
 LONGEST = ".".join(["a" * 63] * 3 + ["b" * 61])
 

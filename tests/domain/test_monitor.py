@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from domain.commands import CreateMonitor
 
+
 LATER = NOON + timedelta(minutes=1)
 
 

@@ -11,22 +11,23 @@ from uuid import UUID, uuid4
 import pytest
 from eventsourcing.persistence import IntegrityError
 
+from domain.application import ATTEMPTS
 from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
 from domain.errors import ConflictError, InvalidInputError, NotFoundError
-from domain.keys import KeyRing
-from domain.log_reader import LogReader
 from domain.monitor import Monitor
 from domain.monitoring import Monitoring
-from domain.numbered_log import ATTEMPTS
-from domain.numbers import Registered
-from domain.sealing import new_key
+from domain.numbering import Registered
+from store.keys.key_ring import KeyRing
+from store.keys.sealing import new_key
+from store.log_reader import LogReader
 from tests.domain.given import CREATE_IMAP, NOON, TESTER, make_owners
 
 if TYPE_CHECKING:
     from domain.access_token import AccessToken
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
+
 
 THREADS = 16
 TOKEN = f"wsm_{'t' * 40}"

@@ -14,15 +14,15 @@ from domain.access_token import USE_RECORDED_EVERY, AccessToken
 from domain.actor import operator
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer, UpdateMonitor
 from domain.errors import ConflictError, NotFoundError, RetiredError, StaleVersionError
+from domain.idempotency import RequestAnswered
 from domain.location import location_id
-from domain.log_reader import LogReader
 from domain.organization import CUSTOMER_DEFAULTS, Customer
-from domain.repeats import RequestAnswered
+from store.log_reader import LogReader
 from tests.domain.given import NOON, ORGANIZATION_ID, TESTER, check_of
 
 if TYPE_CHECKING:
     from domain.monitor import Monitor
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
 
 

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain import secret_fields
+from domain import mail_config
 from domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from domain.mail_config import Kind
 
+
 SMTP_STORED = {"auth": {"user": "u", "pass": "SEALED"}}
 IMAP_STORED = {"user": "u", "password": "SEALED"}
-MASK = secret_fields.MASK
+MASK = mail_config.MASK
 
 
 @pytest.mark.parametrize(
@@ -35,19 +36,19 @@ MASK = secret_fields.MASK
 def test_a_secret_stands_in_its_documented_place(
     kind: Kind, config: dict[str, Any], secret: str | None, user: str | None
 ) -> None:
-    assert secret_fields.read_secret(kind, config) == secret
-    assert secret_fields.read_user(kind, config) == user
+    assert mail_config.read_secret(kind, config) == secret
+    assert mail_config.read_user(kind, config) == user
 
 
 def test_masking_changes_the_secret_alone_and_not_the_original() -> None:
     config = {"x": 1, "auth": {"user": "u", "pass": "p", "y": 2}, "z": 3}
 
-    masked = secret_fields.mask_secret("smtp", config)
+    masked = mail_config.mask_secret("smtp", config)
 
     assert list(masked) == ["x", "auth", "z"]
     assert masked["auth"] == {"user": "u", "pass": MASK, "y": 2}
     assert config["auth"] == {"user": "u", "pass": "p", "y": 2}
-    assert secret_fields.mask_secret("imap_pop", {"tls": True}) == {"tls": True}
+    assert mail_config.mask_secret("imap_pop", {"tls": True}) == {"tls": True}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_the_stored_secret_is_kept_for_the_mask_and_for_the_same_user(
     expected: dict[str, Any] | None,
     kept: bool,  # noqa: FBT001 - a row of the table
 ) -> None:
-    assert secret_fields.keep_stored_secret(kind, sent, stored) == (expected or sent, kept)
+    assert mail_config.keep_stored_secret(kind, sent, stored) == (expected or sent, kept)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,6 @@ def test_the_stored_secret_is_kept_for_the_mask_and_for_the_same_user(
 )
 def test_the_mask_of_nothing_is_refused(kind: Kind, sent: dict[str, Any], path: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
-        secret_fields.keep_stored_secret(kind, sent, {})
+        mail_config.keep_stored_secret(kind, sent, {})
 
     assert [(each.path, each.code) for each in refusal.value.problems] == [(path, "masked")]

@@ -15,22 +15,22 @@ from eventsourcing.domain import DomainEvent
 from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
 from eventsourcing.utils import register_topic
 
-from domain import sealing
 from domain.access_token import AccessToken
-from domain.archive.archived import ChecksArchived
-from domain.check import CheckPerformed
+from domain.check import CheckPerformed, ChecksArchived
 from domain.errors import StoreError
 from domain.event_mapper import EventMapper
+from domain.idempotency import RequestAnswered
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
-from domain.numbers import Registered
+from domain.numbering import Registered
 from domain.organization import Customer, Organization
-from domain.repeats import RequestAnswered
+from store.keys import sealing
 from tests.domain.stored_events import EVENTS, MASTER_KEY, WRAPPED_KEY, Frozen
 
 if TYPE_CHECKING:
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 MAPPER = EventMapper()
 CLASS_OF: dict[str, type[Any]] = {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.transcoding import OrjsonTranscoder
+from domain.event_mapper import OrjsonTranscoder
 
 HOSTILE = ["_type_", "_data_", "__class__", "timestamp", "originator_id", "", "\x00", "TOPIC"]
 keys = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_categories=["Cs"])))

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.commands import UpdateMonitor
-from domain.uptime import (
+from domain.availability import (
     HOUR_MS,
     Known,
     Span,
@@ -26,11 +25,13 @@ from domain.uptime import (
     with_maintenance,
     without,
 )
+from domain.commands import UpdateMonitor
 from tests.domain.given import TESTER
 
 if TYPE_CHECKING:
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 FIVE_MINUTES = Watched(300_000, 30_000, in_maintenance=False)
 moments = st.integers(0, 40)

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain import values
-from domain.countries import CODES, parse_country_codes
 from domain.errors import InvalidValueError
+from domain.values import CODES, parse_country_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 PARSERS: dict[str, Callable[[object], object]] = {
     "name": values.parse_name,

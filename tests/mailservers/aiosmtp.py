@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.mailservers.certificates import ServerCertificate
 
+
 USER = "alice@example.org"
 PASSWORD = "wörter & horses"
 

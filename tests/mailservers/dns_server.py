@@ -20,6 +20,7 @@ from tests.mailservers.processes import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 Zone: TypeAlias = Mapping[str, Sequence[str] | str]
 """Names to their addresses, or to `servfail`, `refused` or `silent`.
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.mailservers.certificates import ServerCertificate
 
+
 USER = "alice@example.org"
 PASSWORD = "correct horse"
 UNICODE_USER = "zoë@example.org"

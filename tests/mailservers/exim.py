@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tests.mailservers.certificates import ServerCertificate
 
+
 USER = "alice@example.org"
 PASSWORD = "correct horse"
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 40.0
 STOP_SECONDS = 10.0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
 
+
 JOIN_SECONDS = 30.0
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.mailservers.certificates import ServerCertificate
 
+
 GREETING = "220 stub.example ESMTP"
 
 

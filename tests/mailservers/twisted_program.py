@@ -20,6 +20,7 @@ from tests.mailservers.processes import LOOPBACK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+
 USER = "alice"
 PASSWORD = 'correct "horse"'
 

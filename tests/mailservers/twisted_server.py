@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.mailservers.certificates import ServerCertificate
 
+
 PROGRAM = "tests.mailservers.twisted_program"
 USER = "alice"
 PASSWORD = 'correct "horse"'

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from projections.view_storage import ViewStorage
+    from projections.storage.ports import ViewStorage
     from tests.places import Databases
 
     Places = Callable[[], AbstractContextManager[Place]]

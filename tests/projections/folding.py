@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
-from domain.log_reader import LoggedEvent, LogReader
-from domain.storage.data_folder import DataFolder
-from projections.storage.postgres_views import PostgresViews
-from projections.storage.sqlite_views import SqliteViews
-from projections.views import PROJECTIONS, Views
+from projections.catalog import PROJECTIONS, Views
+from projections.storage.postgres_readers import PostgresViews
+from projections.storage.sqlite_readers import SqliteViews
+from store.files.data_folder import DataFolder
+from store.log_reader import LoggedEvent, LogReader
 from tests.domain.given import CREATE_IMAP, TESTER, check_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from domain.store import Store
-    from projections.projection import Projection
-    from projections.view import Side, View
-    from projections.view_storage import ViewStorage
+    from projections.core.projection import Projection
+    from projections.core.table import Side, View
+    from projections.storage.ports import ViewStorage
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
+
 
 Rows = dict[str, list[tuple[str, dict[str, Any]]]]
 

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer, UpdateMonitor
 from domain.errors import ConflictError, NotFoundError
-from domain.last_check import LastChecks
+from store.log_reader import LastChecks
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, NOON, TESTER, Owners
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from domain.mail_config import Kind
-    from domain.store import Store
+    from store.store import Store
+
 
 PARTS = ("Alpha", "beta", "100%", "ß")
 """Parts of names, so that a search finds some things and others not."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from domain.storage.postgres_engine import PostgresEngine
-from projections.storage.postgres_tables import SCHEMA
+from projections.storage.postgres_connection import SCHEMA
+from store.postgres.engine import PostgresEngine
 
 if TYPE_CHECKING:
-    from domain.store import Store
+    from store.store import Store
 
 
 def spoil(store: Store, statement: str, *values: str | bytes, view: str = "monitors") -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projections.monitors import MONITORS
-from projections.views import Views
+from projections.catalog import Views
+from projections.views.monitors import MONITORS
 from tests.domain.given import TESTER, check_of
 from tests.intruder import intruder_of
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
 

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from domain.clock import iso_milliseconds
 from domain.errors import NotFoundError
 from domain.monitor import Monitor
-from domain.store import create_store
-from projections.catch_up import Projector
-from projections.history import TYPES
-from projections.history_reader import EntryFilter
-from projections.reader import MonitorFilter
-from projections.roll_ups import day_and_hour
-from projections.views import PROJECTIONS
+from projections.catalog import PROJECTIONS
+from projections.core.projector import Projector
+from projections.readers.history import EntryFilter
+from projections.readers.monitors import MonitorFilter
+from projections.views.history import TYPES
+from projections.views.uptime import day_and_hour
+from store.store import create_store
 from tests.domain.given import NOON, TESTER, check_of
 from tests.places import Place
 from tests.projections.folding import storage_at
@@ -30,16 +30,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from domain.mail_config import Kind
-    from domain.store import Store
-    from projections.history_reader import HistoryReader
-    from projections.reader import Reader
-    from projections.uptime_report import RollUpReader
-    from projections.view import View
-    from projections.view_storage import ViewStorage
+    from projections.core.table import View
+    from projections.readers.history import HistoryReader
+    from projections.readers.monitors import Reader
+    from projections.storage.ports import ViewStorage
+    from projections.views.uptime_report import RollUpReader
+    from store.store import Store
     from tests.places import Databases
 
     History = list[tuple[float, tuple[Any, ...]]]
     Told = dict[str, Any]
+
 
 _roots = count()
 

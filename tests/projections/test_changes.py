@@ -9,17 +9,17 @@ import orjson
 import pytest
 
 from domain.commands import UpdateCustomer, UpdateMonitor
-from projections.changes import monitor_changes
-from projections.history import FOR_EVER
+from projections.views.history import FOR_EVER, monitor_changes
 from tests.domain.given import CREATE_IMAP, TESTER
 from tests.projections.folding import catch_up
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from domain.store import Store
-    from projections.views import Views
+    from projections.catalog import Views
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 FIRST, SECOND = "canary-first", "canary-second"
 SECRET = "smtpConfig.auth.pass"

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projections.collecting import collect_seldom
+from projections.core.runner import collect_seldom
 from tests.domain.realistic import Fleet, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.store import Store
-    from projections.views import Views
+    from projections.catalog import Views
+    from store.store import Store
+
 
 CHECKS = 300
 

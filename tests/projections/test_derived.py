@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from domain.monitor import CHANGEABLE
 from domain.organization import CUSTOMER_DEFAULTS
-from projections.monitors import MONITORS, PROJECTION
-from projections.reader import MonitorFilter
-from projections.storage.counts import count_key
-from projections.storage.sqlite_derived import SHORTEST_PART, follow, row
+from projections.catalog import PROJECTIONS
+from projections.readers.monitors import MonitorFilter
+from projections.storage.derived import SHORTEST_PART, count_key, follow, row
 from projections.storage.sqlite_view import SqliteView
-from projections.views import PROJECTIONS
+from projections.views.monitors import MONITORS, PROJECTION
 from tests.places import ENGINES, SQLITE, Place
 from tests.projections.folding import catch_up, fill, open_view, storage_at
 
@@ -26,13 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from domain.store import Store
-    from projections.reader import Reader
-    from projections.view import View
-    from projections.view_storage import ViewStorage
-    from projections.views import Views
+    from projections.catalog import Views
+    from projections.core.table import View
+    from projections.readers.monitors import Reader
+    from projections.storage.ports import ViewStorage
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Databases
+
 
 NOW = "2026-01-01T00:00:00.000Z"
 OWNERS = {"own": "one", "other": "one", "foreign": "two"}

@@ -11,25 +11,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.log_reader import LoggedEvent, LogReader
 from domain.monitor import Monitor
-from projections import catch_up as catch_up_module
-from projections.catch_up import Projector
-from projections.monitors import MONITORS
-from projections.views import PROJECTIONS
+from projections.catalog import PROJECTIONS
+from projections.core import projector as catch_up_module
+from projections.core.projector import Projector
+from projections.views.monitors import MONITORS
+from store.log_reader import LoggedEvent, LogReader
 from tests.domain.given import TESTER
 from tests.projections.folding import ListLog, catch_up, everything, fill, open_view, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domain.store import Store
-    from projections.projection import Projection
-    from projections.view import View
-    from projections.views import Views
+    from projections.catalog import Views
+    from projections.core.projection import Projection
+    from projections.core.table import View
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.projections.conftest import Storages
     from tests.projections.folding import Rows
+
 
 Log = dict[str, list[LoggedEvent]]
 RELAXED = settings(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from domain.commands import IssueToken, UpdateMonitor
-from projections import just_recorded
-from projections.just_recorded import KEPT_SECONDS, JustRecorded
-from projections.views import Views
+from projections.catalog import Views
+from projections.core import projector as just_recorded
+from projections.core.projector import KEPT_SECONDS, JustRecorded
 from tests.domain.given import CREATE_IMAP, TESTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.store import Store
-    from projections.catch_up import Projector
+    from projections.core.projector import Projector
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
 

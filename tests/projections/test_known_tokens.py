@@ -7,9 +7,9 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 from domain.commands import IssueToken
-from projections.monitors import TOKENS
-from projections.storage import sqlite_reader
-from projections.views import Views
+from projections.catalog import Views
+from projections.storage import sqlite_readers
+from projections.views.monitors import TOKENS
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     import pytest
 
     from domain.access_token import AccessToken
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
+
 
 THREADS = 4
 TOKEN = f"wsm_{'k' * 40}"
@@ -110,7 +111,7 @@ def test_a_closed_reader_knows_nothing_from_before(
 def test_more_tokens_than_are_remembered_are_read_each_time(
     store: Store, owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite_reader, "_REMEMBERED_TOKENS", 1)
+    monkeypatch.setattr(sqlite_readers, "_REMEMBERED_TOKENS", 1)
     first, second = (issue(store, owners, views, f"wsm_{each * 40}") for each in "ab")
 
     assert views.reader.token(first.token_hash) is views.reader.token(first.token_hash)

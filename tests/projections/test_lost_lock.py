@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from domain.storage.locks import Hold, LostError
-from domain.storage.postgres_connections import Connections
-from domain.storage.postgres_engine import PostgresEngine
-from domain.storage.postgres_locks import PostgresLocks
-from projections.applying import apply
-from projections.catch_up import Projector
-from projections.draft import Draft
-from projections.standing_by import take_turns
+from projections.core.projection import apply
+from projections.core.projector import Draft, Projector
+from store.leadership import take_turns
+from store.ports.locks import Hold, LostError
+from store.postgres.connections import Connections
+from store.postgres.engine import PostgresEngine
+from store.postgres.locks import PostgresLocks
 from tests.places import on_postgres
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from domain.store import Store
-    from projections.views import Views
+    from projections.catalog import Views
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 _END = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -16,12 +16,12 @@ import pytest
 from eventsourcing.persistence import IntegrityError
 
 from domain.commands import IssueToken
-from domain.storage.failures import STORE_AWAY
-from projections.monitors import MONITORS, PROJECTION
-from projections.reader import MonitorFilter
-from projections.storage import postgres_sides, postgres_view
+from projections.catalog import Views
+from projections.readers.monitors import MonitorFilter
+from projections.storage import postgres_connection, postgres_view
 from projections.storage.postgres_view import PostgresView
-from projections.views import Views
+from projections.views.monitors import MONITORS, PROJECTION
+from store.ports.errors import STORE_AWAY
 from tests.domain.given import TESTER
 from tests.places import on_postgres
 from tests.projections.folding import catch_up, everything, fill
@@ -30,10 +30,11 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domain.store import Store
-    from projections.view import Transaction
+    from projections.core.table import Transaction
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.places import Place
+
 
 pytestmark = on_postgres
 
@@ -215,7 +216,7 @@ def test_a_swap_that_cannot_be_made_leaves_everything_to_the_next_try(
 def test_a_writer_waits_for_another_one_for_a_bounded_time(
     filled: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_sides, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_connection, "LOCK_TIMEOUT", "100ms")
     view = view_of(filled)
 
     def write_another() -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from domain.commands import UpdateMonitor
 from domain.errors import StoreError
-from domain.storage.locks import HeldError
-from projections import catch_up as catch_up_module
-from projections import rebuilding
-from projections.catch_up import Projector
-from projections.reader import MonitorFilter
-from projections.views import PROJECTIONS, Views
+from projections.catalog import PROJECTIONS, Views
+from projections.core import projector as catch_up_module
+from projections.core import projector as rebuilding
+from projections.core.projector import Projector
+from projections.readers.monitors import MonitorFilter
+from store.ports.locks import HeldError
 from tests.domain.given import TESTER
 from tests.projections.folding import catch_up, everything, fill, rows
 from tests.projections.spoiling import spoil_side
@@ -25,8 +25,8 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from domain.store import Store
-    from projections.view import Transaction
+    from projections.core.table import Transaction
+    from store.store import Store
     from tests.domain.given import Owners
 
 
@@ -43,7 +43,7 @@ def nothing(*_: int) -> None:
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many transactions where there would be one."""
     monkeypatch.setattr(catch_up_module, "BATCH", 5)
-    monkeypatch.setattr(rebuilding, "BATCH", 5)
+    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
 
 
 @pytest.mark.parametrize("name", [each.name for each in PROJECTIONS])
@@ -57,7 +57,7 @@ def test_a_rebuild_equals_the_incremental_result(  # noqa: PLR0917 - fixtures
     batch: int,
 ) -> None:
     monkeypatch.setattr(catch_up_module, "BATCH", batch)
-    monkeypatch.setattr(rebuilding, "BATCH", batch)
+    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", batch)
     fill(store, owners)
     catch_up(views)
     before = everything(views)

@@ -8,20 +8,20 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.log_reader import LoggedEvent
-from projections import monitors
-from projections.checks import LAST_CHECKS
-from projections.reader import MonitorView
-from projections.shapes import monitor_shape
-from projections.views import PROJECTIONS
+from projections.catalog import PROJECTIONS
+from projections.readers.monitors import MonitorView
+from projections.shapes.monitor import monitor_shape
+from projections.views import monitors
+from projections.views.last_checks import LAST_CHECKS
+from store.log_reader import LoggedEvent
 from tests.domain.given import TESTER, check_of
 from tests.domain.stored_events import EVENTS
 from tests.projections.folding import catch_up
 
 if TYPE_CHECKING:
-    from domain.store import Store
-    from projections.view import Record
-    from projections.views import Views
+    from projections.catalog import Views
+    from projections.core.table import Record
+    from store.store import Store
     from tests.domain.given import Owners
 
 

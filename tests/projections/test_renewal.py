@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.check import CheckPerformed
-from projections import catch_up as catch_up_module
-from projections import checks, monitors, rebuilding
-from projections import views as views_module
-from projections.checks import stream_key
-from projections.definition import definition_of, is_readable
-from projections.patience import Patience
-from projections.projection import Document, Projection
-from projections.renewal import Renewal
-from projections.run import _Keeper, run
-from projections.view import Record, Table, ViewAwayError
-from projections.views import Views
+from projections import catalog as views_module
+from projections.catalog import Views
+from projections.core import projector as catch_up_module
+from projections.core import projector as rebuilding
+from projections.core.projection import Document, Projection, definition_of, is_readable
+from projections.core.runner import Patience, Renewal, _Keeper, run
+from projections.core.table import Record, Table, ViewAwayError
+from projections.views import last_checks, monitors
+from projections.views.last_checks import stream_key
 from tests.api.world import another_worker, path_of
 from tests.domain.given import TESTER, check_of
 from tests.places import on_sqlite
@@ -31,11 +29,12 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from domain.store import Store
-    from projections.catch_up import Projector
-    from projections.view import Transaction
+    from projections.core.projector import Projector
+    from projections.core.table import Transaction
+    from store.store import Store
     from tests.api.world import World
     from tests.domain.given import Owners
+
 
 OTHERS = views_module.PROJECTIONS[2:]
 """The views that have no other version here."""
@@ -48,7 +47,9 @@ def count_up(record: Record | None, _: CheckPerformed) -> Record:
     return {"n": (record["n"] if record else 0) + 1}
 
 
-WITH_A_TABLE = replace(checks.PROJECTION, tables=(*checks.PROJECTION.tables, COUNTED_CHECKS))
+WITH_A_TABLE = replace(
+    last_checks.PROJECTION, tables=(*last_checks.PROJECTION.tables, COUNTED_CHECKS)
+)
 ANOTHER_FOLD = replace(monitors.PROJECTION, version=monitors.PROJECTION.version + 1)
 COUNTING = Projection(
     "checks",
@@ -62,7 +63,7 @@ COUNTING = Projection(
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log is a long one."""
     monkeypatch.setattr(catch_up_module, "BATCH", 5)
-    monkeypatch.setattr(rebuilding, "BATCH", 5)
+    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def filled(store: Store, owners: Owners) -> Store:
 def use(monkeypatch: pytest.MonkeyPatch, *projections: Projection) -> None:
     """Let the code be another version."""
     monkeypatch.setattr(views_module, "PROJECTIONS", (*projections, *OTHERS))
-    for module, projection in zip((monitors, checks), projections, strict=True):
+    for module, projection in zip((monitors, last_checks), projections, strict=True):
         monkeypatch.setattr(module, "PROJECTION", projection)
 
 
@@ -122,7 +123,7 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
 ) -> None:
     with Views(filled) as views:
         before = everything(views)
-    use(monkeypatch, ANOTHER_FOLD, checks.PROJECTION)
+    use(monkeypatch, ANOTHER_FOLD, last_checks.PROJECTION)
 
     with Views(filled) as views:
         projector = views.projector("monitors")
@@ -144,7 +145,7 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
 def test_who_needs_a_view_builds_it_and_who_comes_second_is_told_so(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(monkeypatch, ANOTHER_FOLD, checks.PROJECTION)
+    use(monkeypatch, ANOTHER_FOLD, last_checks.PROJECTION)
     with Views(filled) as first, Views(filled) as second:
 
         def come_second(*_: int) -> None:
@@ -351,8 +352,8 @@ def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
     fresh_world: World,
 ) -> None:
     world = fresh_world
-    checks = world.views.projector("checks")
-    checks.view.disown(checks.view.position())
+    last_checks = world.views.projector("checks")
+    last_checks.view.disown(last_checks.view.position())
 
     assert world.admin.get("/api/customers").status_code == 200
     head = world.views.projector("monitors").log.head()
@@ -363,7 +364,7 @@ def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
         assert "which `postwatch projections run`" in answer.json["message"]
     assert world.views.projector("monitors").log.head() == head, "what was refused is not recorded"
-    checks.rebuild()
+    last_checks.rebuild()
     assert world.admin.get("/api/smtp-monitors").status_code == 200
     assert world.admin.post("/api/smtp-monitors", world.body()).status_code == 201
 
@@ -371,8 +372,8 @@ def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
 @pytest.mark.parametrize(("name", "what"), [("history", "/history"), ("roll_ups", "/uptime")])
 def test_no_request_makes_a_view(fresh_world: World, name: str, what: str) -> None:
     monitor = fresh_world.monitor()
-    checks = [check_of(monitor, minute) for minute in range(6)]
-    fresh_world.store.checks.record(checks, location="local", actor=TESTER)
+    last_checks = [check_of(monitor, minute) for minute in range(6)]
+    fresh_world.store.checks.record(last_checks, location="local", actor=TESTER)
     view = fresh_world.views.projector(name).view
     view.disown(view.position())
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.storage.failures import STORE_AWAY
-from domain.storage.postgres_connections import Connections
-from projections.storage.postgres_reading import LOOK_AGAIN_SECONDS, Reading
-from projections.views import Views
+from projections.catalog import Views
+from projections.storage.postgres_connection import LOOK_AGAIN_SECONDS, Reading
+from store.ports.errors import STORE_AWAY
+from store.postgres.connections import Connections
 from tests.domain.given import TESTER, make_owners
 from tests.places import Databases, Place, databases
 from tests.postgres_server import find_binaries, standby_of, start
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from domain.monitor import Monitor
-    from domain.storage.postgres_connections import Connection
-    from domain.store import Store
+    from store.postgres.connections import Connection
+    from store.store import Store
     from tests.domain.given import Owners
     from tests.postgres_server import PostgresServer
+
 
 pytestmark = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
 

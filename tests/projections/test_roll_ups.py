@@ -12,18 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.archive.archiving import Archiving
+from domain.availability import HOUR_MS, Span, Watched, milliseconds
 from domain.check import CheckPerformed, check_log_id
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
-from domain.uptime import HOUR_MS, Span, Watched, milliseconds
-from projections import histogram, roll_ups
-from projections.histogram import bucket_of, middle_of
-from projections.roll_up import Phase, RollUp, from_open, from_text, to_text
-from projections.roll_ups import PROJECTION, fold
-from projections.uptime_report import Asked, total, uptime
-from projections.uptime_shapes import uptime_percent, uptime_shape
-from projections.watched import NoSettings
+from projections.views import rollup
+from projections.views import uptime as roll_ups
+from projections.views.rollup import (
+    Phase,
+    RollUp,
+    bucket_of,
+    from_open,
+    from_text,
+    middle_of,
+    to_text,
+)
+from projections.views.uptime import PROJECTION, NoSettings, fold
+from projections.views.uptime_report import Asked, total, uptime, uptime_percent, uptime_shape
+from store.archiving import Archiving
 from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
 from tests.projections.folding import rows
@@ -32,9 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from domain.store import Store
-    from projections.views import Views
+    from projections.catalog import Views
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 MINUTE = timedelta(minutes=1)
 MINUTE_MS = 60_000
@@ -112,7 +119,7 @@ def test_longer_is_never_in_a_lower_bucket(one: int, other: int) -> None:
 def test_durations_are_counted_in_their_buckets(found: list[int]) -> None:
     counted: dict[int, int] = {}
 
-    histogram.add(counted, found)
+    rollup.add(counted, found)
 
     assert counted == Counter(map(bucket_of, found))
 
@@ -123,22 +130,22 @@ def test_a_quantile_is_that_of_the_durations_but_for_one_in_64(
 ) -> None:
     buckets: dict[int, int] = {}
     for each in found:
-        histogram.merge(buckets, {bucket_of(each): 1})
+        rollup.merge(buckets, {bucket_of(each): 1})
     exact = sorted(found)[math.ceil(share * len(found)) - 1]
 
-    middle = histogram.quantile(buckets, share)
+    middle = rollup.quantile(buckets, share)
 
     assert middle is not None
     assert abs(middle - exact) <= exact / 64
 
 
 def test_there_is_no_quantile_of_nothing() -> None:
-    assert histogram.quantile({}, 0.5) is None
+    assert rollup.quantile({}, 0.5) is None
 
 
 @given(counts)
 def test_counts_come_back_from_their_text(found: dict[int, int]) -> None:
-    assert histogram.unpack(histogram.pack(found)) == found
+    assert rollup.unpack(rollup.pack(found)) == found
 
 
 def test_a_stored_hour_stays_readable() -> None:

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from domain.log_reader import LogReader
-from domain.store import create_store, open_store
-from projections.run import run
-from projections.views import Views
+from projections.catalog import Views
+from projections.core.runner import run
+from store.log_reader import LogReader
+from store.store import create_store, open_store
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.projections.folding import catch_up, everything
 from tests.waiting import wait_until
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
 
 

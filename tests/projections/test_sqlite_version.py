@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from domain.errors import StoreError
-from projections.storage.sqlite_version import require_usable_sqlite
+from projections.storage.sqlite_view import require_usable_sqlite
 
 
 def without_full_text_search(name: str) -> sqlite3.Connection:

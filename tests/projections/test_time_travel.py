@@ -11,17 +11,16 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 
 from domain.clock import iso_milliseconds
-from domain.log_reader import LogReader
 from domain.monitor import Monitor
-from projections import monitors
-from projections.applying import apply
-from projections.checks import PROJECTION as CHECKS
-from projections.past import Past
-from projections.reader import MonitorFilter
-from projections.replay import replay
-from projections.storage.history_queries import _POSITION_AT
+from projections.catalog import Views
+from projections.core.projection import apply
+from projections.readers.monitors import MonitorFilter
+from projections.storage.queries import _POSITION_AT
 from projections.storage.sqlite_view import SqliteView
-from projections.views import Views
+from projections.views import monitors
+from projections.views.last_checks import PROJECTION as CHECKS
+from projections.views.time_travel import Past, replay
+from store.log_reader import LogReader
 from tests.domain.given import NOON, TESTER, check_of
 from tests.places import on_sqlite
 from tests.projections.folding import catch_up, open_view, rows
@@ -31,14 +30,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from domain.log_reader import LoggedEvent
-    from projections.reader import Reader
-    from projections.replay import Replay
-    from projections.view import View
-    from projections.view_storage import ViewStorage
+    from projections.core.table import View
+    from projections.readers.monitors import Reader
+    from projections.storage.ports import ViewStorage
+    from projections.views.time_travel import Replay
+    from store.log_reader import LoggedEvent
     from tests.projections.conftest import Places, Storages
 
     History = list[tuple[float, tuple[Any, ...]]]
+
 
 RELAXED = settings(
     deadline=None,

@@ -9,9 +9,10 @@ import orjson
 import pytest
 
 from domain.commands import UpdateMonitor
-from projections import rebuilding, verification
-from projections.verification import Difference, Verdict, verify
-from projections.view import ViewAwayError
+from projections.core import projector as rebuilding
+from projections.core import verify as verification
+from projections.core.table import ViewAwayError
+from projections.core.verify import Difference, Verdict, verify
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
 from tests.projections.folding import catch_up, everything, fill
@@ -20,11 +21,11 @@ from tests.projections.spoiling import record_of, spoil, spoil_side
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from domain.store import Store
-    from projections.rebuilding import Report
-    from projections.verification import What
-    from projections.view import Record
-    from projections.views import Views
+    from projections.catalog import Views
+    from projections.core.projector import Report
+    from projections.core.table import Record
+    from projections.core.verify import What
+    from store.store import Store
     from tests.domain.given import Owners
 
 
@@ -50,7 +51,7 @@ def key(store: Store, owners: Owners, views: Views) -> str:
 def test_a_view_that_is_right_is_found_equal_and_left_alone(
     views: Views, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr(rebuilding, "BATCH", batch)
+    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", batch)
     before = everything(views)
     for name, projector in views.projectors.items():
         found = verdict(views, name)
@@ -166,7 +167,7 @@ def test_a_view_ahead_of_its_log_is_no_match(store: Store, views: Views, key: st
 def test_what_happens_meanwhile_is_no_difference(
     store: Store, owners: Owners, views: Views, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuilding, "BATCH", 5)
+    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
     monitors = views.projector("monitors")
     reports: list[int] = []
     compare = verification._compare

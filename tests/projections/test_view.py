@@ -9,27 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.log_reader import LoggedEvent, LogReader
 from domain.monitor import Monitor
-from projections import catch_up as catch_up_module
-from projections.catch_up import Projector
-from projections.monitors import MONITORS, PROJECTION, TOKENS
-from projections.projection import Document, Projection
-from projections.storage import postgres_tables, sqlite_derived
+from projections.catalog import PROJECTIONS, Views
+from projections.core import projector as catch_up_module
+from projections.core.projection import Document, Projection
+from projections.core.projector import Projector
+from projections.core.table import Table, ViewAwayError
+from projections.storage import derived as sqlite_derived
+from projections.storage import postgres_connection
 from projections.storage.postgres_view import PostgresView
 from projections.storage.sqlite_view import SqliteView
-from projections.view import Table, ViewAwayError
-from projections.views import PROJECTIONS, Views
+from projections.views.monitors import MONITORS, PROJECTION, TOKENS
+from store.log_reader import LoggedEvent, LogReader
 from tests.domain.given import TESTER
 from tests.projections.folding import catch_up, everything, fill, open_view, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.store import Store
-    from projections.view import Record, View
-    from projections.view_storage import ViewStorage
+    from projections.core.table import Record, View
+    from projections.storage.ports import ViewStorage
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 COUNTS = Table("counts", {"n": "INTEGER"}, lambda record: (record["n"],), indexes=(("n",),))
 
@@ -136,7 +138,7 @@ def tables_for(view: View, projection: Projection) -> set[str]:
     if not isinstance(view, PostgresView):
         derived = {name for each in projection.tables for name in sqlite_derived.names(each)}
         return {"sides", *(each.name for each in projection.tables), *derived}
-    shown = {name for each in projection.tables for name in postgres_tables.names(each)}
+    shown = {name for each in projection.tables for name in postgres_connection.names(each)}
     stored = {f"{projection.name}_{view.generation()}_{name}" for name in shown}
     return {"sides", *shown, *stored}
 
@@ -249,7 +251,7 @@ def test_no_two_projections_have_a_table_of_the_same_name() -> None:
         name
         for each in PROJECTIONS
         for table in each.tables
-        for name in postgres_tables.names(table)
+        for name in postgres_connection.names(table)
     ]
 
     assert len(set(names)) == len(names)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from domain.availability import Watched
 from domain.commands import UpdateMonitor
-from domain.uptime import Watched
-from projections import watched
-from projections.watched import NO_SETTINGS, StoredSettings
+from projections.views import uptime
+from projections.views.uptime import NO_SETTINGS, StoredSettings
 from tests.domain.given import TESTER
 
 if TYPE_CHECKING:
     import pytest
 
-    from domain.store import Store
+    from store.store import Store
     from tests.domain.given import Owners
+
 
 NOBODY = str(UUID(int=7, version=4))
 EVERY_FIVE = Watched(300_000, 10_000, in_maintenance=False)
@@ -56,7 +57,7 @@ def test_a_version_that_came_later_is_read_then(store: Store, owners: Owners) ->
 def test_what_is_known_of_monitors_is_bounded(
     store: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watched, "_MONITORS", 3)
+    monkeypatch.setattr(uptime, "_MONITORS", 3)
     made = [
         store.monitoring.create_monitor(owners.create(check_interval=5, timeout_seconds=10), TESTER)
         for _ in range(5)

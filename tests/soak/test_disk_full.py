@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.disk_full import play_full_disk
-from tests.soak.room import SizeLimit, SmallDisk, small_disk
-from tests.soak.smtp_server import smtp_server
+from soak.disk_full import play_full_disk
+from soak.room import SizeLimit, SmallDisk, small_disk
+from soak.smtp_server import smtp_server
 from tests.system.service import Service
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 pytestmark = [pytest.mark.thorough, pytest.mark.system, pytest.mark.timeout(300)]
 

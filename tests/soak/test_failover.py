@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from soak.failover import play_failovers
+from soak.smtp_server import smtp_server
 from tests.places import POSTGRES
 from tests.postgres_pair import postgres_pair
-from tests.soak.failover import play_failovers
-from tests.soak.smtp_server import smtp_server
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 pytestmark = [pytest.mark.thorough, pytest.mark.system, *POSTGRES.marks, pytest.mark.timeout(180)]
 

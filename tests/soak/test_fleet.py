@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from soak.fleet import Deed, play_fleet
 from tests.places import Place
-from tests.soak.fleet import Deed, play_fleet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.kills import add_old_checks, play_kills
-from tests.soak.smtp_server import smtp_server
+from soak.kills import add_old_checks, play_kills
+from soak.smtp_server import smtp_server
 from tests.system.service import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 pytestmark = [pytest.mark.thorough, pytest.mark.system, pytest.mark.timeout(300)]
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.disk_trace import can_trace
-from tests.soak.power_cut import cut_power, record_writer
+from soak.disk_trace import can_trace
+from soak.power_cut import cut_power, record_writer
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 pytestmark = [
     pytest.mark.thorough,

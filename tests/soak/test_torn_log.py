@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.soak.torn import cuts, make_live, open_cut
+from soak.torn import cuts, make_live, open_cut
 
 if TYPE_CHECKING:
     from pathlib import Path

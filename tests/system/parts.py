@@ -13,13 +13,14 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.soak.room import family
+from soak.room import family
 from tests.system.service import CLEAN, ROOT, is_alive
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
 
 READY_SECONDS = 40
 STOP_SECONDS = 60

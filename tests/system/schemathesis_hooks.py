@@ -10,6 +10,7 @@ import schemathesis
 if TYPE_CHECKING:
     from schemathesis import Case, HookContext
 
+
 CUSTOMER = 1
 OWN_TOKEN = 1
 REQUESTS = count(1)

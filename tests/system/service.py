@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from domain.store import open_store
-from projections.views import Views
+from projections.catalog import Views
+from store.store import open_store
 from tests.mailservers.processes import free_ports
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
+
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("POSTWATCH_")}
 """The environment without settings of whoever runs the tests."""

@@ -7,14 +7,15 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from domain.store import open_store
-from projections.views import Views
+from projections.catalog import Views
+from store.store import open_store
 from tests.system.service import CLEAN, ROOT
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
 
 _PROGRAM = """
 import os, signal, sys

@@ -21,6 +21,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+
 pytestmark = [pytest.mark.system]
 
 CLIENTS = 16

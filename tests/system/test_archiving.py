@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.exit_codes import ExitCode
 from domain.clock import utc_now
-from domain.store import open_store
+from service.errors import ExitCode
+from store.store import open_store
 from tests.domain.realistic import Fleet, record
 from tests.mailservers.processes import free_ports
 from tests.system.service import CLEAN, ROOT
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
     from tests.system.service import Service
+
 
 pytestmark = [pytest.mark.system, pytest.mark.thorough]
 

@@ -17,16 +17,17 @@ from uuid import UUID
 import pytest
 from eventsourcing.application import AggregateNotFoundError
 
-from domain.keys import DIGEST_KEY
-from domain.store import open_store
-from tests.domain.rich_store import fill, rows
+from store.keys.key_ring import DIGEST_KEY
+from store.store import open_store
 from tests.mailservers.processes import free_ports
 from tests.places import Place
+from tests.store.rich_store import fill, rows
 from tests.system.service import CLEAN, ROOT, postwatch
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.system.service import Service
+
 
 pytestmark = pytest.mark.system
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from checker.grid import unit_fraction
-from domain.log_reader import LogReader
-from domain.store import Store, create_store
-from tests.checker_loop.monitors import Owner
+from checker.schedule.grid import unit_fraction
+from store.log_reader import LogReader
+from store.store import Store, create_store
+from tests.checker.monitors import Owner
 from tests.mailservers.processes import free_ports
 from tests.mailservers.scripted import Peer, scripted
 from tests.system.service import CLEAN, ROOT
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from domain.check import CheckPerformed
+
 
 pytestmark = [pytest.mark.system, pytest.mark.thorough]
 

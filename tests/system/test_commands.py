@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.access_token import token_hash
-from domain.store import open_store
+from store.store import open_store
 from tests.system.service import CLEAN, ROOT, postwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from subprocess import CompletedProcess
+
 
 pytestmark = pytest.mark.system
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tests.system.service import Service
 
+
 pytestmark = pytest.mark.system
 
 PARTS = ("api", "projections", "checker")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.storage.database import Database
-from domain.storage.postgres_locks import SILENT_SECONDS
-from domain.store import open_store
-from projections.views import Views
+from projections.catalog import Views
+from soak.deployment import Deployment, running
+from store.ports.engine import Database
+from store.postgres.locks import SILENT_SECONDS
+from store.store import open_store
 from tests.mailservers.processes import free_ports
 from tests.places import POSTGRES
 from tests.postgres_server import postgres_server, start
-from tests.soak.deployment import Deployment, running
 from tests.system.parts import stopping
 from tests.system.service import is_alive, postwatch
 from tests.waiting import wait_until
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tests.system.parts import Part
     from tests.system.service import Answer
+
 
 pytestmark = [pytest.mark.system, *POSTGRES.marks, pytest.mark.timeout(180)]
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.system.service import Service
 
+
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--headless",

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.exit_codes import ExitCode
 from cli.main import main
-from domain.outcome import Category
+from domain.check import Category
+from service.errors import ExitCode
 from tests.system.service import ROOT
 
 if TYPE_CHECKING:
     from tests.system.service import Service
+
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)

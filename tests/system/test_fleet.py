@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from checker.grid import unit_fraction
+from checker.schedule.grid import unit_fraction
 from domain.clock import iso_milliseconds
-from domain.log_reader import LogReader
-from tests.checker_loop.monitors import Owner
+from store.log_reader import LogReader
+from tests.checker.monitors import Owner
 from tests.places import Place
 from tests.postgres_server import find_binaries
 from tests.system.parts import Part, stopping
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.check import CheckPerformed
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Databases
+
 
 pytestmark = [
     pytest.mark.thorough,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.system.service import Service
 
+
 PACKAGE = "generated_postwatch_client"
 CONFIG = "post_hooks: []\n"
 """The generator formats its work by tools from the path, which the test has no need of."""

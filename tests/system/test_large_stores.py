@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from domain.store import create_store, open_store
-from projections.views import PROJECTIONS, Views
+from projections.catalog import PROJECTIONS, Views
+from store.store import create_store, open_store
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
 from tests.places import on_postgres
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from tests.places import Place
+
 
 pytestmark = pytest.mark.system
 

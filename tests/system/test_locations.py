@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.storage.leases import Beat
+from store.ports.leases import Beat
 from tests.places import on_postgres, on_sqlite
 from tests.system.parts import Part, stopping
 from tests.system.service import Service, postwatch
@@ -19,8 +19,9 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Place
+
 
 pytestmark = [pytest.mark.system, pytest.mark.thorough]
 

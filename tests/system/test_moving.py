@@ -15,17 +15,16 @@ from uuid import UUID
 
 import pytest
 
-from domain.archive.archiving import Archiving
 from domain.commands import IssueToken
-from domain.proof.stored import log_proof, verify
-from domain.storage.database import Database
-from domain.storage.engine import LOGS
+from store.archiving import Archiving
+from store.ports.engine import LOGS, Database
+from store.proving import log_proof, verify
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
-from tests.domain.rich_store import SECRET, Rich, fill, shown
 from tests.mailservers.processes import free_ports
 from tests.places import Place
 from tests.postgres_server import find_binaries, postgres_server
+from tests.store.rich_store import SECRET, Rich, fill, shown
 from tests.system.parts import Part, stopping
 from tests.system.service import CLEAN
 from tests.system.test_documents import blocks_of
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tests.postgres_server import PostgresServer
+
 
 pytestmark = [
     pytest.mark.thorough,

@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 pytestmark = pytest.mark.system
 
 LOG = "/api/logs/monitoring"

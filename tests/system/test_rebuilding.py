@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.store import create_store, open_store
-from projections.views import Views
+from projections.catalog import Views
+from store.store import create_store, open_store
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.system.service import postwatch
 from tests.system.stopped_rebuild import stopped_rebuild
 
 if TYPE_CHECKING:
     import subprocess
+
 
 pytestmark = [pytest.mark.system]
 

@@ -15,6 +15,7 @@ from tests.system.service import ROOT
 if TYPE_CHECKING:
     from tests.system.service import Service
 
+
 SEED = "20261121"
 PER_OPERATION = "5"
 NOT_CHECKED = "positive_data_acceptance"

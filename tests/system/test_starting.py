@@ -16,6 +16,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 pytestmark = pytest.mark.system
 
 

@@ -20,12 +20,12 @@ from click.testing import CliRunner
 
 from api.app import create_app
 from cli.main import main
-from domain.master_keys import write_key_file
-from domain.sealing import format_master_key, new_key
-from domain.storage.data_folder import DataFolder
-from domain.storage.engine import LOGS
-from domain.storage.postgres_engine import PostgresEngine
-from projections.views import PROJECTIONS, Views
+from projections.catalog import PROJECTIONS, Views
+from store.files.data_folder import DataFolder
+from store.keys.master_keys import write_key_file
+from store.keys.sealing import format_master_key, new_key
+from store.ports.engine import LOGS
+from store.postgres.engine import PostgresEngine
 from tests.domain.given import TESTER, check_of
 from tests.fixtures.stores.facts import answers_of, facts_of, written_forms
 from tests.fixtures.stores.story import MASTER_KEY, REPEATED, Api
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from domain.store import Store
+    from store.store import Store
     from tests.places import Databases
+
 
 FIXTURES: Final = sorted(each.parent for each in ROOT.glob("tests/fixtures/stores/*/files.json"))
 KEY: Final = {"POSTWATCH_MASTER_KEY": format_master_key(MASTER_KEY)}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from cli import supervisor
-from cli.exit_codes import ExitCode
-from cli.failure import CommandError
-from cli.supervisor import Part, supervise
+from service import supervision
+from service.errors import CommandError, ExitCode
+from service.supervision import Part, supervise
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 pytestmark = pytest.mark.system
 
@@ -40,7 +40,7 @@ async def test_a_part_that_cannot_start_ends_everything(tmp_path: Path) -> None:
 async def test_a_part_that_fails_later_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "START_SECONDS", 0.2)
+    monkeypatch.setattr(supervision, "START_SECONDS", 0.2)
     starts = tmp_path / "starts"
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:

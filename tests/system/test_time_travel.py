@@ -18,6 +18,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from tests.system.service import Service
 
+
 pytestmark = pytest.mark.system
 
 SMTP, IMAP = "/api/smtp-monitors", "/api/imap-pop-monitors"

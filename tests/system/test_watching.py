@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from projections.checks import LAST_CHECKS
-from projections.monitors import CUSTOMERS, MONITORS, ORGANIZATIONS, TOKENS
+from projections.views.last_checks import LAST_CHECKS
+from projections.views.monitors import CUSTOMERS, MONITORS, ORGANIZATIONS, TOKENS
 from tests.mailservers import dovecot as mailbox
 from tests.mailservers import exim as relay
 from tests.mailservers.processes import free_ports
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.mailservers.certificates import CertificateShop
     from tests.mailservers.scripted import Peer
     from tests.system.service import Service
+
 
 Rows = dict[str, list[tuple[str, dict[str, Any]]]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from api.fields import Schema
+    from api.http.fields import Schema
 
 
 def example(name: str) -> dict[str, Any]:

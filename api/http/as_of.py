@@ -1,0 +1,115 @@
+"""`?asOf=`: a read answered as it would have been answered then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+import falcon
+
+from api.http.read_your_writes import show_what_can_be_shown
+from domain.clock import Clock, parse_point, utc_now
+from domain.errors import InvalidValueError
+from projections.core.table import ViewAwayError
+from projections.views.time_travel import Past
+
+if TYPE_CHECKING:
+    from domain.mail_config import Kind
+    from projections.core.projector import Projector
+    from projections.core.table import Record
+    from projections.readers.history import HistoryReader
+    from projections.readers.monitors import MonitorFilter, Page, Reader, ShownMonitor
+    from store.log_reader import LastChecks
+
+
+PARAMETER: Final = "asOf"
+HEADER: Final = "X-As-Of-Position"
+"""The position that an answer shows, of now as well as of the past: `asOf` takes it."""
+
+
+class OnlyNow:
+    """Falcon middleware: nobody who asks for the past is shown the present without a word.
+
+    A resource whose GET knows the past says so by an attribute `knows_past`.
+    """
+
+    def process_resource(
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        resource: object,
+        _params: dict[str, str],
+    ) -> None:
+        """Raise 400 for `asOf` where it says nothing."""
+        if not req.query_string or PARAMETER not in req.params:
+            return
+        if not _responds(resource, req.method):
+            return  # with 405, which the framework answers
+        if req.method != "GET" or not getattr(resource, "knows_past", False):
+            raise falcon.HTTPBadRequest(
+                description=f"Invalid {PARAMETER}: the past can be read of one monitor and of "
+                "lists of monitors only"
+            )
+
+
+def _responds(resource: object, method: str) -> bool:
+    return any(each.startswith(f"on_{method.lower()}") for each in dir(type(resource)))
+
+
+class Answers(Protocol):
+    """What answers a GET of monitors: the views of now, or of a point in the past."""
+
+    def organization(self, identifier: int | str) -> Record | None:
+        """Return an organization by number or public id."""
+
+    def customer(self, identifier: int | str) -> Record | None:
+        """Return a customer by number or public id."""
+
+    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+        """Return a monitor of a kind as the API shows it."""
+
+    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors by number, counting pages from 1."""
+
+
+class AsOf:
+    """Chooses who answers."""
+
+    def __init__(
+        self,
+        now: Reader,
+        history: HistoryReader,
+        projector: Projector,
+        checks: LastChecks,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._now = now
+        self._history = history
+        self._projector = projector
+        self._checks = checks
+        self._clock = clock
+
+    def answers(self, req: falcon.Request) -> Answers:
+        """Return who answers a request.
+
+        Raises 400 for a point that is malformed, or that lies beyond the log or in the future.
+        """
+        text = req.get_param(PARAMETER)
+        return self._now if text is None else self._past(text)
+
+    def _past(self, text: str) -> Past:
+        # A plus that was not escaped arrives as a blank, which no time has.
+        text, now, head = text.replace(" ", "+"), self._clock(), self._projector.log.head()
+        try:
+            point = parse_point(text, head=head, now=now)
+        except InvalidValueError as error:
+            raise falcon.HTTPBadRequest(
+                description=f"Invalid {PARAMETER}: {error.message}"
+            ) from None
+        show_what_can_be_shown(self._projector)
+        # First: what is read behind this is as the log was, whoever follows it meanwhile.
+        if self._history.position() < (head if isinstance(point, str) else point):
+            raise ViewAwayError("the view history is behind its log; try again in a moment")
+        position = self._history.position_at(point) if isinstance(point, str) else point
+        time = point if isinstance(point, str) else self._history.time_at(point)
+        locations = [each["code"] for each in self._now.locations()]
+        return Past(self._history, self._checks, locations, position, time)

@@ -1,0 +1,103 @@
+"""What each role may do: one table, read by every endpoint (contract part B, 3).
+
+A role says what, a scope says whose. Both are pure questions about a principal.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import falcon
+
+from domain.actor import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.actor import Actor
+
+
+class Action(StrEnum):
+    """Something that an endpoint does."""
+
+    READ_MONITOR = "read a monitor"
+    READ_HISTORY = "read the history of a monitor"
+    READ_HISTORY_OF_DELETED = "read the history of a deleted monitor"
+    READ_EVENTS = "read the audit log"
+    CREATE_MONITOR = "create monitors"
+    UPDATE_MONITOR = "change more than a monitor's status"
+    UPDATE_STATUS = "change a monitor"
+    DELETE_MONITOR = "delete monitors"
+    SEE_SECRETS = "see secrets that it writes"
+    READ_CUSTOMER = "read customers"
+    MANAGE_CUSTOMERS = "create or change customers"
+    MANAGE_ORGANIZATION_TOKENS = "manage the organization's tokens"
+    MANAGE_CUSTOMER_TOKENS = "manage customers' tokens"
+    READ_ORGANIZATION = "read the organization"
+    READ_METRICS = "read metrics"
+    READ_LOG_PROOFS = "read proofs of whole logs"
+
+
+_EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter"})
+_WRITERS: Final = frozenset[Role]({"admin", "user"})
+_ADMINS: Final = frozenset[Role]({"admin"})
+_OVERSEERS: Final = frozenset[Role]({"admin", "supporter"})
+
+ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
+    Action.READ_MONITOR: _EVERYONE,
+    Action.READ_HISTORY: _EVERYONE,
+    Action.READ_HISTORY_OF_DELETED: _OVERSEERS,
+    Action.READ_EVENTS: _OVERSEERS,
+    Action.CREATE_MONITOR: _WRITERS,
+    Action.UPDATE_MONITOR: _WRITERS,
+    Action.UPDATE_STATUS: _WRITERS | {"readonly"},
+    Action.DELETE_MONITOR: _WRITERS,
+    Action.SEE_SECRETS: _WRITERS,
+    Action.READ_CUSTOMER: _EVERYONE,
+    Action.MANAGE_CUSTOMERS: _ADMINS,
+    Action.MANAGE_ORGANIZATION_TOKENS: _ADMINS,
+    Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
+    Action.READ_ORGANIZATION: _EVERYONE,
+    Action.READ_METRICS: _OVERSEERS,
+    Action.READ_LOG_PROOFS: _OVERSEERS,
+}
+
+
+class Principal(NamedTuple):
+    """Who calls: the token's role and scope. `customer_id` None means all customers."""
+
+    token_id: str
+    name: str
+    role: Role
+    organization_id: str
+    customer_id: str | None
+    last_used_at: str | None = None
+
+    def may(self, action: Action) -> bool:
+        """Return whether the role allows an action."""
+        return self.role in ALLOWED[action]
+
+    def sees_organization(self, organization_id: str) -> bool:
+        """Return whether anything of an organization may be known to the caller."""
+        return self.role == "supporter" or organization_id == self.organization_id
+
+    def covers_customer(self, customer_id: str) -> bool:
+        """Return whether a customer is in the token's scope."""
+        return self.customer_id is None or customer_id == self.customer_id
+
+    def actor(self, request_id: str) -> Actor:
+        """Return what an event records about the caller."""
+        return {
+            "type": "token",
+            "id": self.token_id,
+            "name": self.name,
+            "role": self.role,
+            "request_id": request_id,
+        }
+
+
+def require(principal: Principal, action: Action) -> None:
+    """Raise 403 unless the caller's role allows the action."""
+    if not principal.may(action):
+        raise falcon.HTTPForbidden(description=f"The role {principal.role} may not {action.value}")

@@ -1,0 +1,60 @@
+"""Headers that make a write safe: `If-Match`, `ETag`, `Idempotency-Key`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import falcon
+
+if TYPE_CHECKING:
+    from api.http.permissions import Principal
+    from domain.idempotency import RepeatKey
+    from domain.monitoring import Monitoring
+
+
+_TAG: Final = re.compile(r'"v(\d{1,15})"')
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def entity_tag(version: int) -> str:
+    """Return the `ETag` of a version of a monitor's configuration (RFC 9110, 8.8.3).
+
+    The tag names the configuration. `lastCheckedAt` moves without it, which is why no
+    answer is ever "304 Not Modified".
+    """
+    return f'"v{version}"'
+
+
+def expected_version(req: falcon.Request) -> int | None:
+    """Return the version that `If-Match` asks for; None when any will do.
+
+    Raises 400 for a tag that never was one of ours (RFC 9110, 13.1.1).
+    """
+    header = req.get_header("If-Match")
+    if header is None or header.strip() == "*":
+        return None
+    match = _TAG.fullmatch(header.strip())
+    if match is None:
+        raise falcon.HTTPBadRequest(
+            description="Invalid If-Match: send the ETag of a GET, or * for any version"
+        )
+    return int(match[1])
+
+
+def repeat_key(
+    req: falcon.Request, monitoring: Monitoring, principal: Principal, what: str
+) -> RepeatKey | None:
+    """Return the key of a request that may be sent again; None without an `Idempotency-Key`.
+
+    The key counts for one token and one sort of thing. `req.context.body` holds the
+    bytes of the body, once it was read. Raises 400 for a malformed key.
+    """
+    key = req.get_header("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise falcon.HTTPBadRequest(
+            description="Invalid Idempotency-Key: 1 to 255 printable ASCII characters, no blanks"
+        )
+    return monitoring.repeat_key(f"{principal.token_id}/{what}", key, req.context.body)

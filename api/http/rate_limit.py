@@ -1,0 +1,84 @@
+"""How often a caller may ask, by a setting; one count for all workers (contract Q-26).
+
+A token counts for itself, wherever it calls from; requests without a valid token count
+for their address, so that guessing at tokens is slow. A limit is not worth an outage: what
+cannot be counted, because the disk is full, say, is not limited meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+import falcon
+
+from store.ports.errors import STORE_AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+log = logging.getLogger("postwatch.api")
+
+WINDOW_SECONDS: Final = 60
+
+
+class Counter(ABC):
+    """Counts requests of callers in a window of time, for all workers together."""
+
+    @abstractmethod
+    def count(self, caller: str, window: int) -> int:
+        """Count one more request and return how many there are in the window now.
+
+        Raises an error of STORE_AWAY when it cannot.
+        """
+
+
+class RateLimit:
+    """Falcon middleware, after authentication. Machines that ask /healthz are not counted."""
+
+    def __init__(
+        self, counter: Counter, per_minute: int, now: Callable[[], float] = time.time
+    ) -> None:
+        self._counter = counter
+        self._per_minute = per_minute
+        self._now = now
+        self._is_away = False
+
+    def refuse_stranger(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Count a request that has no valid token. Raises 429."""
+        self._count(f"address {req.remote_addr}", resp)
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Count a request of a token, whatever path it asks for. Raises 429."""
+        principal = getattr(req.context, "principal", None)
+        if principal is not None:
+            self._count(f"token {principal.token_id}", resp)
+
+    def _count(self, caller: str, resp: falcon.Response) -> None:
+        now = self._now()
+        window = int(now // WINDOW_SECONDS)
+        used = self._counted(caller, window)
+        seconds_left = int((window + 1) * WINDOW_SECONDS - now) + 1
+        resp.set_header("X-RateLimit-Limit", str(self._per_minute))
+        resp.set_header("X-RateLimit-Remaining", str(max(self._per_minute - used, 0)))
+        resp.set_header("X-RateLimit-Reset", str(seconds_left))
+        if used > self._per_minute:
+            raise falcon.HTTPTooManyRequests(
+                description=f"More than {self._per_minute} requests in a minute; try again later",
+                retry_after=seconds_left,
+            )
+
+    def _counted(self, caller: str, window: int) -> int:
+        """Return how many requests there are in the window; 0 when nobody can tell."""
+        try:
+            used = self._counter.count(caller, window)
+        except STORE_AWAY as error:
+            if not self._is_away:
+                log.error("requests are not counted, so not limited: %s", type(error).__name__)  # noqa: TRY400 - expected, told in one line
+            self._is_away = True
+            return 0
+        self._is_away = False
+        return used

@@ -1,0 +1,102 @@
+"""A request id on every request, answer and log line, and a log line for every request."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import falcon
+
+if TYPE_CHECKING:
+    from falcon.routing import CompiledRouter
+
+
+log = logging.getLogger("postwatch.api")
+
+QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Routes that machines ask all the time: their lines are for debugging only."""
+
+_RANDOM_BYTES: Final = 16
+_ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+Line = dict[str, str | int | float | None]
+Emit = Callable[[int, Line], None]
+"""Takes the level of a line and what it says, `message` among it."""
+
+
+def log_line(level: int, line: Line) -> None:
+    """Send a line where all others go."""
+    # Not log.info(): it would look for the calling line, which is always this one.
+    message = str(line.pop("message"))
+    log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, extra=line))
+
+
+class RequestLog:
+    """Falcon middleware, the first of all: also a refused request has an id and a line."""
+
+    def __init__(self, emit: Emit = log_line) -> None:
+        self._emit = emit
+
+    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the caller's request id, or make one."""
+        # From the environment: most callers send none, and get_header() raises within then.
+        given = req.env.get("HTTP_X_REQUEST_ID")
+        is_usable = given is not None and _ACCEPTABLE.fullmatch(given)
+        req.context.request_id = given if is_usable else os.urandom(_RANDOM_BYTES).hex()
+        req.context.started = time.perf_counter()
+        resp.set_header("X-Request-Id", req.context.request_id)
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
+    ) -> None:
+        """Log the request: the route, never the query or a header, which may hold secrets."""
+        level = logging.DEBUG if req.uri_template in QUIET else logging.INFO
+        if not log.isEnabledFor(level):
+            return
+        principal = getattr(req.context, "principal", None)
+        status = falcon.http_status_to_code(resp.status)
+        duration = round((time.perf_counter() - req.context.started) * 1000, 1)
+        route = req.uri_template or "(no route)"
+        line: Line = {
+            "message": f"{req.method} {route} {status} {duration}ms",
+            "method": req.method,
+            "route": route,
+            "status": status,
+            "duration_ms": duration,
+            "request_id": req.context.request_id,
+        }
+        if principal is not None:
+            line["token_id"] = principal.token_id
+        self._emit(level, line)
+
+
+class RouteOfRefused:
+    """Falcon middleware, the last of all: names the route of what was refused before routing.
+
+    Who calls is asked before where. So that the log and the metrics tell where refused
+    callers knock, the route is looked up when the answer is on its way; no answer shows it.
+    """
+
+    def __init__(self, router: CompiledRouter) -> None:
+        self._router = router
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        _resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
+    ) -> None:
+        """Look the route up, if routing did not come to it."""
+        if req.uri_template is None:
+            found = self._router.find(req.path, req)
+            req.uri_template = found[-1] if found else None

@@ -1,0 +1,41 @@
+"""`organizationId` and `customerId` of a query: whose things a list holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import falcon
+
+from api.http.parameters import query_identifier
+from domain.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from api.http.as_of import Answers
+    from api.http.permissions import Principal
+    from projections.core.table import Record
+
+
+def asked_organization(
+    req: falcon.Request, principal: Principal, answers: Answers
+) -> Record | None:
+    """Return the organization that a query names, None when it names none. Raises 400, 403."""
+    identifier = query_identifier(req, "organizationId")
+    if identifier is None:
+        return None
+    organization = answers.organization(identifier)
+    if organization is None or not principal.sees_organization(organization["public_id"]):
+        raise falcon.HTTPForbidden(description="The organization is outside the token's scope")
+    return organization
+
+
+def asked_customer(req: falcon.Request, principal: Principal, answers: Answers) -> Record | None:
+    """Return the customer that a query names, None when it names none. Raises 400, 404, 403."""
+    identifier = query_identifier(req, "customerId")
+    if identifier is None:
+        return None
+    customer = answers.customer(identifier)
+    if customer is None or not principal.sees_organization(customer["organization_id"]):
+        raise NotFoundError("Customer not found")
+    if not principal.covers_customer(customer["public_id"]):
+        raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
+    return customer

@@ -1,0 +1,276 @@
+"""The endpoints of customers (contract part B, 9).
+
+The bodies of customers (contract part B, 9).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import falcon
+import orjson
+
+from api.http.body import read_object
+from api.http.errors import invalid
+from api.http.fields import (
+    COUNTRY_CODES,
+    EMAIL,
+    NAME,
+    PHONE_NUMBER,
+    Body,
+    Field,
+    Fields,
+    add_defaults,
+    read_known,
+)
+from api.http.parameters import identifier_of, query_identifier
+from api.http.permissions import Action, Principal, require
+from api.http.preconditions import repeat_key
+from api.http.read_your_writes import catch_up, folded, may_be_there
+from domain import values
+from domain.commands import CreateCustomer, UpdateCustomer
+from domain.errors import InvalidValueError, NotFoundError, Problem
+from domain.values import parse_country_codes
+from projections.shapes import customer as shapes
+from projections.views import records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domain.monitoring import Monitoring
+    from projections.core.projector import Projector
+    from projections.core.table import Record
+    from projections.readers.monitors import Reader
+
+
+STATUSES: Final = ("active", "inactive", "marked_for_cancellation")
+MAX_CUSTOM_FIELDS_BYTES: Final = 16 * 1024
+MAX_THRESHOLD: Final = 100
+
+
+def _choice(*choices: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise InvalidValueError("invalid", f"must be one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidValueError("type", "must be true or false")
+    return value
+
+
+def _threshold(value: object) -> int:
+    if type(value) is not int:
+        raise InvalidValueError("type", "must be a whole number")
+    if not 1 <= value <= MAX_THRESHOLD:
+        raise InvalidValueError("range", f"must be from 1 to {MAX_THRESHOLD}")
+    return value
+
+
+def _custom_fields(value: object) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise InvalidValueError("type", "must be an object or null")
+    if len(orjson.dumps(value)) > MAX_CUSTOM_FIELDS_BYTES:
+        raise InvalidValueError(
+            "too_large", f"must have at most {MAX_CUSTOM_FIELDS_BYTES} bytes as JSON"
+        )
+    return value
+
+
+def _package_type(value: object) -> str | None:
+    return None if value is None else values.parse_name(value)
+
+
+FIELDS: Final[Fields] = {
+    "name": Field("name", values.parse_name, NAME, required=True),
+    "email": Field("email", values.parse_email, EMAIL),
+    "packageType": Field(
+        "package_type",
+        _package_type,
+        {
+            **NAME,
+            "type": ["string", "null"],
+            "description": "A name of your own; nothing depends on it.",
+        },
+    ),
+    "status": Field(
+        "status",
+        _choice(*STATUSES),
+        {
+            "type": "string",
+            "enum": list(STATUSES),
+            "description": "For people; monitors are paused one by one.",
+        },
+        default="active",
+    ),
+    "notificationEmail": Field("notification_email", values.parse_email, EMAIL),
+    "notificationPhoneNumber": Field(
+        "notification_phone_number", values.parse_phone_number, PHONE_NUMBER
+    ),
+    "monthlyReportsEnabled": Field(
+        "monthly_reports_enabled", _boolean, {"type": "boolean"}, default=True
+    ),
+    "customFields": Field(
+        "custom_fields",
+        _custom_fields,
+        {"type": ["object", "null"], "description": "Anything; at most 16 KiB as JSON."},
+    ),
+    "allowedCheckCountryCodes": Field(
+        "allowed_check_country_codes", parse_country_codes, COUNTRY_CODES
+    ),
+    "alertLocationThresholdCount": Field(
+        "alert_location_threshold_count",
+        _threshold,
+        {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_THRESHOLD,
+            "description": "From how many locations a server must fail before it counts.",
+        },
+        default=1,
+    ),
+}
+READ_ONLY: Final = frozenset(
+    {
+        "id",
+        "publicId",
+        "organizationId",
+        "packageId",
+        "packageDisplayName",
+        "cancellationDate",
+        "cancelledAt",
+        "notificationChannels",
+        "notificationTargets",
+        "notificationRules",
+        "smsUsageCurrentMonth",
+        "createdAt",
+        "updatedAt",
+    }
+)
+"""Keys of responses: accepted and ignored, so that a client may send back what it got."""
+
+
+def parse_create(body: Body) -> dict[str, Any]:
+    """Return the fields of a new customer. Raises InvalidInputError with every problem."""
+    problems: list[Problem] = []
+    parsed = read_known(FIELDS, body, problems, also=READ_ONLY)
+    add_defaults(FIELDS, body, parsed, problems)
+    if problems:
+        raise invalid(problems)
+    return parsed
+
+
+def parse_update(body: Body) -> dict[str, Any]:
+    """Return the changes that a PATCH asks for. Raises InvalidInputError."""
+    problems: list[Problem] = []
+    changes = read_known(FIELDS, body, problems, also=READ_ONLY)
+    if problems:
+        raise invalid(problems)
+    return changes
+
+
+class CustomerCollection:
+    """POST and GET of /api/customers."""
+
+    def __init__(self, monitoring: Monitoring, reader: Reader, projector: Projector) -> None:
+        self._monitoring = monitoring
+        self._reader = reader
+        self._projector = projector
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Create a customer (9.1)."""
+        principal: Principal = req.context.principal
+        require(principal, Action.MANAGE_CUSTOMERS)
+        if principal.customer_id is not None:
+            raise falcon.HTTPForbidden(description="A token of one customer may not make others")
+        fields = parse_create(read_object(req))
+        name, email = fields.pop("name"), fields.pop("email")
+        command = CreateCustomer(UUID(principal.organization_id), name, email, fields)
+        # Before the command: what is recorded then is acknowledged, whatever cannot be read.
+        organization: Any = self._reader.organization(principal.organization_id)
+        made = self._monitoring.create_customer(
+            command,
+            principal.actor(req.context.request_id),
+            repeat=repeat_key(req, self._monitoring, principal, "customers"),
+        )
+        catch_up(self._projector)
+        # The customer as it was made, also when asked again after a change.
+        customer = records.customer(None, self._monitoring.created_customer(made.id))
+        resp.status = falcon.HTTP_201
+        resp.location = f"/api/customers/{made.id}"
+        resp.media = {"success": True, "customer": shapes.created(customer, organization)}
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List the customers of an organization (9.2)."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_CUSTOMER)
+        organization = self._organization(req, principal)
+        resp.media = [
+            shapes.listed(each, organization)
+            for each in self._reader.customers(organization["public_id"])
+            if principal.covers_customer(each["public_id"])
+        ]
+
+    def _organization(self, req: falcon.Request, principal: Principal) -> Record:
+        identifier = query_identifier(req, "organizationId")
+        found = self._reader.organization(identifier or principal.organization_id)
+        if found is None or not principal.sees_organization(found["public_id"]):
+            raise falcon.HTTPForbidden(description="The organization is outside the token's scope")
+        return found
+
+
+class CustomerItem:
+    """GET and PATCH of one customer, by public id or number."""
+
+    def __init__(self, monitoring: Monitoring, reader: Reader, projector: Projector) -> None:
+        self._monitoring = monitoring
+        self._reader = reader
+        self._projector = projector
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
+        """Show a customer (9.3)."""
+        principal: Principal = req.context.principal
+        customer, organization = self._find(identifier, principal)
+        require(principal, Action.READ_CUSTOMER)
+        resp.media = shapes.read(customer, organization)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
+        """Change a customer (9.4)."""
+        principal: Principal = req.context.principal
+        customer, _ = self._find(identifier, principal)
+        require(principal, Action.MANAGE_CUSTOMERS)
+        changes = parse_update(read_object(req))
+        command = UpdateCustomer(UUID(customer["public_id"]), changes)
+        self._monitoring.update_customer(command, principal.actor(req.context.request_id))
+        is_shown = catch_up(self._projector)
+        changed, organization = _with_organization(self._reader, customer["public_id"])
+        if not is_shown:
+            projection = self._projector.projection
+            changed = folded(self._monitoring, projection, command.customer_id) or changed
+        resp.media = shapes.read(changed, organization)
+
+    def _find(self, text: str, principal: Principal) -> tuple[Record, Record]:
+        identifier = identifier_of(text)
+        if identifier is None:
+            raise falcon.HTTPBadRequest(description="Invalid Customer identifier")
+        customer = self._reader.customer(identifier)
+        if customer is None and may_be_there(self._projector):
+            customer = self._reader.customer(identifier)
+        if customer is None or not principal.sees_organization(customer["organization_id"]):
+            raise NotFoundError("Customer not found")
+        if not principal.covers_customer(customer["public_id"]):
+            raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
+        return _with_organization(self._reader, customer["public_id"])
+
+
+def _with_organization(reader: Reader, customer_id: str) -> tuple[Record, Record]:
+    customer: Any = reader.customer(customer_id)
+    organization: Any = reader.organization(customer["organization_id"])
+    return customer, organization

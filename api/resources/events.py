@@ -1,0 +1,146 @@
+"""GET /api/events: the audit log as a feed, oldest first, from any position on.
+
+A page says where the next one begins. Positions are given out in order and never again,
+and the view shows everything up to the position that it has reached; so whoever asks from
+`next` on misses nothing and sees nothing twice.
+
+The filters of the audit log, and the part of it that a caller may see.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import falcon
+
+from api.http.fields import parse_uuid
+from api.http.parameters import query_position, read_limit
+from api.http.permissions import Action, Principal, require
+from api.http.read_your_writes import show_what_can_be_shown
+from api.http.response import Streams
+from api.http.scope import asked_customer, asked_organization
+from api.resources.monitor_history import page
+from domain.clock import parse_time
+from domain.errors import InvalidValueError, NotFoundError
+from projections.readers.history import EntryFilter
+from projections.views.history import TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from projections.core.projector import Projector
+    from projections.core.table import Record
+    from projections.readers.history import HistoryReader
+    from projections.readers.monitors import Reader
+
+
+def read_filter(
+    req: falcon.Request, principal: Principal, reader: Reader, history: HistoryReader
+) -> EntryFilter:
+    """Return what the caller asks for within what it may see. Raises 400, 403, 404."""
+    types, begin, end = _types(req), _time(req, "from"), _time(req, "to")
+    if begin is not None and end is not None and end < begin:
+        raise falcon.HTTPBadRequest(description="Invalid to: must not lie before from")
+    organization: Any = asked_organization(req, principal, reader)
+    if organization is None:
+        organization = reader.organization(principal.organization_id)
+    customer: Any = asked_customer(req, principal, reader)
+    of_one_customer = principal.customer_id is not None
+    if customer is None and of_one_customer:
+        customer = reader.customer(str(principal.customer_id))
+    return EntryFilter(
+        organization=organization["number"],
+        # What belongs to nobody is for those who look after a whole organization.
+        installation=not of_one_customer,
+        customer=customer["number"] if customer or of_one_customer else None,
+        thing=_monitor(req, principal, history),
+        actor=req.get_param("actor"),
+        types=types,
+        begin=begin,
+        end=end,
+    )
+
+
+def _types(req: falcon.Request) -> tuple[str, ...]:
+    asked = [each for text in req.get_param_as_list("type") or () for each in text.split(",")]
+    if not set(asked) <= set(TYPES):
+        raise falcon.HTTPBadRequest(
+            description=f"Invalid type: must be one or more of {', '.join(TYPES)}"
+        )
+    return tuple(dict.fromkeys(asked))
+
+
+def _time(req: falcon.Request, name: str) -> str | None:
+    text = req.get_param(name)
+    if text is None:
+        return None
+    try:
+        return parse_time(text.replace(" ", "+"))
+    except InvalidValueError as error:
+        raise falcon.HTTPBadRequest(description=f"Invalid {name}: {error.message}") from None
+
+
+def _monitor(req: falcon.Request, principal: Principal, history: HistoryReader) -> str | None:
+    text = req.get_param("monitorId")
+    if text is None:
+        return None
+    key = parse_uuid(text)
+    if key is None:
+        raise falcon.HTTPBadRequest(
+            description="Invalid monitorId: must be the public ID (UUID) of a monitor"
+        )
+    thing: Record | None = history.thing(key)
+    is_monitor = thing is not None and thing["kind"] in {"smtp", "imap_pop"}
+    if thing is None or not is_monitor or not principal.sees_organization(thing["organization_id"]):
+        raise NotFoundError("Monitor not found")
+    if not principal.covers_customer(thing["customer_id"]):
+        raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
+    return key
+
+
+NDJSON: Final = "application/x-ndjson"
+NEXT_HEADER: Final = "X-Next-Position"
+_BATCH: Final = 500
+"""Entries that a stream holds in memory at a time."""
+
+
+class Events:
+    """The audit log of an organization, or of one customer of it."""
+
+    def __init__(self, reader: Reader, history: HistoryReader, projector: Projector) -> None:
+        self._reader = reader
+        self._history = history
+        self._projector = projector
+        self._streams = Streams()
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show the entries after a position: a page, or as a stream of lines all there are."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_EVENTS)
+        show_what_can_be_shown(self._projector)
+        limit = read_limit(req)
+        after = query_position(req, "after", head=self._projector.log.head()) or 0
+        which = read_filter(req, principal, self._reader, self._history)
+        # A view that cannot follow its log may lie behind what the caller has: never go back.
+        reached = max(self._history.position(), after)
+        as_lines = req.client_prefers((falcon.MEDIA_JSON, NDJSON)) == NDJSON
+        if as_lines and not req.has_param("limit"):
+            resp.set_header(NEXT_HEADER, str(reached))
+            resp.content_type = NDJSON
+            resp.stream = self._streams.stream(self._lines(which, after, reached))
+            return
+        found = self._history.entries(which, after, reached, limit + 1)
+        has_more, found = len(found) > limit, found[:limit]
+        following = found[-1].position if has_more else reached
+        resp.set_header(NEXT_HEADER, str(following))
+        if as_lines:
+            resp.content_type = NDJSON
+            resp.data = b"".join(each.body + b"\n" for each in found)
+        else:
+            more: dict[str, Any] = {"next": following, "hasMore": has_more}
+            resp.data = page(found, more)
+
+    def _lines(self, which: EntryFilter, after: int, until: int) -> Iterator[bytes]:
+        while found := self._history.entries(which, after, until, _BATCH):
+            yield b"".join(each.body + b"\n" for each in found)
+            after = found[-1].position

@@ -1,0 +1,188 @@
+"""Numbers for Prometheus, right under several workers.
+
+Counters are kept by prometheus-client, which shares them between workers by files when
+`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported. What the store knows
+(positions, lag) is read when somebody asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import falcon
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from api.http.log_throttle import SELDOM
+from api.http.permissions import Action, Principal, require
+from store.ports.errors import STORE_AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from uuid import UUID
+
+    from eventsourcing.persistence import Recording
+    from prometheus_client.metrics_core import Metric
+
+    from projections.core.projector import Projector
+    from store.archive.check_archive import CheckArchive
+
+
+OWN: Final = CollectorRegistry()
+"""This process's counters. Module-level, because a process has one set of them."""
+
+REQUESTS: Final = Counter(
+    "postwatch_http_requests", "Requests.", ("method", "route", "status"), registry=OWN
+)
+DURATION: Final = Histogram(
+    "postwatch_http_request_duration_seconds",
+    "Time from the first look at a request to its answer.",
+    ("method", "route"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=OWN,
+)
+EVENTS: Final = Counter(
+    "postwatch_events_recorded",
+    "Events that commands of the API recorded.",
+    ("event",),
+    registry=OWN,
+)
+_NO_ROOM: Final = (OSError, IndexError)
+"""What counting raises while the file of the counts cannot grow: at first the one, and then,
+because the library takes it for grown, the other (prometheus_client.mmap_dict)."""
+
+_METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
+
+
+class RequestMetrics:
+    """Falcon middleware that counts and times requests."""
+
+    def process_response(
+        self,
+        req: falcon.Request,
+        resp: falcon.Response,
+        _resource: object,
+        _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
+    ) -> None:
+        """Count by route, never by path: a path holds ids, and there is no end of them.
+
+        What cannot be counted is answered all the same.
+        """
+        method = req.method if req.method in _METHODS else "other"
+        route = req.uri_template or "none"
+        status = str(falcon.http_status_to_code(resp.status))
+        try:
+            count, duration = _series(method, route, status)
+            count.inc()
+            duration.observe(time.perf_counter() - req.context.started)
+        except _NO_ROOM as error:
+            _tell_uncounted(error)
+
+
+@cache
+def _series(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+    """Return what counts and times such requests; there are as many as routes and statuses."""
+    return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
+
+
+_counter: Final = cache(EVENTS.labels)
+"""Return what counts the events of a topic."""
+
+
+def count_events(recordings: list[Recording[UUID]]) -> None:
+    """Count what a command recorded. It is recorded by now, whether it can be counted or not."""
+    try:
+        for recording in recordings:
+            _counter(recording.notification.topic).inc()
+    except _NO_ROOM as error:
+        _tell_uncounted(error)
+
+
+def _tell_uncounted(error: Exception) -> None:
+    what = "metrics lack counts: there is no room for them (%s)"
+    SELDOM.tell(logging.WARNING, OWN, what, type(error).__name__)
+
+
+class ViewCollector(Collector):
+    """Positions of logs and views, read at each scrape."""
+
+    def __init__(self, projectors: Mapping[str, Projector]) -> None:
+        self._projectors = projectors
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the position of each log and the lag of each view."""
+        positions = GaugeMetricFamily(
+            "postwatch_log_position", "Position of the newest event.", labels=["log"]
+        )
+        lags = GaugeMetricFamily(
+            "postwatch_view_lag_events", "Positions that a view is behind.", labels=["view"]
+        )
+        for name, projector in self._projectors.items():
+            positions.add_metric([projector.log.name], projector.log.head())
+            lags.add_metric([name], projector.lag())
+        yield positions
+        yield lags
+
+
+class ArchiveCollector(Collector):
+    """What is archived, read at each scrape: a timer that does not run any more shows here."""
+
+    def __init__(self, archive: CheckArchive) -> None:
+        self._archive = archive
+
+    def collect(self) -> Iterator[Metric]:
+        """Give how many checks are archived, up to where, and in how many bytes."""
+        segments = self._archive.segments()
+        checks = sum(each.events for each in segments)
+        through = segments[-1].last if segments else 0
+        size = self._archive.files.size()
+        yield GaugeMetricFamily("postwatch_archived_checks", "Checks in the archive.", checks)
+        yield GaugeMetricFamily("postwatch_archive_position", "Archived up to here.", through)
+        yield GaugeMetricFamily("postwatch_archive_bytes", "Bytes of the archive.", size)
+
+
+class StoreCollector(Collector):
+    """What the store knows, as far as it answers. That it does not is a number, too."""
+
+    def __init__(self, *parts: Collector) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the metrics of all parts that can be read."""
+        is_away = False
+        for part in self._parts:
+            try:
+                yield from list(part.collect())
+            except STORE_AWAY:
+                is_away = True
+        yield GaugeMetricFamily(
+            "postwatch_store_away", "1 while the store does not answer.", int(is_away)
+        )
+
+
+class Metrics:
+    """GET /metrics: for those who may read the numbers of the whole installation."""
+
+    def __init__(self, projectors: Mapping[str, Projector], archive: CheckArchive) -> None:
+        self._registry = CollectorRegistry()
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call] # has no types
+        else:
+            self._registry.register(OWN)
+        self._registry.register(
+            StoreCollector(ViewCollector(projectors), ArchiveCollector(archive))
+        )
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer in the text format of Prometheus."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_METRICS)
+        resp.content_type = CONTENT_TYPE_LATEST
+        resp.data = generate_latest(self._registry)

@@ -1,0 +1,192 @@
+"""The body of create and PATCH of a monitor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from api.http.errors import invalid
+from api.http.fields import (
+    COUNTRY_CODES,
+    EMAIL,
+    HOSTNAME,
+    NAME,
+    PHONE_NUMBER,
+    Body,
+    Field,
+    Fields,
+    add_defaults,
+    parse_identifier,
+    read_known,
+)
+from domain import values
+from domain.errors import InvalidInputError, Problem
+from domain.mail_config import check_credentials, parse_config
+from domain.values import parse_country_codes, parse_hostname
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.mail_config import Kind
+
+
+FIELDS: Final[Fields] = {
+    "name": Field("name", values.parse_name, NAME, required=True),
+    "hostname": Field(
+        "hostname",
+        parse_hostname,
+        HOSTNAME,
+        required=True,
+    ),
+    "port": Field(
+        "port",
+        values.parse_port,
+        {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": values.MAX_PORT,
+            "description": "null: the default of the protocol.",
+        },
+    ),
+    "status": Field(
+        "status",
+        values.parse_status,
+        {
+            "type": "string",
+            "enum": list(values.STATUSES),
+            "description": "`paused` and `inactive` are stored and shown as `disabled`.",
+        },
+        default="active",
+    ),
+    "checkInterval": Field(
+        "check_interval",
+        values.parse_check_interval,
+        {
+            "type": "number",
+            "minimum": values.MIN_INTERVAL_MINUTES,
+            "maximum": values.MAX_INTERVAL_MINUTES,
+            "description": "Minutes between two checks; 0.5 is every 30 seconds.",
+        },
+        default=values.DEFAULT_INTERVAL_MINUTES,
+    ),
+    "timeoutSeconds": Field(
+        "timeout_seconds",
+        values.parse_timeout_seconds,
+        {
+            "type": "number",
+            "minimum": values.MIN_TIMEOUT_SECONDS,
+            "maximum": values.MAX_TIMEOUT_SECONDS,
+            "description": "Seconds that bound a whole check.",
+        },
+        default=values.DEFAULT_TIMEOUT_SECONDS,
+    ),
+    "notificationEmail": Field("notification_email", values.parse_email, EMAIL),
+    "notificationPhoneNumber": Field(
+        "notification_phone_number", values.parse_phone_number, PHONE_NUMBER
+    ),
+    "allowedCheckCountryCodes": Field(
+        "allowed_check_country_codes", parse_country_codes, COUNTRY_CODES
+    ),
+}
+CONFIG_KEYS: Final[Mapping[Kind, tuple[str, str]]] = {
+    "smtp": ("smtpConfig", "config"),
+    "imap_pop": ("imapPopConfig", "config"),
+}
+READ_ONLY: Final = frozenset(
+    {
+        "id",
+        "publicId",
+        "organizationId",
+        "createdAt",
+        "updatedAt",
+        "lastCheckedAt",
+        "customer",
+        "customerName",
+    }
+)
+"""Keys of responses: accepted and ignored, so that a client may send back what it got."""
+
+
+def parse_create(kind: Kind, body: Body) -> dict[str, Any]:
+    """Return the fields of a new monitor, with `customer` still an identifier.
+
+    Raises InvalidInputError with every problem of the body.
+    """
+    problems: list[Problem] = []
+    parsed = _parse_known(kind, body, problems)
+    add_defaults(FIELDS, body, parsed, problems)
+    parsed.setdefault("config", {})
+    problems += _credential_problems(kind, parsed["config"])
+    parsed["customer"] = _customer(body, problems)
+    if problems:
+        raise invalid(problems)
+    return parsed
+
+
+def parse_update(kind: Kind, body: Body, customer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes that a PATCH asks for; absent is unchanged, null is cleared.
+
+    `customer` is the monitor's own: sent back it is ignored, another one is refused.
+    Raises InvalidInputError with every problem of the body.
+    """
+    problems: list[Problem] = []
+    changes = _parse_known(kind, body, problems)
+    same = (customer["number"], customer["public_id"])
+    if "customerId" in body and _customer(body, problems) not in (None, *same):
+        problems.append(Problem("customerId", "immutable", "cannot be changed"))
+    if problems:
+        raise invalid(problems)
+    return changes
+
+
+def touches_more_than_status(body: Body) -> bool:
+    """Return whether a PATCH asks for anything that `readonly` may not change."""
+    return not body.keys() <= {"status"}
+
+
+def _parse_known(kind: Kind, body: Body, problems: list[Problem]) -> dict[str, Any]:
+    config_keys = CONFIG_KEYS[kind]
+    parsed = read_known(FIELDS, body, problems, also={*READ_ONLY, *config_keys, "customerId"})
+    sent = [key for key in config_keys if key in body]
+    if sent:
+        parsed["config"] = _parse_config(kind, body, sent, problems)
+    return parsed
+
+
+def _parse_config(
+    kind: Kind, body: Body, sent: list[str], problems: list[Problem]
+) -> dict[str, Any]:
+    if len(sent) > 1 and body[sent[0]] != body[sent[1]]:
+        problems.append(Problem("config", "contradiction", f"differs from {sent[0]}"))
+    try:
+        return parse_config(kind, body[sent[0]])
+    except InvalidInputError as error:
+        problems += below(sent[0], error.problems)
+        return {}
+
+
+def _credential_problems(kind: Kind, config: dict[str, Any]) -> list[Problem]:
+    """Return what is wrong with half a login, so that it is said with all the rest."""
+    try:
+        check_credentials(kind, config)
+    except InvalidInputError as error:
+        return below(CONFIG_KEYS[kind][0], error.problems)
+    return []
+
+
+def below(key: str, problems: tuple[Problem, ...]) -> list[Problem]:
+    """Return problems of a config with the path from the top of the body."""
+    return [
+        Problem(f"{key}.{each.path}" if each.path else key, each.code, each.message)
+        for each in problems
+    ]
+
+
+def _customer(body: Body, problems: list[Problem]) -> int | str | None:
+    if "customerId" not in body:
+        problems.append(Problem("customerId", "required", "is required"))
+        return None
+    identifier = parse_identifier(body["customerId"])
+    if identifier is None:
+        message = "Invalid customer identifier: must be a number or a UUID"
+        problems.append(Problem("customerId", "invalid", message))
+    return identifier

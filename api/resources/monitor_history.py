@@ -1,0 +1,57 @@
+"""GET history: every event of a monitor, and what it changed, newest first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from api.http.parameters import query_position, read_limit
+from api.http.permissions import Action, Principal, require
+from api.http.read_your_writes import show_what_can_be_shown
+from domain.errors import NotFoundError
+from projections.views.history import FOR_EVER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import falcon
+
+    from api.resources.monitors import Monitors
+    from projections.core.projector import Projector
+    from projections.readers.history import HistoryReader, PlacedEntry
+
+
+class MonitorHistory:
+    """The history of one monitor, also of a deleted one."""
+
+    def __init__(self, monitors: Monitors, history: HistoryReader, projector: Projector) -> None:
+        self._monitors = monitors
+        self._history = history
+        self._projector = projector
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
+        """Show up to `limit` events before a position; `next` is where older ones follow."""
+        principal: Principal = req.context.principal
+        show_what_can_be_shown(self._projector)
+        key = self._monitors.key(public_id)
+        self._require(key, principal)
+        limit = read_limit(req)
+        before = query_position(req, "before", head=self._projector.log.head())
+        found = self._history.entries_of(key, FOR_EVER if before is None else before, limit + 1)
+        following = found[limit - 1].position if len(found) > limit else None
+        resp.data = page(found[:limit], {"next": following})
+
+    def _require(self, key: str, principal: Principal) -> None:
+        thing = self._history.thing(key)
+        if thing is None or thing["kind"] != self._monitors.family.kind:
+            raise NotFoundError(self._monitors.family.not_found)
+        self._monitors.require_scope(principal, thing["organization_id"], thing["customer_id"])
+        require(principal, Action.READ_HISTORY)
+        if thing["gone"] != FOR_EVER:
+            require(principal, Action.READ_HISTORY_OF_DELETED)
+
+
+def page(entries: Sequence[PlacedEntry], more: dict[str, object]) -> bytes:
+    """Return a page of entries as JSON, followed by what says how to go on."""
+    return orjson.dumps({"items": [orjson.Fragment(each.body) for each in entries], **more})

@@ -1,0 +1,296 @@
+"""The endpoints of monitors: both kinds behave alike and differ in words and shapes.
+
+The order of checks is the contract's: 401, path id 400, 404, scope 403, role 403,
+body 400. The customer of a new monitor stands in the body, so there it is the body
+first, then 404 and the scope.
+
+What the endpoints of one kind of monitors share: finding, judging and showing them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import falcon
+import orjson
+
+from api.http import read_your_writes
+from api.http.as_of import HEADER
+from api.http.body import read_object
+from api.http.errors import invalid
+from api.http.fields import parse_uuid
+from api.http.parameters import read_page
+from api.http.permissions import Action, Principal, require
+from api.http.preconditions import entity_tag, expected_version, repeat_key
+from api.http.scope import asked_customer, asked_organization
+from api.resources import monitor_body
+from domain.commands import CreateMonitor, UpdateMonitor
+from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
+from domain.mail_config import mask_secret
+from projections.readers.monitors import MonitorFilter, MonitorView
+from projections.shapes.monitor import Shape, monitor_shape
+from projections.views import records
+from store.ports.errors import STORE_AWAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from api.http.as_of import Answers, AsOf
+    from domain.mail_config import Kind
+    from domain.monitoring import Monitoring
+    from projections.core.projector import Projector
+    from projections.core.table import Record
+    from projections.readers.monitors import Reader, ShownMonitor
+
+
+class MonitorCollection:
+    """POST and GET of a family's collection."""
+
+    knows_past = True
+
+    def __init__(self, monitors: Monitors) -> None:
+        self._monitors = monitors
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Create a monitor (contract part B, 4.2 and 5.2)."""
+        principal: Principal = req.context.principal
+        require(principal, Action.CREATE_MONITOR)
+        family = self._monitors.family
+        fields = monitor_body.parse_create(family.kind, read_object(req))
+        customer = self._customer(fields.pop("customer"), principal)
+        command = CreateMonitor(
+            kind=family.kind,
+            organization_id=UUID(customer["organization_id"]),
+            customer_id=UUID(customer["public_id"]),
+            **fields,
+        )
+        monitoring = self._monitors.monitoring
+        actor = principal.actor(req.context.request_id)
+        repeat = repeat_key(req, monitoring, principal, family.path)
+        monitor = self._monitors.command(
+            lambda: monitoring.create_monitor(command, actor, repeat=repeat)
+        )
+        resp.status = falcon.HTTP_201
+        resp.location = f"{family.path}/{monitor.id}"
+        resp.etag = entity_tag(1)
+        resp.media = self._monitors.created(monitor.id, customer, principal)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List monitors (contract part B, 4.3 and 5.3)."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_MONITOR)
+        page, per_page = read_page(req)
+        answers = self._monitors.as_of.answers(req)
+        organization = asked_organization(req, principal, answers)
+        customer = asked_customer(req, principal, answers)
+        which = MonitorFilter(
+            kind=self._monitors.family.kind,
+            organization_id=organization["public_id"]
+            if organization
+            else principal.organization_id,
+            customer_id=customer["public_id"] if customer else principal.customer_id,
+            search=req.get_param("search"),
+        )
+        found = answers.monitors(which, page, per_page)
+        resp.set_header(HEADER, str(found.position))
+        resp.data = orjson.dumps(
+            {
+                "items": orjson.Fragment(found.items),
+                "total": found.total,
+                "page": page,
+                "perPage": per_page,
+            }
+        )
+
+    def _customer(self, identifier: int | str, principal: Principal) -> dict[str, Any]:
+        customer = self._monitors.reader.customer(identifier)
+        if customer is None or customer["organization_id"] != principal.organization_id:
+            raise NotFoundError("Customer not found")
+        if not principal.covers_customer(customer["public_id"]):
+            raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
+        return customer
+
+
+class MonitorItem:
+    """GET, PATCH and DELETE of one monitor."""
+
+    knows_past = True
+
+    def __init__(self, monitors: Monitors) -> None:
+        self._monitors = monitors
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
+        """Show a monitor (contract part B, 4.4 and 5.4)."""
+        principal: Principal = req.context.principal
+        shown = self._monitors.read(public_id, principal, self._monitors.as_of.answers(req))
+        require(principal, Action.READ_MONITOR)
+        resp.set_header(HEADER, str(shown.position))
+        resp.etag = entity_tag(shown.version)
+        resp.data = shown.body.encode()
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
+        """Change a monitor (contract part B, 4.5 and 5.5)."""
+        principal: Principal = req.context.principal
+        view = self._monitors.find(public_id, principal)
+        require(principal, Action.UPDATE_STATUS)
+        body = read_object(req)
+        if monitor_body.touches_more_than_status(body):
+            require(principal, Action.UPDATE_MONITOR)
+        changes = monitor_body.parse_update(self._monitors.family.kind, body, view.customer)
+        monitor_id = UUID(view.monitor["public_id"])
+        command = UpdateMonitor(monitor_id, changes, expected_version(req))
+        actor = principal.actor(req.context.request_id)
+        self._monitors.command(lambda: self._monitors.monitoring.update_monitor(command, actor))
+        resp.media = self._monitors.updated(monitor_id, principal, resp)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
+        """Delete a monitor (contract Q-4)."""
+        principal: Principal = req.context.principal
+        view = self._monitors.find(public_id, principal)
+        require(principal, Action.DELETE_MONITOR)
+        monitor_id = UUID(view.monitor["public_id"])
+        self._monitors.monitoring.delete_monitor(
+            monitor_id,
+            principal.actor(req.context.request_id),
+            expected_version=expected_version(req),
+        )
+        self._monitors.catch_up()
+        resp.media = {"success": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One of the two kinds of monitors, in the words of its documented pages."""
+
+    kind: Kind
+    path: str
+    id_required: str
+    not_found: str
+
+
+FAMILIES: Final = (
+    Family("smtp", "/api/smtp-monitors", "SMTP monitor public ID (UUID) required", "Not found"),
+    Family(
+        "imap_pop",
+        "/api/imap-pop-monitors",
+        "IMAP/POP monitor public ID (UUID) required",
+        "IMAP/POP monitor not found",
+    ),
+)
+
+
+_UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_AWAY)
+"""Why a stored password cannot be had: its key was destroyed, or cannot be read now."""
+
+
+class Monitors:
+    """The monitors of one kind, as a caller may see and change them."""
+
+    def __init__(
+        self,
+        family: Family,
+        monitoring: Monitoring,
+        reader: Reader,
+        projector: Projector,
+        as_of: AsOf,
+    ) -> None:
+        self.family = family
+        self.monitoring = monitoring
+        self.reader = reader
+        self.as_of = as_of
+        self._projector = projector
+
+    def find(self, public_id: str, principal: Principal) -> MonitorView:
+        """Return a monitor that the caller may know of; raises 400, 404 or 403."""
+        key = self.key(public_id)
+        found = self.reader.monitor(self.family.kind, key)
+        if found is None and read_your_writes.may_be_there(self._projector):
+            found = self.reader.monitor(self.family.kind, key)
+        if found is None:
+            raise NotFoundError(self.family.not_found)
+        monitor = found.monitor
+        self.require_scope(principal, monitor["organization_id"], monitor["customer_id"])
+        return found
+
+    def read(self, public_id: str, principal: Principal, answers: Answers) -> ShownMonitor:
+        """Return the answer to GET one; raises 400, 404 or 403.
+
+        What the view does not show may be in the log, unless somebody asks for the past.
+        """
+        kind, key = self.family.kind, self.key(public_id)
+        found = answers.shown_monitor(kind, key)
+        if (
+            found is None
+            and answers is self.reader
+            and read_your_writes.may_be_there(self._projector)
+        ):
+            found = answers.shown_monitor(kind, key)
+        if found is None:
+            raise NotFoundError(self.family.not_found)
+        self.require_scope(principal, found.organization_id, found.customer_id)
+        return found
+
+    def created(self, monitor_id: UUID, customer: Record, principal: Principal) -> Shape:
+        """Return the answer to a create: the monitor as it was made, also when asked again."""
+        self.catch_up()
+        event = self.monitoring.created(monitor_id)
+        organization: Any = self.reader.organization(event.organization_id)
+        view = MonitorView(records.monitor(None, event), customer, organization, None)
+        return self._with_secret(view, principal)
+
+    def updated(self, monitor_id: UUID, principal: Principal, resp: falcon.Response) -> Shape:
+        """Return the answer to a PATCH, after the view has caught up with it."""
+        is_shown = self.catch_up()
+        view = self.reader.monitor(self.family.kind, str(monitor_id))
+        if view is not None and not is_shown:
+            record = read_your_writes.folded(
+                self.monitoring, self._projector.projection, monitor_id
+            )
+            view = view._replace(monitor=record) if record else None
+        if view is None:
+            raise NotFoundError(self.family.not_found)
+        resp.etag = entity_tag(view.monitor["version"])
+        return self._with_secret(view, principal)
+
+    def catch_up(self) -> bool:
+        """Let the caller read what it wrote, on any worker; return whether that worked."""
+        return read_your_writes.catch_up(self._projector)
+
+    def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
+        """Run a command; problems of a config get the path of the documented key."""
+        try:
+            return send()
+        except InvalidInputError as error:
+            key = monitor_body.CONFIG_KEYS[self.family.kind][0]
+            raise invalid(monitor_body.below(key, error.problems)) from None
+
+    def key(self, public_id: str) -> str:
+        """Return a public id in its normal form; raises 400 for what is none."""
+        key = parse_uuid(public_id)
+        if key is None:
+            raise falcon.HTTPBadRequest(description=self.family.id_required)
+        return key
+
+    def require_scope(self, principal: Principal, organization_id: str, customer_id: str) -> None:
+        """Raise 404 for another organization's monitor, 403 for another customer's."""
+        if not principal.sees_organization(organization_id):
+            raise NotFoundError(self.family.not_found)
+        if not principal.covers_customer(customer_id):
+            raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
+
+    def _with_secret(self, view: MonitorView, principal: Principal) -> Shape:
+        """Return the answer to a write: with the secret for those who may write it.
+
+        The write is recorded by now: when the key cannot be read, the answer has the mask.
+        """
+        kind, monitor = self.family.kind, view.monitor
+        masked = mask_secret(kind, monitor["config"])
+        if not principal.may(Action.SEE_SECRETS):
+            return monitor_shape(view, "written", masked)
+        try:
+            config = self.monitoring.unsealed(UUID(monitor["public_id"]), kind, monitor["config"])
+        except _UNREADABLE:
+            return monitor_shape(view, "written", masked)
+        return monitor_shape(view, "written", config)

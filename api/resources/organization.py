@@ -1,0 +1,55 @@
+"""GET /api/organization and GET /api/monitoring-locations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from api.http.permissions import Action, Principal, require
+from domain.clock import Clock, utc_now
+from projections.shapes.location import location_shape
+
+if TYPE_CHECKING:
+    import falcon
+
+    from projections.readers.monitors import Reader
+
+
+class OrganizationResource:
+    """The caller's organization (contract part B, 8.1)."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Show the organization. Postwatch bills nobody: the billing keys are null."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_ORGANIZATION)
+        organization: Any = self._reader.organization(principal.organization_id)
+        billing = ("companyName", "street", "postalCode", "city", "country", "vatId")
+        resp.media = {
+            "id": organization["number"],
+            "name": organization["name"],
+            **dict.fromkeys(billing),
+            "billingEmail": None,
+            "createdAt": organization["created_at"],
+            "publicId": organization["public_id"],
+        }
+
+
+class Locations:
+    """The places from which servers are checked (contract Q-35)."""
+
+    def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
+        self._reader = reader
+        self._clock = clock
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List locations by number, without retired ones."""
+        principal: Principal = req.context.principal
+        require(principal, Action.READ_ORGANIZATION)
+        last, now = self._reader.last_check_of_locations(), self._clock()
+        resp.media = [
+            location_shape(each, last.get(each["code"]), now)
+            for each in self._reader.locations()
+            if each["retired_at"] is None
+        ]

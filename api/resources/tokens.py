@@ -1,0 +1,301 @@
+"""The endpoints of access tokens (contract part B, 6; Q-24).
+
+Two doors to the same tokens: an organization's admin sees all of them, a customer's
+door shows and makes tokens of customers only. Nobody makes a token that may more than
+his own, and global supporters are made by the command line only.
+
+The body that issues a token (contract part B, 6.1 and 6.4).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import falcon
+
+from api.http.body import read_object
+from api.http.errors import invalid
+from api.http.fields import (
+    IDENTIFIER,
+    NAME,
+    Body,
+    Field,
+    Fields,
+    add_defaults,
+    parse_identifier,
+    read_known,
+)
+from api.http.parameters import query_identifier, whole_number
+from api.http.permissions import Action, Principal, require
+from api.http.preconditions import repeat_key
+from api.http.read_your_writes import catch_up
+from domain import values
+from domain.access_token import new_token, token_hash
+from domain.clock import Clock, iso_milliseconds, utc_now
+from domain.commands import IssueToken
+from domain.errors import ConflictError, InvalidValueError, NotFoundError, Problem
+
+if TYPE_CHECKING:
+    from domain.actor import Role
+    from domain.monitoring import Monitoring
+    from projections.core.projector import Projector
+    from projections.core.table import Record
+    from projections.readers.monitors import Reader
+
+
+MAX_DAYS: Final = 365
+RANKS: Final[tuple[Role, ...]] = ("readonly", "user", "admin")
+"""The roles that the API gives out, from the least to the most."""
+
+
+def _days(value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int:
+        raise InvalidValueError("type", "must be a whole number of days or null")
+    if not 1 <= value <= MAX_DAYS:
+        raise InvalidValueError("range", f"must be from 1 to {MAX_DAYS} days")
+    return value
+
+
+def _role(value: object) -> str:
+    if not isinstance(value, str) or value not in RANKS:
+        raise InvalidValueError("invalid", f"must be one of {', '.join(RANKS)}")
+    return value
+
+
+def _customer(value: object) -> int | str | None:
+    identifier = None if value is None else parse_identifier(value)
+    if value is not None and identifier is None:
+        raise InvalidValueError("invalid", "Invalid customer ID: must be a number or a UUID")
+    return identifier
+
+
+FIELDS: Final[Fields] = {
+    "name": Field("name", values.parse_name, NAME, required=True),
+    "expiresInDays": Field(
+        "days",
+        _days,
+        {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "maximum": MAX_DAYS,
+            "description": "Days until the token expires; null: never.",
+        },
+    ),
+    "customerId": Field(
+        "customer",
+        _customer,
+        {
+            "anyOf": [*IDENTIFIER, {"type": "null"}],
+            "description": "Number or UUID: the token is for this customer only.",
+        },
+    ),
+    "role": Field(
+        "role",
+        _role,
+        {
+            "type": "string",
+            "enum": list(RANKS),
+            "description": "Never above the caller's own.",
+        },
+        default="user",
+    ),
+}
+
+
+def is_above(role: Role, own: Role) -> bool:
+    """Return whether a role may more than one's own; a global supporter's always does."""
+    return role not in RANKS or RANKS.index(role) > RANKS.index(own)
+
+
+def parse_create(body: Body, principal: Principal, *, needs_customer: bool) -> dict[str, Any]:
+    """Return the fields of a new token, with `customer` still an identifier or None.
+
+    With `needs_customer` a caller of one customer means that one. Raises
+    InvalidInputError with every problem of the body.
+    """
+    problems: list[Problem] = []
+    fields = read_known(FIELDS, body, problems)
+    add_defaults(FIELDS, body, fields, problems)
+    role = fields.get("role")
+    if role and is_above(role, principal.role):
+        problems.append(Problem("role", "forbidden", "must not be above the caller's own"))
+    if needs_customer and fields.get("customer", 0) is None:
+        fields["customer"] = principal.customer_id
+        if principal.customer_id is None:
+            problems.append(Problem("customerId", "required", "customerId is required"))
+    if problems:
+        raise invalid(problems)
+    return fields
+
+
+class Tokens:
+    """What both doors share."""
+
+    def __init__(
+        self,
+        monitoring: Monitoring,
+        reader: Reader,
+        projector: Projector,
+        *,
+        of_customers: bool,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.monitoring = monitoring
+        self.reader = reader
+        self.of_customers = of_customers
+        self._projector = projector
+        self._clock = clock
+
+    def require(self, principal: Principal) -> None:
+        """Raise 403 unless the caller may manage tokens at this door."""
+        if self.of_customers:
+            require(principal, Action.MANAGE_CUSTOMER_TOKENS)
+            return
+        require(principal, Action.MANAGE_ORGANIZATION_TOKENS)
+        if principal.customer_id is not None:
+            raise falcon.HTTPForbidden(
+                description="A token of one customer may not manage the organization's tokens"
+            )
+
+    def visible(self, principal: Principal) -> list[Record]:
+        """Return the tokens that stand behind this door for the caller."""
+        return [
+            each
+            for each in self.reader.tokens(principal.organization_id)
+            if each["revoked_at"] is None
+            and (each["customer_id"] is not None or not self.of_customers)
+            and (each["customer_id"] is None or principal.covers_customer(each["customer_id"]))
+        ]
+
+    def issue(self, req: falcon.Request, principal: Principal) -> dict[str, Any]:
+        """Issue a token and return the answer, the only one that shows it."""
+        fields = parse_create(read_object(req), principal, needs_customer=self.of_customers)
+        customer = self._customer(fields["customer"], principal)
+        secret = new_token()
+        days = fields["days"]
+        expires_at = self._clock() + timedelta(days=days) if days else None
+        command = IssueToken(
+            organization_id=UUID(principal.organization_id),
+            customer_id=UUID(customer["public_id"]) if customer else None,
+            name=fields["name"],
+            role=fields["role"],
+            token=secret,
+            expires_at=iso_milliseconds(expires_at) if expires_at else None,
+        )
+        made = self.monitoring.issue_token(
+            command,
+            principal.actor(req.context.request_id),
+            repeat=repeat_key(req, self.monitoring, principal, "tokens"),
+        )
+        if made.token_hash != token_hash(secret):
+            raise ConflictError("The token was issued and shown for this Idempotency-Key before")
+        self.catch_up()
+        return {
+            "id": made.number,
+            "name": made.name,
+            "token": secret,
+            "lastUsedAt": None,
+            "expiresAt": command.expires_at,
+            "createdAt": iso_milliseconds(made.created_on),
+            "publicId": str(made.id),
+            "role": made.role,
+            "customerId": customer["number"] if customer else None,
+        }
+
+    def catch_up(self) -> None:
+        """Let every worker know what changed."""
+        catch_up(self._projector)
+
+    def _customer(self, identifier: int | str | None, principal: Principal) -> Record | None:
+        if identifier is None:
+            return None
+        customer = self.reader.customer(identifier)
+        if customer is None or customer["organization_id"] != principal.organization_id:
+            raise invalid([Problem("customerId", "unknown", "Invalid customer ID")])
+        if not principal.covers_customer(customer["public_id"]):
+            raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
+        return customer
+
+
+class TokenCollection:
+    """POST and GET of a door."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Issue a token (6.1, 6.4). It is shown this once."""
+        principal: Principal = req.context.principal
+        self._tokens.require(principal)
+        resp.media = self._tokens.issue(req, principal)
+        resp.status = falcon.HTTP_201
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """List tokens by number (6.2, 6.5)."""
+        principal: Principal = req.context.principal
+        self._tokens.require(principal)
+        organization: Any = self._tokens.reader.organization(principal.organization_id)
+        customers = {
+            each["public_id"]: each
+            for each in self._tokens.reader.customers(principal.organization_id)
+        }
+        wanted = query_identifier(req, "customerId")
+        rows = [
+            _listed(each, organization, customers.get(each["customer_id"]))
+            for each in self._tokens.visible(principal)
+        ]
+        resp.media = [
+            row
+            for row, each in zip(rows, self._tokens.visible(principal), strict=True)
+            if wanted in (None, row["customerId"], each["customer_id"])
+        ]
+
+
+class TokenItem:
+    """DELETE of a token."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, number: str) -> None:
+        """Revoke a token (6.3, 6.6)."""
+        principal: Principal = req.context.principal
+        self._tokens.require(principal)
+        wanted = whole_number(number)
+        if wanted is None:
+            raise falcon.HTTPBadRequest(description="Token ID must be a number")
+        token = next((each for each in self._all(principal) if each["number"] == wanted), None)
+        if token is None:
+            raise NotFoundError("Token not found")
+        if token not in self._tokens.visible(principal):
+            raise falcon.HTTPForbidden(description="The token is outside the caller's scope")
+        if is_above(token["role"], principal.role):
+            raise falcon.HTTPForbidden(description="The token may more than the caller's own")
+        actor = principal.actor(req.context.request_id)
+        self._tokens.monitoring.revoke_token(UUID(token["public_id"]), actor)
+        self._tokens.catch_up()
+        resp.media = {"success": True}
+
+    def _all(self, principal: Principal) -> list[Record]:
+        tokens = self._tokens.reader.tokens(principal.organization_id)
+        return [each for each in tokens if each["revoked_at"] is None]
+
+
+def _listed(token: Record, organization: Record, customer: Record | None) -> dict[str, Any]:
+    return {
+        "id": token["number"],
+        "organizationId": organization["number"],
+        "name": token["name"],
+        "customerId": customer["number"] if customer else None,
+        "customerName": customer["name"] if customer else None,
+        "lastUsedAt": token["last_used_at"],
+        "expiresAt": token["expires_at"],
+        "createdAt": token["created_at"],
+        "tokenHint": token["hint"],
+        "publicId": token["public_id"],
+        "role": token["role"],
+    }

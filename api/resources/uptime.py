@@ -1,0 +1,100 @@
+"""GET uptime: how long a monitor was up, down, in maintenance, or nobody knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+import falcon
+
+from api.http.permissions import Action, Principal, require
+from api.http.read_your_writes import show_what_can_be_shown
+from domain.availability import milliseconds, watched_spans
+from domain.clock import Clock, utc_now
+from domain.errors import InvalidValueError
+from projections.views.uptime_report import (
+    GRANULARITIES,
+    RANGES,
+    Asked,
+    asked,
+    uptime,
+    uptime_shape,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from api.resources.monitors import Monitors
+    from projections.core.projector import Projector
+    from projections.views.uptime_report import RollUpReader
+
+
+T = TypeVar("T", bound=str)
+
+
+class Uptime:
+    """The uptime of one monitor, by hours or days."""
+
+    def __init__(
+        self,
+        monitors: Monitors,
+        roll_ups: RollUpReader,
+        projector: Projector,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._monitors = monitors
+        self._roll_ups = roll_ups
+        self._projector = projector
+        self._clock = clock
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
+        """Show the whole time that was asked for, and each hour or day of it."""
+        principal: Principal = req.context.principal
+        view = self._monitors.find(public_id, principal)
+        require(principal, Action.READ_MONITOR)
+        now = self._clock()
+        time = _asked(req, now)
+        # A check that is recorded and not read yet would leave time unknown that is known.
+        show_what_can_be_shown(self._projector)
+        monitor_id: str = view.monitor["public_id"]
+        events = self._monitors.monitoring.events.get(UUID(monitor_id))
+        spans = watched_spans(events, milliseconds(now))
+        retirements = partial(self._monitors.monitoring.retirements, now=milliseconds(now))
+        found = uptime(self._roll_ups, monitor_id, spans, time, retirements)
+        resp.media = uptime_shape(found, time)
+
+
+def _asked(req: falcon.Request, now: datetime) -> Asked:
+    name = _one_of(req, "range", RANGES) or "day"
+    granularity = _one_of(req, "granularity", GRANULARITIES)
+    try:
+        return asked(name, granularity, now, _end(req))
+    except InvalidValueError as error:
+        raise falcon.HTTPBadRequest(description=f"Invalid granularity: {error.message}") from None
+
+
+def _one_of(req: falcon.Request, name: str, allowed: Iterable[T]) -> T | None:
+    text = req.get_param(name)
+    found = next((each for each in allowed if each == text), None)
+    if text is not None and found is None:
+        raise falcon.HTTPBadRequest(
+            description=f"Invalid {name}: must be one of {', '.join(allowed)}"
+        )
+    return found
+
+
+def _end(req: falcon.Request) -> datetime | None:
+    text = req.get_param("endDate")
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise falcon.HTTPBadRequest(
+            description="Invalid endDate: must be a time such as 2026-01-31T12:00:00Z"
+        )
+    return moment

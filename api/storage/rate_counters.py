@@ -1,0 +1,118 @@
+"""Where the API keeps what its workers share: the only SQL of the API.
+
+The counts of the rate limit, in an SQLite file that all workers open.
+
+Nothing here is worth an fsync: after a crash the count begins anew.
+
+The counts of the rate limit in PostgreSQL: one for all workers of all hosts.
+
+The table is not logged: after a crash of the server the count begins anew. No request waits
+long to be counted: when the server is slow or away nobody is counted for some seconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from api.http.rate_limit import Counter
+from store.ports.errors import STORE_AWAY, Outage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from store.postgres.connections import Connections
+
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS counts (
+    caller TEXT PRIMARY KEY, window INTEGER NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+_SQLITE_COUNT = """
+INSERT INTO counts VALUES (?1, ?2, 1)
+ON CONFLICT (caller) DO UPDATE SET
+    used = CASE WHEN window = ?2 THEN used + 1 ELSE 1 END,
+    window = ?2
+RETURNING used
+"""
+
+# Callers that came once, from very many addresses, would fill the file.
+_SQLITE_FORGET: Final = "DELETE FROM counts WHERE window < ?"
+
+
+class SqliteCounter(Counter):
+    """Counts in a file; one row a caller, whatever the number of windows."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._window = 0
+        self._connection = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, timeout=10
+        )
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=OFF")
+        self._connection.execute(_SCHEMA)
+
+    def count(self, caller: str, window: int) -> int:
+        """Count one more request and return how many there are in the window now."""
+        with self._lock:
+            if window > self._window:
+                self._connection.execute(_SQLITE_FORGET, (window,))
+                self._window = window
+            used: int = self._connection.execute(_SQLITE_COUNT, (caller, window)).fetchone()[0]
+        return used
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+ANSWER_SECONDS: Final = 1.0
+"""How long one request, now and then, waits to be counted when the server is frozen."""
+
+PAUSE_SECONDS: Final = 5.0
+"""How long nobody is counted then."""
+
+_POSTGRES_COUNT: Final = """
+INSERT INTO postwatch.rate_counts AS counted VALUES (%(caller)s, %(window)s, 1)
+ON CONFLICT (caller) DO UPDATE SET
+    used = CASE WHEN counted.minute = excluded.minute THEN counted.used + 1 ELSE 1 END,
+    minute = excluded.minute
+RETURNING used
+"""
+
+# Callers that came once, from very many addresses, would fill the table.
+_POSTGRES_FORGET: Final = "DELETE FROM postwatch.rate_counts WHERE minute < %s"
+
+
+class PostgresCounter(Counter):
+    """Counts in a table; one row a caller, whatever the number of windows."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._window = 0
+        self._outage = Outage("requests are counted again", pause_seconds=PAUSE_SECONDS)
+
+    def count(self, caller: str, window: int) -> int:
+        """Count one more request and return how many there are in the window now."""
+        values = {"caller": caller, "window": window}
+        with (
+            self._outage.attempt(),
+            self._connections.get(answer_seconds=ANSWER_SECONDS) as connection,
+        ):
+            ((used,),) = connection.execute(_POSTGRES_COUNT, values).fetchall()
+        with suppress(*STORE_AWAY):
+            self._forget_before(window)
+        counted: int = used
+        return counted
+
+    def _forget_before(self, window: int) -> None:
+        """Forget, once a window, who came before it: that may take longer than to count."""
+        if window <= self._window:
+            return
+        self._window = window
+        with self._connections.get(answer_seconds=ANSWER_SECONDS) as connection:
+            connection.execute(_POSTGRES_FORGET, (window,))

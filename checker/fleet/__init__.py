@@ -1,0 +1,1 @@
+"""Several checkers of one location share its monitors by shards with leases."""

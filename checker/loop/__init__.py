@@ -1,0 +1,1 @@
+"""The running checks: which monitors, which targets, what is checked now."""

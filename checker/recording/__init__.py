@@ -1,0 +1,1 @@
+"""From an outcome to an event in the `checks` log."""

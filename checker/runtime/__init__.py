@@ -1,0 +1,1 @@
+"""What the process of a checker needs: limits, metrics, retries of the store, loop lag."""

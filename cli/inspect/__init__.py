@@ -1,0 +1,1 @@
+"""Commands that show: one check, history, uptime, the log and its proofs."""

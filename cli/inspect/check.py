@@ -1,0 +1,445 @@
+"""`postwatch check`: one probe now, without a store, for people and for other schedulers.
+
+Speaks the language of monitoring plugins: a first line that begins with the verdict, and
+exit status 0, 1, 2 or 3.
+
+What `postwatch check` was asked for, turned into a target and a prober.
+
+Every refusal is a click.UsageError: a sentence that says what is wrong and what to do. None
+shows a password.
+
+How one probe is shown: a verdict line, then what was found, for people or as JSON.
+
+Every text of a server is printed as it is, never read as markup. Knows no options.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import contextmanager
+from enum import IntEnum
+from functools import partial
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack, get_args
+
+import click
+import trio
+from rich.table import Table
+from rich.text import Text
+
+from cli.terminal.output import console, print_json
+from domain.check import Category
+from domain.errors import InvalidValueError
+from domain.mail_config import MAX_CREDENTIAL_LENGTH
+from domain.values import parse_hostname
+from mail.prober import Prober
+from mail.protocols.target import ProbeTarget, Protocol, default_port
+from mail.transcript import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from domain.check import Outcome, TlsFacts
+    from mail.protocols.target import TlsMode
+
+    Row = tuple[str, Text]
+
+
+EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
+"""The operator asks for this one address: the policy protects the service, not from them."""
+
+
+class Options(TypedDict):
+    """What was asked for, by the names of the options."""
+
+    protocol: Protocol
+    host: str
+    port: int | None
+    secure: bool
+    require_tls: bool
+    ignore_tls: bool
+    starttls: Literal["never", "auto", "require"] | None
+    user: str | None
+    password_file: str | None
+    mailbox: str | None
+    timeout: float
+    no_verify: bool
+    ca_file: Path | None
+    resolver: tuple[str, ...]
+    allow_network: tuple[str, ...]
+    json: bool
+    trace: bool
+
+
+def prober_of(options: Options) -> Prober:
+    """Return what probes. Raises click.UsageError."""
+    try:
+        return Prober.from_settings(
+            options["allow_network"] or EVERYWHERE, options["resolver"], options["ca_file"]
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def target_of(options: Options) -> ProbeTarget:
+    """Return what to probe. Reads the password. Raises click.UsageError."""
+    tls = _tls_mode(options)
+    _refuse_half_logins(options)
+    path = options["password_file"]
+    try:
+        return ProbeTarget(
+            protocol=options["protocol"],
+            hostname=options["host"],
+            port=options["port"] or default_port(options["protocol"], tls),
+            tls=tls,
+            timeout_seconds=options["timeout"],
+            verify_certificate=not options["no_verify"],
+            user=options["user"],
+            password=_read_password(path) if path is not None else None,
+            mailbox=options["mailbox"],
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _tls_mode(options: Options) -> TlsMode:
+    """Return when to encrypt. TLS from the first byte is what --require-tls wants, and more."""
+    if options["starttls"] is not None and options["protocol"] == "smtp":
+        raise click.UsageError("--starttls is for imap and pop3; use --require-tls or --ignore-tls")
+    asked: dict[str, TlsMode] = {}
+    if options["secure"]:
+        asked["--secure"] = "implicit"
+    if options["require_tls"] and not options["secure"]:
+        asked["--require-tls"] = "require"
+    if options["ignore_tls"]:
+        asked["--ignore-tls"] = "never"
+    if options["starttls"] is not None:
+        asked[f"--starttls {options['starttls']}"] = options["starttls"]
+    if len(set(asked.values())) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} contradict each other; give one of them")
+    return next(iter(asked.values()), "auto")
+
+
+def _refuse_half_logins(options: Options) -> None:
+    has_user, has_password = bool(options["user"]), options["password_file"] is not None
+    if has_user != has_password:
+        missing = "--password-file" if has_user else "--user"
+        raise click.UsageError(f"a login needs both --user and --password-file; add {missing}")
+    if options["mailbox"] is not None and options["protocol"] == "smtp":
+        raise click.UsageError("--mailbox is for imap and pop3")
+    if options["mailbox"] is not None and not has_user:
+        raise click.UsageError("--mailbox needs a login; add --user and --password-file")
+
+
+def _read_password(path: str) -> str:
+    """Return the password from a file, or from stdin for `-`, without its last line end."""
+    if path == "-" and sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    try:
+        with click.open_file(path, "rb") as file:
+            # Four bytes a character at most, and one byte to see that there is more.
+            words: bytes = file.read(4 * MAX_CREDENTIAL_LENGTH + 3)
+        password = words.decode("utf-8")
+    except OSError as error:
+        raise click.UsageError(
+            f"--password-file: cannot read {path}: {error.strerror}; name a readable file that "
+            "holds the password, or - to give it on stdin"
+        ) from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"--password-file: {path} is not UTF-8 text") from None
+    password = password.removesuffix("\n").removesuffix("\r")
+    if not password:
+        raise click.UsageError(f"--password-file: {path} holds no password")
+    if len(password) > MAX_CREDENTIAL_LENGTH:
+        raise click.UsageError(
+            f"--password-file: {path} holds more than {MAX_CREDENTIAL_LENGTH} characters"
+        )
+    return password
+
+
+_BAR_CHARACTERS: Final = 24
+_MARKS: Final[Mapping[str, str]] = {"client": ">", "server": "<", "note": "*"}
+_SIDE_STYLES: Final[Mapping[str, str]] = {"client": "cyan", "server": "", "note": "dim"}
+
+
+def as_json(outcome: Outcome, trace: Trace | None) -> dict[str, Any]:
+    """Return an outcome as JSON-native values, with the dialogue when there is a trace."""
+    found = outcome.as_json()
+    if trace is not None:
+        found["trace"] = [
+            {"elapsed_ms": line.elapsed_ms, "side": line.side, "text": line.text}
+            for line in trace.lines
+        ]
+    return found
+
+
+def print_report(
+    target: ProbeTarget, outcome: Outcome, trace: Trace | None, urgent: Collection[str]
+) -> None:
+    """Print the verdict line and the table below it.
+
+    `urgent` are the codes of warnings that somebody should act on.
+    """
+    out = console()
+    sections = _sections(outcome, trace, with_bars=out.is_terminal)
+    with out.capture() as captured:
+        out.print(_verdict_line(target, outcome, urgent), soft_wrap=True)
+        out.print()
+        out.print(_table(sections))
+    text = captured.get()
+    if not out.is_terminal:
+        # A table fills its cells with blanks, which are noise in a file or a mail.
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    sys.stdout.write(text)
+
+
+def _verdict_line(target: ProbeTarget, outcome: Outcome, urgent: Collection[str]) -> Text:
+    host = f"[{target.hostname}]" if ":" in target.hostname else target.hostname
+    server = f"{target.protocol} {host}:{target.port}"
+    total = f"{outcome.timings_ms['total']:.1f} ms"
+    if not outcome.is_up:
+        where = f" ({outcome.phase})" if outcome.phase else ""
+        reason = f"{outcome.category}{where}: {outcome.message}"
+        return Text.assemble(("DOWN", "bold red"), f": {server} {reason}, {total}")
+    facts = [total, *(_tls_in_short(outcome.tls) if outcome.tls else ("no TLS",))]
+    codes = [each.code for each in outcome.warnings]
+    to_act_on = ", ".join(code for code in codes if code in urgent)
+    to_note = ", ".join(code for code in codes if code not in urgent)
+    return Text.assemble(
+        ("UP", "bold yellow" if to_act_on else "bold green"),
+        f": {server} can be used, {', '.join(facts)}",
+        f"; act on: {to_act_on}" if to_act_on else "",
+        f"; note: {to_note}" if to_note else "",
+    )
+
+
+def _tls_in_short(facts: TlsFacts) -> tuple[str, ...]:
+    if facts.verdict is not Category.OK:
+        return facts.version, "certificate not verified"
+    return facts.version, f"certificate valid for {_days(facts.days_left)}"
+
+
+def _sections(outcome: Outcome, trace: Trace | None, *, with_bars: bool) -> Mapping[str, list[Row]]:
+    sections = {
+        "phases": list(_phases(outcome, with_bars=with_bars)),
+        "tls": list(_tls(outcome.tls)) if outcome.tls else [],
+        "warnings": [(each.code, Text(each.message)) for each in outcome.warnings],
+        "server": list(_server(outcome)),
+    }
+    if trace is not None:
+        sections["trace"] = [
+            (
+                f"{line.elapsed_ms:.1f} ms",
+                Text(f"{_MARKS[line.side]} {line.text}", _SIDE_STYLES[line.side]),
+            )
+            for line in trace.lines
+        ]
+    return sections
+
+
+def _table(sections: Mapping[str, list[Row]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, rows in sections.items():
+        for number, (name, value) in enumerate(rows):
+            table.add_row(title if number == 0 else "", Text(name), value)
+    return table
+
+
+def _phases(outcome: Outcome, *, with_bars: bool) -> Iterator[Row]:
+    timings = dict(outcome.timings_ms)
+    total = timings.pop("total")
+    failed = outcome.phase.value if outcome.phase else None
+    for phase, milliseconds in timings.items():
+        value = Text(f"{milliseconds:8.1f} ms")
+        if with_bars and total > 0:
+            value.append(f"  {'━' * round(_BAR_CHARACTERS * milliseconds / total)}", "blue")
+        if phase == failed:
+            value.append("  failed here", "red")
+        yield phase, value
+    if failed is not None and failed not in timings:
+        yield failed, Text(f"{'-':>8}     failed here", "red")
+    yield "total", Text(f"{total:8.1f} ms", "bold")
+
+
+def _tls(facts: TlsFacts) -> Iterator[Row]:
+    is_good = facts.verdict is Category.OK
+    yield "version", Text(facts.version)
+    yield "cipher", Text(facts.cipher)
+    yield "subject", Text(facts.subject)
+    yield "issuer", Text(facts.issuer)
+    yield "names", Text(", ".join(facts.names) or "none")
+    yield "expires", Text(f"{facts.not_after[:16].replace('T', ' ')} UTC, {_left(facts.days_left)}")
+    chain = "ok" if is_good else f"{facts.verdict}: {facts.verify_message} ({facts.verify_code})"
+    yield "chain", Text(chain, "green" if is_good else "red")
+
+
+def _left(days: int) -> str:
+    return f"{_days(days)} left" if days >= 0 else f"{_days(-days)} ago"
+
+
+def _days(number: int) -> str:
+    return "1 day" if number == 1 else f"{number} days"
+
+
+def _server(outcome: Outcome) -> Iterator[Row]:
+    if outcome.address is not None:
+        yield "address", Text(outcome.address)
+    if outcome.server_reply is not None:
+        yield "said", Text(outcome.server_reply)
+
+
+LOOK_AT: Final = frozenset({"cert_expires_soon", "password_in_clear", "preauth"})
+"""Warnings that somebody should act on, although the server can be used today."""
+
+DEFAULT_TIMEOUT_SECONDS: Final = 10.0
+MAX_TIMEOUT_SECONDS: Final = 600.0
+
+
+class Status(IntEnum):
+    """The exit status, as monitoring plugins use it."""
+
+    UP = 0
+    WARNING = 1
+    DOWN = 2
+    UNKNOWN = 3
+
+
+class PluginCommand(click.Command):
+    """A command that never ends with 1 or 2 unless it judged a server."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - click's
+        """Read the arguments."""
+        with _unknown_on_failure():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command."""
+        with _unknown_on_failure():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _unknown_on_failure() -> Iterator[None]:
+    """Leave with UNKNOWN when no verdict was found: a scheduler takes 1 and 2 for verdicts."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.show()
+        raise click.exceptions.Exit(Status.UNKNOWN) from None
+    except click.exceptions.Exit:
+        raise
+    except (click.Abort, KeyboardInterrupt):
+        print("postwatch: stopped before there was a verdict", file=sys.stderr)
+        raise click.exceptions.Exit(Status.UNKNOWN) from None
+    except Exception:  # noqa: BLE001 - a bug of ours; shown whole, and no verdict on a server
+        traceback.print_exc()
+        raise click.exceptions.Exit(Status.UNKNOWN) from None
+
+
+class _CommaSeparated(click.types.StringParamType):
+    """An option that may be repeated, and whose environment variable is a list with commas."""
+
+    envvar_list_splitter = ","
+
+
+def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        return parse_hostname(value)
+    except InvalidValueError as error:
+        hint = {"port": "; give it with --port", "user": "; give it with --user"}
+        raise click.BadParameter(error.message + hint.get(error.code, "")) from None
+
+
+@click.command(cls=PluginCommand)
+@click.argument("protocol", type=click.Choice(get_args(Protocol)))
+@click.argument("host", callback=_hostname)
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the protocol's own.")
+@click.option("--secure", "--tls", is_flag=True, help="TLS from the first byte.")
+@click.option("--require-tls", is_flag=True, help="No TLS is a failure.")
+@click.option("--ignore-tls", is_flag=True, help="Stay in clear, whatever is offered.")
+@click.option(
+    "--starttls",
+    type=click.Choice(["never", "auto", "require"]),
+    help="For IMAP and POP3. Default here: auto, STARTTLS when offered (a monitor's: never).",
+)
+@click.option("--user", metavar="USER", help="Log in as this user.")
+@click.option("--password-file", metavar="FILE", help="Where the password stands; - is stdin.")
+@click.option("--mailbox", metavar="NAME", help="Then open it read-only (POP3: its only one).")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, MAX_TIMEOUT_SECONDS, min_open=True),
+    default=DEFAULT_TIMEOUT_SECONDS,
+    show_default=True,
+    help="For the whole probe.",
+)
+@click.option("--no-verify", is_flag=True, help="A bad certificate is a warning only.")
+@click.option(
+    "--ca-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    envvar="POSTWATCH_CA_FILE",
+    show_envvar=True,
+    help="The CAs to trust, as PEM. Default: the system's.",
+)
+@click.option(
+    "--resolver",
+    metavar="ADDRESS[:PORT]",
+    type=_CommaSeparated(),
+    multiple=True,
+    envvar="POSTWATCH_RESOLVERS",
+    show_envvar=True,
+    help="Name server to ask; repeatable. Default: the system's.",
+)
+@click.option(
+    "--allow-network",
+    metavar="CIDR",
+    multiple=True,
+    help="Judge the address as the service does, with this network allowed; repeatable.",
+)
+@click.option("--json", is_flag=True, help="Print one JSON object.")
+@click.option("--trace", is_flag=True, help="Show the dialogue, passwords masked.")
+@click.pass_context
+def check(ctx: click.Context, /, **options: Unpack[Options]) -> None:
+    """Contact a mail server once and say whether a client could use it.
+
+    No store is needed. Every address may be contacted: the network policy protects the
+    service from those who create monitors, not the operator from a command given on
+    purpose. With --allow-network the policy is applied as the checker applies it.
+
+    \b
+    Exit status, as monitoring plugins have it:
+      0  up
+      1  up, with a warning to act on: cert_expires_soon, password_in_clear, preauth
+         (other warnings are shown and stay 0: plaintext, quit_timeout, quit_unclean,
+         and a bad certificate under --no-verify)
+      2  down
+      3  no verdict: wrong arguments, unreadable file, an error of this command
+    """  # noqa: D301 - \b is click's mark for a paragraph to leave as it is
+    target = target_of(options)
+    trace = Trace() if options["trace"] else None
+    outcome = trio.run(partial(prober_of(options).probe, target, trace=trace))
+    _tolerate_encoding()
+    if options["json"]:
+        print_json(as_json(outcome, trace))
+    else:
+        print_report(target, outcome, trace, LOOK_AT)
+    ctx.exit(_status(outcome))
+
+
+def _status(outcome: Outcome) -> Status:
+    if not outcome.is_up:
+        return Status.DOWN
+    needs_action = LOOK_AT.intersection(each.code for each in outcome.warnings)
+    return Status.WARNING if needs_action else Status.UP
+
+
+def _tolerate_encoding() -> None:
+    """A server's words must not end this command where the terminal cannot show them."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,0 +1,253 @@
+"""`postwatch history`: everything that ever happened to one monitor's configuration.
+
+`postwatch replay`: the whole configuration as it was, folded anew from the log.
+
+`postwatch uptime`: how long a monitor was up, down, in maintenance, or nobody knows.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import click
+import orjson
+
+from cli.terminal.arguments import parsed
+from cli.terminal.output import print_json, print_rows, whole
+from cli.terminal.session import session
+from domain.availability import milliseconds, watched_spans
+from domain.clock import parse_point, utc_now
+from domain.errors import InvalidValueError
+from domain.mail_config import mask_secret
+from projections.readers.monitors import MonitorView
+from projections.shapes import customer as customer_shapes
+from projections.shapes.monitor import monitor_shape
+from projections.views import monitors
+from projections.views.history import FOR_EVER
+from projections.views.time_travel import Replay, replay
+from projections.views.uptime_report import (
+    GRANULARITIES,
+    RANGES,
+    Asked,
+    asked,
+    uptime,
+    uptime_shape,
+)
+from service.errors import CommandError, ExitCode, exit_on_failure
+from service.opening import opened_store
+from service.settings import Settings
+from store.log_reader import LogReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from projections.core.table import Record
+    from projections.readers.history import HistoryReader
+    from projections.views.history import Change, Entry
+    from projections.views.uptime_report import Granularity
+
+
+_PAGE: Final = 500
+_MONITORS: Final = frozenset({"smtp", "imap_pop"})
+_COLUMNS: Final = {
+    "position": "Position",
+    "time": "When",
+    "who": "Who",
+    "type": "Event",
+    "what": "What",
+}
+
+
+@click.command()
+@click.argument("public_id")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def history(public_id: str, *, as_json: bool) -> None:
+    """Show who changed what, when, of the monitor PUBLIC_ID, newest first; also of a deleted one.
+
+    Each event is told as GET .../history of the API tells it. Secrets are shown as changed,
+    never what they are.
+    """
+    with session("history") as opened:
+        reader, key = opened.views.history, str(parse_public_id(public_id))
+        thing = reader.thing(key)
+        if thing is None or thing["kind"] not in _MONITORS:
+            raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
+        entries = list(_entries(reader, key))
+    if as_json:
+        print_json(entries)
+    else:
+        print_rows([_row(each) for each in entries], _COLUMNS, as_json=False)
+
+
+def _entries(reader: HistoryReader, key: str) -> Iterator[Entry]:
+    before = FOR_EVER
+    while found := reader.entries_of(key, before, _PAGE):
+        yield from (orjson.loads(each.body) for each in found)
+        before = found[-1].position
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    actor = entry["actor"]
+    who = " ".join(part for part in (actor["name"], actor["role"]) if part)
+    what = "\n".join(_told(each) for each in entry["changes"])
+    return {**entry, "who": f"{actor['type']} {who or actor['id']}", "what": what or None}
+
+
+def _told(change: Change) -> str:
+    if "secret" in change:
+        return f"{change['field']}: {change['secret']}"
+    return f"{change['field']}: {_shown(change['from'])} → {_shown(change['to'])}"
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - any JSON
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def parse_public_id(text: str) -> UUID:
+    """Return the id of a monitor that somebody typed. Raises CommandError."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise CommandError(
+            ExitCode.USAGE, f"{text} is not a public id; it is the UUID that the API shows"
+        ) from None
+
+
+Shape = dict[str, Any]
+_KEY_OF: Final = {"smtp": "smtpMonitors", "imap_pop": "imapPopMonitors"}
+
+
+@click.command("replay")
+@click.option(
+    "--as-of",
+    "point",
+    required=True,
+    metavar="TIME|POSITION",
+    help="A time with its offset from UTC, such as 2026-01-31T12:00:00Z, or a position.",
+)
+def command(point: str) -> None:
+    """Print all organizations, customers and monitors as they were, as one JSON object.
+
+    Everything is folded anew from the audit log; no view is read. `position` and `time` say
+    which event was the last. Passwords are masked; when servers were checked is left out.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        with opened_store(settings) as store:
+            log = LogReader(store.monitoring)
+            head = log.head()
+            until = parsed(
+                "--as-of", lambda text: parse_point(text, head=head, now=utc_now()), point
+            )
+            folded = replay(log, until)
+        with whole("configuration"):
+            _print(folded)
+
+
+def _print(folded: Replay) -> None:
+    """Write one thing a line, so that nothing is held twice."""
+    sys.stdout.write(
+        f'{{"position": {folded.position()}, "time": {orjson.dumps(folded.time).decode()}'
+    )
+    organizations = dict(folded.rows(monitors.ORGANIZATIONS))
+    customers = dict(folded.rows(monitors.CUSTOMERS))
+    _print_list("organizations", map(_organization, organizations.values()))
+    _print_list(
+        "customers",
+        (
+            customer_shapes.read(each, organizations[each["organization_id"]])
+            for each in customers.values()
+        ),
+    )
+    for kind, key in _KEY_OF.items():
+        _print_list(key, _monitors(folded, kind, customers, organizations))
+    sys.stdout.write("\n}\n")
+
+
+def _print_list(key: str, shapes: Iterable[Shape]) -> None:
+    sys.stdout.write(f',\n"{key}": [')
+    separator = "\n"
+    for shape in shapes:
+        sys.stdout.write(separator + orjson.dumps(shape).decode())
+        separator = ",\n"
+    sys.stdout.write("]")
+
+
+def _monitors(
+    folded: Replay, kind: str, customers: dict[str, Record], organizations: dict[str, Record]
+) -> Iterator[Shape]:
+    for _, each in folded.rows(monitors.MONITORS):
+        if each["kind"] != kind:
+            continue
+        customer = customers[each["customer_id"]]
+        view = MonitorView(each, customer, organizations[each["organization_id"]], None)
+        shape = monitor_shape(view, "read", mask_secret(each["kind"], each["config"]))
+        # When it was checked is no configuration.
+        yield {key: value for key, value in shape.items() if key != "lastCheckedAt"}
+
+
+def _organization(record: Record) -> Shape:
+    return {
+        "id": record["number"],
+        "publicId": record["public_id"],
+        "name": record["name"],
+        "createdAt": record["created_at"],
+    }
+
+
+@click.command("uptime")
+@click.argument("public_id")
+@click.option("--range", "range_", type=click.Choice(list(RANGES)), default="day")
+@click.option("--granularity", type=click.Choice(GRANULARITIES), help="Hours or days.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as the API does.")
+def uptime_of(
+    public_id: str, range_: str, granularity: Granularity | None, *, as_json: bool
+) -> None:
+    """Show how long the monitor PUBLIC_ID was up, by hours or days; also of a deleted one.
+
+    Time for which no check vouches is unknown: it counts neither as up nor as down. The
+    seconds of all locations are added, so an hour of two locations has 7200.
+    """
+    now = utc_now()
+    time = _asked(range_, granularity, now)
+    with session() as opened:
+        monitor_id = parse_public_id(public_id)
+        events = list(opened.store.monitoring.events.get(monitor_id))
+        if not events:
+            raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
+        opened.require("roll_ups")
+        spans = watched_spans(events, milliseconds(now))
+        retirements = partial(opened.store.monitoring.retirements, now=milliseconds(now))
+        found = uptime(opened.views.roll_ups, str(monitor_id), spans, time, retirements)
+        shape = uptime_shape(found, time)
+    if as_json:
+        print_json(shape)
+        return
+    columns = {"start": "From", "percent": "Up %", "up": "Up s", "down": "Down s"}
+    more = {"maintenance": "Maintenance s", "unknown": "Unknown s", "notWatched": "Not watched s"}
+    figures = {"checks": "Checks", "failed": "Failed", "p50": "p50 ms", "p95": "p95 ms"}
+    rows = [_uptime_row(each) for each in (*shape["data"], {**shape, "start": "all"})]
+    print_rows(rows, {**columns, **more, **figures, "max": "max ms"}, as_json=False)
+
+
+def _asked(range_: str, granularity: Granularity | None, now: datetime) -> Asked:
+    try:
+        return asked(range_, granularity, now)
+    except InvalidValueError as error:
+        raise click.BadParameter(error.message, param_hint="--granularity") from None
+
+
+def _uptime_row(figures: dict[str, Any]) -> dict[str, Any]:
+    none = dict.fromkeys(("p50", "p95", "max"))
+    return {
+        "start": figures["start"],
+        "percent": figures["uptimePercent"],
+        **figures["seconds"],
+        "checks": figures["checks"],
+        "failed": figures["failed"],
+        **figures["timings"].get("total", none),
+    }

@@ -1,0 +1,224 @@
+"""`postwatch log`: the log itself. Each command stands in a module of its own.
+
+`postwatch log head` and `public-key`: what others keep in order to check the log later.
+
+`postwatch log prove`: proofs as JSON, to be checked without Postwatch (docs/proof.md).
+
+`postwatch log verify`: is every event still what it was, and where not?
+
+What the commands of proof share: which log, and what proves it.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import orjson
+
+from cli.terminal.lazy_group import LazyGroup
+from cli.terminal.output import print_json, print_rows, progress
+from service.errors import CommandError, ExitCode, exit_on_failure
+from service.opening import opened_store
+from service.settings import Settings
+from store.ports.engine import LOGS
+from store.proof.leaf import Row, leaf_bytes
+from store.proof.merkle import leaf_hash
+from store.proof.tree_heads import VerifyingKey
+from store.proving import log_proof, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from store.proof.log_proof import LogProof
+    from store.proof.verification import Report
+
+
+_COMMANDS: Final = {
+    "verify": "cli.inspect.log:verify_log",
+    "head": "cli.inspect.log:head",
+    "prove": "cli.inspect.log:prove",
+    "public-key": "cli.inspect.log:public_key",
+    "export": "cli.transfer.export_import:export",
+    "import": "cli.transfer.export_import:import_command",
+}
+
+
+@click.group(cls=LazyGroup, table=_COMMANDS)
+def log() -> None:
+    """Prove that the log is whole, and carry it elsewhere."""
+
+
+LOG_ARGUMENT = click.argument("log", type=click.Choice(LOGS), default=LOGS[0])
+"""LOG, the audit log unless another one is named."""
+
+log_option = click.option(
+    "--log", type=click.Choice(LOGS), default=LOGS[0], show_default=True, help="Which log."
+)
+
+
+@contextmanager
+def proof_of(log: str) -> Iterator[LogProof]:
+    """Open the store that the settings name; give what proves one of its logs."""
+    settings = Settings.from_env()
+    with opened_store(settings) as store:
+        yield log_proof(store, log)
+
+
+@click.command()
+@LOG_ARGUMENT
+@click.option("--now", is_flag=True, help="First sign a head of all that the log holds now.")
+@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@click.option("--ndjson", is_flag=True, help="Print one JSON object a line, to be kept elsewhere.")
+def head(log: str, count: int, *, now: bool, as_json: bool, ndjson: bool) -> None:
+    """Show the newest signed tree heads of LOG, newest first; with --ndjson oldest first."""
+    with exit_on_failure(), proof_of(log) as proof:
+        if now:
+            proof.grow()
+            proof.sign()
+        rows = [each.as_json() for each in proof.heads.newest(count)]
+    if ndjson:
+        for row in reversed(rows):
+            print(orjson.dumps(row).decode())
+        return
+    columns = {
+        "log": "Log",
+        "size": "Events",
+        "position": "Position",
+        "time": "Signed",
+        "rootHash": "Root",
+        "keyId": "Key",
+        "signature": "Signature",
+    }
+    if not as_json:
+        del columns["signature"]
+    print_rows(rows, columns, as_json=as_json)
+
+
+@click.command("public-key")
+@click.option("--pem", is_flag=True, help="Print PEM, as OpenSSL reads it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def public_key(*, pem: bool, as_json: bool) -> None:
+    """Print the public key that this store's tree heads are checked with."""
+    with exit_on_failure(), proof_of("monitoring") as proof:
+        key = proof.public_key()
+    if as_json:
+        shown = {"keyId": key.key_id, "publicKey": key.raw.hex(), "pem": key.pem()}
+        print_json({"algorithm": "Ed25519", **shown})
+    else:
+        print(key.pem() if pem else key.raw.hex(), end="" if pem else "\n")
+
+
+@click.group()
+def prove() -> None:
+    """Prove that an event is in the log, or that a log only grew; prints JSON."""
+
+
+@prove.command()
+@click.argument("position", type=click.IntRange(min=1, max=2**63 - 1))
+@log_option
+def inclusion(position: int, log: str) -> None:
+    """Prove that the event at POSITION is in the tree of the newest signed head.
+
+    Signs a head first when none covers it yet. The event itself is part of the output.
+    """
+    with exit_on_failure(), proof_of(log) as proof:
+        newest = proof.newest_head()
+        if newest is None or newest.position < position:
+            proof.grow()
+            proof.sign()
+        found = proof.inclusion(position)
+        rows = proof.rows.after(position - 1, 1, through=position)
+        if not rows:
+            raise CommandError(ExitCode.TAMPERED, f"the event at position {position} is gone")
+        if leaf_hash(leaf_bytes(rows[0])) != found.leaf_hash:
+            raise CommandError(
+                ExitCode.TAMPERED,
+                f"the event at position {position} is not the one in the tree; see "
+                f"`postwatch log verify {log}`",
+            )
+        print_json({**found.as_json(), "event": _event(rows[0])})
+
+
+@prove.command()
+@click.argument("old_size", type=click.IntRange(min=1))
+@click.argument("new_size", type=click.IntRange(min=1), required=False)
+@log_option
+def consistency(old_size: int, new_size: int | None, log: str) -> None:
+    """Prove that the log of NEW_SIZE events begins with the log of OLD_SIZE, unchanged.
+
+    NEW_SIZE is that of the newest signed head unless it is given.
+    """
+    with exit_on_failure(), proof_of(log) as proof:
+        if proof.newest_head() is None:
+            proof.grow()
+            proof.sign()
+        print_json(proof.consistency(old_size, new_size))
+
+
+def _event(row: Row) -> dict[str, object]:
+    return {
+        "position": row.position,
+        "originatorId": row.originator_id.decode(),
+        "version": int(row.version),
+        "topic": row.topic.decode(),
+        "state": row.state.decode(),
+    }
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("verify")
+@click.argument("log", required=False, type=click.Choice(LOGS))
+@click.option(
+    "--heads",
+    "published",
+    type=_FILE,
+    multiple=True,
+    help="Heads that were kept elsewhere, one JSON object a line. Needs LOG.",
+)
+@click.option("--public-key", "public_key", help="Check signatures with this key (hexadecimal).")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def verify_log(
+    log: str | None, published: tuple[Path, ...], public_key: str | None, *, as_json: bool
+) -> None:
+    """Compare LOG, or both logs, with the stored hashes and the signed tree heads.
+
+    Ends with exit code 8 when anything was altered, removed, inserted or moved.
+    """
+    if published and log is None:
+        raise click.UsageError("--heads belongs to one log: name it")
+    with exit_on_failure():
+        key = VerifyingKey.from_hex(public_key) if public_key else None
+        reports = [_verify(each, published, key) for each in ([log] if log else LOGS)]
+    if as_json:
+        print_json([report.as_json() for report in reports])
+    else:
+        for report in reports:
+            _print(report)
+    if not all(report.ok for report in reports):
+        sys.exit(ExitCode.TAMPERED)
+
+
+def _verify(log: str, published: tuple[Path, ...], key: VerifyingKey | None) -> Report:
+    with proof_of(log) as proof:
+        with progress(f"hashing new events of {log}") as grown:
+            proof.grow(grown)
+        with progress(f"verifying {log}") as verified:
+            return verify(proof, key=key, published=published, progress=verified)
+
+
+def _print(report: Report) -> None:
+    archived = f", {report.archived} of them archived" if report.archived else ""
+    covered = f"{report.events} events{archived} up to position {report.position}"
+    if report.ok:
+        print(f"{report.log}: {covered} and {report.heads} signed heads are as they were")
+        return
+    print(f"{report.log}: CHANGED: {report.found} found in {covered}")
+    for finding in report.findings:
+        print(f"  {finding.kind.value}: {finding.message}")

@@ -1,0 +1,1 @@
+"""Commands that change organizations, customers, tokens, locations and keys."""

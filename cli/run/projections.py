@@ -1,0 +1,332 @@
+"""`postwatch projections`: keep views current, rebuild them, see how they stand, check them.
+
+How a view stands: where it is, where its log is, and how far a rebuild of it is.
+
+Whether a view is what its log makes of it, for people and for machines.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from contextlib import ExitStack, closing, contextmanager
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cli.terminal.output import print_json, print_rows, progress
+from domain.clock import utc_now
+from projections.catalog import KEEPER_LOCK, PROJECTIONS, Views, rebuild_lock
+from projections.core import runner as process
+from projections.core.runner import collect_seldom
+from projections.core.verify import verify
+from service import logging as logs
+from service.errors import CommandError, ExitCode, exit_on_failure
+from service.opening import awaited, hold, opened_store
+from service.settings import Settings
+from service.supervision import follow_supervisor, lock_wait, supervised_option
+from store.keys.rotation import destroy_left_over, finish_rotation
+from store.leadership import take_turns
+from store.ports.engine import LOGS
+from store.ports.locks import HeldError
+from store.proving import log_proof
+from store.tree_keeper import ProofKeeper, keeping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
+
+    from projections.core.projector import Projector, Report
+    from projections.core.verify import Difference, Verdict
+    from store.ports.locks import Hold
+    from store.store import Store
+
+
+_HEADINGS = {
+    "name": "View",
+    "log": "Log",
+    "state": "State",
+    "position": "Position",
+    "head": "Head",
+    "lag": "Lag",
+    "lagSeconds": "Lag (s)",
+    "rows": "Rows",
+    "generation": "Generation",
+    "rebuild": "Rebuild",
+}
+
+
+def standing(store: Store, projector: Projector) -> dict[str, Any]:
+    """Return how a view stands, in the keys of the JSON that is printed."""
+    view = projector.view
+    current = projector.is_current()
+    since = projector.waiting_since()
+    return {
+        "name": projector.projection.name,
+        "log": projector.log.name,
+        "state": "current" if current else "not made yet by this version",
+        "position": view.position() if current else 0,
+        "head": projector.log.head(),
+        "lag": projector.lag(),
+        "lagSeconds": round((utc_now() - since).total_seconds(), 3) if since else 0,
+        "rows": sum(view.count().values()) if current else 0,
+        "generation": view.generation(),
+        "rebuild": _rebuild_progress(store, projector),
+    }
+
+
+def print_standings(standings: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Print how views stand."""
+    if as_json:
+        print_json(standings)
+        return
+    rows = [{**each, "rebuild": _in_words(each["rebuild"])} for each in standings]
+    print_rows(rows, _HEADINGS, as_json=False)
+
+
+def _rebuild_progress(store: Store, projector: Projector) -> dict[str, Any] | None:
+    holder = store.engine.locks.holder(rebuild_lock(projector.projection.name))
+    position = projector.left_over()
+    if holder is None and position is None:
+        return None
+    return {
+        "position": position or 0,
+        "process": holder.pid if holder else None,
+        "since": holder.since if holder else None,
+    }
+
+
+def _in_words(rebuild: dict[str, Any] | None) -> str | None:
+    if rebuild is None:
+        return None
+    if rebuild["process"] is None:
+        return f"broken off at {rebuild['position']}"
+    return f"at {rebuild['position']}, process {rebuild['process']}"
+
+
+_WORDS = {
+    "missing": "is missing",
+    "unexpected": "should not be there",
+    "ahead": "the view shows events that its log does not have",
+}
+
+
+def verify_view(name: str, views: Views) -> Verdict:
+    """Compare a view with one built anew, and show how far that is."""
+    projector = views.projector(name)
+    scratch = views.storage.scratch(projector.projection)
+    try:
+        with progress(f"verifying {name}") as report:
+            return verify(projector, scratch, report)
+    finally:
+        scratch.close()
+
+
+def print_verdicts(verdicts: Mapping[str, Verdict], *, as_json: bool) -> None:
+    """Print what was compared, and each difference on a line of its own."""
+    if as_json:
+        print_json([_as_json(name, verdict) for name, verdict in verdicts.items()])
+        return
+    for name, verdict in verdicts.items():
+        count = len(verdict.differences)
+        found = f"{count} differences" if count else "equal to its log"
+        print(f"{name}: {found} at position {verdict.position} ({verdict.rows} rows compared)")
+        for each in verdict.differences:
+            print(f"{name}: {_line(each)}")
+
+
+def _line(difference: Difference) -> str:
+    words = _WORDS.get(difference.what) or f"{_plain(difference.field or '')} differs"
+    return f"table {difference.table}, key {_plain(difference.key)}: {words}"
+
+
+def _plain(text: str) -> str:
+    """Return a text that cannot do anything to a terminal."""
+    return text if text.isprintable() else json.dumps(text)
+
+
+def _as_json(name: str, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "name": name,
+        "position": verdict.position,
+        "rows": verdict.rows,
+        "differences": [
+            {"what": each.what, "table": each.table, "key": each.key, "field": each.field}
+            for each in verdict.differences
+        ],
+    }
+
+
+log = logging.getLogger("postwatch.projections")
+
+_NAMES = [projection.name for projection in PROJECTIONS]
+_NO_SIGNAL: Final = 0
+
+
+@click.group()
+def projections() -> None:
+    """Keep the views current, rebuild them, see how they stand, check them."""
+
+
+@projections.command()
+@supervised_option
+def run(*, supervised_by: int | None) -> None:
+    """Keep every view at the head of its log until stopped.
+
+    On a database one process does so; further ones stand by, and one of them takes over
+    when that ends, loses its connection or is frozen.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        logs.configure(settings.log_level, settings.log_format)
+        follow_supervisor(supervised_by)
+        with ExitStack() as opened:
+            store, views = awaited(lambda: _opened(settings, opened))
+            stop = opened.enter_context(_stopping_on_signal())
+
+            def work(over: Event, held: Hold) -> None:
+                _keep(store, views, settings, over, held)
+
+            locks = store.engine.locks
+            if locks.spans_hosts:
+                take_turns(locks, KEEPER_LOCK, work, stop)
+            else:
+                with hold(locks, KEEPER_LOCK, wait_seconds=lock_wait(supervised_by)) as held:
+                    work(stop, held)
+
+
+def _opened(settings: Settings, opened: ExitStack) -> tuple[Store, Views]:
+    """Open store and views, all or none; `opened` closes them."""
+    with ExitStack() as stack:
+        store = stack.enter_context(opened_store(settings))
+        views = stack.enter_context(Views(store))
+        opened.push(stack.pop_all())
+    return store, views
+
+
+def _keep(store: Store, views: Views, settings: Settings, over: Event, held: Hold) -> None:
+    """Do what one process of a store does, until it is over."""
+    _tidy_keys(store)
+    # While we stood by, a standby with another history may have become the primary.
+    views.prepare()
+    with ExitStack() as opened:
+        signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
+        proofs = [log_proof(store, name) for name in LOGS]
+        keeper = ProofKeeper(proofs, settings.tree_head_seconds, hold=held)
+        with keeping(keeper, over):
+            process.run(views.projectors, signals, over)
+
+
+@projections.command()
+@click.argument("name", required=False, type=click.Choice(_NAMES))
+@click.option("--from-start", is_flag=True, help="Do not go on with a rebuild broken off before.")
+def rebuild(name: str | None, *, from_start: bool) -> None:
+    """Rebuild the view NAME, or all, while everything goes on.
+
+    Readers see the old rows until the new ones take their place, all at once. A rebuild
+    that was broken off, also by a kill, goes on where it was.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        collect_seldom()
+        with opened_store(settings) as store, Views(store) as views:
+            for each in [name] if name else _NAMES:
+                _rebuild(each, views.projector(each), from_start=from_start)
+
+
+@projections.command()
+@click.argument("name", required=False, type=click.Choice(_NAMES))
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def verify_views(name: str | None, *, as_json: bool) -> None:
+    """Compare the view NAME, or all, with what their logs make of an empty one.
+
+    Everything goes on meanwhile, and nothing is changed. Differences are named by table,
+    key and field, never by value. Ends with exit code 10 when there are any.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        collect_seldom()
+        with opened_store(settings) as store, Views(store) as views:
+            names = [name] if name else _NAMES
+            verdicts = {each: verify_view(each, views) for each in names}
+    print_verdicts(verdicts, as_json=as_json)
+    if any(verdict.differences for verdict in verdicts.values()):
+        sys.exit(ExitCode.VIEW_DIFFERS)
+
+
+@projections.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def status(*, as_json: bool) -> None:
+    """Show position, lag, rows and generation of each view, and how far a rebuild is."""
+    with exit_on_failure():
+        settings = Settings.from_env()
+        with opened_store(settings) as store, Views(store) as views:
+            standings = [standing(store, each) for each in views.projectors.values()]
+    print_standings(standings, as_json=as_json)
+
+
+def _tidy_keys(store: Store) -> None:
+    """Finish what a killed process began: a change of the master key, a destroyed data key."""
+    finish_rotation(store.keys.store, store.master_keys)
+    swept = destroy_left_over(store.monitoring, store.keys)
+    if swept:
+        log.warning("%d left-over keys of deleted monitors are destroyed", swept)
+
+
+def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
+    try:
+        with progress(f"rebuilding {name}") as report:
+            projector.rebuild(_telling_where_it_begins(name, report), from_start=from_start)
+    except HeldError as error:
+        raise CommandError(
+            ExitCode.ALREADY_RUNNING,
+            f"the view {name} is being rebuilt already, {error}; wait for it "
+            "(`postwatch projections status`), or stop that process",
+        ) from None
+    rows = ", ".join(f"{count} {table}" for table, count in projector.view.count().items())
+    print(f"{name}: rebuilt to position {projector.view.position()} ({rows})", file=sys.stderr)
+
+
+def _telling_where_it_begins(name: str, report: Report) -> Report:
+    begun = False
+
+    def told(position: int, head: int) -> None:
+        nonlocal begun
+        if position and not begun:
+            print(f"{name}: goes on at position {position}", file=sys.stderr)
+        begun = True
+        report(position, head)
+
+    return told
+
+
+@contextmanager
+def _stopping_on_signal() -> Iterator[Event]:
+    """Give an event that SIGTERM or SIGINT sets, and say so in the log."""
+    stop = Event()
+    # Its `put` is made for signal handlers; a handler that logs may meet itself in the middle.
+    came: SimpleQueue[int] = SimpleQueue()
+
+    def request_stop(number: int, _frame: FrameType | None) -> None:
+        came.put(number)
+        stop.set()
+
+    teller = Thread(target=_tell_stop, args=(came,), name="stop teller", daemon=True)
+    teller.start()
+    signal.signal(signal.SIGTERM, request_stop)
+    signal.signal(signal.SIGINT, request_stop)
+    try:
+        yield stop
+    finally:
+        came.put(_NO_SIGNAL)
+        teller.join()
+
+
+def _tell_stop(came: SimpleQueue[int]) -> None:
+    number = came.get()
+    if number != _NO_SIGNAL:
+        log.info("%s: finishing what is running", signal.Signals(number).name)

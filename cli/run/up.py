@@ -1,0 +1,117 @@
+"""`postwatch up`: everything on one machine, as supervised children with one log stream."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+import orjson
+import trio
+
+from cli.run.init import FirstStart, set_up
+from service import logging
+from service.api_server import refuse_address_in_use
+from service.errors import exit_on_failure
+from service.opening import awaited, hold
+from service.settings import Settings
+from service.supervision import Part, own_command, supervise
+from store.files.data_folder import DataFolder
+from store.files.file_locks import FileLocks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+READY_SECONDS: Final = 60
+_LOOK_SECONDS: Final = 0.05
+_OK: Final = 200
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
+def up(*, as_json: bool) -> None:
+    """Run API, projections and checker on the data folder POSTWATCH_DATA.
+
+    The first start makes an organization, a customer and an admin token, and prints the
+    token once. Ctrl-C or SIGTERM ends everything cleanly.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        logging.configure(settings.log_level, settings.log_format)
+        folder = DataFolder(settings.data)
+        folder.make(folder.locks)
+        with hold(FileLocks(folder.locks), "up"):
+            refuse_address_in_use(settings)
+            first = awaited(lambda: set_up(settings))
+            trio.run(supervise, _parts(), _announcer(settings, first, as_json=as_json))
+
+
+def _parts() -> list[Part]:
+    mine = ("--supervised-by", str(os.getpid()))
+    return [
+        Part("api", own_command("api", *mine)),
+        Part("projections", own_command("projections", "run", *mine)),
+        Part("checker", own_command("checker", *mine)),
+    ]
+
+
+def _announcer(settings: Settings, first: FirstStart, *, as_json: bool) -> Callable[[], None]:
+    def announce() -> None:
+        if not _answers(settings):
+            print("postwatch: the API does not answer yet; see the log lines", file=sys.stderr)
+        if as_json:
+            _print_object(settings, first)
+        else:
+            _print_welcome(settings, first)
+        sys.stdout.flush()
+
+    return announce
+
+
+def _print_object(settings: Settings, first: FirstStart) -> None:
+    ready = {
+        "api": settings.base_url,
+        "adminToken": first.admin_token,
+        "data": str(settings.data),
+        "pid": os.getpid(),
+    }
+    print(orjson.dumps(ready).decode())
+
+
+def _print_welcome(settings: Settings, first: FirstStart) -> None:
+    print(f"api: {settings.base_url}")
+    if first.admin_token is None:
+        print("another token: postwatch token create --name NAME --role admin")
+        return
+    print(f"admin token: {first.admin_token}")
+    print("The token is shown this once. Watch a first server with:")
+    print(
+        f"""
+  curl -X POST {settings.base_url}/api/smtp-monitors \\
+    -H 'Authorization: Bearer {first.admin_token}' \\
+    -H 'Content-Type: application/json' \\
+    -d '{{"customerId": 1, "name": "Our mail", "hostname": "smtp.example.com"}}'
+"""
+    )
+
+
+def _answers(settings: Settings) -> bool:
+    """Wait until the API answers; return whether it did."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(
+            settings.base_url.removeprefix("http://"), timeout=1
+        )
+        try:
+            connection.request("GET", "/healthz")
+            if connection.getresponse().status == _OK:
+                return True
+        except OSError:
+            time.sleep(_LOOK_SECONDS)
+        finally:
+            connection.close()
+    return False

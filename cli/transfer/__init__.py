@@ -1,0 +1,1 @@
+"""Commands that export, import, back up, restore and archive."""

@@ -1,0 +1,160 @@
+"""`postwatch log export`: the whole store as lines of JSON.
+
+`postwatch log import`: a store from the lines of an export.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import click
+import orjson
+
+from cli.terminal.output import STDOUT, progress, whole
+from domain.errors import MasterKeyError
+from service.errors import CommandError, ExitCode, exit_on_failure
+from service.opening import opened_store, tell_of_key_of_one_host
+from service.settings import Settings
+from store.files.staging_folder import refuse_unless_empty
+from store.keys.master_keys import read_key_file
+from store.transfer.export import export_lines
+from store.transfer.restore_log import ImportKey, import_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@click.command("export")
+@click.argument("file", type=click.Path(path_type=Path), default=STDOUT)
+@click.option(
+    "--new-master-key-file",
+    type=click.Path(path_type=Path),
+    help="Wrap the keys in the export by the master key in this file.",
+)
+def export(file: Path, new_master_key_file: Path | None) -> None:
+    """Write both logs and the wrapped keys to FILE (- is stdout) while everything runs.
+
+    Passwords stay sealed. The export is for the master key of this store, or for another
+    one: `postwatch keys new FILE` makes one.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        new = None if new_master_key_file is None else read_key_file(new_master_key_file)
+        with (
+            opened_store(settings) as store,
+            _output(file) as output,
+            progress("exporting", "positions") as report,
+        ):
+            line = b""
+            for line in export_lines(store, new, report):
+                output.write(line)
+    end = orjson.loads(line)["end"]
+    counts = ", ".join(f"{number} {log}" for log, number in end["events"].items())
+    print(
+        f"exported {counts} events and {end['keys']} keys; SHA-256 {end['sha256']}", file=sys.stderr
+    )
+
+
+@contextmanager
+def _output(file: Path) -> Iterator[BinaryIO]:
+    """Open what is written to. A file bears its name only when it is whole."""
+    if file == STDOUT:
+        with whole("export"):
+            yield sys.stdout.buffer
+        return
+    if file.exists():
+        raise CommandError(ExitCode.FAILED, f"{file} is there already; name another file")
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        with whole("export", file):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            with os.fdopen(os.open(partial, flags, 0o600), "wb") as opened:
+                yield opened
+                opened.flush()
+                os.fsync(opened.fileno())
+            partial.rename(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+MAKES_VIEWS: Final = (
+    "next: start `postwatch up` or `postwatch projections run`, which makes the views; other "
+    "commands make the views that they need"
+)
+"""What to do with a store that was just made, which has no views yet."""
+
+_STDIN: Final = Path("-")
+
+master_key_option = click.option(
+    "--master-key-file",
+    type=click.Path(path_type=Path),
+    help="The master key that it was made for; the data folder keeps a copy.",
+)
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@master_key_option
+def import_command(file: Path, master_key_file: Path | None) -> None:
+    """Make the store that the export FILE (- is stdin) describes in an empty data folder.
+
+    With POSTWATCH_DATABASE_URL in an empty database, where `postwatch migrate` ran.
+    All or nothing: when anything is wrong folder and database stay as they were.
+    """
+    with exit_on_failure():
+        settings = Settings.from_env()
+        if settings.database is None:
+            refuse_unless_empty(settings.data)
+        with naming_the_option():
+            key = given_master_key(settings, master_key_file)
+            with _input(file) as opened, progress("importing", "positions") as report:
+                done = import_lines(opened, settings.data, key, report, database=settings.database)
+    counts = ", ".join(f"{number} {log}" for log, number in done.events.items())
+    place = settings.database.place if settings.database else settings.data
+    print(f"imported {counts} events and {done.keys} keys into {place}")
+    print(MAKES_VIEWS, file=sys.stderr)
+    tell_of_key_of_one_host(settings)
+
+
+def given_master_key(settings: Settings, file: Path | None) -> ImportKey:
+    """Return the master key that a new store is to have. Raises MasterKeyError, StoreError."""
+    if file is not None:
+        key = read_key_file(file)
+        if settings.master_key not in (None, key):
+            raise CommandError(
+                ExitCode.USAGE,
+                f"{file} and POSTWATCH_MASTER_KEY are different keys; name one of them",
+            )
+        return ImportKey(key, is_kept=settings.master_key is None)
+    if settings.master_key is not None:
+        return ImportKey(settings.master_key, is_kept=False)
+    raise MasterKeyError("no master key is given")
+
+
+@contextmanager
+def naming_the_option() -> Iterator[None]:
+    """Say of a wrong master key which option names the right one. Raises CommandError."""
+    try:
+        yield
+    except MasterKeyError as error:
+        raise CommandError(
+            ExitCode.MASTER_KEY_WRONG,
+            f"{error}; name the file of the right one with --master-key-file",
+        ) from error
+
+
+@contextmanager
+def _input(file: Path) -> Iterator[BinaryIO]:
+    if file == _STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        opened = file.open("rb")
+    except OSError as error:
+        raise CommandError(ExitCode.FAILED, f"cannot read {file}: {error.strerror}") from error
+    with opened:
+        yield opened

@@ -1,0 +1,1 @@
+"""The network below a dialogue: names, addresses, policy, connections, TLS, certificates."""

@@ -1,0 +1,48 @@
+"""Names and addresses as the checker writes them, without looking anything up."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TypeAlias
+
+import idna
+
+from domain.check import Category, Phase
+from mail.protocols.dialogue import ProbeFailed
+
+Address: TypeAlias = IPv4Address | IPv6Address
+
+
+def parse_literal(hostname: str) -> Address | None:
+    """Return the address that a host name spells, with or without brackets, else None.
+
+    Only the canonical forms count: `127.1` or `0x7f000001` are names here, so that no
+    reading of ours can differ from the one that is judged.
+    """
+    try:
+        return ip_address(hostname.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
+
+
+def ascii_name(hostname: str) -> str:
+    """Return a host name in the form of DNS and certificates (RFC 5891), lower case.
+
+    Raises:
+        ProbeFailed: No such name can exist.
+    """
+    name = hostname.removesuffix(".").lower()
+    if name.isascii():
+        return name
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError:
+        raise ProbeFailed(
+            Category.DNS_NXDOMAIN, "this is not a possible host name", phase=Phase.DNS
+        ) from None
+
+
+def address_literal(address: str) -> str:
+    """Return an address as EHLO takes it (RFC 5321 4.1.3)."""
+    bare = address.partition("%")[0]
+    return f"[IPv6:{bare}]" if ":" in bare else f"[{bare}]"

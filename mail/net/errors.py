@@ -1,0 +1,93 @@
+"""The one place where errors of the network and of TLS become findings about a server.
+
+What is not listed as one is no finding: a full table of open files, a lack of memory or a
+bug is ours, and goes up as it came.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+
+from domain.check import Category, Phase
+from mail.protocols.dialogue import ProbeFailed
+
+_CLOSED = (Category.CONNECTION_CLOSED, "the server closes the connection")
+_RESET = (Category.CONNECTION_RESET, "the server resets the connection")
+_UNREACHABLE = (Category.CONNECT_UNREACHABLE, "there is no way to the server")
+
+_FINDINGS = {
+    errno.ECONNREFUSED: (Category.CONNECT_REFUSED, "the connection is refused"),
+    errno.ETIMEDOUT: (Category.TIMEOUT, "the server does not answer"),
+    errno.ECONNRESET: _RESET,
+    errno.ECONNABORTED: _RESET,
+    errno.EPIPE: _CLOSED,
+    errno.ENETUNREACH: _UNREACHABLE,
+    errno.EHOSTUNREACH: _UNREACHABLE,
+    errno.ENETDOWN: _UNREACHABLE,
+    errno.EHOSTDOWN: _UNREACHABLE,
+    errno.ENONET: _UNREACHABLE,
+    errno.EADDRNOTAVAIL: _UNREACHABLE,  # no address of this family here
+    errno.EAFNOSUPPORT: _UNREACHABLE,  # IPv6 is switched off here
+    errno.EACCES: _UNREACHABLE,  # a firewall rule rejects the packet
+    errno.EPERM: _UNREACHABLE,
+    errno.EINVAL: _UNREACHABLE,  # an address that the kernel does not connect to
+    errno.EPROTO: _UNREACHABLE,
+}
+
+# What this machine, or this process, has run out of.
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+# A record header that is no TLS shows as one of these, depending on its bytes.
+_NOT_TLS = frozenset(
+    {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"}
+)
+_OLD_VERSION = frozenset(
+    {
+        "UNSUPPORTED_PROTOCOL",
+        "TLSV1_ALERT_PROTOCOL_VERSION",
+        "WRONG_SSL_VERSION",
+        "VERSION_TOO_LOW",
+        "NO_PROTOCOLS_AVAILABLE",
+    }
+)
+
+
+def from_network(error: OSError) -> ProbeFailed | None:
+    """Return what an error says about the server, None when it says nothing about it."""
+    if isinstance(error, ssl.SSLError):
+        return _from_tls(error)
+    finding = _FINDINGS.get(error.errno or 0)
+    return ProbeFailed(*finding) if finding else None
+
+
+def exhaustion(error: Exception) -> OSError | None:
+    """Return what we lack according to an error, or a group of nothing else; else None."""
+    if isinstance(error, ExceptionGroup):
+        found = [exhaustion(each) for each in error.exceptions]
+        return found[0] if all(found) else None
+    is_lack = isinstance(error, OSError) and error.errno in _EXHAUSTED
+    return error if is_lack and isinstance(error, OSError) else None
+
+
+def closed() -> ProbeFailed:
+    """The server ended the connection before it had said all."""
+    return ProbeFailed(*_CLOSED)
+
+
+def _from_tls(error: ssl.SSLError) -> ProbeFailed:
+    reason = error.reason or ""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ProbeFailed(
+            Category.TLS_CLOSED,
+            "the server closes the connection in the TLS handshake",
+            phase=Phase.TLS,
+        )
+    if reason in _NOT_TLS:
+        category, message = Category.TLS_NOT_TLS, "the server does not speak TLS on this port"
+    elif reason in _OLD_VERSION:
+        category = Category.TLS_VERSION_UNSUPPORTED
+        message = "the server offers no TLS version from 1.2 on"
+    else:
+        category, message = Category.TLS_HANDSHAKE_FAILED, "the TLS handshake fails"
+    return ProbeFailed(category, f"{message} ({reason.lower() or 'no reason'})", phase=Phase.TLS)

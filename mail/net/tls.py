@@ -1,0 +1,126 @@
+"""The client's side of TLS over a socket, for one task at a time.
+
+`trio.SSLStream` does this for any number of tasks, with locks and checkpoints that cost a
+probe a quarter of its time, and hides why a handshake failed. A dialogue sends or
+receives, never both at once, so a plain loop around OpenSSL's memory buffers is enough.
+"""
+
+from __future__ import annotations
+
+import ssl
+from _ssl import ENCODING_DER
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mail.net.connect import ClientSocket
+
+
+# A TLS record holds at most 16 KiB (RFC 8446 5.1).
+_RECORD_BYTES = 16 * 1024
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSession:
+    """What a handshake settled. `chain` is what the server sent, leaf first, as DER."""
+
+    version: str
+    cipher: str
+    chain: tuple[bytes, ...]
+
+
+def probing_context() -> ssl.SSLContext:
+    """Make the TLS context that all probes of a process share.
+
+    It does not verify, because a bad certificate must still be read: `checker.certificates`
+    judges it right after the handshake. It offers TLS 1.2 and later (RFC 8996).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A resumed session would show no certificate, so no tickets are asked for.
+    context.options |= ssl.OP_NO_TICKET
+    return context
+
+
+class TlsChannel:
+    """TLS on a connected socket, which stays its owner's to close.
+
+    Every method raises `OSError`: as `ssl.SSLError` for TLS, as itself for the socket.
+    `server_name` is for SNI (RFC 6066 3: a name, never an address).
+    """
+
+    def __init__(
+        self, socket: ClientSocket, context: ssl.SSLContext, server_name: str | None
+    ) -> None:
+        self._socket = socket
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+
+    async def handshake(self) -> TlsSession:
+        """Shake hands and say what was settled."""
+        # The end of the handshake and the first command would otherwise wait for each
+        # other's acknowledgement, and a timing would show that instead of the server.
+        self._socket.without_delay()
+        await self._run(self._tls.do_handshake)
+        cipher = self._tls.cipher()
+        return TlsSession(
+            self._tls.version() or "", cipher[0] if cipher else "", _sent_chain(self._tls)
+        )
+
+    async def receive_some(self) -> bytes:
+        """Return some bytes, or none at the end, however the server ended it."""
+        try:
+            return await self._run(lambda: self._tls.read(_RECORD_BYTES))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of the bytes."""
+        await self._run(lambda: self._tls.write(data))
+
+    async def _run(self, operation: Callable[[], _Result]) -> _Result:
+        """Do something that OpenSSL may need the network for, perhaps several times."""
+        while True:
+            try:
+                result = operation()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await self._fill()
+            except ssl.SSLError:
+                # What is left to send is the alert that tells the server what is wrong.
+                await self._flush()
+                raise
+            else:
+                await self._flush()
+                return result
+
+    async def _flush(self) -> None:
+        data = self._outgoing.read()
+        while data:
+            data = data[await self._socket.send(data) :]
+
+    async def _fill(self) -> None:
+        data = await self._socket.recv(_RECORD_BYTES)
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+
+def _sent_chain(tls: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (ssl.SSLObject and what is in it)
+    """Return the certificates that the server sent, leaf first, as DER.
+
+    Python has a public way to them from 3.13 on; before, only the object inside
+    `ssl.SSLObject` knows them.
+    """
+    if hasattr(tls, "get_unverified_chain"):
+        return tuple(tls.get_unverified_chain())
+    chain = tls._sslobj.get_unverified_chain() or ()  # noqa: SLF001 (see above)
+    return tuple(each.public_bytes(ENCODING_DER) for each in chain)

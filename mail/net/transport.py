@@ -1,0 +1,101 @@
+"""One connection to a server: lines in, lines out, TLS in between.
+
+It knows bytes and errors, and nothing of protocols or certificates. Deadlines are the
+caller's: a cancelled connection can only be closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.check import Category
+from mail.net import errors
+from mail.net.tls import TlsChannel
+from mail.protocols.dialogue import ProbeFailed
+from mail.protocols.line_reader import LineReader
+
+if TYPE_CHECKING:
+    import ssl
+
+    from mail.net.connect import ClientSocket
+    from mail.net.tls import TlsSession
+
+
+READ_BYTES = 8192
+
+
+class Connection:
+    """One connection to a server. Whoever made it must `close` it."""
+
+    def __init__(self, socket: ClientSocket) -> None:
+        self._socket = socket
+        self._tls: TlsChannel | None = None
+        self._lines = LineReader()
+        self._has_talked = False
+
+    @property
+    def local_address(self) -> str:
+        """Our own address on this connection."""
+        return self._socket.local_address
+
+    def close(self) -> None:
+        """Close at once: a TLS farewell would wait for a peer that may be silent."""
+        self._socket.close()
+
+    async def send(self, line: bytes) -> None:
+        """Send a line; what comes next is counted as a new reply."""
+        self._lines.start_reply()
+        try:
+            await self._send_all(line)
+        except OSError as error:
+            # A server that says goodbye and closes lets our command fail; its last words
+            # still wait to be read, and tell more. Without any, reading fails as well.
+            if errors.from_network(error) is None:
+                raise
+
+    async def receive_line(self) -> bytes:
+        """Return the next line without its line end."""
+        self._has_talked = True
+        while (line := self._lines.next_line()) is None:
+            try:
+                data = await self._receive_some()
+            except OSError as error:
+                raise errors.from_network(error) or error from error
+            if not data:
+                raise errors.closed()
+            self._lines.feed(data)
+        return line
+
+    async def start_tls(self, context: ssl.SSLContext, server_name: str | None) -> TlsSession:
+        """Shake hands.
+
+        Raises:
+            ProbeFailed: The handshake fails, or plaintext came where TLS has to begin.
+        """
+        try:
+            # A server speaks only when it was greeted by TLS. What came before, however late,
+            # somebody in the middle could have put there (RFC 3207 6). What comes afterwards
+            # spoils the handshake, and nothing tells it from a server that cannot do TLS.
+            if self._has_talked and (self._lines.has_unread or self._socket.has_unread()):
+                raise ProbeFailed(
+                    Category.STARTTLS_INJECTION,
+                    "the server sends plaintext after it agreed to start TLS",
+                )
+            self._tls = TlsChannel(self._socket, context, server_name)
+            session = await self._tls.handshake()
+        except OSError as error:
+            raise errors.from_network(error) or error from error
+        self._lines = LineReader()
+        return session
+
+    async def _receive_some(self) -> bytes:
+        if self._tls is not None:
+            return await self._tls.receive_some()
+        return await self._socket.recv(READ_BYTES)
+
+    async def _send_all(self, data: bytes) -> None:
+        if self._tls is not None:
+            await self._tls.send_all(data)
+            return
+        while data:
+            data = data[await self._socket.send(data) :]

@@ -1,0 +1,1 @@
+"""Sans-I/O dialogues: they take the lines of a server and return the commands to send."""

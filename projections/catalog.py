@@ -1,0 +1,116 @@
+"""Every view of a store, opened together with the logs that feed them."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self
+
+from domain.errors import StoreError
+from projections.core.projector import Projector
+from projections.storage.sqlite_readers import SqliteViews
+from projections.views import history, last_checks, monitors, uptime
+from store.ports.engine import LOGS
+from store.sqlite.engine import SqliteEngine
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from projections.core.projection import Projection
+    from projections.storage.ports import ViewStorage
+    from store.store import Store
+
+
+log = logging.getLogger("postwatch.projections")
+
+PROJECTIONS: Final[tuple[Projection, ...]] = (
+    monitors.PROJECTION,
+    last_checks.PROJECTION,
+    history.PROJECTION,
+    uptime.PROJECTION,
+)
+
+
+_LOOK_AGAIN_SECONDS: Final = 0.2
+"""Longer than somebody who only asks who rebuilds holds the lock."""
+
+
+class Views:
+    """The views of a store. Close them, or use them in a `with`."""
+
+    def __init__(self, store: Store) -> None:
+        """Open the views, making what is not there yet."""
+        self.storage = _storage_of(store)
+        logs = {name: store.reader(name) for name in LOGS}
+        self._views = {each.name: self.storage.view(each) for each in PROJECTIONS}
+        self.projectors = {
+            each.name: Projector(
+                each.bound(store),
+                logs[each.log],
+                self._views[each.name],
+                turn=store.engine.turn(f"{each.name}_view"),
+                alone=partial(
+                    store.engine.locks.hold,
+                    rebuild_lock(each.name),
+                    wait_seconds=_LOOK_AGAIN_SECONDS,
+                ),
+            )
+            for each in PROJECTIONS
+        }
+        self.prepare()
+        self.reader = self.storage.reader()
+        self.history = self.storage.history()
+        self.roll_ups = self.storage.roll_ups()
+
+    def prepare(self) -> None:
+        """Make what is not there yet, and give up what shows another history than its log."""
+        for name, projector in self.projectors.items():
+            if projector.view.is_current() and projector.disown_another_history():
+                log.warning("view %s shows another history than its log; it starts again", name)
+            projector.prepare()
+
+    def projector(self, name: str) -> Projector:
+        """Return the projector of a view. Raises StoreError when there is none of that name."""
+        if name not in self.projectors:
+            names = ", ".join(self.projectors)
+            raise StoreError(f"there is no projection {name!r}; there are {names}")
+        return self.projectors[name]
+
+    def close(self) -> None:
+        """Close all views."""
+        self.reader.close()
+        self.history.close()
+        self.roll_ups.close()
+        for view in self._views.values():
+            view.close()
+        self.storage.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+KEEPER_LOCK: Final = "projections"
+"""The name of the lock of the process that keeps every view current."""
+
+
+def rebuild_lock(name: str) -> str:
+    """Return the name of the lock of whoever rebuilds a view."""
+    return f"rebuild-{name}"
+
+
+def _storage_of(store: Store) -> ViewStorage:
+    """Return what keeps the views: that which keeps the logs."""
+    if isinstance(store.engine, SqliteEngine):
+        return SqliteViews(store.folder.views)
+    # Only here: a process on one host does without the driver's time and memory.
+    from projections.storage.postgres_readers import storage_on  # noqa: PLC0415 - as said above
+
+    return storage_on(store.engine)

@@ -1,0 +1,1 @@
+"""The machinery that all views share: folding in batches, rebuilding, verifying."""

@@ -1,0 +1,1 @@
+"""Readers: what the API and the commands ask of a view."""

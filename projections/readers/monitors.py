@@ -1,0 +1,123 @@
+"""The queries that the views answer: the port that the API and the commands read through."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.mail_config import Kind
+    from projections.core.table import Record
+
+
+class MonitorView(NamedTuple):
+    """A monitor with what is shown beside it."""
+
+    monitor: Record
+    customer: Record
+    organization: Record
+    last_checked_at: str | None
+
+
+class ShownMonitor(NamedTuple):
+    """The documented JSON of a monitor, what decides who may read it, and the log position.
+
+    `position` is that of the last event included in it.
+    """
+
+    organization_id: str
+    customer_id: str
+    version: int
+    body: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorFilter:
+    """Which monitors a list holds. None means any; `search` is a part of a name."""
+
+    kind: Kind
+    organization_id: str
+    customer_id: str | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: the documented items as a JSON array, and how many there are in all.
+
+    `position` is that of the last event included in both.
+    """
+
+    items: bytes
+    total: int
+    position: int
+
+
+class Reader(ABC):
+    """Reads the live side of the views. Every answer may be behind the log by a moment."""
+
+    @abstractmethod
+    def require_readable(self) -> None:
+        """Raise ViewAwayError unless every query can be answered.
+
+        Without the `checks` view those on owners, tokens and locations still can.
+        """
+
+    @abstractmethod
+    def token(self, token_hash: str) -> Record | None:
+        """Return the token with this hash, also when it is revoked.
+
+        What was committed before the call is seen: a revocation holds at once, everywhere.
+        """
+
+    @abstractmethod
+    def tokens(self, organization_id: str | None = None) -> Sequence[Record]:
+        """Return the tokens of an organization, or all, by number; also revoked ones."""
+
+    @abstractmethod
+    def organization(self, identifier: int | str) -> Record | None:
+        """Return an organization by number or public id."""
+
+    @abstractmethod
+    def organizations(self) -> Sequence[Record]:
+        """Return all organizations by number."""
+
+    @abstractmethod
+    def customer(self, identifier: int | str) -> Record | None:
+        """Return a customer by number or public id."""
+
+    @abstractmethod
+    def customers(self, organization_id: str | None = None) -> Sequence[Record]:
+        """Return the customers of an organization, or all, by number."""
+
+    @abstractmethod
+    def locations(self) -> Sequence[Record]:
+        """Return all locations by number, also retired ones."""
+
+    @abstractmethod
+    def last_check_of_locations(self) -> dict[str, str]:
+        """Return when each location made its newest check, by code."""
+
+    @abstractmethod
+    def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
+        """Return a monitor of a kind."""
+
+    @abstractmethod
+    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+        """Return a monitor of a kind as the API shows it."""
+
+    @abstractmethod
+    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors by number, counting pages from 1."""
+
+    @abstractmethod
+    def last_checks(self, monitor_id: str) -> Sequence[Record]:
+        """Return the last check of a monitor at each location, newest first, then by location."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the reader holds open."""

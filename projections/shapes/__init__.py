@@ -1,0 +1,1 @@
+"""The documented JSON of the API, as pure functions of records."""

@@ -1,0 +1,46 @@
+"""The documented JSON of a check (contract part B, 4.9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid5
+
+from domain.clock import iso_milliseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.check import CheckPerformed
+    from projections.core.table import Record
+
+
+STATUS: Final = {"up": "success", "down": "failure"}
+TIMING_KEY: Final[Mapping[str, str]] = {"smtp": "timingSmtp", "imap_pop": "timingImapPop"}
+
+
+def check_shape(check: CheckPerformed, location: Record | None) -> dict[str, Any]:
+    """Return a check. Its id is derived from its place in the log and never changes."""
+    outcome = check.outcome
+    warnings = "; ".join(each["message"] for each in outcome["warnings"])
+    return {
+        "id": str(uuid5(check.originator_id, str(check.originator_version))),
+        "status": STATUS[outcome["verdict"]],
+        "errorMessage": outcome["message"] if outcome["verdict"] == "down" else None,
+        "warningMessage": warnings or None,
+        TIMING_KEY[check.kind]: round(outcome["timings"].get("total", 0)),
+        "diagnostics": {
+            "message": outcome["message"],
+            "category": outcome["category"],
+            "phase": outcome["phase"],
+            "serverReply": outcome["server_reply"],
+            "address": outcome["address"],
+            "port": outcome["port"],
+            "timings": outcome["timings"],
+            "tls": outcome["tls"],
+            "warnings": outcome["warnings"],
+        },
+        "checkedAt": iso_milliseconds(check.timestamp),
+        "locationId": location["number"] if location else None,
+        "locationName": location["name"] if location else check.location,
+        "locationCode": check.location,
+    }

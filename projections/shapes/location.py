@@ -1,0 +1,39 @@
+"""What is shown of a location: whether checks come from it, and its JSON (contract Q-35)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from domain.clock import iso_milliseconds
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from projections.core.table import Record
+
+
+Standing = Literal["active", "idle", "retired"]
+
+IDLE_AFTER: Final = timedelta(days=2)
+"""The longest interval is one day, so that a place at work is never taken for idle."""
+
+
+def standing_of(location: Record, last_check_at: str | None, now: datetime) -> Standing:
+    """Return how a location stands; it is active while it made a check within two days."""
+    if location["retired_at"] is not None:
+        return "retired"
+    idle_since = iso_milliseconds(now - IDLE_AFTER)
+    return "active" if (last_check_at or location["created_at"]) > idle_since else "idle"
+
+
+def location_shape(location: Record, last_check_at: str | None, now: datetime) -> dict[str, Any]:
+    """Return a location as the API shows it."""
+    return {
+        "id": location["number"],
+        "code": location["code"],
+        "name": location["name"],
+        "countryCode": location["country"],
+        "isActive": standing_of(location, last_check_at, now) == "active",
+        "lastCheckAt": last_check_at,
+    }

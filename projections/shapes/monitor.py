@@ -1,0 +1,145 @@
+"""The documented JSON of monitors: pure functions from what a view holds.
+
+The order of keys is the documented one (contract part B, 4 and 5), then our additions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import orjson
+
+from domain.mail_config import mask_secret
+from projections.shapes import customer as customer_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.mail_config import Config, Kind
+    from projections.core.table import Record
+    from projections.readers.monitors import MonitorView
+
+
+Shape = dict[str, Any]
+Form = Literal["written", "read", "listed"]
+"""`written` answers POST and PATCH, `read` answers GET one, `listed` is an item of a list."""
+
+_HEAD: Final = ("id", "organizationId", "customerId", "name", "hostname", "port")
+_TIMES: Final = ("lastCheckedAt", "createdAt", "updatedAt")
+_OURS: Final = ("publicId", "allowedCheckCountryCodes")
+_SMTP_SETTINGS: Final = ("status", "checkInterval", "timeoutSeconds")
+_SMTP_CONTACTS: Final = ("notificationEmail", "notificationPhoneNumber")
+_IMAP_SETTINGS: Final = ("checkInterval", "timeoutSeconds")
+_IMAP_CONTACTS: Final = ("status", "notificationPhoneNumber", "notificationEmail")
+
+CONFIG_KEY: Final[Mapping[Kind, str]] = {"smtp": "smtpConfig", "imap_pop": "imapPopConfig"}
+"""Each kind's own name of its config."""
+
+_CONFIG_KEYS: Final = frozenset({"config", *CONFIG_KEY.values()})
+
+KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
+    ("smtp", "written"): (
+        *(*_HEAD, *_SMTP_SETTINGS, *_SMTP_CONTACTS, *_TIMES),
+        *("config", "smtpConfig", *_OURS),
+    ),
+    ("smtp", "read"): (
+        *(*_HEAD, *_SMTP_SETTINGS, "customerName", *_SMTP_CONTACTS, *_TIMES),
+        *("config", "smtpConfig", *_OURS),
+    ),
+    ("smtp", "listed"): (
+        *(*_HEAD, *_SMTP_SETTINGS, "customerName", *_SMTP_CONTACTS, *_TIMES),
+        *("config", *_OURS),
+    ),
+    ("imap_pop", "written"): (
+        *(*_HEAD, *_IMAP_SETTINGS, *_IMAP_CONTACTS, *_TIMES),
+        *("config", "imapPopConfig", *_OURS),
+    ),
+    ("imap_pop", "read"): (
+        *(*_HEAD, *_IMAP_SETTINGS, "config", "allowedCheckCountryCodes"),
+        *(*_IMAP_CONTACTS, *_TIMES, "customer", "imapPopConfig", "publicId"),
+    ),
+    ("imap_pop", "listed"): (
+        *(*_HEAD, *_IMAP_SETTINGS, "customerName", "config", *_IMAP_CONTACTS, *_TIMES),
+        *_OURS,
+    ),
+}
+
+
+FIELDS: Final[Mapping[str, str]] = {
+    "id": "number",
+    "publicId": "public_id",
+    "name": "name",
+    "hostname": "hostname",
+    "port": "port",
+    "status": "status",
+    "checkInterval": "check_interval",
+    "timeoutSeconds": "timeout_seconds",
+    "notificationEmail": "notification_email",
+    "notificationPhoneNumber": "notification_phone_number",
+    "allowedCheckCountryCodes": "allowed_check_country_codes",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+}
+"""Documented keys whose value stands in the monitor's own record."""
+
+_PLAN: Final = {
+    which: tuple((key, FIELDS.get(key)) for key in keys) for which, keys in KEYS.items()
+}
+
+
+HOLES: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
+    ("smtp", "read"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+    ("imap_pop", "read"): ("organizationId", "customerId", "lastCheckedAt", "customer"),
+    ("smtp", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+    ("imap_pop", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+}
+"""What a shape shows of others than the monitor itself, in the order of its keys."""
+
+_HOLE: Final = "\x01"
+"""Cannot stand in a JSON text: there it is escaped."""
+
+
+def monitor_template(monitor: Record, form: Form) -> str:
+    """Return the JSON of a monitor with `%s` for each of its `HOLES`; percent signs are doubled.
+
+    A view keeps templates, so that an answer is put together where the rows are.
+    """
+    hole: Any = orjson.Fragment(_HOLE)
+    config = mask_secret(monitor["kind"], monitor["config"])
+    others = dict.fromkeys(HOLES[monitor["kind"], form], hole)
+    return _as_template(_own_part(monitor, form, config) | others)
+
+
+def customer_template(customer: Record) -> str:
+    """Return the JSON of a customer inside a monitor; `%s` is the organization's number."""
+    hole: Any = orjson.Fragment(_HOLE)
+    return _as_template(customer_shapes.embedded(customer, {"number": hole}))
+
+
+def _as_template(shape: Shape) -> str:
+    return orjson.dumps(shape).decode().replace("%", "%%").replace(_HOLE, "%s")
+
+
+def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
+    """Return the documented shape of a monitor.
+
+    `config` is what may be shown to the caller: masked, or with its secret in clear.
+    """
+    shape = _own_part(view.monitor, form, config)
+    shape["organizationId"] = view.organization["number"]
+    shape["customerId"] = view.customer["number"]
+    shape["lastCheckedAt"] = view.last_checked_at
+    if "customerName" in shape:
+        shape["customerName"] = view.customer["name"]
+    if "customer" in shape:
+        shape["customer"] = customer_shapes.embedded(view.customer, view.organization)
+    return shape
+
+
+def _own_part(monitor: Record, form: Form, config: Config) -> Shape:
+    """Return a shape with all its keys, and the values that the monitor itself gives."""
+    plan = _PLAN[monitor["kind"], form]
+    shape = {key: None if field is None else monitor[field] for key, field in plan}
+    for key in shape.keys() & _CONFIG_KEYS:
+        shape[key] = config
+    return shape

@@ -1,0 +1,1 @@
+"""The views: what each one folds from the events, and its queries."""

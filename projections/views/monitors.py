@@ -1,0 +1,128 @@
+"""The `monitors` view: what the `monitoring` log says now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from domain.access_token import AccessToken
+from domain.location import MonitoringLocation
+from domain.monitor import Monitor
+from domain.organization import Customer, Organization
+from projections.core.projection import Document, Projection
+from projections.core.table import Table
+from projections.shapes import monitor
+from projections.views import records
+
+if TYPE_CHECKING:
+    from projections.core.table import Record
+
+
+def search_text(record: Record) -> str:
+    """Return the text in which a search looks for a part: of a monitor or a customer."""
+    name: str = record["name"].casefold()
+    return f"{name}\n{record['hostname']}" if "hostname" in record else name
+
+
+ORGANIZATIONS: Final = Table(
+    "organizations",
+    {"number": "INTEGER"},
+    lambda record: (record["number"],),
+    indexes=(("number",),),
+)
+CUSTOMERS: Final = Table(
+    "customers",
+    {
+        "organization_id": "TEXT",
+        "number": "INTEGER",
+        "search": "TEXT",
+        "listed_name": "TEXT",
+        "embedded": "TEXT",
+    },
+    lambda record: (
+        record["organization_id"],
+        record["number"],
+        search_text(record),
+        orjson.dumps(record["name"]).decode(),
+        monitor.customer_template(record),
+    ),
+    indexes=(("number",), ("organization_id", "number")),
+)
+TOKENS: Final = Table(
+    "tokens",
+    {"token_hash": "TEXT", "organization_id": "TEXT", "number": "INTEGER"},
+    lambda record: (record["token_hash"], record["organization_id"], record["number"]),
+    indexes=(("token_hash",), ("organization_id", "number")),
+)
+LOCATIONS: Final = Table(
+    "locations",
+    {"number": "INTEGER"},
+    lambda record: (record["number"],),
+    indexes=(("number",),),
+)
+
+
+def _monitor_columns(record: Record) -> tuple[str | int | None, ...]:
+    return (
+        record["kind"],
+        record["organization_id"],
+        record["customer_id"],
+        record["number"],
+        record["version"],
+        search_text(record),
+        monitor.monitor_template(record, "listed"),
+        monitor.monitor_template(record, "read"),
+    )
+
+
+MONITORS: Final = Table(
+    "monitors",
+    {
+        "kind": "TEXT",
+        "organization_id": "TEXT",
+        "customer_id": "TEXT",
+        "number": "INTEGER",
+        "version": "INTEGER",
+        "search": "TEXT",
+        "listed": "TEXT",
+        "shown": "TEXT",
+    },
+    _monitor_columns,
+    indexes=(
+        ("kind", "organization_id", "number"),
+        ("kind", "customer_id", "number"),
+    ),
+    counted=(
+        ("kind", "organization_id"),
+        ("kind", "organization_id", "customer_id"),
+    ),
+    searched="search",
+)
+
+
+def _key(event: Any) -> str:  # noqa: ANN401 - any event of the library
+    return str(event.originator_id)
+
+
+PROJECTION: Final = Projection(
+    name="monitors",
+    log="monitoring",
+    tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, LOCATIONS, MONITORS),
+    documents={
+        Organization.Created: Document(ORGANIZATIONS, _key, records.organization),
+        Customer.Created: Document(CUSTOMERS, _key, records.customer),
+        Customer.Updated: Document(CUSTOMERS, _key, records.updated_customer),
+        MonitoringLocation.Created: Document(LOCATIONS, _key, records.location),
+        MonitoringLocation.Updated: Document(LOCATIONS, _key, records.updated_location),
+        MonitoringLocation.Retired: Document(LOCATIONS, _key, records.retired_location),
+        MonitoringLocation.Restored: Document(LOCATIONS, _key, records.restored_location),
+        AccessToken.Created: Document(TOKENS, _key, records.token),
+        AccessToken.Used: Document(TOKENS, _key, records.used_token),
+        AccessToken.Revoked: Document(TOKENS, _key, records.revoked_token),
+        Monitor.Created: Document(MONITORS, _key, records.monitor),
+        Monitor.Updated: Document(MONITORS, _key, records.updated_monitor),
+        Monitor.Deleted: Document(MONITORS, _key, records.deleted_monitor),
+    },
+    version=2,
+)

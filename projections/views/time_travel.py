@@ -1,0 +1,152 @@
+"""What the API would have answered at a position: the same shapes, of what was there then.
+
+The configuration as it was, folded from the log itself and from nothing else.
+
+No view is read: what comes out is what the log says, and a test holds the views to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import orjson
+
+from domain.clock import iso_milliseconds
+from domain.mail_config import mask_secret
+from projections.core.table import Transaction
+from projections.readers.monitors import MonitorView, Page, ShownMonitor
+from projections.shapes.monitor import Form, Shape, monitor_shape
+from projections.views import monitors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from domain.clock import Point
+    from domain.mail_config import Kind
+    from projections.core.table import Record, Table
+    from projections.readers.history import HistoryReader, PastRecords
+    from projections.readers.monitors import MonitorFilter
+    from store.log_reader import LastChecks, LoggedEvent, LogReader
+
+
+class Past:
+    """Answers as a `Reader` does, at one position and one time."""
+
+    def __init__(
+        self,
+        history: HistoryReader,
+        checks: LastChecks,
+        locations: Sequence[str],
+        position: int,
+        time: str | None,
+    ) -> None:
+        """Take the codes of all locations, and the time up to which checks count.
+
+        Without a time there was nothing yet.
+        """
+        self._history = history
+        self._checks = checks
+        self._locations = locations
+        self.position = position
+        self._time = time
+
+    def organization(self, identifier: int | str) -> Record | None:
+        """Return an organization by number or public id."""
+        return self._history.owner("organization", identifier, self.position)
+
+    def customer(self, identifier: int | str) -> Record | None:
+        """Return a customer by number or public id."""
+        return self._history.owner("customer", identifier, self.position)
+
+    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+        """Return a monitor of a kind as the API showed it."""
+        found = self._history.monitor(kind, public_id, self.position)
+        if found is None:
+            return None
+        monitor = found.monitor
+        body = orjson.dumps(self._shapes([found], "read")[0]).decode()
+        return ShownMonitor(
+            *(monitor["organization_id"], monitor["customer_id"], monitor["version"]),
+            *(body, self.position),
+        )
+
+    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors by number, counting pages from 1."""
+        found, total = self._history.monitors(which, self.position, page, per_page)
+        return Page(orjson.dumps(self._shapes(found, "listed")), total, self.position)
+
+    def _shapes(self, found: Sequence[PastRecords], form: Form) -> list[Shape]:
+        ids = [UUID(each.monitor["public_id"]) for each in found]
+        last = self._checks.at(ids, self._locations, self._time) if self._time else {}
+        return [
+            monitor_shape(
+                MonitorView(*each, last.get(public_id)),
+                form,
+                mask_secret(each.monitor["kind"], each.monitor["config"]),
+            )
+            for each, public_id in zip(found, ids, strict=True)
+        ]
+
+
+BATCH: Final = 500
+
+
+class Replay(Transaction):
+    """Rows in memory, as many as there are things, whatever they have been through.
+
+    They are kept as JSON text, which takes a fraction of what objects take.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[str, bytes]] = {}
+        self._position = 0
+        self.time: str | None = None
+
+    def position(self) -> int:
+        """Return the position of the last event that was folded."""
+        return self._position
+
+    def set_position(self, position: int, mark: str = "") -> None:
+        """Record how far the log was folded; `mark` is the time of the last event."""
+        self._position = position
+        self.time = mark
+
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a record."""
+        found = self._rows.get(table.name, {}).get(key)
+        return None if found is None else orjson.loads(found)
+
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Write a record; None removes it."""
+        rows = self._rows.setdefault(table.name, {})
+        if record is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = orjson.dumps(record)
+
+    def rows(self, table: Table) -> Iterator[tuple[str, Record]]:
+        """Return the records of a table by key, in the order in which they were made."""
+        for key, record in self._rows.get(table.name, {}).items():
+            yield key, orjson.loads(record)
+
+
+def replay(log: LogReader, until: Point) -> Replay:
+    """Fold a log up to a position, or up to its first event that is later than a time."""
+    folded = Replay()
+    while events := _wanted(log.after(folded.position(), BATCH), until):
+        monitors.PROJECTION.apply(events, folded)
+        folded.set_position(events[-1].position, _time(events[-1]))
+    return folded
+
+
+def _wanted(events: Sequence[LoggedEvent], until: Point) -> list[LoggedEvent]:
+    """Return the events of a batch that come before the end."""
+    for number, each in enumerate(events):
+        if each.position > until if isinstance(until, int) else _time(each) > until:
+            return list(events[:number])
+    return list(events)
+
+
+def _time(logged: LoggedEvent) -> str:
+    return iso_milliseconds(logged.event.timestamp)

@@ -1,0 +1,303 @@
+"""The `roll_ups` view: the checks of every hour in short, kept when the checks are archived.
+
+A row of `streams` holds, for a monitor at a location, its last check and the hour that is
+still added to; a row of `days` the finished hours of a day. So a check reads and writes one
+small row, and a day is written to once an hour.
+
+How a monitor was checked at a version of its configuration, from the `monitoring` log.
+
+What a version says never changes, so the same checks always fold to the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
+from uuid import UUID
+
+from domain.availability import (
+    HOUR_MS,
+    STATES,
+    Known,
+    Watched,
+    by_hour,
+    milliseconds,
+    state_of,
+    vouched_until,
+    with_maintenance,
+)
+from domain.check import CheckPerformed
+from domain.monitor import Monitor
+from projections.core.projection import Projection, Rows, portions
+from projections.core.table import Table
+from projections.views.last_checks import stream_key
+from projections.views.rollup import count_recent, from_open, from_text, put_aside, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from domain.monitoring import Monitoring
+    from projections.core.table import Record, Transaction
+    from store.log_reader import LoggedEvent
+    from store.store import Store
+
+
+_MONITORS: Final = 250_000
+"""Monitors whose versions are kept: about 75 MB."""
+
+_SORTS: Final = 1 << 10
+_MS_PER_MINUTE: Final = 60_000
+_MS_PER_SECOND: Final = 1000
+_FIELDS: Final = ("status", "check_interval", "timeout_seconds")
+
+
+class Settings(Protocol):
+    """Knows how monitors were checked."""
+
+    def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Read at once what will be asked for: ids of monitors, and versions of them."""
+
+    def at(self, monitor_id: str, version: int) -> Watched | None:
+        """Return how a monitor was checked at a version; None when there is no such thing."""
+        ...
+
+
+class NoSettings(Settings):
+    """Knows no monitor: checks count, and vouch for no time."""
+
+    def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Do nothing."""
+
+    def at(self, monitor_id: str, version: int) -> Watched | None:
+        """Return None."""
+        del monitor_id, version
+        return None
+
+
+NO_SETTINGS: Final = NoSettings()
+
+
+class _Versions(NamedTuple):
+    """The versions of a monitor, and the highest one that was sought.
+
+    A check is recorded after the version that it was made by, so what was not there when it
+    was sought never will be.
+    """
+
+    sought: int
+    found: tuple[Watched, ...]
+
+
+class StoredSettings(Settings):
+    """Reads the streams of monitors, each once until a newer version of it is asked for."""
+
+    def __init__(self, monitoring: Monitoring) -> None:
+        self._monitoring = monitoring
+        self._known: dict[str, _Versions] = {}
+
+    def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Read at once what will be asked for and is not known yet."""
+        sought: dict[str, int] = {}
+        for monitor_id, version in wanted:
+            known = self._known.get(monitor_id)
+            if known is None or version > known.sought:
+                sought[monitor_id] = max(version, sought.get(monitor_id, 0))
+        if not sought:
+            return
+        if len(self._known) + len(sought) > _MONITORS:
+            self._known.clear()
+        events = self._monitoring.events_of([UUID(each) for each in sought])
+        for (monitor_id, version), of_monitor in zip(sought.items(), events, strict=True):
+            found = tuple(_versions(of_monitor))
+            self._known[monitor_id] = _Versions(max(version, len(found)), found)
+
+    def at(self, monitor_id: str, version: int) -> Watched | None:
+        """Return how a monitor was checked at a version; None when there is no such thing."""
+        known = self._known.get(monitor_id)
+        if known is None or version > known.sought:
+            self.look_up([(monitor_id, version)])
+            known = self._known[monitor_id]
+        return known.found[version - 1] if 0 < version <= len(known.found) else None
+
+
+def _versions(events: Iterable[object]) -> Iterable[Watched]:
+    fields: dict[str, object] = {}
+    for event in events:
+        if isinstance(event, Monitor.Created):
+            fields = {name: getattr(event, name) for name in _FIELDS}
+        elif isinstance(event, Monitor.Updated):
+            fields |= {name: event.changes[name] for name in _FIELDS if name in event.changes}
+        interval, timeout = fields.get("check_interval"), fields.get("timeout_seconds")
+        if isinstance(interval, int | float) and isinstance(timeout, int | float):
+            yield _watched(
+                round(interval * _MS_PER_MINUTE),
+                round(timeout * _MS_PER_SECOND),
+                fields.get("status") == "maintenance",
+            )
+
+
+@lru_cache(_SORTS)
+def _watched(interval_ms: int, timeout_ms: int, in_maintenance: bool) -> Watched:  # noqa: FBT001 - as its fields are
+    """Return the one object of these values: most monitors are checked alike."""
+    return Watched(interval_ms, timeout_ms, in_maintenance)
+
+
+_PUT_ASIDE: Final = 24
+"""Checks whose durations wait in the row of their stream to be counted, which takes time: most
+streams have fewer an hour."""
+
+STREAMS: Final = Table(
+    "streams",
+    {"monitor_id": "TEXT"},
+    lambda record: (record["monitor_id"],),
+    indexes=(("monitor_id",),),
+)
+DAYS: Final = Table(
+    "days",
+    {"monitor_id": "TEXT", "day": "TEXT"},
+    lambda record: (record["monitor_id"], record["day"]),
+    indexes=(("monitor_id", "day"),),
+)
+
+
+@dataclass(frozen=True)
+class RollUps(Projection):
+    """Folds checks. `settings` knows how a monitor was checked at a version of it."""
+
+    settings: Settings = NO_SETTINGS
+
+    def bound(self, store: Store) -> Self:
+        """Return the projection with the settings of a store's monitors."""
+        return replace(self, settings=StoredSettings(store.monitoring))
+
+    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
+        """Fold events into the rows of a transaction, reading and writing each row once."""
+        rows = Rows(transaction)
+        finished: dict[tuple[str, str], dict[str, list[str]]] = {}
+        for portion in portions(events):
+            checks = [
+                (stream_key(each.event), each.event)
+                for each in portion
+                if isinstance(each.event, CheckPerformed)
+            ]
+            rows.read(STREAMS, (key for key, _ in checks))
+            self.settings.look_up((each.monitor_id, each.monitor_version) for _, each in checks)
+            for key, check in checks:
+                record = rows.get(STREAMS, key) or _new_stream(check)
+                rows.put(STREAMS, key, record)
+                for hour in fold(record, check, self.settings):
+                    day, name = day_and_hour(hour["hour"])
+                    texts = finished.setdefault((key, day), {}).setdefault(name, [])
+                    texts.append(to_text(from_open(hour)))
+        days = {f"{key}/{day}": (key, day, hours) for (key, day), hours in finished.items()}
+        rows.read(DAYS, days)
+        for name, (key, day, hours) in days.items():
+            stream: Any = rows.get(STREAMS, key)
+            rows.put(DAYS, name, _with_hours(rows.get(DAYS, name), stream, day, hours))
+        rows.write()
+
+
+PROJECTION: Final = RollUps(
+    name="roll_ups",
+    log="checks",
+    tables=(STREAMS, DAYS),
+    documents={},
+    version=2,
+    batch=2000,
+    rebuild_batch=10_000,
+    # Hours and days are asked for, never milliseconds.
+    rest_seconds=1.0,
+)
+
+
+def fold(stream: Record, event: CheckPerformed, settings: Settings) -> list[Record]:
+    """Add a check to its stream's record; return the hours that are finished by that."""
+    ended = milliseconds(event.timestamp)
+    finished: list[Record] = []
+    for known in known_before(stream, ended):
+        for hour, ms in by_hour(known.start, known.end):
+            _open(stream, hour, finished)["known_ms"][STATES.index(known.state)] += ms
+    _add(_open(stream, ended // HOUR_MS, finished), event.outcome)
+    watched = settings.at(event.monitor_id, event.monitor_version)
+    stream["ended"] = ended
+    stream["state"] = state_of(event.outcome["verdict"], watched) if watched else None
+    stream["until"] = vouched_until(ended, watched) if watched else ended
+    return finished
+
+
+def known_before(stream: Record, moment: int) -> Iterable[Known]:
+    """Return what the last check of a stream vouches for until a moment.
+
+    Planned maintenance is no event yet: when it is, its windows are given here.
+    """
+    end = min(moment, stream["until"])
+    if stream["state"] is None or end <= stream["ended"]:
+        return ()
+    return with_maintenance(Known(stream["ended"], end, stream["state"]), windows=())
+
+
+def day_and_hour(hour: int) -> tuple[str, str]:
+    """Return the day, and the hour in it, of an hour since 1970."""
+    moment = datetime.fromtimestamp(hour * HOUR_MS / 1000, UTC)
+    return moment.date().isoformat(), f"{moment.hour:02}"
+
+
+def new_hour(hour: int) -> Record:
+    """Return the record of an hour without checks."""
+    nothing: Record = {"checks": 0, "failed": 0, "known_ms": [0] * len(STATES)}
+    return {"hour": hour, **nothing, "counted": "", "recent": {}}
+
+
+def _new_stream(event: CheckPerformed) -> Record:
+    ended = milliseconds(event.timestamp)
+    return {
+        "monitor_id": event.monitor_id,
+        "location": event.location,
+        "since": ended,
+        "ended": ended,
+        "state": None,
+        "until": ended,
+        "open": new_hour(ended // HOUR_MS),
+    }
+
+
+def _open(stream: Record, hour: int, finished: list[Record]) -> Record:
+    """Return the record of the hour to add to; another one that was open is finished."""
+    current: Record = stream["open"]
+    if current["hour"] == hour:
+        return current
+    finished.append(current)
+    stream["open"] = new_hour(hour)
+    opened: Record = stream["open"]
+    return opened
+
+
+def _add(hour: Record, outcome: dict[str, Any]) -> None:
+    """Count a check."""
+    hour["checks"] += 1
+    hour["failed"] += outcome["verdict"] != "up"
+    timings = outcome.get("timings")
+    if timings:
+        put_aside(hour, timings)
+    if hour["checks"] % _PUT_ASIDE == 0:
+        count_recent(hour)
+
+
+def _with_hours(
+    row: Record | None, stream: Record, day: str, hours: dict[str, list[str]]
+) -> Record:
+    """Return a day with more finished hours. An hour comes twice when a clock was put back."""
+    known = dict(row["hours"]) if row else {}
+    for name, texts in hours.items():
+        for text in texts:
+            known[name] = _merged(known[name], text) if name in known else text
+    names = {each: stream[each] for each in ("monitor_id", "location")}
+    return {**names, "day": day, "hours": dict(sorted(known.items()))}
+
+
+def _merged(one: str, other: str) -> str:
+    both = from_text(one)
+    both.merge(from_text(other))
+    return to_text(both)

@@ -1,0 +1,247 @@
+"""The uptime of a monitor by hours or days, from its roll-ups and its own history.
+
+Each location watches by itself; times of several are added up. The location that checked
+first answers for the time since the monitor was created, another one since its first check.
+A retired location does not answer for the time in which it was retired, but for what its last
+check still vouches for; the first one does where no other is left, because a server that
+nobody watches is not known to be well.
+
+The JSON of an uptime report: seconds in each state, checks, and durations by phase.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import chain
+from math import floor
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
+
+from domain.availability import HOUR_MS, STATES, Span, by_hour, milliseconds, overlap, without
+from domain.clock import iso_milliseconds
+from domain.errors import InvalidValueError
+from projections.views.rollup import RollUp, from_open, from_text, quantile
+from projections.views.uptime import day_and_hour, known_before
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from projections.core.table import Record
+    from projections.views.rollup import Phase
+
+
+Granularity = Literal["hour", "day"]
+
+BUCKET_MS: Final[dict[Granularity, int]] = {"hour": HOUR_MS, "day": 24 * HOUR_MS}
+_HOURS_A_DAY: Final = 24
+_EPOCH: Final = date(1970, 1, 1)
+
+
+GRANULARITIES: Final[tuple[Granularity, ...]] = get_args(Granularity)
+RANGES: Final = {
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=31),
+    "year": timedelta(days=366),
+}
+_EARLIEST: Final = datetime(1972, 1, 1, tzinfo=UTC)
+
+
+Retirements = Callable[[str], Sequence[Span]]
+"""Returns when a location, by code, was retired."""
+
+
+class RollUpReader(ABC):
+    """Reads the live side of the `roll_ups` view."""
+
+    @abstractmethod
+    def rows(
+        self, monitor_id: str, first_day: str, last_day: str
+    ) -> tuple[Sequence[Record], Sequence[Record]]:
+        """Return a monitor's streams, and the days from one to another, of one moment, by key."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the reader holds open."""
+
+
+class Bucket(NamedTuple):
+    """What is known of some time. `unknown_ms`: it was to be watched, and no check vouches."""
+
+    start: int
+    roll_up: RollUp
+    unknown_ms: int
+    not_watched_ms: int
+
+
+class Asked(NamedTuple):
+    """Which time, in milliseconds since 1970; `end` is not in it. Buckets begin at full ones."""
+
+    start: int
+    end: int
+    granularity: Granularity
+
+    def buckets(self) -> range:
+        """Return the begin of each bucket."""
+        step = BUCKET_MS[self.granularity]
+        return range(self.start // step * step, self.end, step)
+
+
+def asked(
+    name: str, granularity: Granularity | None, now: datetime, end: datetime | None = None
+) -> Asked:
+    """Return which time is asked for: a range by its name, up to a moment, now if none is given.
+
+    The end is that of its hour, because an hour that is over is known as a whole only; a
+    future one is not known at all. Raises InvalidValueError for a year by hours.
+    """
+    if name == "year" and granularity == "hour":
+        raise InvalidValueError("granularity", "a year is shown by days")
+    last = min(max(end or now, _EARLIEST), now)
+    start = milliseconds(last - RANGES[name])
+    whole = -(-milliseconds(last) // HOUR_MS) * HOUR_MS
+    return Asked(
+        start, min(whole, milliseconds(now)), granularity or ("hour" if name == "day" else "day")
+    )
+
+
+def uptime(
+    reader: RollUpReader,
+    monitor_id: str,
+    watched: Sequence[Span],
+    asked: Asked,
+    retirements: Retirements,
+) -> list[Bucket]:
+    """Return the buckets of a time. `watched` is when the monitor was to be checked."""
+    begin = asked.buckets().start
+    first, last = day_and_hour(begin // HOUR_MS)[0], day_and_hour(asked.end // HOUR_MS)[0]
+    streams, days = reader.rows(monitor_id, first, last)
+    streams = sorted(streams, key=lambda each: each["since"])
+    hours = {each["location"]: _hours_of(each, days, asked.end) for each in streams}
+    spans = _spans(streams, watched, retirements)
+    step = BUCKET_MS[asked.granularity]
+    return [
+        _bucket(start, min(start + step, asked.end), hours, spans or {"": watched})
+        for start in asked.buckets()
+    ]
+
+
+def total(buckets: Sequence[Bucket]) -> Bucket:
+    """Return all buckets as one."""
+    everything = RollUp()
+    for each in buckets:
+        everything.merge(each.roll_up)
+    return Bucket(
+        buckets[0].start if buckets else 0,
+        everything,
+        sum(each.unknown_ms for each in buckets),
+        sum(each.not_watched_ms for each in buckets),
+    )
+
+
+def _hours_of(stream: Record, days: Iterable[Record], end: int) -> dict[int, RollUp]:
+    """Return the hours of a location: the finished ones, the open one, and the time since."""
+    found: defaultdict[int, RollUp] = defaultdict(RollUp)
+    for day in days:
+        if day["location"] == stream["location"]:
+            for name, text in day["hours"].items():
+                found[_hour_of(day["day"], name)].merge(from_text(text))
+    found[stream["open"]["hour"]].merge(from_open(stream["open"]))
+    for known in known_before(stream, end):
+        for hour, ms in by_hour(known.start, known.end):
+            found[hour].known_ms[STATES.index(known.state)] += ms
+    return dict(found)
+
+
+def _bucket(
+    start: int, end: int, hours: dict[str, dict[int, RollUp]], spans: dict[str, Sequence[Span]]
+) -> Bucket:
+    everything = RollUp()
+    unknown = elapsed = 0
+    for location, watched in spans.items():
+        own = RollUp()
+        for hour in range(start // HOUR_MS, -(-end // HOUR_MS)):
+            if hour in hours.get(location, {}):
+                own.merge(hours[location][hour])
+        unknown += max(overlap(watched, start, end) - sum(own.known_ms), 0)
+        elapsed += end - start
+        everything.merge(own)
+    left = elapsed - unknown - sum(everything.known_ms)
+    return Bucket(start, everything, unknown, max(left, 0))
+
+
+def _spans(
+    streams: Sequence[Record], watched: Sequence[Span], retirements: Retirements
+) -> dict[str, Sequence[Span]]:
+    """Return for which time each location answers."""
+    spans: dict[str, Sequence[Span]] = {}
+    for number, each in enumerate(streams):
+        code = each["location"]
+        since = watched if number == 0 else _since(watched, each["since"])
+        spans[code] = without(since, retirements(code))
+    if streams:
+        first = streams[0]["location"]
+        spans[first] = [*spans[first], *without(watched, chain.from_iterable(spans.values()))]
+    return spans
+
+
+def _since(watched: Sequence[Span], moment: int) -> list[Span]:
+    """Return what of some spans comes after a moment."""
+    return [Span(max(each.start, moment), each.end) for each in watched if each.end > moment]
+
+
+def _hour_of(day: str, name: str) -> int:
+    return (date.fromisoformat(day) - _EPOCH).days * _HOURS_A_DAY + int(name)
+
+
+_MICROSECONDS: Final = 1000
+_DIGITS: Final = 1000
+"""Thousandths of a percent are shown, rounded down: what is not all is never 100."""
+
+
+def uptime_shape(buckets: Sequence[Bucket], asked: Asked) -> dict[str, Any]:
+    """Return a report: the whole time, then each hour or day of it."""
+    start = buckets[0].start if buckets else asked.start
+    return {
+        "start": _time(start),
+        "end": _time(asked.end),
+        "granularity": asked.granularity,
+        **_figures(total(buckets)),
+        "data": [{"start": _time(each.start), **_figures(each)} for each in buckets],
+    }
+
+
+def uptime_percent(known_ms: Sequence[int]) -> float | None:
+    """Return the share of up in what is known to be up or down; None when nothing is."""
+    up, down = known_ms[STATES.index("up")], known_ms[STATES.index("down")]
+    return floor(100 * _DIGITS * up / (up + down)) / _DIGITS if up + down else None
+
+
+def _figures(bucket: Bucket) -> dict[str, Any]:
+    roll_up = bucket.roll_up
+    every: dict[str, int] = dict(zip(STATES, roll_up.known_ms, strict=True))
+    every |= {"unknown": bucket.unknown_ms, "notWatched": bucket.not_watched_ms}
+    return {
+        "uptimePercent": uptime_percent(roll_up.known_ms),
+        "seconds": {state: round(ms / 1000) for state, ms in every.items()},
+        "checks": roll_up.checks,
+        "failed": roll_up.failed,
+        "timings": {name: _durations(each) for name, each in sorted(roll_up.phases.items())},
+    }
+
+
+def _durations(phase: Phase) -> dict[str, Any]:
+    """Return milliseconds. A bucket's middle may lie above the longest duration in it."""
+    shares = {"p50": 0.5, "p95": 0.95}
+    found = {name: quantile(phase.counts, share) or 0 for name, share in shares.items()}
+    return {
+        "count": sum(phase.counts.values()),
+        **{name: min(each, phase.longest) / _MICROSECONDS for name, each in found.items()},
+        "max": phase.longest / _MICROSECONDS,
+    }
+
+
+def _time(ms: int) -> str:
+    return iso_milliseconds(datetime.fromtimestamp(ms / 1000, UTC))

@@ -1,0 +1,1 @@
+"""A process of Postwatch: settings, logging, opening a store, supervision, gunicorn."""

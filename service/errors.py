@@ -1,0 +1,97 @@
+"""Every failure of a command as one line: what happened, where, what to do next.
+
+What the exit status of a command means; `postwatch check` has the plugins' own codes.
+
+These numbers are documented in docs/operations.md and do not change.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
+from projections.core.table import ViewAwayError
+from store.ports.errors import STORE_FAILS, DatabaseAwayError, DatabaseRefusesError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class ExitCode(IntEnum):
+    """The exit statuses of every command but `check`."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    STORE_UNUSABLE = 3
+    MASTER_KEY_WRONG = 4
+    ALREADY_RUNNING = 5
+    ADDRESS_IN_USE = 6
+    SETTINGS_WRONG = 7
+    TAMPERED = 8
+    FILE_UNUSABLE = 9
+    VIEW_DIFFERS = 10
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked; the text is the line to print."""
+
+    def __init__(self, code: ExitCode, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@contextmanager
+def exit_on_failure() -> Iterator[None]:
+    """Turn expected failures into a line on stderr and a documented exit status."""
+    try:
+        with _alone():
+            yield
+    except CommandError as error:
+        _exit(error.code, str(error))
+    except MasterKeyError as error:
+        _exit(
+            ExitCode.MASTER_KEY_WRONG,
+            f"{error}; set POSTWATCH_MASTER_KEY (or POSTWATCH_MASTER_KEY_FILE) to the key that "
+            "wraps the store's keys now",
+        )
+    except (StoreError, ViewAwayError) as error:
+        _exit(ExitCode.STORE_UNUSABLE, str(error))
+    except TransferError as error:
+        _exit(ExitCode.FILE_UNUSABLE, str(error))
+    except ChangedLogError as error:
+        _exit(ExitCode.TAMPERED, str(error))
+    except DomainError as error:
+        _exit(ExitCode.FAILED, str(error))
+    except STORE_FAILS as error:
+        _exit(ExitCode.STORE_UNUSABLE, _what_the_store_lacks(error))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Raise what went wrong in the one task that failed, without the group of its nursery."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found: BaseException = group
+        while isinstance(found, BaseExceptionGroup) and len(found.exceptions) == 1:
+            found = found.exceptions[0]
+        raise found from None
+
+
+def _what_the_store_lacks(error: Exception) -> str:
+    if isinstance(error, DatabaseAwayError | DatabaseRefusesError):
+        return f"{error}; {error.trouble.advice}"
+    # The text of these may hold event data; their kind is enough to act on.
+    return (
+        f"the store does not answer ({type(error).__name__}): it is locked, full or damaged; "
+        "see the data folder's free space and permissions"
+    )
+
+
+def _exit(code: ExitCode, message: str) -> None:
+    print(f"postwatch: {message}", file=sys.stderr)
+    sys.exit(code)

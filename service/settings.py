@@ -1,0 +1,259 @@
+"""The settings, read once per process from the environment into a frozen dataclass.
+
+Every problem is reported at once. A secret may also stand in a file that
+`<NAME>_FILE` names; it is never shown.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from domain.access_token import check_token
+from domain.errors import InvalidValueError, MasterKeyError
+from domain.values import CODES
+from service.errors import CommandError, ExitCode
+from store.keys.sealing import parse_master_key
+from store.ports.engine import Database, check_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+T = TypeVar("T")
+
+_LOCATION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_BIND: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
+_MAX_PORT: Final = 65535
+_MAX_WORKERS: Final = 64
+_MAX_RATE: Final = 1_000_000
+_MAX_INTERVAL: Final = 86_400
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
+_LIBRARY: Final = ("DBNAME", "HOST", "PORT", "USER", "PASSWORD")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+LOG_FORMATS: Final = ("json", "text")
+
+
+class Option(NamedTuple):
+    """An option of a command as it was given; None: it was not."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator sets. Names and meanings: docs/operations.md."""
+
+    data: Path
+    database: Database | None
+    host: str
+    port: int
+    workers: int
+    master_key: bytes | None = field(repr=False)
+    new_master_key: bytes | None = field(repr=False)
+    admin_token: str | None = field(repr=False)
+    allowed_networks: tuple[str, ...]
+    location: str | None
+    location_name: str | None
+    country: str | None
+    resolvers: tuple[str, ...]
+    ca_file: Path | None
+    metrics_bind: tuple[str, int] | None
+    rate_limit: int | None
+    cors_origins: tuple[str, ...]
+    tree_head_seconds: int
+    log_level: str
+    log_format: str | None
+
+    @property
+    def master_keys(self) -> tuple[bytes | None, bytes | None]:
+        """The master key and the one to change to, as a store is opened with them."""
+        return self.master_key, self.new_master_key
+
+    @property
+    def bind(self) -> str:
+        """The address that the API listens on, as gunicorn takes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """Where a client on this machine reaches the API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host and host[0] != '[' else host}:{self.port}"
+
+    @classmethod
+    def from_env(
+        cls, env: Mapping[str, str] = os.environ, *, options: Mapping[str, Option] | None = None
+    ) -> Settings:
+        """Read the settings. Raises CommandError that names every wrong one.
+
+        `options` of the command win over the settings that they are named by.
+        """
+        reader = _Reader(env, options or {})
+        host, port = reader.read("POSTWATCH_BIND", _parse_bind, ("127.0.0.1", 8025))
+        settings = cls(
+            data=reader.read("POSTWATCH_DATA", Path, Path("data")),
+            database=_database(reader),
+            host=host,
+            port=port,
+            workers=reader.read("POSTWATCH_WORKERS", _parse_workers, 2),
+            master_key=reader.read_secret("POSTWATCH_MASTER_KEY", parse_master_key),
+            new_master_key=reader.read_secret("POSTWATCH_NEW_MASTER_KEY", parse_master_key),
+            admin_token=reader.read_secret("POSTWATCH_ADMIN_TOKEN", check_token),
+            allowed_networks=reader.read("POSTWATCH_ALLOWED_NETWORKS", _parse_networks, ()),
+            location=reader.read("POSTWATCH_LOCATION", _parse_location, None),
+            location_name=reader.read("POSTWATCH_LOCATION_NAME", str, None),
+            country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
+            resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),
+            ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),
+            metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
+            rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
+            cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
+            tree_head_seconds=reader.read("POSTWATCH_TREE_HEAD_SECONDS", _parse_interval, 600),
+            log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
+            log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
+        )
+        reader.finish()
+        return settings
+
+
+class _Reader:
+    """Collects the problems of all settings."""
+
+    def __init__(self, env: Mapping[str, str], options: Mapping[str, Option]) -> None:
+        given = {name: option for name, option in options.items() if option.value is not None}
+        self._env = {**env, **{name: option.value or "" for name, option in given.items()}}
+        self._shown = {name: option.name for name, option in given.items()}
+        self._problems: list[str] = []
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        text = self._env.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except (ValueError, InvalidValueError, MasterKeyError) as error:
+            self._problems.append(f"{self._shown.get(name, name)}: {error}")
+            return default
+
+    def read_secret(self, name: str, parse: Callable[[str], T]) -> T | None:
+        path = self._env.get(f"{name}_FILE", "").strip()
+        if not path:
+            return self.read(name, parse, None)
+        try:
+            text = Path(path).read_text(encoding="utf-8").strip()
+            return parse(text)
+        except OSError as error:
+            self._problems.append(f"{name}_FILE: cannot read {path}: {error.strerror}")
+        except (ValueError, InvalidValueError, MasterKeyError) as error:
+            self._problems.append(f"{name}_FILE: {error}")
+        return None
+
+    def library_url(self) -> str | None:
+        """Return the URL of the database that the event store's own variables name, if any."""
+        if self._env.get("PERSISTENCE_MODULE") != "eventsourcing.postgres":
+            return None
+        given = {each: self._env.get(f"POSTGRES_{each}", "") for each in _LIBRARY}
+        if not given["DBNAME"]:
+            self._problems.append("POSTGRES_DBNAME: must name the database")
+        user, password, name = (
+            quote(given[each], safe="") for each in ("USER", "PASSWORD", "DBNAME")
+        )
+        login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+        port = f":{given['PORT']}" if given["PORT"] else ""
+        host = quote(given["HOST"], safe="[]:,")  # It may be the folder of a socket.
+        return f"postgresql://{login}{host}{port}/{name}"
+
+    def finish(self) -> None:
+        if self._problems:
+            raise CommandError(
+                ExitCode.SETTINGS_WRONG, "settings are wrong: " + "; ".join(self._problems)
+            )
+
+
+def _database(reader: _Reader) -> Database | None:
+    """Return the database that holds the store; None: files of the data folder hold it."""
+    url = reader.read_secret("POSTWATCH_DATABASE_URL", check_url)
+    read_url = reader.read_secret("POSTWATCH_READ_DATABASE_URL", check_url)
+    url = url or reader.library_url()
+    return None if url is None else Database(url, read_url)
+
+
+def _parse_bind(text: str) -> tuple[str, int]:
+    match = _BIND.fullmatch(text)
+    if not match or not 0 < int(match["port"]) <= _MAX_PORT:
+        raise ValueError("must be host:port, such as 127.0.0.1:8025")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _parse_workers(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_WORKERS:
+        raise ValueError(f"must be a whole number from 1 to {_MAX_WORKERS}")
+    return int(text)
+
+
+def _parse_rate_limit(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_RATE:
+        raise ValueError(f"must be a whole number of requests a minute, from 1 to {_MAX_RATE}")
+    return int(text)
+
+
+def _parse_interval(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_INTERVAL:
+        raise ValueError(f"must be a whole number of seconds, from 1 to {_MAX_INTERVAL}")
+    return int(text)
+
+
+def _parse_origins(text: str) -> tuple[str, ...]:
+    origins = _parse_list(text)
+    if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be origins such as https://status.example.com, comma-separated")
+    return origins
+
+
+def _parse_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _parse_networks(text: str) -> tuple[str, ...]:
+    networks = _parse_list(text)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise ValueError(f"{network} is not a network such as 10.0.0.0/8") from None
+    return networks
+
+
+def _parse_location(text: str) -> str:
+    if not _LOCATION.fullmatch(text):
+        raise ValueError("must be lower-case letters, digits and hyphens, such as de-nbg")
+    return text
+
+
+def _parse_country(text: str) -> str:
+    if text.upper() not in CODES:
+        raise ValueError("must be a two-letter country code of ISO 3166-1")
+    return text.upper()
+
+
+def _parse_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _parse_choice(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text.lower()
+
+    return parse

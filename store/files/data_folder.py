@@ -1,0 +1,124 @@
+"""The paths inside a data folder.
+
+logs/monitoring.db   logs/checks.db     what is true
+logs/archive/                           old checks that were taken out of their log
+keys/keys.db         keys/master.key    what opens the secrets
+proof/               what proves that the logs were not changed
+views/               locks/             of the processes; can be thrown away
+
+With the store in a database the folder holds what belongs to one host: a master key that
+was made there, and counts that workers share.
+
+Names that survive a power cut: a new file is safe when its folder was synced, too.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def sync(path: Path) -> None:
+    """Have a file's content, or the names in a folder, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of its owner only, and those above it; on disk when this returns."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+    sync(path.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """The paths inside a data folder."""
+
+    root: Path
+
+    @property
+    def monitoring_log(self) -> Path:
+        """The file of the `monitoring` log."""
+        return self.log("monitoring")
+
+    @property
+    def checks_log(self) -> Path:
+        """The file of the `checks` log."""
+        return self.log("checks")
+
+    @property
+    def archive(self) -> Path:
+        """The folder of old checks that were taken out of their log."""
+        return self.root / "logs" / "archive"
+
+    @property
+    def keys(self) -> Path:
+        """The file of the wrapped data keys."""
+        return self.root / "keys" / "keys.db"
+
+    @property
+    def master_key(self) -> Path:
+        """The file of the master key that was made here."""
+        return self.root / "keys" / "master.key"
+
+    @property
+    def proof(self) -> Path:
+        """The folder of the logs' Merkle trees and signed heads."""
+        return self.root / "proof"
+
+    @property
+    def views(self) -> Path:
+        """The folder of the views."""
+        return self.root / "views"
+
+    @property
+    def metrics(self) -> Path:
+        """The folder of counts that workers of the API share."""
+        return self.root / "metrics"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the processes' lock files."""
+        return self.root / "locks"
+
+    @property
+    def exists(self) -> bool:
+        """Whether a store was made here."""
+        return self.keys.exists() and self.monitoring_log.exists() and self.checks_log.exists()
+
+    def log(self, name: str) -> Path:
+        """Return the file of a log."""
+        return self.root / "logs" / f"{name}.db"
+
+    def create(self) -> None:
+        """Make the folders of a store, readable by their owner only. Raises StoreError."""
+        self.make(self.monitoring_log.parent, self.keys.parent, self.views, self.locks)
+
+    def make(self, *folders: Path) -> None:
+        """Make some of the folders: a host whose store is in a database needs few of them.
+
+        Raises StoreError.
+        """
+        try:
+            make_folder(self.root)
+            for path in folders:
+                path.mkdir(exist_ok=True, mode=0o700)
+            # A log whose folder is forgotten by a power cut is lost with all that it acknowledged.
+            sync(self.root)
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to the data folder {self.root}: {error.strerror}; "
+                "choose another one with POSTWATCH_DATA, or change its owner"
+            ) from error

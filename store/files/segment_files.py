@@ -1,0 +1,82 @@
+"""Segments as files of a folder: written once, durably, and never changed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from domain.errors import ArchiveError
+from store.files.data_folder import sync
+from store.ports.engine import SegmentStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_DIGITS: Final = 12
+_WRITING: Final = ".writing"
+
+
+class SegmentFiles(SegmentStore):
+    """The folder of the segments. It is made with the first one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, first: int, last: int) -> Path:
+        """Return where the segment of these positions stands; names sort as positions do."""
+        return self.folder / f"{first:0{_DIGITS}}-{last:0{_DIGITS}}.segment"
+
+    def place(self, first: int, last: int) -> str:
+        """Return, for people, where the segment of these positions stands."""
+        return str(self.path(first, last))
+
+    def write(self, first: int, last: int, data: bytes) -> None:
+        """Write a segment; it is on disk, under its name, when this returns.
+
+        Raises ArchiveError when the disk is full, say; nothing is left then.
+        """
+        path = self.path(first, last)
+        try:
+            self._write(path, data)
+        except OSError as error:
+            self.remove_unfinished()
+            raise ArchiveError(
+                f"cannot write {path}: {error.strerror}; its checks stay in the log"
+            ) from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        if not self.folder.exists():
+            self.folder.mkdir(mode=0o700)
+            sync(self.folder.parent)
+        beside = path.with_suffix(_WRITING)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+        sync(self.folder)
+
+    def read(self, first: int, last: int) -> bytes:
+        """Return the bytes of a segment. Raises ArchiveError."""
+        try:
+            return self.path(first, last).read_bytes()
+        except FileNotFoundError:
+            raise ArchiveError("it is missing; put it back from a backup") from None
+        except OSError as error:
+            raise ArchiveError(f"it cannot be read: {error.strerror}") from error
+
+    def size_of(self, first: int, last: int) -> int | None:
+        """Return the bytes of a segment; None when its file is missing."""
+        path = self.path(first, last)
+        return path.stat().st_size if path.exists() else None
+
+    def size(self) -> int:
+        """Return the bytes of all segments."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.segment"))
+
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process was just writing."""
+        for path in self.folder.glob(f"*{_WRITING}"):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Data keys that seal secrets, the master key that wraps them, and its rotation."""

@@ -1,0 +1,148 @@
+"""Changing the master key while everything runs, and destroying keys that were left over.
+
+A change is safe to break off anywhere. Until its transaction ends the old master key
+wraps all data keys, from then on the new one, and both stand in their files meanwhile
+(`master_keys` says how). Running processes meet the new fingerprint beside the next
+data key that they read, and look for the new master key then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from domain.errors import ConflictError, MasterKeyError
+from domain.monitor import Monitor
+from store.keys import sealing
+from store.keys.key_ring import DIGEST_KEY, SIGNING_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from uuid import UUID
+
+    from domain.monitoring import Monitoring
+    from store.keys.key_ring import KeyRing, KeyStore
+    from store.keys.master_keys import MasterKeys
+
+
+_PAGE: Final = 5000
+_REPORT_EVERY: Final = 1000
+
+
+class Rotated(NamedTuple):
+    """What a change of the master key did: fingerprints, and how many keys were re-wrapped."""
+
+    before: str
+    after: str
+    keys: int
+
+
+def rotate(
+    store: KeyStore, master_keys: MasterKeys, report: Callable[[int, int], None] = lambda *_: None
+) -> Rotated:
+    """Wrap all data keys by a new master key: the one that the settings give, or a made one.
+
+    `report` is told how many keys are done, of how many. Raises ConflictError when there is
+    no new key to change to, MasterKeyError when a data key does not open; nothing is changed
+    then.
+    """
+    try:
+        with store.rewrapping() as change:
+            before = change.master_fingerprint() or ""
+            master_keys.settle(before)
+            old, new = _keys_to_change(master_keys, before)
+            after = sealing.fingerprint(new)
+            if master_keys.new is None:
+                master_keys.prepare(new)
+            keys = change.rewrap(after, _Wrapping(old, new, change.count(), report))
+    finally:
+        finish_rotation(store, master_keys)
+    if master_keys.new is None:
+        with store.table() as table:
+            if table.master_fingerprint() == after:
+                master_keys.keep(new)
+    return Rotated(before, after, keys)
+
+
+def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:
+    """Give the files of master keys their right names, after a change that was broken off."""
+    if not master_keys.next_path.exists():
+        return
+    with store.table() as table:
+        master_keys.settle(table.master_fingerprint())
+
+
+def rewrapped(keys: list[tuple[str, bytes]], old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield keys wrapped by another master key. Raises MasterKeyError if one does not open."""
+    for owner, wrapped in keys:
+        yield owner, _rewrapped(owner, wrapped, old, new)
+
+
+class _Wrapping:
+    """Wraps keys anew, one after the other, and tells how far that is."""
+
+    def __init__(
+        self, old: bytes, new: bytes, count: int, report: Callable[[int, int], None]
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._count = count
+        self._report = report
+        self._done = 0
+
+    def __call__(self, owner: str, wrapped: bytes) -> bytes:
+        anew = _rewrapped(owner, wrapped, self._old, self._new)
+        self._done += 1
+        # Some come meanwhile.
+        self._count = max(self._count, self._done)
+        if self._done % _REPORT_EVERY == 0 or self._done == self._count:
+            self._report(self._done, self._count)
+        return anew
+
+
+def _rewrapped(owner: str, wrapped: bytes, old: bytes, new: bytes) -> bytes:
+    return sealing.wrap_key(new, sealing.unwrap_key(old, wrapped, owner), owner)
+
+
+def destroy_left_over(monitoring: Monitoring, ring: KeyRing) -> int:
+    """Destroy the keys of deleted monitors; return how many there were.
+
+    A process that was killed between a monitor's last event and the destruction of its key
+    leaves such a key. Keys of monitors that are not in the log stay: a monitor is being
+    created, and its key comes first.
+    """
+    owners = set(ring.store.owners()) - {DIGEST_KEY, SIGNING_KEY}
+    left_over = [each for each in _deleted(monitoring) if str(each) in owners] if owners else []
+    for owner in left_over:
+        ring.destroy(owner)
+    return len(left_over)
+
+
+def _keys_to_change(master_keys: MasterKeys, before: str) -> tuple[bytes, bytes]:
+    old = master_keys.find(before)
+    if old is None:
+        raise MasterKeyError(f"the keys of this store are wrapped by master key {before}")
+    new = master_keys.new
+    if new is None and not master_keys.is_in_folder:
+        raise ConflictError(
+            "the master key comes from POSTWATCH_MASTER_KEY, so the new one must be given too, "
+            "by POSTWATCH_NEW_MASTER_KEY (or POSTWATCH_NEW_MASTER_KEY_FILE)"
+        )
+    if new == old:
+        raise ConflictError(f"the keys are wrapped by the new master key {before} already")
+    return old, new or sealing.new_key()
+
+
+def _deleted(monitoring: Monitoring) -> Iterator[UUID]:
+    position = 0
+    while True:
+        page = monitoring.recorder.select_notifications(
+            start=position,
+            limit=_PAGE,
+            topics=[Monitor.Deleted.TOPIC],
+            inclusive_of_start=False,
+        )
+        for each in page:
+            yield each.originator_id  # type: ignore[misc] # ids are UUIDs here
+        if len(page) < _PAGE:
+            return
+        position = page[-1].id

@@ -1,0 +1,1 @@
+"""What every engine offers: the interfaces and errors that the other folders use."""

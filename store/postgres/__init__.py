@@ -1,0 +1,1 @@
+"""The logs, keys and proofs in a PostgreSQL database."""

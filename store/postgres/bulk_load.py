@@ -1,0 +1,129 @@
+"""Filling the database of an empty store, in one transaction: nobody sees half of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from domain.errors import StoreError, TransferError
+from store.ports.bulk_load import EventSink, Filling
+from store.ports.engine import LOGS
+from store.postgres.connections import LONG_SECONDS
+from store.postgres.keys import PostgresKeyTable
+from store.postgres.log import log_schema, log_table
+from store.postgres.schema import require_schema
+from store.postgres.segments import WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from store.postgres.connections import Connection, Connections
+    from store.proof.leaf import Row
+
+
+_BATCH: Final = 2000
+_TABLES: Final = (
+    *((log_schema(each), log_table(each)) for each in LOGS),
+    *(
+        ("postwatch", each)
+        for each in ("master", "data_keys", "segments", "leaf_tiles", "node_tiles", "heads")
+    ),
+)
+_COPY: Final = """
+COPY {table} (originator_id, originator_version, topic, state, notification_id)
+FROM STDIN (FORMAT BINARY)
+"""
+_TYPES: Final = ("uuid", "int8", "text", "bytea", "int8")
+# Not `setval`, which stays done when the transaction is rolled back.
+_GO_ON: Final = "ALTER SEQUENCE {sequence} RESTART WITH {next}"
+
+
+@contextmanager
+def filling(connections: Connections, place: str) -> Iterator[Filling]:
+    """Lend an empty store to be filled; it is there when the block ends, and else unchanged.
+
+    Raises StoreError, also when there is a store already. Nobody else writes meanwhile.
+    """
+    require_schema(connections)
+    with connections.transaction(answer_seconds=LONG_SECONDS) as connection:
+        tables = [sql.Identifier(*each) for each in _TABLES]
+        connection.execute(
+            sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
+        )
+        for table in tables:
+            if connection.execute(sql.SQL("SELECT FROM {} LIMIT 1").format(table)).rowcount:
+                raise StoreError(
+                    f"{place} holds a store already (there is something in "
+                    f"{table.as_string(connection)}); name another database, and run "
+                    "`postwatch migrate` on it. Nothing was changed"
+                )
+        yield PostgresFilling(connection)
+
+
+class PostgresFilling(Filling):
+    """Everything goes through the connection of one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.segments = _Segments(connection)
+        self._connection = connection
+
+    def sink(self, log: str) -> EventSink:
+        """Return what takes the events of a log."""
+        return PostgresSink(self._connection, log)
+
+    def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
+        """Put in the wrapped keys by owner, and the fingerprint of their master key."""
+        PostgresKeyTable(self._connection).replace(master, keys)
+
+
+class PostgresSink(EventSink):
+    """Takes the events of one log."""
+
+    def __init__(self, connection: Connection, log: str) -> None:
+        self._connection = connection
+        self._copy = sql.SQL(_COPY).format(table=sql.Identifier(log_schema(log), log_table(log)))
+        self._sequence = sql.Identifier(log_schema(log), f"{log_table(log)}_position")
+        self._pending: list[Row] = []
+
+    def append(self, row: Row) -> None:
+        """Take an event. Raises TransferError when its stream has that version already."""
+        self._pending.append(row)
+        if len(self._pending) >= _BATCH:
+            self._flush()
+
+    def finish(self, last_given: int) -> None:
+        """Write what is left, and the highest position that was ever given."""
+        self._flush()
+        self._connection.execute(
+            sql.SQL(_GO_ON).format(sequence=self._sequence, next=sql.Literal(last_given + 1))
+        )
+
+    def _flush(self) -> None:
+        try:
+            with self._connection.cursor() as cursor, cursor.copy(self._copy) as copy:
+                copy.set_types(_TYPES)
+                for row in self._pending:
+                    stream = UUID(row.originator_id.decode())
+                    version, topic = int(row.version), row.topic.decode()
+                    copy.write_row((stream, version, topic, row.state, row.position))
+        except psycopg.errors.UniqueViolation:
+            # The text of the error holds what stands in the event's columns.
+            raise TransferError("two events claim the same version of one stream") from None
+        except (psycopg.DataError, UnicodeDecodeError):
+            raise TransferError("an event holds what PostgreSQL cannot keep") from None
+        self._pending.clear()
+
+
+class _Segments:
+    """Writes segments in the same transaction as everything else."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def write(self, first: int, last: int, data: bytes) -> None:
+        """Write a segment."""
+        self._connection.execute(WRITE, (first, last, data))

@@ -1,0 +1,127 @@
+"""The engine of a fleet: a PostgreSQL database that all hosts share."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
+
+from store.ports.engine import Engine, Signal, StoredRows
+from store.postgres.bulk_load import filling
+from store.postgres.connections import ANSWER_SECONDS, Connections
+from store.postgres.keys import PostgresKeyStore
+from store.postgres.leases import PostgresLeases, fleet
+from store.postgres.locks import PostgresLocks
+from store.postgres.log import PostgresRows, log_environment, prune, writers_lock
+from store.postgres.notifications import Listener
+from store.postgres.schema import migrate, require_schema
+from store.postgres.segments import PostgresSegments
+from store.postgres.tiles import PostgresHeads, PostgresTiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from domain.application import Turn
+    from store.keys.key_ring import KeyStore
+    from store.ports.bulk_load import Filling
+    from store.ports.engine import Database
+    from store.ports.leases import FleetRow, Leases
+    from store.proof.tiles import TileStore
+    from store.proof.tree_heads import HeadStore
+
+
+_LOOK_SECONDS: Final = 3.0
+"""How long whoever asks whether the database answers may have to wait for that."""
+
+_AS_A_WRITER: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN ROW EXCLUSIVE MODE"
+
+
+class PostgresEngine(Engine):
+    """Hands out the tables of a database."""
+
+    has_fleet = True
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.connections = Connections(database.url, "store", answer_seconds=ANSWER_SECONDS)
+        self.locks = PostgresLocks(database, self.connections)
+        self.segments = PostgresSegments(self.connections)
+        self._listener = Listener(self.connections)
+
+    def require_store(self) -> None:
+        """Raise StoreError unless the schema is there, in the form that this version uses."""
+        require_schema(self.connections)
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the schema to this version; return the version before and now.
+
+        Raises StoreError when that cannot be done; nothing is changed then.
+        """
+        return migrate(self.connections)
+
+    def filling(self) -> AbstractContextManager[Filling]:
+        """Lend the store to be filled, in one transaction, if there is nothing in it yet.
+
+        Raises StoreError when there is, or when the schema is not made.
+        """
+        return filling(self.connections, self.database.place)
+
+    def prepare_store(self) -> None:
+        """Raise StoreError unless the schema is there: `postwatch migrate` makes it."""
+        self.require_store()
+
+    def environment(self, log: str, *, create: bool) -> dict[str, str]:
+        """Return the event store's own settings for a log. Its table is made by migrations."""
+        del log, create
+        return log_environment(self.database.url)
+
+    def rows(self, log: str) -> StoredRows:
+        """Return the rows of a log as they are stored."""
+        return PostgresRows(self.connections, log)
+
+    def prune(self, position: int, through: int) -> int:
+        """Take checks behind a position out of their log, up to another; return how many."""
+        return prune(self.connections, position, through)
+
+    def signal(self, log: str) -> Signal:
+        """Return what tells that somebody wrote to a log."""
+        return self._listener.signal(log)
+
+    def keys(self, *, create: bool) -> KeyStore:
+        """Return where the wrapped data keys are."""
+        del create
+        return PostgresKeyStore(self.connections)
+
+    def tiles(self, log: str) -> TileStore:
+        """Return where the tiles of a log's Merkle tree are."""
+        return PostgresTiles(self.connections, log)
+
+    def heads(self, log: str) -> HeadStore:
+        """Return where the signed heads of a log are."""
+        return PostgresHeads(self.connections, log)
+
+    def turn(self, name: str) -> Turn:
+        """Return nothing to wait for: the server lets writers in one after the other."""
+        del name
+        return nullcontext
+
+    def check_writable(self) -> None:
+        """Raise PersistenceError unless the `monitoring` log can be written now."""
+        with self.connections.transaction(answer_seconds=_LOOK_SECONDS) as connection:
+            # As a writer does. Whoever asks wants to know now.
+            connection.execute("SET LOCAL lock_timeout = '1s'")
+            connection.execute(writers_lock("monitoring"))
+            connection.execute(_AS_A_WRITER)
+
+    def leases(self, location: str, number: int) -> Leases:
+        """Return what the checkers of a location, by code and number, share its monitors by."""
+        return PostgresLeases(self.database.url, location, number)
+
+    def fleet(self) -> Sequence[FleetRow]:
+        """Return all who share monitors with others now."""
+        return fleet(self.connections)
+
+    def close(self) -> None:
+        """Stop listening and close the connections."""
+        self._listener.close()
+        self.connections.close()

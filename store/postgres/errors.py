@@ -1,0 +1,161 @@
+"""What the errors of a PostgreSQL server mean for people: what, where, what to do.
+
+A refused connection bears no code, only libpq's words about each host that was tried, and
+the server's words in these. They are shown only where they are known to come from there:
+libpq also repeats wrong options of the URL.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import psycopg
+
+from store.ports.errors import DatabaseAwayError, DatabaseRefusesError, Trouble
+
+_LOGIN: Final = "set user, password and database right in POSTWATCH_DATABASE_URL"
+_ROLE: Final = "let the role of POSTWATCH_DATABASE_URL be the one that ran `postwatch migrate`"
+
+AWAY: Final = Trouble(
+    "does not answer", "see that the server runs and can be reached from here on this address"
+)
+_BROKEN: Final = Trouble("has broken the connection", "it is asked again; see the server's log")
+_SILENT: Final = Trouble(
+    "takes too long to answer",
+    "see whether the server is frozen, or waits for a synchronous standby that is away",
+    is_slow=True,
+)
+_LOCKED: Final = Trouble(
+    "lets nobody write now",
+    "see pg_stat_activity for a session that holds a lock or waits for a standby",
+    is_slow=True,
+)
+_STARTING: Final = Trouble("is starting or stopping", "it is asked again")
+_CROWDED: Final = Trouble(
+    "has no connection left", "raise max_connections, or end what holds so many connections"
+)
+_READ_ONLY: Final = Trouble(
+    "cannot be written to",
+    "name the primary in POSTWATCH_DATABASE_URL, promote the standby, or set "
+    "default_transaction_read_only off",
+)
+_FULL: Final = Trouble(
+    "has no room left on its disk", "make room on the disk of the server", is_full=True
+)
+_NO_ROLE: Final = Trouble("refuses the login", f"make the role, or {_LOGIN}", passes=False)
+_PASSWORD: Final = Trouble("refuses the login", _LOGIN, passes=False)
+_NO_DATABASE: Final = Trouble(
+    "is not there",
+    "make it (CREATE DATABASE) and run `postwatch migrate`, or name another one in "
+    "POSTWATCH_DATABASE_URL",
+    passes=False,
+)
+_NO_ENTRY: Final = Trouble(
+    "refuses the login", "let the role and this host in: pg_hba.conf, CONNECT, LOGIN", passes=False
+)
+_TLS: Final = Trouble(
+    "cannot be talked to in private", "set sslmode and sslrootcert in the URL right", passes=False
+)
+_SETTINGS: Final = Trouble(
+    "cannot be reached by this URL", "see the options of POSTWATCH_DATABASE_URL", passes=False
+)
+_DENIED: Final = Trouble("denies its tables to this role", _ROLE, passes=False)
+_NO_TABLE: Final = Trouble("lacks a table", "run `postwatch migrate`", passes=False)
+_SHARED: Final = Trouble(
+    "is reached through a pool that shares sessions between transactions",
+    "let the pool keep them (pool_mode = session), or name the server itself in "
+    "POSTWATCH_DATABASE_URL",
+    passes=False,
+)
+_ODD: Final = Trouble("does not do what it was asked", "see the server's log", passes=False)
+_NOT_NOW: Final = Trouble("cannot do that now", "see the server's log")
+
+_BY_WORDS: Final = (
+    (re.compile(r"password authentication failed|no password supplied|authentication"), _PASSWORD),
+    (re.compile(r"role .* does not exist"), _NO_ROLE),
+    (re.compile(r"database .* does not exist"), _NO_DATABASE),
+    (re.compile(r"pg_hba\.conf|not permitted to log in|permission denied for database"), _NO_ENTRY),
+    (re.compile(r"SSL|certificate"), _TLS),
+    (re.compile(r"session is read-only|server is in hot standby mode"), _READ_ONLY),
+    (re.compile(r"too many (clients|connections)|connection slots"), _CROWDED),
+    (re.compile(r"the database system is "), _STARTING),
+)
+"""Looked for in this order, in the words about any of the hosts."""
+
+_BY_STATE: Final = {
+    "53100": _FULL,
+    "53300": _CROWDED,
+    "55P03": _LOCKED,
+    "25006": _READ_ONLY,
+    "57P01": _BROKEN,
+    "57P02": _BROKEN,
+    "57P03": _STARTING,
+    "57P05": _BROKEN,
+    # We were frozen in the middle of a transaction, and the server did not wait for us.
+    "25P03": _BROKEN,
+    # A statement that another client of the pool has prepared, or that we have on another session.
+    "42P05": _SHARED,
+    "26000": _SHARED,
+    "42501": _DENIED,
+    "3F000": _NO_TABLE,
+    "42P01": _NO_TABLE,
+}
+_HOST: Final = re.compile(r"^- host: '?(?P<host>[^',]*)'?, port: '?(?P<port>[^',]*)'?, .*?: ")
+_WORDS: Final = re.compile(
+    r"connection to server .*? failed: (?:[A-Z]+:  )?(?P<words>.*)"
+    r"|(?P<time>connection timeout expired)"
+    r"|(?P<name>failed to resolve host)"
+)
+_TOLD: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
+
+
+class SilentError(psycopg.OperationalError):
+    """The server did not answer in time. What it was asked may be done, or be done later."""
+
+
+class InDoubtError(psycopg.OperationalError):
+    """A commit may be lost with the primary, because somebody broke its wait for a standby."""
+
+
+def describe(error: psycopg.Error, place: str) -> DatabaseAwayError | DatabaseRefusesError | None:
+    """Return what an error means for people; None when it is about a statement and its data."""
+    if isinstance(error, psycopg.errors.ConnectionException) or error.sqlstate is None:
+        return _of_connection(error, place) if isinstance(error, _TOLD) else None
+    words = error.diag.message_primary or str(error).partition("\n")[0]
+    if isinstance(error, _TOLD):
+        trouble = _BY_STATE.get(error.sqlstate, _NOT_NOW)
+        return DatabaseAwayError(f"{place} {trouble.what}: {words}", trouble)
+    if isinstance(error, psycopg.ProgrammingError):
+        trouble = _BY_STATE.get(error.sqlstate, _ODD)
+        return DatabaseRefusesError(f"{place} {trouble.what}: {words}", trouble)
+    return None
+
+
+def _of_connection(error: psycopg.Error, place: str) -> DatabaseAwayError:
+    if isinstance(error, SilentError | InDoubtError):
+        return DatabaseAwayError(f"{place} {_SILENT.what}: {error}", _SILENT)
+    words = list(_words_of(str(error)))
+    if not words:
+        trouble = _SETTINGS if str(error).startswith("connection is bad") else _BROKEN
+        return DatabaseAwayError(f"{place} {trouble.what}", trouble)
+    trouble = next((each for pattern, each in _BY_WORDS if any(map(pattern.search, words))), AWAY)
+    return DatabaseAwayError(f"{place} {trouble.what}: {'; '.join(words)}", trouble)
+
+
+def _words_of(text: str) -> list[str]:
+    """Return what was said about each host that was tried, or about the one."""
+    lines = text.splitlines()
+    hosts = [line for line in lines if _HOST.match(line)]
+    found = []
+    for line in hosts or lines[:1]:
+        host, words = _HOST.match(line), _WORDS.search(line)
+        if words is not None:
+            said = words["words"] or words["time"] or words["name"]
+            found.append(f"{host['host']}:{host['port']}: {said}" if host else said)
+    return found

@@ -1,0 +1,77 @@
+"""Segments of archived checks as rows of a table, so that every host reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from eventsourcing.persistence import PersistenceError
+
+from domain.errors import ArchiveError
+from store.ports.engine import SegmentStore
+
+if TYPE_CHECKING:
+    from store.postgres.connections import Connections
+
+
+WRITE: Final = """
+INSERT INTO postwatch.segments VALUES (%s, %s, %s)
+ON CONFLICT (first_position) DO UPDATE
+SET last_position = excluded.last_position, contents = excluded.contents
+"""
+_READ: Final = """
+SELECT contents FROM postwatch.segments WHERE first_position = %s AND last_position = %s
+"""
+_SIZE_OF: Final = """
+SELECT octet_length(contents) FROM postwatch.segments
+WHERE first_position = %s AND last_position = %s
+"""
+_SIZE: Final = "SELECT coalesce(sum(octet_length(contents)), 0)::bigint FROM postwatch.segments"
+
+
+class PostgresSegments(SegmentStore):
+    """The table of the segments."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def place(self, first: int, last: int) -> str:
+        """Return, for people, where the segment of these positions stands."""
+        return f"{first}-{last} in the table postwatch.segments"
+
+    def write(self, first: int, last: int, data: bytes) -> None:
+        """Write a segment; it is durable when this returns. Raises ArchiveError."""
+        try:
+            with self._connections.get() as connection:
+                connection.execute(WRITE, (first, last, data))
+        except PersistenceError as error:
+            raise ArchiveError(
+                f"cannot write segment {self.place(first, last)} ({type(error).__name__}); "
+                "its checks stay in the log"
+            ) from error
+
+    def read(self, first: int, last: int) -> bytes:
+        """Return the bytes of a segment. Raises ArchiveError."""
+        try:
+            with self._connections.get() as connection:
+                row = connection.execute(_READ, (first, last), binary=True).fetchone()
+        except PersistenceError as error:
+            raise ArchiveError(f"it cannot be read: {type(error).__name__}") from error
+        if row is None:
+            raise ArchiveError("it is missing; put it back from a backup")
+        return bytes(row[0])
+
+    def size_of(self, first: int, last: int) -> int | None:
+        """Return the bytes of a segment; None when it is missing."""
+        with self._connections.get() as connection:
+            row = connection.execute(_SIZE_OF, (first, last)).fetchone()
+        return row[0] if row else None
+
+    def size(self) -> int:
+        """Return the bytes of all segments."""
+        with self._connections.get() as connection:
+            ((size,),) = connection.execute(_SIZE).fetchall()
+        total: int = size
+        return total
+
+    def remove_unfinished(self) -> None:
+        """Do nothing: a segment is written in one transaction."""

@@ -1,0 +1,179 @@
+"""The tiles of the logs' Merkle trees in PostgreSQL.
+
+Signed tree heads as rows, in the very bytes that are lines of a file elsewhere.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from store.proof.tiles import (
+    TILE,
+    LeafTile,
+    TileReader,
+    TileStore,
+    TileWriter,
+    read_tile,
+    write_runs,
+)
+from store.proof.tree_heads import HeadStore, TreeHead, parse_head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from store.postgres.connections import Connection, Connections
+
+
+_LEAF_TILES: Final = "SELECT number, runs, hashes FROM postwatch.leaf_tiles WHERE log = %s "
+_LAST: Final = _LEAF_TILES + "ORDER BY number DESC LIMIT 1"
+_FROM: Final = _LEAF_TILES + "AND number >= %s ORDER BY number LIMIT %s"
+_AT: Final = _LEAF_TILES + "AND first_position <= %s ORDER BY first_position DESC LIMIT 1"
+_NODE_TILE: Final = """
+SELECT hashes FROM postwatch.node_tiles WHERE log = %s AND level = %s AND number = %s
+"""
+_PUT_LEAF: Final = """
+INSERT INTO postwatch.leaf_tiles VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (log, number) DO UPDATE SET
+    first_position = excluded.first_position, runs = excluded.runs, hashes = excluded.hashes
+"""
+_PUT_NODE: Final = """
+INSERT INTO postwatch.node_tiles VALUES (%s, %s, %s, %s)
+ON CONFLICT (log, level, number) DO UPDATE SET hashes = excluded.hashes
+"""
+_FORGET: Final = """
+UPDATE postwatch.leaf_tiles SET hashes = NULL
+WHERE log = %s AND number < %s AND hashes IS NOT NULL
+"""
+_ALONE: Final = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+GROWING: Final = 0x70770002
+"""The first half of the key of the lock of whoever grows the tree of a log."""
+
+
+class _Reading(TileReader):
+    """Reads by a connection that is open."""
+
+    def __init__(self, connection: Connection, log: str) -> None:
+        self._connection = connection
+        self._log = log
+
+    def last_leaf_tile(self) -> LeafTile | None:
+        """Return the newest leaf tile, None in an empty tree."""
+        return next(iter(self._leaf_tiles(_LAST)), None)
+
+    def leaf_tiles(self, number: int, limit: int) -> Sequence[LeafTile]:
+        """Return up to `limit` leaf tiles from a number on."""
+        return self._leaf_tiles(_FROM, number, limit)
+
+    def leaf_tile_at(self, position: int) -> LeafTile | None:
+        """Return the last leaf tile that begins at or before a position."""
+        return next(iter(self._leaf_tiles(_AT, position)), None)
+
+    def node_tile(self, level: int, number: int) -> bytes:
+        """Return the hashes of a node tile so far, level 1 or above."""
+        found = self._connection.execute(_NODE_TILE, (self._log, level, number), binary=True)
+        row = found.fetchone()
+        return row[0] if row else b""
+
+    def _leaf_tiles(self, statement: str, *values: int) -> list[LeafTile]:
+        rows = self._connection.execute(statement, (self._log, *values), binary=True).fetchall()
+        return [read_tile(*row) for row in rows]
+
+
+class _Writing(_Reading, TileWriter):
+    """Writes within the transaction of its connection."""
+
+    def put_leaf_tile(self, tile: LeafTile) -> None:
+        """Store a leaf tile in the place of its earlier form."""
+        values = (tile.number, tile.first_position, write_runs(tile.runs), tile.hashes)
+        self._connection.execute(_PUT_LEAF, (self._log, *values))
+
+    def put_node_tile(self, level: int, number: int, hashes: bytes) -> None:
+        """Store a node tile in the place of its earlier form."""
+        self._connection.execute(_PUT_NODE, (self._log, level, number, hashes))
+
+
+class PostgresTiles(TileStore):
+    """Keeps the tiles of one log."""
+
+    def __init__(self, connections: Connections, log: str) -> None:
+        self._connections = connections
+        self._log = log
+
+    @contextmanager
+    def reading(self) -> Iterator[TileReader]:
+        """Return a reader; each of its answers is as new as can be."""
+        with self._connections.get() as connection:
+            yield _Reading(connection, self._log)
+
+    @contextmanager
+    def growing(self) -> Iterator[TileWriter]:
+        """Return a transaction that no other writer enters; all of it is stored, or none."""
+        with self._connections.transaction() as connection:
+            connection.execute(_ALONE, (GROWING, self._log))
+            yield _Writing(connection, self._log)
+
+    def forget_leaves(self, through: int) -> int:
+        """Drop the leaf hashes of full tiles up to a position; return of how many tiles."""
+        with self.reading() as reader:
+            last = reader.leaf_tile_at(through)
+        if last is None:
+            return 0
+        is_whole = last.count == TILE and last.last_position <= through
+        end = last.number + 1 if is_whole else last.number
+        with self._connections.get() as connection:
+            return connection.execute(_FORGET, (self._log, end)).rowcount
+
+
+_LINES: Final = """
+SELECT number, line FROM postwatch.heads WHERE log = %s AND number > %s ORDER BY number LIMIT %s
+"""
+PAGE: Final = 1000
+"""How many heads are read at a time: there may be years of them."""
+
+_NEWEST: Final = "SELECT line FROM postwatch.heads WHERE log = %s ORDER BY number DESC LIMIT %s"
+_LOCK: Final = "LOCK TABLE postwatch.heads IN EXCLUSIVE MODE"
+_APPEND: Final = """
+INSERT INTO postwatch.heads
+SELECT %(log)s, coalesce(max(number), 0) + 1, %(line)s FROM postwatch.heads WHERE log = %(log)s
+"""
+
+
+class PostgresHeads(HeadStore):
+    """The heads of one log."""
+
+    def __init__(self, connections: Connections, log: str) -> None:
+        self.place = f"postwatch.heads of {log}"
+        self._connections = connections
+        self._log = log
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each stored head with its number, from 1."""
+        last = 0
+        while True:
+            with self._connections.get() as connection:
+                rows = connection.execute(_LINES, (self._log, last, PAGE)).fetchall()
+            # Not from within: whoever reads slowly keeps no connection from others.
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
+
+    def newest(self, count: int) -> list[TreeHead]:
+        """Return the newest heads, newest first. Raises ProofError on a damaged one."""
+        with self._connections.get() as connection:
+            rows = connection.execute(_NEWEST, (self._log, count)).fetchall()
+        return [parse_head(line) for (line,) in rows]
+
+    def append(self, head: TreeHead) -> bool:
+        """Add a head, durably; return False and add nothing unless it is larger than the last."""
+        with self._connections.transaction() as connection:
+            connection.execute(_LOCK)
+            last = connection.execute(_NEWEST, (self._log, 1)).fetchone()
+            if last is not None and parse_head(last[0]).size >= head.size:
+                return False
+            line = orjson.dumps(head.as_json()) + b"\n"
+            connection.execute(_APPEND, {"log": self._log, "line": line})
+            return True

@@ -1,0 +1,1 @@
+"""The logs, keys and proofs in SQLite files of a data folder."""

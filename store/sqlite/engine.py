@@ -1,0 +1,103 @@
+"""The engine of one host: SQLite files and locks in a data folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.errors import StoreError
+from store.files.file_locks import FileLocks, WriteQueue
+from store.files.head_file import HeadFile
+from store.files.segment_files import SegmentFiles
+from store.ports.engine import Engine, Signal, StoredRows
+from store.sqlite.keys import SqliteKeyStore
+from store.sqlite.log import LogSignal, SqliteRows, check_writable, log_environment, prune
+from store.sqlite.tiles import SqliteTiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.application import Turn
+    from store.files.data_folder import DataFolder
+    from store.keys.key_ring import KeyStore
+    from store.ports.leases import FleetRow
+    from store.proof.tiles import TileStore
+    from store.proof.tree_heads import HeadStore
+
+
+class SqliteEngine(Engine):
+    """Hands out the files of a data folder."""
+
+    has_fleet = False
+
+    def __init__(self, folder: DataFolder) -> None:
+        self.folder = folder
+        self.locks = FileLocks(folder.locks)
+        self.segments = SegmentFiles(folder.archive)
+        self._queues: list[WriteQueue] = []
+
+    def prepare_store(self) -> None:
+        """Make the folder of the files; each of them is made when it is opened."""
+        self.folder.create()
+
+    def require_store(self) -> None:
+        """Raise StoreError unless the files of a store are there.
+
+        Folders of what can be thrown away are made again: a copy may lack them.
+        """
+        if not self.folder.exists:
+            raise StoreError(
+                f"there is no Postwatch store in {self.folder.root}; run `postwatch up` or "
+                "`postwatch init` first, or name another folder with POSTWATCH_DATA"
+            )
+        if not (self.folder.views.is_dir() and self.folder.locks.is_dir()):
+            self.folder.make(self.folder.views, self.folder.locks)
+
+    def environment(self, log: str, *, create: bool) -> dict[str, str]:
+        """Return the event store's own settings for a log."""
+        return log_environment(str(self.folder.log(log)), create=create)
+
+    def rows(self, log: str) -> StoredRows:
+        """Return the rows of a log as they are stored."""
+        return SqliteRows(self.folder.log(log))
+
+    def prune(self, position: int, through: int) -> int:
+        """Take checks behind a position out of their log, up to another; return how many."""
+        return prune(self.folder.checks_log, position, through)
+
+    def signal(self, log: str) -> Signal:
+        """Return what tells that somebody wrote to a log."""
+        return LogSignal(str(self.folder.log(log)))
+
+    def keys(self, *, create: bool) -> KeyStore:
+        """Return where the wrapped data keys are."""
+        return SqliteKeyStore(self.folder.keys, create=create)
+
+    def tiles(self, log: str) -> TileStore:
+        """Return where the tiles of a log's Merkle tree are, made if they are not there yet."""
+        return SqliteTiles(self.folder.proof / f"{log}.db")
+
+    def heads(self, log: str) -> HeadStore:
+        """Return where the signed heads of a log are."""
+        return HeadFile(self.folder.proof / f"{log}.heads")
+
+    def turn(self, name: str) -> Turn:
+        """Return a queue: SQLite lets in one writer at a time, and polls to find its turn."""
+        queue = WriteQueue(self.folder.locks / f"{name}.turn")
+        self._queues.append(queue)
+        return queue.turn
+
+    def check_writable(self) -> None:
+        """Raise PersistenceError unless the `monitoring` log can be written now."""
+        check_writable(str(self.folder.monitoring_log))
+
+    def leases(self, location: str, number: int) -> None:
+        """Return None: the lock of a file lets one checker into each location."""
+
+    def fleet(self) -> Sequence[FleetRow]:
+        """Return nobody: no monitors are shared."""
+        return ()
+
+    def close(self) -> None:
+        """Close the files of the queues."""
+        while self._queues:
+            self._queues.pop().close()

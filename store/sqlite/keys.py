@@ -1,0 +1,144 @@
+"""Wrapped data keys in an SQLite file of their own.
+
+No write-ahead log here, and `secure_delete` on: when a key is destroyed its bytes are
+overwritten in the only file that held them. `synchronous=EXTRA`: without a write-ahead
+log a commit is the removal of a journal file, and only EXTRA has that removal on disk
+when the commit returns. A commit that a power cut takes back would be a lost key.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from store.keys.key_ring import KeyStore, KeyTable, Rewrapping, WrappedKey
+from store.sqlite.log import LOCK_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from store.keys.key_ring import Wrap
+
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS master (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint TEXT);
+CREATE TABLE IF NOT EXISTS data_keys (owner TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID;
+"""
+_MASTER = "SELECT fingerprint FROM master WHERE id = 1"
+_GET = "SELECT wrapped, fingerprint FROM data_keys, master WHERE owner = ?"
+_ADD = """
+INSERT OR IGNORE INTO data_keys
+SELECT ?, ? FROM master WHERE fingerprint = ?
+"""
+
+
+class SqliteKeyStore(KeyStore):
+    """Keys in a file. A connection is opened for each use, so threads and forks are safe."""
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self._path = path
+        if create:
+            with closing(self._connect()) as connection:
+                connection.executescript(_SCHEMA)
+
+    def master_fingerprint(self) -> str | None:
+        """Return the fingerprint of the wrapping master key, None when new."""
+        row = self._row(_MASTER)
+        return row[0] if row else None
+
+    def set_master_fingerprint(self, fingerprint: str) -> None:
+        """Record which master key wraps the keys; the first one to do so wins."""
+        self._execute("INSERT OR IGNORE INTO master VALUES (1, ?)", fingerprint)
+
+    def get(self, owner: str) -> WrappedKey | None:
+        """Return the wrapped data key of an owner, None when there is none."""
+        row = self._row(_GET, owner)
+        return WrappedKey(*row) if row else None
+
+    def add(self, owner: str, key: WrappedKey) -> WrappedKey | None:
+        """Keep a wrapped key unless the owner has one or the master key is another."""
+        self._execute(_ADD, owner, key.wrapped, key.master)
+        return self.get(owner)
+
+    def destroy(self, owner: str) -> None:
+        """Overwrite and remove the owner's key."""
+        self._execute("DELETE FROM data_keys WHERE owner = ?", owner)
+
+    def owners(self) -> list[str]:
+        """Return every owner of a key."""
+        with closing(self._connect()) as connection:
+            return [owner for (owner,) in connection.execute("SELECT owner FROM data_keys")]
+
+    @contextmanager
+    def table(self) -> Iterator[SqliteKeyTable]:
+        """Take the file's write lock. Readers go on until the commit, which is short."""
+        with closing(self._connect()) as connection:
+            # All changed pages wait in memory: written before the end they would shut readers out.
+            connection.execute("PRAGMA cache_spill=OFF")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield SqliteKeyTable(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def rewrapping(self) -> AbstractContextManager[SqliteKeyTable]:
+        """Take the file's write lock: a file has one writer. Readers go on."""
+        return self.table()
+
+    def close(self) -> None:
+        """Do nothing: no connection is kept."""
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
+        connection.execute("PRAGMA synchronous=EXTRA")
+        connection.execute("PRAGMA secure_delete=ON")
+        return connection
+
+    def _execute(self, statement: str, *values: str | bytes) -> None:
+        with closing(self._connect()) as connection:
+            connection.execute(statement, values)
+
+    def _row(self, statement: str, *values: str) -> Any:  # noqa: ANN401 - columns of any type
+        with closing(self._connect()) as connection:
+            return connection.execute(statement, values).fetchone()
+
+
+class SqliteKeyTable(KeyTable, Rewrapping):
+    """All keys, inside the file's write lock."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def master_fingerprint(self) -> str | None:
+        """Return the fingerprint of the wrapping master key, None when new."""
+        row = self._connection.execute(_MASTER).fetchone()
+        return row[0] if row else None
+
+    def all(self) -> list[tuple[str, bytes]]:
+        """Return every owner with its wrapped key, in the order of owners."""
+        return self._connection.execute(
+            "SELECT owner, wrapped FROM data_keys ORDER BY owner"
+        ).fetchall()
+
+    def count(self) -> int:
+        """Return how many keys there are now."""
+        count: int = self._connection.execute("SELECT count(*) FROM data_keys").fetchone()[0]
+        return count
+
+    def rewrap(self, master: str, wrap: Wrap) -> int:
+        """Wrap every key anew; return how many there were."""
+        keys = self.all()
+        self.replace(master, ((owner, wrap(owner, wrapped)) for owner, wrapped in keys))
+        return len(keys)
+
+    def replace(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
+        """Put other wrapped keys, and the fingerprint that goes with them, in place."""
+        self._connection.execute("DELETE FROM data_keys")
+        self._connection.executemany("INSERT INTO data_keys VALUES (?, ?)", keys)
+        self._connection.execute("INSERT OR REPLACE INTO master VALUES (1, ?)", (master,))

@@ -1,0 +1,141 @@
+"""The tiles of a log's Merkle tree in an SQLite file of their own.
+
+No write-ahead log: connections are opened and closed all the time, and the last one to
+close would have to fold it in each time.
+
+Durable as the logs are: once checks are archived, the hashes here are what their
+archive is judged by, and cannot be made again from the log.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from store.files.data_folder import make_folder
+from store.proof.tiles import (
+    TILE,
+    LeafTile,
+    TileReader,
+    TileStore,
+    TileWriter,
+    read_tile,
+    write_runs,
+)
+from store.sqlite.log import LOCK_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS leaf_tiles (
+    number INTEGER PRIMARY KEY,
+    first_position INTEGER NOT NULL,
+    runs TEXT NOT NULL,
+    hashes BLOB
+);
+CREATE UNIQUE INDEX IF NOT EXISTS leaf_tiles_by_position ON leaf_tiles (first_position);
+CREATE TABLE IF NOT EXISTS node_tiles (
+    level INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, number)
+);
+"""
+_LEAF_TILES: Final = "SELECT number, runs, CAST(hashes AS BLOB) FROM leaf_tiles "
+
+
+class _Reading(TileReader):
+    """Reads by a connection that is open."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def last_leaf_tile(self) -> LeafTile | None:
+        """Return the newest leaf tile, None in an empty tree."""
+        return next(iter(self._leaf_tiles("ORDER BY number DESC LIMIT 1")), None)
+
+    def leaf_tiles(self, number: int, limit: int) -> Sequence[LeafTile]:
+        """Return up to `limit` leaf tiles from a number on."""
+        return self._leaf_tiles("WHERE number >= ? ORDER BY number LIMIT ?", number, limit)
+
+    def leaf_tile_at(self, position: int) -> LeafTile | None:
+        """Return the last leaf tile that begins at or before a position."""
+        condition = "WHERE first_position <= ? ORDER BY first_position DESC LIMIT 1"
+        return next(iter(self._leaf_tiles(condition, position)), None)
+
+    def node_tile(self, level: int, number: int) -> bytes:
+        """Return the hashes of a node tile so far, level 1 or above."""
+        statement = "SELECT CAST(hashes AS BLOB) FROM node_tiles WHERE level = ? AND number = ?"
+        row = self._connection.execute(statement, (level, number)).fetchone()
+        return row[0] if row else b""
+
+    def _leaf_tiles(self, condition: str, *values: int) -> list[LeafTile]:
+        return [
+            read_tile(number, runs, hashes)
+            for number, runs, hashes in self._connection.execute(_LEAF_TILES + condition, values)
+        ]
+
+
+class _Writing(_Reading, TileWriter):
+    """Writes within the transaction of its connection."""
+
+    def put_leaf_tile(self, tile: LeafTile) -> None:
+        """Store a leaf tile in the place of its earlier form."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO leaf_tiles VALUES (?, ?, ?, ?)",
+            (tile.number, tile.first_position, write_runs(tile.runs), tile.hashes),
+        )
+
+    def put_node_tile(self, level: int, number: int, hashes: bytes) -> None:
+        """Store a node tile in the place of its earlier form."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO node_tiles VALUES (?, ?, ?)", (level, number, hashes)
+        )
+
+
+class SqliteTiles(TileStore):
+    """Keeps tiles. A connection is opened for each use, so threads and forks are safe."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the file and its folder unless they are there."""
+        self._path = path
+        make_folder(path.parent)
+        with closing(self._connect()) as connection:
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def reading(self) -> Iterator[TileReader]:
+        """Return a reader; each of its answers is as new as can be."""
+        with closing(self._connect()) as connection:
+            yield _Reading(connection)
+
+    @contextmanager
+    def growing(self) -> Iterator[TileWriter]:
+        """Return a transaction that no other writer enters; all of it is stored, or none."""
+        with closing(self._connect()) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield _Writing(connection)
+            # Without this the connection is closed, and the transaction with it.
+            connection.execute("COMMIT")
+
+    def forget_leaves(self, through: int) -> int:
+        """Drop the leaf hashes of full tiles up to a position; return of how many tiles."""
+        with self.reading() as reader:
+            last = reader.leaf_tile_at(through)
+        if last is None:
+            return 0
+        is_whole = last.count == TILE and last.last_position <= through
+        end = last.number + 1 if is_whole else last.number
+        statement = "UPDATE leaf_tiles SET hashes = NULL WHERE number < ? AND hashes IS NOT NULL"
+        with closing(self._connect()) as connection:
+            return connection.execute(statement, (end,)).rowcount
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
+        # EXTRA: without a write-ahead log a commit is the removal of a journal file.
+        connection.execute("PRAGMA synchronous=EXTRA")
+        return connection

@@ -1,0 +1,174 @@
+"""One store: the logs, their archive, the keys. Where they lie, an engine knows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from domain.checks import Checks
+from domain.errors import MasterKeyError, StoreError
+from domain.monitoring import Monitoring
+from store.archive.check_archive import ArchivedRows, ArchivedStreams, CheckArchive
+from store.files.data_folder import DataFolder
+from store.keys.key_ring import KeyRing
+from store.keys.master_keys import MasterKeys
+from store.log_reader import LogReader
+from store.sqlite.engine import SqliteEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+    from store.ports.engine import Database, Engine, Signal
+    from store.proof.leaf import EventRows
+
+
+class Store:
+    """The logs and keys of one installation, open. Close it, or use it in a `with`.
+
+    `folder` is the data folder of this host.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: DataFolder,
+        keys: KeyRing,
+        master_keys: MasterKeys,
+        *,
+        create: bool = False,
+    ) -> None:
+        """Open the logs of an engine, and take the engine over."""
+        self.engine = engine
+        self.folder = folder
+        self.keys = keys
+        self.master_keys = master_keys
+        self.monitoring = Monitoring(keys, engine.environment("monitoring", create=create))
+        self.monitoring.turn = engine.turn("monitoring")
+        self.checks = Checks(engine.environment("checks", create=create))
+        self.archive = CheckArchive(self.monitoring, engine.segments)
+        live = engine.rows("checks")
+        self.checks.older = ArchivedStreams(live, self.archive)
+        self._checks_rows = ArchivedRows(live, self.archive)
+        self._rows: dict[str, EventRows] = {
+            "monitoring": engine.rows("monitoring"),
+            "checks": self._checks_rows,
+        }
+
+    def rows(self, log: str) -> EventRows:
+        """Return the rows of a log as they are stored, archived ones too. Raises KeyError."""
+        return self._rows[log]
+
+    def reader(self, log: str) -> LogReader:
+        """Return what reads the events of a log, archived ones too. Raises KeyError."""
+        applications = {"monitoring": self.monitoring, "checks": self.checks}
+        return LogReader(applications[log], self._checks_rows if log == "checks" else None)
+
+    def signal(self, log: str) -> Signal:
+        """Return what tells that somebody wrote to a log."""
+        return self.engine.signal(log)
+
+    def check_writable(self) -> None:
+        """Raise PersistenceError unless the `monitoring` log can be written now."""
+        self.engine.check_writable()
+
+    def close(self) -> None:
+        """Close logs, keys and engine."""
+        self.monitoring.close()
+        self.checks.close()
+        self.keys.close()
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def create_store(
+    root: Path,
+    master_key: bytes | None = None,
+    new_master_key: bytes | None = None,
+    *,
+    database: Database | None = None,
+) -> Store:
+    """Open the store in a folder, or in a database, making what is not there yet.
+
+    Raises StoreError when the folder or the database cannot be used, MasterKeyError when
+    the master key is not the one that wraps the store's keys.
+    """
+    folder = DataFolder(root)
+    with _engine(folder, database) as engine:
+        engine.prepare_store()
+        stored = engine.keys(create=True)
+        master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
+        key = master_keys.first()
+        if key is None:
+            if stored.master_fingerprint() is not None:
+                raise _no_master_key(folder, is_begun=True)
+            folder.make(folder.master_key.parent)
+            key = master_keys.make()
+        keys = KeyRing(stored, key, master_keys.find)
+        return Store(engine, folder, keys, master_keys, create=True)
+
+
+def open_store(
+    root: Path,
+    master_key: bytes | None = None,
+    new_master_key: bytes | None = None,
+    *,
+    database: Database | None = None,
+) -> Store:
+    """Open the store in a folder, or in a database.
+
+    `new_master_key` is accepted too, before and after the master key is changed to it.
+    Raises StoreError when there is no store, MasterKeyError.
+    """
+    folder = DataFolder(root)
+    with _engine(folder, database) as engine:
+        engine.require_store()
+        master_keys = MasterKeys(folder.master_key, master_key, new_master_key)
+        key = master_keys.first()
+        stored = engine.keys(create=False)
+        if key is None:
+            raise _no_master_key(folder, is_begun=stored.master_fingerprint() is not None)
+        keys = KeyRing(stored, key, master_keys.find)
+        return Store(engine, folder, keys, master_keys)
+
+
+@contextmanager
+def _engine(folder: DataFolder, database: Database | None) -> Iterator[Engine]:
+    """Make the engine, and close it when the store on it cannot be opened."""
+    engine: Engine
+    if database is None:
+        engine = SqliteEngine(folder)
+    else:
+        # Only here: a process on one host does without the driver's time and memory.
+        from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
+
+        engine = PostgresEngine(database)
+    try:
+        yield engine
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _no_master_key(folder: DataFolder, *, is_begun: bool) -> MasterKeyError | StoreError:
+    if not is_begun:
+        return StoreError(
+            "nothing was begun in this store yet; run `postwatch init` once, with the master "
+            "key that all hosts are to have: `postwatch keys new FILE` makes one, "
+            "POSTWATCH_MASTER_KEY_FILE names it"
+        )
+    return MasterKeyError(
+        f"the master key is missing: {folder.master_key} is not there and "
+        "POSTWATCH_MASTER_KEY is not set; without it no stored secret can be read"
+    )

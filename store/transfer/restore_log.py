@@ -1,0 +1,332 @@
+"""Reading an export into an empty store: everything in its old place, or nothing.
+
+The lines are believed only at the end, when their digest, their number and the code
+under the master key fit; until then they lie where everything can be thrown away.
+
+The archived checks of an import: they become segments again, as they were archived.
+
+Filling an empty data folder: in a folder beside, which takes its place at the end.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter, deque
+from contextlib import ExitStack, closing, contextmanager
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from domain.check import ChecksArchived
+from domain.errors import MasterKeyError, TransferError
+from store.archive.check_archive import LOG
+from store.archive.segment import MOST_EVENTS, Contents, contents_of, encode
+from store.files.data_folder import DataFolder
+from store.files.segment_files import SegmentFiles
+from store.files.staging_folder import STORE_PARTS, filled
+from store.keys import sealing
+from store.keys.master_keys import read_key_file, write_key_file
+from store.ports.bulk_load import EventSink, Filling
+from store.ports.engine import LOGS
+from store.ports.errors import STORE_AWAY
+from store.sqlite.keys import SqliteKeyStore
+from store.sqlite.log import SqliteSink
+from store.store import create_store
+from store.transfer.export_format import (
+    End,
+    Header,
+    mac_of,
+    read_end,
+    read_event,
+    read_header,
+    read_key,
+    read_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from store.ports.bulk_load import SegmentSink
+    from store.ports.engine import Database
+    from store.proof.leaf import Row
+
+
+_TOPIC: Final = ChecksArchived.TOPIC.encode()
+
+
+class CheckSink:
+    """Takes checks in order, when it was told of all segments.
+
+    The newest check of each stream also goes to the log, where the next one is looked for.
+    """
+
+    def __init__(self, log: EventSink, segments: SegmentSink) -> None:
+        self._log = log
+        self._segments = segments
+        self._expected: deque[Contents] = deque()
+        self._rows: list[Row] = []
+        self._newest: dict[bytes, Row] = {}
+
+    def note(self, row: Row) -> None:
+        """Take an event of the monitoring log. Raises TransferError on a damaged one."""
+        if row.topic != _TOPIC:
+            return
+        try:
+            state = orjson.loads(row.state)
+            first, last = int(state["first_position"]), int(state["last_position"])
+            found = Contents(first, last, int(state["count"]), str(state["digest"]))
+        except (ValueError, KeyError, TypeError):
+            raise TransferError("an event about archived checks is damaged") from None
+        behind = self._expected[-1].last if self._expected else 0
+        if not behind < first <= last or found.events > MOST_EVENTS:
+            raise TransferError("the events about archived checks are out of order")
+        self._expected.append(found)
+
+    def append(self, row: Row) -> None:
+        """Take a check. Raises TransferError when those before it were archived otherwise."""
+        while self._expected and row.position > self._expected[0].last:
+            self._write()
+        if self._expected and row.position >= self._expected[0].first:
+            if len(self._rows) >= self._expected[0].events:
+                raise TransferError(_not_as_archived(self._expected[0]))
+            self._rows.append(row)
+            self._newest[row.originator_id] = row
+        else:
+            self._newest.pop(row.originator_id, None)
+            self._log.append(row)
+
+    def finish(self, last_given: int) -> None:
+        """Write what is left, and the highest position that was ever given."""
+        while self._expected:
+            self._write()
+        for row in self._newest.values():
+            self._log.append(row)
+        self._log.finish(last_given)
+
+    def _write(self) -> None:
+        contents = self._expected.popleft()
+        if not self._rows or contents_of(self._rows) != contents:
+            raise TransferError(_not_as_archived(contents))
+        self._segments.write(contents.first, contents.last, encode(LOG, self._rows))
+        self._rows = []
+
+
+def _not_as_archived(contents: Contents) -> str:
+    return (
+        f"the checks of the positions {contents.first} to {contents.last} are not those that "
+        "were archived"
+    )
+
+
+@contextmanager
+def filling_files(root: Path, master_key: bytes) -> Iterator[FilesFilling]:
+    """Lend an empty store to be filled; it is in `root` when the block ends, and else nothing.
+
+    Raises StoreError when the folder is not empty.
+    """
+    with filled(root, STORE_PARTS) as incoming:
+        # Makes the files with the schema that this version uses.
+        create_store(incoming, master_key).close()
+        with FilesFilling(DataFolder(incoming)) as made:
+            yield made
+        DataFolder(root).create()
+
+
+class FilesFilling(Filling, ExitStack):
+    """The files of a store that is being filled. Open until the block ends."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        super().__init__()
+        self.folder = folder
+        self.segments = SegmentFiles(folder.archive)
+
+    def sink(self, log: str) -> EventSink:
+        """Return what takes the events of a log."""
+        return self.enter_context(closing(SqliteSink(self.folder.log(log))))
+
+    def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
+        """Put in the wrapped keys by owner, and the fingerprint of their master key."""
+        with SqliteKeyStore(self.folder.keys, create=False).table() as table:
+            table.replace(master, keys)
+
+
+MAX_LINE_BYTES: Final = 1 << 25
+"""No event comes near this; without a limit a file without line ends would fill the memory."""
+
+_REPORT_EVERY: Final = 2000
+
+
+class Imported(NamedTuple):
+    """How much was imported."""
+
+    keys: int
+    events: dict[str, int]
+
+
+class ImportKey(NamedTuple):
+    """The master key that an export is for, and whether the data folder is to keep it."""
+
+    key: bytes
+    is_kept: bool
+
+
+def import_lines(
+    file: BinaryIO,
+    root: Path,
+    master_key: ImportKey,
+    report: Callable[[int, int], None] = lambda *_: None,
+    *,
+    database: Database | None = None,
+) -> Imported:
+    """Make the store that an export describes in an empty folder, or in an empty database.
+
+    `report` is told how many positions are done, of how many. Raises TransferError when the
+    export is damaged or cut off, MasterKeyError when it is for another master key,
+    StoreError when folder or database are not empty; nothing is changed then.
+    """
+    if database is not None:
+        return _into_database(file, DataFolder(root), database, master_key, report)
+    with filling_files(root, master_key.key) as filling:
+        imported = _Import(file, filling, master_key.key, report).run()
+        if master_key.is_kept:
+            write_key_file(filling.folder.master_key, master_key.key)
+    return imported
+
+
+def _into_database(
+    file: BinaryIO,
+    folder: DataFolder,
+    database: Database,
+    master_key: ImportKey,
+    report: Callable[[int, int], None],
+) -> Imported:
+    # Only here: who has no database does without the driver's time and memory.
+    from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
+
+    with closing(PostgresEngine(database)) as engine, ExitStack() as undo:
+        try:
+            with engine.filling() as filling:
+                imported = _Import(file, filling, master_key.key, report).run()
+                if master_key.is_kept and _kept(folder, master_key.key):
+                    undo.callback(folder.master_key.unlink)
+        except STORE_AWAY:
+            # Perhaps the store is there, and only the answer got lost: then it needs its key.
+            undo.pop_all()
+            raise
+        undo.pop_all()
+    return imported
+
+
+def _kept(folder: DataFolder, key: bytes) -> bool:
+    """Keep a master key in the folder of this host; return False when it is there already."""
+    folder.make(folder.master_key.parent)
+    if folder.master_key.exists() and read_key_file(folder.master_key) == key:
+        return False
+    write_key_file(folder.master_key, key)
+    return True
+
+
+class _Import:
+    """One pass over the lines of an export."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        filling: Filling,
+        master_key: bytes,
+        report: Callable[[int, int], None],
+    ) -> None:
+        self._file = file
+        self._filling = filling
+        self._master_key = master_key
+        self._report = report
+        self._digest = sha256()
+        self._number = 0
+        self._keys: dict[str, bytes] = {}
+        self._reached = dict.fromkeys(LOGS, 0)
+        self._events = Counter(self._reached)
+
+    def run(self) -> Imported:
+        """Read all lines, and believe them if they are whole."""
+        header = self._header()
+        monitoring = self._filling.sink("monitoring")
+        self._checks = CheckSink(self._filling.sink("checks"), self._filling.segments)
+        self._check(self._body(header, monitoring))
+        monitoring.finish(header.last_given["monitoring"])
+        self._checks.finish(header.last_given["checks"])
+        self._filling.put_keys(header.master_key, self._keys.items())
+        return Imported(len(self._keys), dict(self._events))
+
+    def _header(self) -> Header:
+        line = self._next()
+        header = read_header(read_line(1, line))
+        mine = sealing.fingerprint(self._master_key)
+        if header.master_key != mine:
+            raise MasterKeyError(
+                f"the export is for master key {header.master_key}, the one given is {mine}"
+            )
+        self._digest.update(line)
+        return header
+
+    def _body(self, header: Header, monitoring: EventSink) -> End:
+        """Take the lines of keys and events; return what the last line says."""
+        total = sum(header.last_given.values())
+        while True:
+            line = self._next()
+            found = read_line(self._number, line)
+            if "end" in found:
+                return read_end(self._number, found)
+            if "key" in found:
+                self._take_key(found)
+            else:
+                log, row = read_event(self._number, found)
+                self._take_event(log, row, header.last_given[log])
+                if log == "checks":
+                    self._checks.append(row)
+                else:
+                    monitoring.append(row)
+                    self._checks.note(row)
+                if self._number % _REPORT_EVERY == 0:
+                    self._report(sum(self._reached.values()), total)
+            self._digest.update(line)
+
+    def _take_key(self, found: dict[str, Any]) -> None:
+        owner, wrapped = read_key(self._number, found)
+        if owner in self._keys or any(self._reached.values()):
+            raise TransferError(f"line {self._number} is out of place")
+        sealing.unwrap_key(self._master_key, wrapped, owner)
+        self._keys[owner] = wrapped
+
+    def _take_event(self, log: str, row: Row, last: int) -> None:
+        behind = LOGS[LOGS.index(log) + 1 :]
+        if not self._reached[log] < row.position <= last or any(self._reached[x] for x in behind):
+            raise TransferError(f"line {self._number} is out of place")
+        self._reached[log] = row.position
+        self._events[log] += 1
+
+    def _check(self, end: End) -> None:
+        """Believe the lines, or raise TransferError."""
+        if (end.keys, end.events) != (len(self._keys), self._events):
+            raise TransferError("the export lacks lines, or has some too many")
+        found = self._digest.hexdigest()
+        if found != end.sha256:
+            raise TransferError("the export was changed: its SHA-256 is not the one it names")
+        if not hmac.compare_digest(str(end.mac).encode(), self._mac(found).encode()):
+            raise TransferError("the export was changed by somebody without its master key")
+        if self._file.read(1):
+            raise TransferError(
+                f"something stands behind the end of the export, line {self._number}"
+            )
+
+    def _mac(self, digest: str) -> str:
+        return mac_of(self._master_key, digest)
+
+    def _next(self) -> bytes:
+        line = self._file.readline(MAX_LINE_BYTES)
+        if not line:
+            raise TransferError(f"the export is cut off after line {self._number}")
+        self._number += 1
+        return line

@@ -1,0 +1,115 @@
+"""What Prometheus reads from a running checker."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+
+from checker.runtime.metrics import Histogram, Status, metrics_served
+from cli.run.checker import _metrics
+from domain.check import Category, Outcome, Phase, Verdict
+from service.errors import CommandError, ExitCode
+from service.settings import Settings
+from tests.checker.whole_run import FakeProbe, running_checker, until
+
+if TYPE_CHECKING:
+    from store.store import Store
+    from tests.checker.monitors import Owner
+
+
+DOWN = Outcome(
+    Verdict.DOWN, Category.TIMEOUT, Phase.GREETING, "", {"connect": 3.0, "greeting": 7000.0}
+)
+HOST = "127.0.0.1"
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Return each sample by its name and labels."""
+    with urllib.request.urlopen(f"http://{HOST}:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        f"{sample.name}{sorted(sample.labels.values()) or ''}": sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_everything_that_happened_is_told() -> None:
+    status = Status(in_flight=7, queued=3, store_away=True, held_back=2)
+    status.note_outcome("smtp", DOWN)
+    status.note_outcome("smtp", DOWN)
+    status.note_start(0.003)
+    status.loop_lag.note(0.2)
+    with metrics_served(status, HOST, 0) as port:
+        told = scrape(port)
+
+    assert told["postwatch_checker_checks_total['smtp', 'timeout']"] == 2
+    assert told["postwatch_checker_phase_seconds_bucket['0.0025', 'connect', 'smtp']"] == 0
+    assert told["postwatch_checker_phase_seconds_bucket['0.005', 'connect', 'smtp']"] == 2
+    assert told["postwatch_checker_phase_seconds_count['greeting', 'smtp']"] == 2
+    assert told["postwatch_checker_phase_seconds_sum['greeting', 'smtp']"] == 14
+    assert told["postwatch_checker_schedule_lag_seconds_bucket['0.005']"] == 1
+    assert told["postwatch_checker_schedule_lag_seconds_bucket['0.0025']"] == 0
+    assert told["postwatch_checker_loop_lag_seconds_bucket['0.1']"] == 0
+    assert told["postwatch_checker_loop_lag_seconds_bucket['+Inf']"] == 1
+    assert told["postwatch_checker_in_flight"] == 7
+    assert told["postwatch_checker_queued"] == 3
+    assert told["postwatch_checker_store_away"] == 1
+    assert told["postwatch_checker_held_back_total"] == 2
+
+
+def test_server_ends_with_its_block() -> None:
+    before = set(threading.enumerate())
+    with metrics_served(Status(), HOST, 0) as port:
+        scrape(port)
+
+    assert set(threading.enumerate()) <= before
+    with pytest.raises(OSError, match="refused"):
+        scrape(port)
+
+
+async def test_running_checker_counts_what_it_does(store: Store, owner: Owner) -> None:
+    async with running_checker(store, FakeProbe()) as checker:
+        owner.create(hostname="secret-name.example.org")
+        await until(lambda: checker.status.recorded == 1)
+        with metrics_served(checker.status, HOST, 0) as port:
+            told = await trio.to_thread.run_sync(scrape, port)
+
+    assert told["postwatch_checker_checks_total['ok', 'smtp']"] == 1
+    assert told["postwatch_checker_recorded_total"] == 1
+    assert told["postwatch_checker_watched"] == 1
+    assert told["postwatch_checker_schedule_lag_seconds_count"] == 1
+    assert told["postwatch_checker_loop_lag_seconds_count"] > 0
+    assert not [each for each in told if "secret-name" in each]
+
+
+def test_address_in_use_is_said_and_ends_the_start() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        bind = f"{HOST}:{taken.getsockname()[1]}"
+        settings = Settings.from_env({"POSTWATCH_METRICS_BIND": bind})
+        text = f"cannot serve metrics on {bind}"
+        with pytest.raises(CommandError, match=text) as raised, _metrics(settings, Status()):
+            pass
+    assert raised.value.code is ExitCode.ADDRESS_IN_USE
+
+
+def test_no_setting_serves_nothing() -> None:
+    before = set(threading.enumerate())
+    with _metrics(Settings.from_env({}), Status()):
+        # A thread of an earlier test may just end.
+        assert set(threading.enumerate()) <= before
+
+
+def test_histogram_counts_what_is_on_a_bound_below_it() -> None:
+    histogram = Histogram((1.0, 2.0))
+    for value in (0.5, 1.0, 1.5, 99.0):
+        histogram.note(value)
+
+    assert list(histogram.cumulated()) == [(1.0, 2), (2.0, 3), (float("inf"), 4)]
+    assert (histogram.count, histogram.sum) == (4, 102.0)

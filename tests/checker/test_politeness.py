@@ -1,0 +1,304 @@
+"""No server sees a flood, no server bans us, and nobody else waits for it. In virtual time."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from checker.loop.login_backoff import FIRST_SECONDS, LONGEST_SECONDS, Logins
+from checker.loop.watched_monitors import Configuration
+from domain.check import Category, Outcome, Phase, Verdict
+from tests.checker.monitors import HERE, UP, ids
+from tests.checker.virtual import VirtualChecker, change, new_monitor, resting_monitors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trio.testing import MockClock
+
+    from checker.loop.watched_monitors import WatchedMonitor
+    from domain.monitor import Monitor
+    from mail.protocols.target import ProbeTarget
+
+    Probe = Callable[[ProbeTarget], Awaitable[Outcome]]
+
+
+REFUSED = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "refused", {"total": 1.0})
+LOGIN = {"auth": {"user": "u", "pass": "p"}}
+
+
+class Busy:
+    """Servers that take a second, at an address of their own; counts who is where."""
+
+    def __init__(self, addresses: dict[str, str] | None = None) -> None:
+        self.now: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self._addresses = addresses or {}
+
+    async def __call__(self, target: ProbeTarget) -> Outcome:
+        address = self._addresses.get(target.hostname, target.hostname)
+        self.now[address] += 1
+        self.most[address] = max(self.most[address], self.now[address])
+        await trio.sleep(1)
+        self.now[address] -= 1
+        return replace(UP, address=address)
+
+
+async def play(
+    clock: MockClock, probe: Probe, monitors: list[Monitor], seconds: float
+) -> VirtualChecker:
+    """Check for so long."""
+    async with playing(clock, probe, monitors) as checker:
+        await trio.sleep(seconds)
+    return checker
+
+
+@asynccontextmanager
+async def playing(
+    clock: MockClock, probe: Probe, monitors: list[Monitor]
+) -> AsyncIterator[VirtualChecker]:
+    """Check for as long as the block takes."""
+    async with trio.open_nursery() as nursery:
+        checker = VirtualChecker(clock, probe)
+        checker.feed()
+        await nursery.start(checker.run)
+        checker.feed(*monitors)
+        yield checker
+        nursery.cancel_scope.cancel()
+
+
+async def test_one_server_sees_ten_checks_at_a_time_and_all_of_them_in_turn(
+    autojump_clock: MockClock,
+) -> None:
+    servers = Busy()
+    monitors = resting_monitors(*["one"] * 95)
+    checker = await play(autojump_clock, servers, monitors, 11)
+
+    assert servers.most == {"one": 10}
+    assert len(checker.results.checks) == 95
+    assert (checker.status.held_back, checker.status.waiting) == (85, 0)
+    order = [check.monitor_id for check in checker.results.checks]
+    assert set(order[:10]) == {each.id for each in monitors[:10]}
+
+
+async def test_others_do_not_wait_for_a_server_that_many_wait_for(
+    autojump_clock: MockClock,
+) -> None:
+    names = ["one"] * 600 + [f"other{each}" for each in range(50)]
+    monitors = [
+        new_monitor(each, hostname=name, check_interval=1)
+        for each, name in zip(ids(650), names, strict=True)
+    ]
+    checker = await play(autojump_clock, Busy(), monitors, 600)
+
+    # Without those that wait for their server, the first checks of so many take a moment.
+    late = [
+        check.started_at
+        for check in checker.results.checks
+        if check.monitor_id in {each.id for each in monitors[600:]}
+    ]
+    assert len(late) == pytest.approx(50 * 11, abs=50)
+    assert checker.status.waiting > 100
+    assert checker.schedule.skipped == 0
+
+
+async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) -> None:
+    names = [f"name{number}" for number in range(40)]
+    servers = Busy(dict.fromkeys(names, "192.0.2.1"))
+    # Their first check shows where the names lead to, so it is made one by one.
+    async with playing(autojump_clock, servers, []) as checker:
+        monitors = resting_monitors(*names)
+        for each in monitors:
+            checker.feed(each)
+            await trio.sleep(2)
+        assert servers.most["192.0.2.1"] == 1
+        checker.feed(*(change(each, checker.wall(), port=2525) for each in monitors))
+        await trio.sleep(10)
+
+    assert servers.most["192.0.2.1"] == 10
+    assert len(checker.results.checks) == 80
+
+
+async def test_monitor_that_is_deleted_while_it_waits_is_not_checked(
+    autojump_clock: MockClock,
+) -> None:
+    monitors = resting_monitors(*["one"] * 30)
+    async with playing(autojump_clock, Busy(), monitors) as checker:
+        await trio.sleep(0.5)
+        for each in monitors[10:]:
+            each.delete(actor={"type": "operator", "id": "tester"}, now=checker.wall())
+        checker.feed(*monitors[10:])
+        await trio.sleep(10)
+
+    assert len(checker.results.checks) == 10
+    assert len(checker.schedule) == 10
+
+
+class Guarded:
+    """A server that refuses the password until it is told to take it; notes when it came."""
+
+    def __init__(self) -> None:
+        self.logins: list[float] = []
+        self.refuses = True
+
+    async def __call__(self, target: ProbeTarget) -> Outcome:
+        if target.password is None:
+            return UP
+        self.logins.append(trio.current_time())
+        return REFUSED if self.refuses else UP
+
+    def distances(self) -> list[float]:
+        return [
+            later - earlier for earlier, later in zip(self.logins, self.logins[1:], strict=False)
+        ]
+
+
+async def checked_with_login(clock: MockClock, server: Guarded, seconds: float) -> VirtualChecker:
+    monitor = new_monitor(check_interval=1, config=LOGIN)
+    checker = await play(clock, server, [monitor], seconds)
+    assert len(checker.results.checks) == pytest.approx(seconds / 60, abs=2)
+    return checker
+
+
+async def test_refused_logins_come_at_growing_distance_up_to_a_cap(
+    autojump_clock: MockClock,
+) -> None:
+    server = Guarded()
+    checker = await checked_with_login(autojump_clock, server, 4 * 3600)
+
+    assert max(server.distances()) <= LONGEST_SECONDS + 60
+    assert server.distances()[2] == pytest.approx(FIRST_SECONDS, abs=60)
+    assert server.distances()[-1] == pytest.approx(LONGEST_SECONDS, abs=60)
+    in_ten_minutes = max(
+        sum(begin <= each < begin + 600 for each in server.logins) for begin in server.logins
+    )
+    assert in_ten_minutes <= 4
+    outcomes = [check.outcome for check in checker.results.checks]
+    assert {(each["verdict"], each["category"]) for each in outcomes} == {("down", "auth_failed")}
+    left_out = [each for each in outcomes if each["warnings"]]
+    assert len(left_out) == len(outcomes) - len(server.logins)
+    assert left_out[0]["warnings"][0]["code"] == "login_postponed"
+    assert "works up to the login" in left_out[0]["message"]
+
+
+async def test_recovery_is_seen_within_the_cap_and_a_new_failure_starts_anew(
+    autojump_clock: MockClock,
+) -> None:
+    server = Guarded()
+    async with playing(
+        autojump_clock, server, [new_monitor(check_interval=1, config=LOGIN)]
+    ) as checker:
+        await trio.sleep(7200)
+        server.refuses = False
+        mended = checker.wall()
+        await trio.sleep(3600)
+        seen = next(each for each in checker.results.checks if each.outcome["verdict"] == "up")
+        assert seen.finished_at - mended <= timedelta(seconds=LONGEST_SECONDS + 60)
+        server.logins.clear()
+        server.refuses = True
+        await trio.sleep(170)
+        assert len(server.logins) >= 2
+
+
+async def test_changed_monitor_logs_in_at_once(autojump_clock: MockClock) -> None:
+    server = Guarded()
+    monitor = new_monitor(check_interval=1, config=LOGIN)
+    async with playing(autojump_clock, server, [monitor]) as checker:
+        await trio.sleep(3600)
+        server.logins.clear()
+        checker.feed(
+            change(monitor, checker.wall(), config={"auth": {"user": "u", "pass": "another"}})
+        )
+        await trio.sleep(1)
+        assert len(server.logins) == 1
+
+
+async def test_outage_is_seen_while_logins_are_left_out(autojump_clock: MockClock) -> None:
+    timeout = Outcome(Verdict.DOWN, Category.TIMEOUT, Phase.CONNECT, "silent", {})
+    server = Guarded()
+    is_out = False
+
+    async def ask(target: ProbeTarget) -> Outcome:
+        return timeout if is_out else await server(target)
+
+    async with playing(
+        autojump_clock, ask, [new_monitor(check_interval=1, config=LOGIN)]
+    ) as checker:
+        await trio.sleep(250)
+        is_out = True
+        await trio.sleep(60)
+
+    last = checker.results.checks[-1].outcome
+    assert last["category"] == "timeout"
+    assert [each["code"] for each in last["warnings"]] == ["login_postponed"]
+
+
+def watched(monitor: Monitor) -> WatchedMonitor:
+    configuration = Configuration(HERE)
+    for event in monitor.collect_events():
+        configuration.apply(event)
+    found = configuration.watched(monitor.id)
+    assert found is not None
+    return found
+
+
+def test_failure_that_is_no_refusal_neither_counts_nor_forgives() -> None:
+    logins, monitor = Logins(), watched(new_monitor())
+    for category in (Category.AUTH_FAILED, Category.AUTH_FAILED, Category.TIMEOUT):
+        logins.note(monitor, category, 0)
+    assert logins.wait_seconds(monitor, 1) == 0
+    logins.note(monitor, Category.AUTH_FAILED, 0)
+    assert logins.wait_seconds(monitor, 1) == FIRST_SECONDS - 1
+
+    logins.remember(monitor.monitor_id, monitor.version, 0)
+    logins.note(monitor, Category.MAILBOX_UNAVAILABLE, 2)
+    assert logins.wait_seconds(monitor, 2) == 0
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        ExceptionGroup("attempts", [OSError(errno.ENOBUFS, "No buffer space available")]),
+    ],
+)
+async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, lack: Exception
+) -> None:
+    lacks = True
+
+    async def probe(target: ProbeTarget) -> Outcome:
+        del target
+        if lacks:
+            raise lack
+        return UP
+
+    monitors = resting_monitors(*(f"m{each}" for each in range(50)))
+    async with playing(autojump_clock, probe, monitors) as checker:
+        await trio.sleep(5.5)
+        assert checker.results.checks == []
+        # A handful is tried after each pause.
+        assert checker.status.exhausted <= 6 * 10
+        lacks = False
+        await trio.sleep(2)
+
+    assert {check.monitor_id for check in checker.results.checks} == {each.id for each in monitors}
+    errors = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert len(errors) == 1
+    assert errors[0].startswith("checks pause, because this process lacks")
+
+
+async def test_other_errors_of_the_system_are_bugs(autojump_clock: MockClock) -> None:
+    async def probe(target: ProbeTarget) -> Outcome:
+        raise OSError(errno.ENOENT, target.hostname)
+
+    with pytest.RaisesGroup(OSError, flatten_subgroups=True):
+        await play(autojump_clock, probe, [new_monitor()], 1)

@@ -1,0 +1,180 @@
+"""What the documented config means for a probe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from checker.loop.target_builder import Aiming, aim
+from checker.loop.watched_monitors import Configuration, WatchedMonitor
+from domain.check import Category, Outcome, Verdict
+from mail.protocols.target import ProbeTarget
+from store.ports.errors import STORE_AWAY
+from tests.checker.monitors import HERE
+from tests.checker.virtual import new_monitor, no_secrets
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from domain.mail_config import Config, Kind
+    from domain.monitor import Monitor
+    from store.store import Store
+    from tests.checker.monitors import Owner
+
+
+def watched(**fields: Any) -> WatchedMonitor:  # noqa: ANN401 - any field of the command
+    monitor = new_monitor(**fields)
+    configuration = Configuration(HERE)
+    for event in monitor.collect_events():
+        configuration.apply(event)
+    kept = configuration.watched(monitor.id)
+    assert kept is not None
+    return kept
+
+
+def target(**fields: Any) -> ProbeTarget:  # noqa: ANN401 - any field of the command
+    def as_it_is(monitor_id: UUID, kind: Kind, config: Config) -> Config:
+        del monitor_id, kind
+        return config
+
+    aimed = aim(watched(**fields), as_it_is)
+    assert isinstance(aimed, ProbeTarget)
+    return aimed
+
+
+@pytest.mark.parametrize(
+    ("config", "tls", "port"),
+    [
+        ({}, "auto", 25),
+        ({"secure": False, "ignoreTls": False, "requireTls": False}, "auto", 25),
+        ({"secure": True}, "implicit", 465),
+        ({"secure": True, "ignoreTls": True}, "implicit", 465),
+        ({"ignoreTls": True}, "never", 25),
+        ({"requireTls": True}, "require", 25),
+        ({"requireTls": True, "ignoreTls": True}, "require", 25),
+    ],
+)
+def test_smtp_config(config: Config, tls: str, port: int) -> None:
+    aimed = target(config=config)
+    assert (aimed.protocol, aimed.tls, aimed.port) == ("smtp", tls, port)
+
+
+@pytest.mark.parametrize(
+    ("config", "protocol", "tls", "port"),
+    [
+        ({}, "imap", "never", 143),
+        ({"protocol": "imap", "tls": True}, "imap", "implicit", 993),
+        ({"protocol": "pop3"}, "pop3", "never", 110),
+        ({"protocol": "pop3", "tls": True}, "pop3", "implicit", 995),
+        ({"startTls": "auto"}, "imap", "auto", 143),
+        ({"protocol": "pop3", "startTls": "require"}, "pop3", "require", 110),
+        ({"startTls": "never"}, "imap", "never", 143),
+    ],
+)
+def test_imap_pop_config(config: Config, protocol: str, tls: str, port: int) -> None:
+    aimed = target(kind="imap_pop", config=config)
+    assert (aimed.protocol, aimed.tls, aimed.port) == (protocol, tls, port)
+
+
+@pytest.mark.parametrize(
+    ("options", "verify"),
+    [({}, True), ({"rejectUnauthorized": True}, True), ({"rejectUnauthorized": False}, False)],
+)
+def test_certificate_is_verified_unless_told_otherwise(options: Config, *, verify: bool) -> None:
+    assert target(config={"tlsOptions": options}).verify_certificate is verify
+    assert target(config={"tlsOptions": None}).verify_certificate is True
+
+
+def test_own_port_and_timeout_are_kept() -> None:
+    aimed = target(port=2525, timeout_seconds=7.5, config={"secure": True})
+    assert (aimed.port, aimed.timeout_seconds) == (2525, 7.5)
+
+
+@pytest.mark.parametrize("auth", [None, {}, {"user": "u"}, {"pass": "p"}, {"user": "", "pass": ""}])
+def test_half_a_login_is_none(auth: Config | None) -> None:
+    assert target(config={"auth": auth}).credentials is None
+
+
+def test_login_and_mailbox() -> None:
+    assert target(config={"auth": {"user": "u", "pass": "p"}}).credentials == ("u", "p")
+    config = {"user": "u", "password": "p", "mailbox": "Archive"}
+    assert target(kind="imap_pop", config=config).credentials == ("u", "p")
+    assert target(kind="imap_pop", config=config).mailbox == "Archive"
+    assert target(kind="imap_pop", config={"mailbox": "Archive"}).mailbox is None
+    assert target(kind="imap_pop", config={**config, "mailbox": 7}).mailbox is None
+
+
+def test_config_that_no_probe_can_work_with_is_an_outcome() -> None:
+    monitor = watched(
+        kind="imap_pop", config={"user": "u", "password": "secret", "mailbox": "a\r\nb"}
+    )
+    outcome = aim(monitor, lambda _, __, config: config)
+
+    assert isinstance(outcome, Outcome)
+    assert (outcome.verdict, outcome.category) == (Verdict.DOWN, Category.CONFIG_INVALID)
+    assert "mailbox" in outcome.message
+    assert "secret" not in outcome.message
+
+
+def stored(store: Store, monitor: Monitor) -> WatchedMonitor:
+    configuration = Configuration(HERE)
+    for event in store.monitoring.events.get(monitor.id):
+        configuration.apply(event)
+    kept = configuration.watched(monitor.id)
+    assert kept is not None
+    return kept
+
+
+async def test_sealed_password_is_opened_once_for_each_version(store: Store, owner: Owner) -> None:
+    calls: list[UUID] = []
+
+    def unseal(monitor_id: UUID, kind: Kind, config: Config) -> Config:
+        calls.append(monitor_id)
+        return store.monitoring.unsealed(monitor_id, kind, config)
+
+    aiming = Aiming(unseal)
+    monitor = owner.create(config={"auth": {"user": "u", "pass": "first"}})
+    version = stored(store, monitor)
+    for _ in range(3):
+        aimed = await aiming.aim(version)
+        assert isinstance(aimed, ProbeTarget)
+        assert aimed.credentials == ("u", "first")
+        assert "first" not in repr(aimed)
+    assert len(calls) == 1
+
+    owner.update(monitor, config={"auth": {"user": "u", "pass": "second"}})
+    aimed = await aiming.aim(stored(store, monitor))
+    assert isinstance(aimed, ProbeTarget)
+    assert aimed.credentials == ("u", "second")
+    aiming.forget(monitor.id)
+    assert not aiming._opened
+
+
+async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, owner: Owner) -> None:
+    monitor = owner.create(kind="imap_pop", config={"user": "u", "password": "secret"})
+    version = stored(store, monitor)
+    store.keys.destroy(monitor.id)
+
+    outcome = await Aiming(store.monitoring.unsealed).aim(version)
+
+    assert isinstance(outcome, Outcome)
+    assert (outcome.verdict, outcome.category) == (Verdict.DOWN, Category.SECRET_UNREADABLE)
+    assert "set the password of this monitor again" in outcome.message
+
+
+async def test_key_store_that_is_away_is_waited_for() -> None:
+    failures = [STORE_AWAY[0]("database is locked"), STORE_AWAY[2]("disk I/O error")]
+
+    def unseal(monitor_id: UUID, kind: Kind, config: Config) -> Config:
+        del monitor_id, kind
+        if failures:
+            raise failures.pop()
+        return config
+
+    monitor = watched(config={"auth": {"user": "u", "pass": "p"}})
+    assert isinstance(await Aiming(unseal).aim(monitor), ProbeTarget)
+
+
+async def test_monitor_without_a_login_needs_no_key() -> None:
+    assert isinstance(await Aiming(no_secrets).aim(watched()), ProbeTarget)

@@ -1,1 +1,0 @@
-"""Tests of the checker around the probe: configuration, schedule, feed, recorder, run."""

@@ -1,0 +1,103 @@
+"""What a fault case is, and the small words that the tables are written with."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from domain.check import Category, Phase
+from tests.mailservers.certificates import CertificateShop, ServerCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mail.protocols.target import Protocol, TlsMode
+    from tests.mailservers.scripted import Peer, Script
+
+
+USER = "alice@example.org"
+PASSWORD = "canary-Passw0rd"
+
+# Enough for a busy machine that plays all cases at once; a stalling server costs all of it.
+TIMEOUT_SECONDS = 3.0
+
+LONG_SECONDS = 30.0
+"""Of a probe whose time is not to run out."""
+
+SHOP = CertificateShop()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultCase:
+    """One row of the table: what the server does, and what must come out.
+
+    Without a category the server is up.
+    """
+
+    name: str
+    protocol: Protocol
+    script: Script
+    category: Category = Category.OK
+    phase: Phase | None = None
+    warnings: tuple[str, ...] = ()
+    tls: TlsMode = "auto"
+    login: bool = False
+    user: str = USER
+    password: str = PASSWORD
+    mailbox: str | None = None
+    verify: bool = True
+
+
+def reset(peer: Peer) -> None:
+    """End the connection with a RST."""
+    peer.reset()
+
+
+def close(peer: Peer) -> None:
+    """End the connection in order."""
+    peer.close()
+
+
+def half_close(peer: Peer) -> None:
+    """Say that nothing more will come, and keep listening."""
+    peer.end_sending()
+
+
+def await_hello(peer: Peer) -> None:
+    """Take the first bytes of a TLS handshake and leave them unanswered."""
+    peer.read_some()
+
+
+def tls(certificate: ServerCertificate = SHOP.good) -> Callable[[Peer], None]:
+    """Shake hands with a certificate."""
+    context = certificate.context()
+    return lambda peer: peer.start_tls(context)
+
+
+def old_tls(peer: Peer) -> None:
+    """Offer nothing newer than TLS 1.0, and say so with an alert."""
+    context = SHOP.good.context()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    peer.start_tls(context)
+
+
+def foreign_ciphers(peer: Peer) -> None:
+    """Offer only ciphers that our side does not."""
+    context = SHOP.good.context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AECDH-NULL-SHA:ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0")
+    peer.start_tls(context)
+
+
+def wants_client_certificate(peer: Peer) -> None:
+    """Ask for a certificate of the client, and refuse to go on without."""
+    context = SHOP.good.context()
+    context.load_verify_locations(cadata=SHOP.ca_pem.decode("ascii"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    peer.start_tls(context)

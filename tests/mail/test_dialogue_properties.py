@@ -1,0 +1,125 @@
+"""What holds for all dialogues and all bytes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mail.protocols.dialogue import ProbeFailed
+from mail.protocols.line_reader import MAX_LINE_BYTES, MAX_REPLY_BYTES, LineReader
+from tests.mail.dialogue_player import DIALOGUES, play, target
+
+if TYPE_CHECKING:
+    from mail.protocols.target import Protocol, TlsMode
+
+
+# Fragments that lead deep into the dialogues; hypothesis puts them together at random.
+_FRAGMENTS = [
+    b"220 mx\r\n",
+    b"250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n",
+    b"250-mx\r\n250 AUTH CRAM-MD5\r\n",
+    b"334 PDE+\r\n",
+    b"235 ok\r\n",
+    b"221 bye\r\n",
+    b"421 no\r\n",
+    b"* OK hi\r\n",
+    b"* PREAUTH hi\r\n",
+    b"* CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN SASL-IR\r\na1 OK\r\n",
+    b"* CAPABILITY IMAP4rev1\r\na1 OK\r\n",
+    *(b"a%d OK\r\n" % tag for tag in range(1, 7)),
+    b"a2 NO [UNAVAILABLE]\r\n",
+    b"+ go\r\n",
+    b"* BYE\r\n",
+    b"+OK <1@a>\r\n",
+    b"+OK\r\nSTLS\r\nUSER\r\nSASL PLAIN\r\n.\r\n",
+    b"+OK\r\nTOP\r\n.\r\n",
+    b"-ERR [IN-USE] no\r\n",
+    b"\n",
+    b"\r",
+    b" ",
+    b"\0",
+    b"\xff\xfe",
+    b"x" * 700,
+]
+
+_LOGIN = re.compile(rb"AUTH |PASS |APOP |a\d+ (LOGIN|AUTHENTICATE) ")
+
+_protocols = st.sampled_from(sorted(DIALOGUES))
+_modes = st.sampled_from(["implicit", "never", "auto", "require"])
+_passwords = st.text(
+    st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1
+)
+_streams = st.lists(st.sampled_from(_FRAGMENTS) | st.binary(max_size=40), max_size=30)
+
+
+def _split(data: bytes, cuts: list[int]) -> list[bytes]:
+    places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[start:end] for start, end in itertools.pairwise(places)]
+
+
+@given(_protocols, _modes, _passwords, _streams)
+def test_any_bytes_end_in_an_outcome(
+    protocol: Protocol, tls: TlsMode, password: str, stream: list[bytes]
+) -> None:
+    # Anything but ProbeFailed would come out of here and fail the test.
+    play(target(protocol, tls, password), stream)
+
+
+@given(_protocols, _modes, _streams, st.lists(st.integers(0, 10_000), max_size=20))
+def test_any_split_of_the_bytes_gives_the_same_result(
+    protocol: Protocol, tls: TlsMode, stream: list[bytes], cuts: list[int]
+) -> None:
+    data = b"".join(stream)
+    asked = target(protocol, tls)
+
+    whole = play(asked, [data])
+
+    assert play(asked, _split(data, cuts)) == whole
+    assert play(asked, [bytes([each]) for each in data]) == whole
+
+
+@given(_protocols, _modes, _streams)
+def test_at_most_one_login_is_tried(protocol: Protocol, tls: TlsMode, stream: list[bytes]) -> None:
+    sent = play(target(protocol, tls), stream).sent
+
+    logins = [line for line in sent if _LOGIN.match(line)]
+    assert len(logins) <= 1
+
+
+@given(_protocols, _passwords, _streams)
+def test_no_password_is_sent_before_tls_where_tls_is_required(
+    protocol: Protocol, password: str, stream: list[bytes]
+) -> None:
+    played = play(target(protocol, "require", password), stream)
+
+    if not played.upgrades:
+        assert not any(line.startswith((b"AUTH", b"PASS", b"APOP")) for line in played.sent)
+        assert "password_in_clear" not in played.warnings
+
+
+@pytest.mark.parametrize("protocol", DIALOGUES)
+@given(st.integers(1, 3000))
+def test_a_stream_without_line_ends_is_cut_off(protocol: Protocol, size: int) -> None:
+    chunks = [b"2" * size] * (MAX_LINE_BYTES // size + 2)
+
+    assert play(target(protocol, "auto"), chunks).category == "line_too_long"
+
+
+@given(st.lists(st.binary(max_size=300), max_size=200))
+def test_the_reader_never_holds_more_than_it_may(chunks: list[bytes]) -> None:
+    reader = LineReader()
+    taken = 0
+    for chunk in chunks:
+        reader.feed(chunk)
+        try:
+            while (line := reader.next_line()) is not None:
+                assert len(line) < MAX_LINE_BYTES
+                taken += len(line)
+        except ProbeFailed:
+            break
+    assert taken <= MAX_REPLY_BYTES

@@ -1,0 +1,147 @@
+"""Dovecot, probed over IMAP and POP3 the way its users reach it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.check import Category, Phase
+from mail.protocols.target import ProbeTarget
+from tests.mailservers.dovecot import (
+    PASSWORD,
+    UNICODE_PASSWORD,
+    UNICODE_USER,
+    USER,
+    Dovecot,
+    dovecot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mail.prober import Prober
+    from mail.protocols.target import Protocol, TlsMode
+    from tests.mailservers.certificates import CertificateShop
+
+
+pytestmark = pytest.mark.mailserver
+
+MODES = [
+    (protocol, tls)
+    for protocol in ("imap", "pop3")
+    for tls in ("never", "auto", "require", "implicit")
+]
+
+
+@pytest.fixture(scope="module")
+def server(certificates: CertificateShop) -> Iterator[Dovecot]:
+    with dovecot(certificates.good) as running:
+        yield running
+
+
+def _target(server: Dovecot, protocol: Protocol, tls: TlsMode) -> ProbeTarget:
+    port: int = getattr(server, f"{protocol}{'s' if tls == 'implicit' else ''}_port")
+    return ProbeTarget(
+        protocol=protocol, hostname="localhost", port=port, tls=tls, timeout_seconds=10
+    )
+
+
+@pytest.mark.parametrize(("protocol", "tls"), MODES)
+async def test_the_right_password_opens_the_mailbox(
+    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+) -> None:
+    outcome = await prober.probe(
+        replace(_target(server, protocol, tls), user=USER, password=PASSWORD, mailbox="INBOX")
+    )
+
+    assert outcome.category is Category.OK
+    assert (outcome.tls is None) == (tls == "never")
+    assert [each.code for each in outcome.warnings] == (
+        ["password_in_clear"] if tls == "never" else []
+    )
+
+
+@pytest.mark.parametrize(("protocol", "tls"), MODES)
+async def test_a_wrong_password_is_a_failed_login(
+    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+) -> None:
+    outcome = await prober.probe(
+        replace(_target(server, protocol, tls), user=USER, password="wrong")
+    )
+
+    assert (outcome.category, outcome.phase) == (Category.AUTH_FAILED, Phase.AUTH)
+
+
+@pytest.mark.parametrize(("protocol", "tls"), MODES)
+async def test_a_password_outside_ascii_is_right(
+    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+) -> None:
+    outcome = await prober.probe(
+        replace(_target(server, protocol, tls), user=UNICODE_USER, password=UNICODE_PASSWORD)
+    )
+
+    assert outcome.category is Category.OK
+
+
+@pytest.mark.parametrize(("protocol", "tls"), MODES)
+async def test_without_credentials_no_login_is_tried(
+    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+) -> None:
+    outcome = await prober.probe(_target(server, protocol, tls))
+
+    assert outcome.category is Category.OK
+    assert "auth" not in outcome.timings_ms
+
+
+async def test_a_mailbox_that_is_not_there_is_a_failure(prober: Prober, server: Dovecot) -> None:
+    outcome = await prober.probe(
+        replace(
+            _target(server, "imap", "never"),
+            user=USER,
+            password=PASSWORD,
+            mailbox="Entwürfe & mehr",
+        )
+    )
+
+    assert (outcome.category, outcome.phase) == (Category.MAILBOX_UNAVAILABLE, Phase.MAILBOX)
+
+
+@pytest.fixture(scope="module")
+def strict_server(certificates: CertificateShop) -> Iterator[Dovecot]:
+    with dovecot(certificates.good, plaintext_logins=False) as running:
+        yield running
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+async def test_a_login_that_is_disabled_without_tls(
+    prober: Prober, strict_server: Dovecot, protocol: Protocol
+) -> None:
+    target = replace(
+        _target(strict_server, protocol, "never"),
+        hostname=strict_server.host,
+        user=USER,
+        password=PASSWORD,
+    )
+    outcome = await prober.probe(target)
+
+    assert (outcome.category, outcome.phase) == (Category.AUTH_DISABLED, Phase.AUTH)
+    assert outcome.warnings == ()
+
+
+@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+async def test_starttls_lifts_what_is_disabled_without_it(
+    prober: Prober, strict_server: Dovecot, protocol: Protocol
+) -> None:
+    target = replace(
+        _target(strict_server, protocol, "auto"),
+        hostname=strict_server.host,
+        verify_certificate=False,
+        user=USER,
+        password=PASSWORD,
+    )
+    outcome = await prober.probe(target)
+
+    assert outcome.category is Category.OK
+    assert [each.code for each in outcome.warnings] == ["cert_hostname_mismatch"]

@@ -1,0 +1,102 @@
+"""Every row of the fault table: what a server does, and what comes out.
+
+All servers and all probes run at once, so the table takes as long as its longest row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from domain.check import Category, Verdict
+from mail.protocols.target import ProbeTarget
+from tests.mail import faults_everywhere, faults_imap, faults_pop3, faults_smtp
+from tests.mail.fault_cases import LONG_SECONDS, PASSWORD, TIMEOUT_SECONDS, FaultCase
+from tests.mailservers.scripted import scripted
+
+if TYPE_CHECKING:
+    from domain.check import Outcome
+    from mail.prober import Prober
+
+
+CASES = {
+    f"{case.protocol}: {case.name}": case
+    for table in (faults_everywhere, faults_smtp, faults_imap, faults_pop3)
+    for case in table.CASES
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(prober: Prober) -> dict[str, Outcome]:
+    """The outcome of every case by its name."""
+    found: dict[str, Outcome] = {}
+
+    async def play(name: str, case: FaultCase, port: int) -> None:
+        found[name] = await prober.probe(_target(case, port))
+
+    async def play_all(ports: dict[str, int]) -> None:
+        async with trio.open_nursery() as nursery:
+            for name, case in CASES.items():
+                nursery.start_soon(play, name, case, ports[name])
+
+    with contextlib.ExitStack() as servers:
+        ports = {name: servers.enter_context(scripted(case.script)) for name, case in CASES.items()}
+        trio.run(play_all, ports)
+    return found
+
+
+def _timeout_seconds(case: FaultCase) -> float:
+    """Return how long a probe may take: the time counts only where it is to run out."""
+    return TIMEOUT_SECONDS if case.category is Category.TIMEOUT else LONG_SECONDS
+
+
+def _target(case: FaultCase, port: int) -> ProbeTarget:
+    return ProbeTarget(
+        protocol=case.protocol,
+        hostname="localhost",
+        port=port,
+        tls=case.tls,
+        verify_certificate=case.verify,
+        user=case.user if case.login else None,
+        password=case.password if case.login else None,
+        mailbox=case.mailbox,
+        timeout_seconds=_timeout_seconds(case),
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_fault_has_its_verdict(outcomes: dict[str, Outcome], name: str) -> None:
+    case, outcome = CASES[name], outcomes[name]
+
+    assert (outcome.category, outcome.phase) == (case.category, case.phase), outcome
+    assert outcome.verdict is (Verdict.UP if case.category is Category.OK else Verdict.DOWN)
+    assert tuple(each.code for each in outcome.warnings) == case.warnings
+    assert PASSWORD not in repr(outcome)
+    # test_deadline.py measures more exactly, one probe at a time.
+    assert outcome.timings_ms["total"] <= (_timeout_seconds(case) + 10) * 1000
+
+
+def test_a_bad_certificate_is_described_all_the_same(outcomes: dict[str, Outcome]) -> None:
+    facts = outcomes["smtp: has an expired certificate"].tls
+
+    assert facts is not None
+    assert facts.verdict is Category.CERT_EXPIRED
+    assert (facts.verify_code, facts.verify_message) == (10, "certificate has expired")
+    assert facts.names == ("localhost", "127.0.0.1")
+    assert facts.days_left < 0
+
+
+def test_a_good_certificate_is_described(outcomes: dict[str, Outcome]) -> None:
+    facts = outcomes["smtp: speaks TLS"].tls
+
+    assert facts is not None
+    assert (facts.version, facts.verdict, facts.verify_code) == ("TLSv1.3", Category.OK, 0)
+    assert facts.days_left == 364
+
+
+def test_the_words_of_the_server_are_kept(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["smtp: greets with 554"].server_reply == "554 no / service here"
+    assert outcomes["imap: greets with BYE"].server_reply == "* BYE not you"

@@ -1,0 +1,1 @@
+"""Tests of processes: settings, failures, opening a store."""

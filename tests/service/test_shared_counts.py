@@ -1,0 +1,81 @@
+"""Where workers share their counts: in memory where that is safe, else in the data folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service import api_server
+from service.api_server import share_counts
+from store.files.data_folder import DataFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+NAME = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of the system's shared memory."""
+    path = tmp_path / "memory"
+    path.mkdir()
+    monkeypatch.setattr(api_server, "SHARED_MEMORY", path)
+    monkeypatch.setenv(NAME, "")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    """An empty data folder."""
+    made = DataFolder(tmp_path / "data")
+    made.create()
+    return made
+
+
+def test_counts_lie_in_memory_and_begin_anew(memory: Path, folder: DataFolder) -> None:
+    share_counts(folder)
+    (path,) = memory.iterdir()
+    assert os.environ[NAME] == str(path)
+    assert path.stat().st_mode & 0o777 == 0o700
+    (path / "counter_1.db").touch()
+
+    share_counts(folder)
+
+    assert os.environ[NAME] == str(path)
+    assert list(path.iterdir()) == []
+    assert not folder.metrics.exists()
+
+
+def test_two_data_folders_share_nothing(memory: Path, folder: DataFolder, tmp_path: Path) -> None:
+    share_counts(folder)
+    share_counts(DataFolder(tmp_path / "other"))
+
+    assert len(list(memory.iterdir())) == 2
+
+
+def test_a_link_that_somebody_left_there_is_not_followed(
+    memory: Path, folder: DataFolder, tmp_path: Path
+) -> None:
+    share_counts(folder)
+    (path,) = memory.iterdir()
+    path.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    path.symlink_to(tmp_path / "elsewhere")
+
+    share_counts(folder)
+
+    assert os.environ[NAME] == str(folder.metrics)
+    assert path.is_symlink()
+
+
+def test_without_shared_memory_the_data_folder_serves(memory: Path, folder: DataFolder) -> None:
+    memory.rmdir()
+
+    share_counts(folder)
+
+    assert os.environ[NAME] == str(folder.metrics)
+    assert folder.metrics.is_dir()

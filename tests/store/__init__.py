@@ -1,0 +1,1 @@
+"""Tests of logs, keys, proofs, archives and transfers, on both engines."""
