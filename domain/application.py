@@ -16,13 +16,12 @@ from eventsourcing.persistence import IntegrityError
 
 from domain.access_token import AccessToken
 from domain.clock import Clock, utc_now
-from domain.errors import ConflictError, NotFoundError
+from domain.errors import ConflictError, LostEventsError, NotFoundError
 from domain.event_mapper import EventMapper, as_uuid
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.numbering import NumberStream, Registered, Sort
 from domain.organization import Customer, Organization
-from store.ports.errors import LostEventsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

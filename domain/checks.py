@@ -9,8 +9,7 @@ from uuid import UUID
 from eventsourcing.application import Application
 
 from domain.check import CheckPerformed, check_log_id
-from domain.event_mapper import EventMapper, as_uuid
-from store.log_reader import stored_event
+from domain.event_mapper import EventMapper, as_uuid, stored_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
 
     from domain.actor import Actor
-    from store.proof.leaf import Row
+    from domain.event_mapper import Row
 
 
 class CheckRows(Protocol):

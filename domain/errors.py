@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from eventsourcing.persistence import IntegrityError
+
 
 class DomainError(Exception):
     """Base of everything that a command refuses."""
@@ -81,4 +83,15 @@ class TransferError(DomainError):
     """An export or a backup cannot be used: damaged, cut off, or of a newer version.
 
     The text says where. It never repeats what stands there.
+    """
+
+
+class KeyStoreUnavailableError(DomainError):
+    """The key store takes no change now: it is locked, full or unreachable."""
+
+
+class LostEventsError(IntegrityError):
+    """A new event would follow one that the log no longer has: a server lost it.
+
+    A cached copy of the stream is wrong from then on and must be read again.
     """

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from eventsourcing.persistence import Mapper, MapperDeserialisationError, Transcoder
+from eventsourcing.persistence import Mapper, MapperDeserialisationError, StoredEvent, Transcoder
 from eventsourcing.utils import TopicError, get_topic, resolve_topic
 
 from domain.errors import StoreError
 
 if TYPE_CHECKING:
     from eventsourcing.domain import DomainEvent, DomainEventProtocol
-    from eventsourcing.persistence import StoredEvent
 
 
 class OrjsonTranscoder(Transcoder):
@@ -53,6 +52,22 @@ as_uuid: Final = lru_cache(_KNOWN_IDS)(UUID)
 @lru_cache(_KNOWN_IDS)
 def _as_text(identifier: UUID) -> str:
     return identifier.hex
+
+
+class Row(NamedTuple):
+    """An event as its log stores it, nothing decoded."""
+
+    position: int
+    originator_id: bytes
+    version: bytes
+    topic: bytes
+    state: bytes
+
+
+def stored_event(row: Row) -> StoredEvent:
+    """Return a row as the event store knows it."""
+    stream = as_uuid(row.originator_id.decode("ascii"))
+    return StoredEvent(stream, int(row.version), row.topic.decode(), row.state)
 
 
 class EventMapper(Mapper[UUID]):

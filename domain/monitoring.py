@@ -8,7 +8,7 @@ Commands on who owns monitors, who may call, and from where servers are checked.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID, uuid4
 
 from eventsourcing.persistence import IntegrityError
@@ -21,12 +21,17 @@ from domain.application import NumberedLog
 from domain.availability import Span, retired_spans
 from domain.clock import Clock, utc_now
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer
-from domain.errors import NotFoundError, RetiredError, SecretUnreadableError, StaleVersionError
+from domain.errors import (
+    KeyStoreUnavailableError,
+    NotFoundError,
+    RetiredError,
+    SecretUnreadableError,
+    StaleVersionError,
+)
 from domain.idempotency import RepeatKey
 from domain.location import Arrival, MonitoringLocation, location_id
 from domain.monitor import Monitor
 from domain.organization import Customer, Organization
-from store.ports.errors import STORE_AWAY
 
 if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
@@ -34,7 +39,6 @@ if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.commands import CreateMonitor, UpdateMonitor
     from domain.mail_config import Config, Kind
-    from store.keys.key_ring import KeyRing
 
 
 class Ownership(NumberedLog):
@@ -192,12 +196,33 @@ class Ownership(NumberedLog):
 log = logging.getLogger("postwatch.monitoring")
 
 
+class SecretVault(Protocol):
+    """Seals secrets with a key of their owner, and destroys that key."""
+
+    def seal(self, owner: UUID, secret: str) -> str:
+        """Return the sealed secret."""
+
+    def unseal(self, owner: UUID, sealed: str) -> str:
+        """Return the secret. Raises SecretUnreadableError when its key was destroyed."""
+
+    def destroy(self, owner: UUID) -> None:
+        """Make every secret of the owner unreadable for ever.
+
+        Raises KeyStoreUnavailableError when the key is still there.
+        """
+
+    def digest(self, data: bytes) -> str:
+        """Return a keyed digest, the same for the same data."""
+
+
 class Monitoring(Ownership):
     """All commands. Each returns when its events are on disk, or raises and stored nothing."""
 
     name = "monitoring"
 
-    def __init__(self, keys: KeyRing, env: EnvType | None = None, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, keys: SecretVault, env: EnvType | None = None, clock: Clock = utc_now
+    ) -> None:
         super().__init__(env, clock)
         self._keys = keys
         self._owed: set[UUID] = set()
@@ -284,11 +309,11 @@ class Monitoring(Ownership):
         for monitor_id in self._owed.copy():
             try:
                 self._keys.destroy(monitor_id)
-            except STORE_AWAY as error:
+            except KeyStoreUnavailableError as error:
                 log.warning(
                     "the data key of the deleted monitor %s is not destroyed yet: %s",
                     monitor_id,
-                    type(error).__name__,
+                    error,
                 )
                 return
             self._owed.discard(monitor_id)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from domain.actor import Actor
+    from domain.event_mapper import Row
     from store.archive.segment import Contents
-    from store.proof.leaf import Row
     from store.store import Store
 
 

@@ -14,11 +14,9 @@ from datetime import datetime, timedelta
 from itertools import count, product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
-from eventsourcing.persistence import StoredEvent
-
 from domain.check import check_log_id
 from domain.clock import iso_milliseconds
-from domain.event_mapper import as_uuid
+from domain.event_mapper import as_uuid, stored_event
 from store.archive.check_archive import last_archived
 
 if TYPE_CHECKING:
@@ -28,9 +26,8 @@ if TYPE_CHECKING:
     from eventsourcing.application import Application
 
     from domain.checks import Checks
-    from domain.event_mapper import EventMapper
+    from domain.event_mapper import EventMapper, Row
     from store.archive.check_archive import ArchivedRows, CheckArchive
-    from store.proof.leaf import Row
 
 
 class LoggedEvent(NamedTuple):
@@ -95,12 +92,6 @@ class LogReader:
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event was pruned."""
         return self._recorder.last_given()
-
-
-def stored_event(row: Row) -> StoredEvent:
-    """Return a row as the event store knows it."""
-    stream = as_uuid(row.originator_id.decode("ascii"))
-    return StoredEvent(stream, int(row.version), row.topic.decode(), row.state)
 
 
 _HALVE_EVERY: Final = 3

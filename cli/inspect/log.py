@@ -25,7 +25,7 @@ from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import opened_store
 from service.settings import Settings
 from store.ports.engine import LOGS
-from store.proof.leaf import Row, leaf_bytes
+from store.proof.leaf import leaf_bytes
 from store.proof.merkle import leaf_hash
 from store.proof.tree_heads import VerifyingKey
 from store.proving import log_proof, verify
@@ -33,6 +33,7 @@ from store.proving import log_proof, verify
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from domain.event_mapper import Row
     from store.proof.log_proof import LogProof
     from store.proof.verification import Report
 

@@ -27,7 +27,7 @@ from domain.check import ARCHIVE_ID, ChecksArchived
 from domain.clock import iso_milliseconds
 from domain.errors import ArchiveError
 from store.archive.segment import Contents, Segment
-from store.proof.leaf import EventRows, Readable, Row, Unreadable
+from store.proof.leaf import EventRows, Readable, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from eventsourcing.application import Application
 
+    from domain.event_mapper import Row
     from store.ports.engine import SegmentStore, StoredRows
     from store.proof.leaf import Progress
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from domain.errors import ArchiveError
+from domain.event_mapper import Row
 from store.archive.columns import (
     POSITION,
     ROW_VERSION,
@@ -32,7 +33,7 @@ from store.archive.columns import (
     split,
     text_of,
 )
-from store.proof.leaf import Row, leaf_bytes
+from store.proof.leaf import leaf_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,8 +13,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from domain.errors import MasterKeyError, SecretUnreadableError
+from domain.errors import KeyStoreUnavailableError, MasterKeyError, SecretUnreadableError
 from store.keys import sealing
+from store.ports.errors import STORE_AWAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -183,8 +184,14 @@ class KeyRing:
         return self._add(SIGNING_KEY, sealing.new_key())
 
     def destroy(self, owner: UUID) -> None:
-        """Make every secret of the owner unreadable for ever."""
-        self.store.destroy(str(owner))
+        """Make every secret of the owner unreadable for ever.
+
+        Raises KeyStoreUnavailableError when the key store takes no change now.
+        """
+        try:
+            self.store.destroy(str(owner))
+        except STORE_AWAY as error:
+            raise KeyStoreUnavailableError(type(error).__name__) from error
 
     def close(self) -> None:
         """Close the key store."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from store.proof.leaf import Row
+    from domain.event_mapper import Row
 
 
 class EventSink(ABC):

@@ -112,13 +112,6 @@ STORE_FAILS: Final[tuple[type[Exception], ...]] = (PersistenceError, sqlite3.Dat
 """The store does not do what it was asked: away, or damaged. The text may hold stored data."""
 
 
-class LostEventsError(IntegrityError):
-    """What was to be recorded comes after an event that the log does not have any more.
-
-    It was lost with a server; whoever knows it from before must forget it.
-    """
-
-
 ANOTHER_CAME_FIRST: Final[tuple[type[Exception], ...]] = (IntegrityError,)
 """Another writer wrote to the same stream. The text holds stored data: never log it."""
 

@@ -21,8 +21,8 @@ from store.postgres.segments import WRITE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from domain.event_mapper import Row
     from store.postgres.connections import Connection, Connections
-    from store.proof.leaf import Row
 
 
 _BATCH: Final = 2000

@@ -37,10 +37,11 @@ from eventsourcing.persistence import BaseInfrastructureFactory
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
 
+from domain.errors import LostEventsError
+from domain.event_mapper import Row
 from store.ports.engine import StoredRows
-from store.ports.errors import LostEventsError, Outage
+from store.ports.errors import Outage
 from store.postgres.connections import ANSWER_SECONDS, LONG_SECONDS, Connections
-from store.proof.leaf import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -15,17 +15,9 @@ from store.proof.merkle import leaf_hash
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from domain.event_mapper import Row
+
     Progress = Callable[[int, int], None]
-
-
-class Row(NamedTuple):
-    """An event as its log stores it, nothing decoded."""
-
-    position: int
-    originator_id: bytes
-    version: bytes
-    topic: bytes
-    state: bytes
 
 
 class Unreadable(NamedTuple):

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from store.proof.leaf import EventRows, Row
+    from domain.event_mapper import Row
+    from store.proof.leaf import EventRows
 
 
 TILE_LEVELS: Final = 8

@@ -27,7 +27,8 @@ from store.proof.tree_heads import TreeHead, VerifyingKey, parse_head
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from store.proof.leaf import EventRows, Row
+    from domain.event_mapper import Row
+    from store.proof.leaf import EventRows
     from store.proof.tiles import LeafTile, TileReader
 
 

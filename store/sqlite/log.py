@@ -45,10 +45,10 @@ from eventsourcing.persistence import (
 )
 
 from domain.errors import TransferError
+from domain.event_mapper import Row
 from store.ports.bulk_load import EventSink
 from store.ports.engine import Signal, StoredRows
 from store.ports.errors import DISK_FULL
-from store.proof.leaf import Row
 from store.sqlite.connections import ThreadConnections
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from uuid import UUID
 import orjson
 
 from domain.errors import TransferError
+from domain.event_mapper import Row
 from store.ports.engine import LOGS
-from store.proof.leaf import Row
 
 FORMAT: Final = "postwatch-export"
 VERSION: Final = 1

@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from domain.event_mapper import Row
     from store.ports.bulk_load import SegmentSink
     from store.ports.engine import Database
-    from store.proof.leaf import Row
 
 
 _TOPIC: Final = ChecksArchived.TOPIC.encode()

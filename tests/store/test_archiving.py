@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from domain.event_mapper import Row
     from store.archiving import Moved
-    from store.proof.leaf import Row
     from store.store import Store
     from tests.places import Databases
 

@@ -13,7 +13,7 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from domain.errors import ArchiveError, StoreError
-from store.proof.leaf import Row
+from domain.event_mapper import Row
 from tests.domain.given import make_owners
 from tests.intruder import intruder_of
 from tests.places import Place

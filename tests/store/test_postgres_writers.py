@@ -13,9 +13,10 @@ from psycopg import sql
 from checker.recording.check_log import Appended, CheckLog
 from checker.runtime.location import Location
 from domain.commands import UpdateMonitor
+from domain.errors import LostEventsError
 from domain.monitor import Monitor
 from store.ports.engine import LOGS
-from store.ports.errors import STORE_AWAY, LostEventsError
+from store.ports.errors import STORE_AWAY
 from store.postgres.connections import told
 from store.postgres.log import FROZEN_SECONDS, LogRecorder, log_schema, log_table
 from tests.domain.given import NOON, TESTER, check_of, make_owners

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.event_mapper import Row
 from store.proof import merkle
 from store.proof import tiles as growth
-from store.proof.leaf import EventRows, Row, leaf_bytes
+from store.proof.leaf import EventRows, leaf_bytes
 from store.proof.merkle import ProofError, leaf_hash
 from store.proof.tiles import LeafTile, Run, TiledSubtrees, append, grow_once
 from store.proof.verification import Verification

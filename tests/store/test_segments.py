@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import ArchiveError
+from domain.event_mapper import Row
 from store.archive.segment import Segment, contents_of, encode
-from store.proof.leaf import Row
 from store.store import create_store
 from tests.domain.realistic import Fleet, record
 

@@ -15,13 +15,13 @@ import pytest
 from eventsourcing.persistence import OperationalError
 
 from domain.errors import MasterKeyError, SecretUnreadableError, StoreError, TransferError
+from domain.event_mapper import Row
 from store.files.data_folder import DataFolder
 from store.files.staging_folder import INCOMING, STORE_PARTS, filled, refuse_unless_empty
 from store.keys import sealing
 from store.keys.key_ring import DIGEST_KEY
 from store.keys.master_keys import read_key_file, write_key_file
 from store.ports.engine import LOGS, Database
-from store.proof.leaf import Row
 from store.proving import log_proof, verify
 from store.store import create_store, open_store
 from store.transfer.export import export_lines
