@@ -12,7 +12,7 @@ from falcon.routing import CompiledRouter
 
 from api.http import errors
 from api.http.as_of import HEADER as AS_OF_HEADER
-from api.http.as_of import AsOf, OnlyNow
+from api.http.as_of import AsOf, RejectAsOf
 from api.http.authentication import Authentication, LastUse
 from api.http.rate_limit import Counter, RateLimit
 from api.http.read_your_writes import ViewGuard
@@ -126,5 +126,5 @@ def _middleware(store: Store, views: Views, options: Options) -> list[Any]:
     parts += [Authentication(views.reader, limit=limit), LastUse(store.monitoring)]
     if limit is not None:
         parts.append(limit)
-    parts += [ViewGuard(views.projector("monitors"), views.reader), OnlyNow()]
+    parts += [ViewGuard(views.projector("monitors"), views.reader), RejectAsOf()]
     return parts

@@ -11,7 +11,7 @@ import psycopg
 
 from benchmarks.fleet_plan import Costs
 from projections.catalog import Views
-from projections.core.runner import collect_seldom
+from projections.core.runner import relax_gc
 from store.archive.segment import encode
 from store.store import create_store
 from tests.domain.given import TESTER
@@ -52,7 +52,7 @@ def measure(databases: Databases, folder: Path, amounts: Amounts, check_cpu: flo
         large = statistics.median(_record(store, fleet, amounts.checks, LARGE))
         each = (large - small) / (LARGE - SMALL)
         recorded = _MONITORS + amounts.batches + amounts.checks
-        collect_seldom()  # as the command does
+        relax_gc()  # as the command does
         with Views(store) as views:
             folds = {name: _fold(views, name) / recorded for name in _OF_CHECKS}
         with psycopg.connect(database.url) as connection:

@@ -11,7 +11,7 @@ import orjson
 
 from benchmarks.ratios import Ratio
 from projections.catalog import Views
-from projections.core.runner import collect_seldom
+from projections.core.runner import relax_gc
 from store.store import open_store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ WHERE rowid > ? ORDER BY rowid LIMIT ?
 
 def measure(folder: Path, rounds: int) -> bool:
     """Rebuild and read in turn, and show it. Nothing else runs on the folder."""
-    collect_seldom()  # as the command does
+    relax_gc()  # as the command does
     with open_store(folder) as store, Views(store) as views:
         of_checks = [each for each in views.projectors.values() if each.log.name == "checks"]
         events = of_checks[0].log.head()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from benchmarks.checker_path import HERE, populate, running_checker
-from checker.loop.watched_monitors import Configuration
+from checker.loop.watched_monitors import MonitorRegistry
 from checker.runtime.limits import Limits
 from checker.schedule.schedule import Schedule
 from domain.check import Category, Outcome, Verdict
@@ -37,7 +37,7 @@ def measure(folder: Path, monitors: int) -> None:
         rows = _seconds(lambda: _walk(folder, reader.head()))
         events: list[object] = []
         read = _seconds(lambda: events.extend(each.event for each in reader.after(0, 1 << 30)))
-        configuration = Configuration(HERE)
+        configuration = MonitorRegistry(HERE)
         fold = _seconds(lambda: [configuration.apply(each) for each in events])
         schedule = Schedule(origin=0.0)
         schedule.expect(len(configuration))
@@ -71,7 +71,7 @@ async def _until_ready(folder: Path) -> float:
             return time.perf_counter() - began
 
 
-def _schedule_all(schedule: Schedule, configuration: Configuration) -> None:
+def _schedule_all(schedule: Schedule, configuration: MonitorRegistry) -> None:
     for each in configuration.all_watched():
         schedule.resume(each.monitor_id, each.interval_seconds, 0.0, None)
 

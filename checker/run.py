@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from checker.fleet.claims import Claims, Everything
-from checker.fleet.shard_monitors import Shares
+from checker.fleet.claims import AllShards, Claims
+from checker.fleet.shard_monitors import ShardMonitors
 from checker.loop.check import Ports, Probe
 from checker.loop.dispatcher import Checking
-from checker.loop.event_feed import Batch, Feed, Intake
+from checker.loop.event_feed import Batch, EventFeed, Feed
 from checker.loop.login_backoff import Logins
-from checker.loop.missed_checks import Arrears
-from checker.loop.target_builder import Aiming
-from checker.loop.watched_monitors import Configuration
+from checker.loop.missed_checks import MissedChecks
+from checker.loop.target_builder import TargetCache
+from checker.loop.watched_monitors import MonitorRegistry
 from checker.recording.check_log import CheckLog
 from checker.recording.recorder import Recorder
 from checker.runtime.limits import Limits
@@ -34,13 +34,13 @@ from checker.schedule.schedule import Schedule
 from checker.schedule.wall_clock import follow_clock
 from domain.clock import Clock, utc_now
 from store.log_reader import LogReader
-from store.ports.leases import Beat
+from store.ports.leases import Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from uuid import UUID
 
-    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.loop.watched_monitors import ScheduledMonitor
     from checker.runtime.location import Location
     from domain.check import CheckPerformed
     from store.store import Store
@@ -115,20 +115,20 @@ class _Checker:
         self._wall = wall
         self._limits = limits
         self._pulse = Pulse(on_lag=status.loop_lag.note)
-        self._aiming = Aiming(store.monitoring.unsealed)
+        self._aiming = TargetCache(store.monitoring.unsealed)
         self._is_shared = claims is not None
-        self._claims: Claims = claims or Everything()
+        self._claims: Claims = claims or AllShards()
         self._check_log = CheckLog(store.checks, location, wall=wall, is_shared=self._is_shared)
         self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
-        self._configuration = configuration = Configuration(location)
+        self._configuration = configuration = MonitorRegistry(location)
         self._schedule = schedule = Schedule(origin=trio.current_time() - wall().timestamp())
         self._logins = logins = Logins()
-        self._arrears = Arrears(self._last_of, schedule, logins, on_change=self._nudge)
+        self._arrears = MissedChecks(self._last_of, schedule, logins, on_change=self._nudge)
         self._patience = Patience("read the last checks")
         find = self._find_ours if self._is_shared else configuration.watched
-        self._intake = Intake(configuration, schedule, status, find, on_change=self._changed)
-        self._shares = Shares(
-            Beat(f"{socket.gethostname()}:{os.getpid()}", location.country),
+        self._intake = EventFeed(configuration, schedule, status, find, on_change=self._changed)
+        self._shares = ShardMonitors(
+            Heartbeat(f"{socket.gethostname()}:{os.getpid()}", location.country),
             *(configuration, schedule, self._arrears, self._recorder),
             status=status,
             find=find,
@@ -206,7 +206,7 @@ class _Checker:
             return None
         return trio.current_time() - (self._wall() - last).total_seconds()
 
-    def _find_ours(self, monitor_id: UUID) -> WatchedMonitor | None:
+    def _find_ours(self, monitor_id: UUID) -> ScheduledMonitor | None:
         if not self._claims.holds(monitor_id):
             return None
         return self._configuration.watched(monitor_id)

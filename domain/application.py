@@ -20,7 +20,7 @@ from domain.errors import ConflictError, LostEventsError, NotFoundError
 from domain.event_mapper import EventMapper, as_uuid
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
-from domain.numbering import NumberStream, Registered, Sort
+from domain.numbering import NumberedKind, NumberStream, Registered
 from domain.organization import Customer, Organization
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from eventsourcing.utils import EnvType
 
     from domain.actor import Actor
-    from domain.idempotency import RepeatKey
+    from domain.idempotency import IdempotencyKey
 
 
 T = TypeVar("T", bound=Aggregate)
@@ -135,13 +135,13 @@ class NumberedLog(Application[UUID]):
             found[stream].append(mapper.event(stream, *row[1:]))
         return [found[each] for each in streams]
 
-    def next_number(self, sort: Sort) -> int:
+    def next_number(self, sort: NumberedKind) -> int:
         """Return the number that comes next, unless another writer takes it first."""
         return NumberStream(self.events, sort).next_number()
 
     def registered(
         self,
-        sort: Sort,
+        sort: NumberedKind,
         thing: Organization | Customer | AccessToken | Monitor | MonitoringLocation,
         actor: Actor,
     ) -> Registered:
@@ -152,11 +152,11 @@ class NumberedLog(Application[UUID]):
 
     def save_numbered(
         self,
-        sort: Sort,
+        sort: NumberedKind,
         create: Callable[[int], N],
         actor: Actor,
         *,
-        repeat: RepeatKey | None = None,
+        repeat: IdempotencyKey | None = None,
     ) -> N:
         """Save a new thing together with its number, and with the client's key for it.
 
@@ -165,7 +165,7 @@ class NumberedLog(Application[UUID]):
         """
 
         def attempt() -> N:
-            before = repeat.made_before(self.events) if repeat else None
+            before = repeat.previous_result(self.events) if repeat else None
             if before is not None:
                 found: N = self.repository.get(before)
                 return found

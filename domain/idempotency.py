@@ -44,7 +44,7 @@ register_topic(RequestAnswered.TOPIC, RequestAnswered)
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatKey:
+class IdempotencyKey:
     """A client's key for one request. `scope` is who sent it, `digest` what was asked."""
 
     scope: str
@@ -56,7 +56,7 @@ class RepeatKey:
         """The stream that remembers the request."""
         return uuid5(_NAMESPACE, f"{self.scope}/{self.key}")
 
-    def made_before(self, events: EventStore[UUID]) -> UUID | None:
+    def previous_result(self, events: EventStore[UUID]) -> UUID | None:
         """Return what the request made when it came before, None when it is new.
 
         Raises ConflictError when another request was sent under the same key.

@@ -28,7 +28,7 @@ from domain.errors import (
     SecretUnreadableError,
     StaleVersionError,
 )
-from domain.idempotency import RepeatKey
+from domain.idempotency import IdempotencyKey
 from domain.location import Arrival, MonitoringLocation, location_id
 from domain.monitor import Monitor
 from domain.organization import Customer, Organization
@@ -76,7 +76,7 @@ class Ownership(NumberedLog):
         )
 
     def create_customer(
-        self, command: CreateCustomer, actor: Actor, *, repeat: RepeatKey | None = None
+        self, command: CreateCustomer, actor: Actor, *, repeat: IdempotencyKey | None = None
     ) -> Customer:
         """Add a customer. Raises NotFoundError when there is no such organization."""
         self.load(Organization, command.organization_id, "Organization not found")
@@ -103,7 +103,7 @@ class Ownership(NumberedLog):
         return self.retry(attempt)
 
     def issue_token(
-        self, command: IssueToken, actor: Actor, *, repeat: RepeatKey | None = None
+        self, command: IssueToken, actor: Actor, *, repeat: IdempotencyKey | None = None
     ) -> AccessToken:
         """Issue a token. The log keeps its hash only."""
         self.load(Organization, command.organization_id, "Organization not found")
@@ -227,15 +227,15 @@ class Monitoring(Ownership):
         self._keys = keys
         self._owed: set[UUID] = set()
 
-    def repeat_key(self, scope: str, key: str, request: bytes) -> RepeatKey:
+    def repeat_key(self, scope: str, key: str, request: bytes) -> IdempotencyKey:
         """Return the key under which a client may send a request again without harm.
 
         `scope` is who sends it; the request itself is kept as a keyed digest only.
         """
-        return RepeatKey(scope, key, self._keys.digest(request))
+        return IdempotencyKey(scope, key, self._keys.digest(request))
 
     def create_monitor(
-        self, command: CreateMonitor, actor: Actor, *, repeat: RepeatKey | None = None
+        self, command: CreateMonitor, actor: Actor, *, repeat: IdempotencyKey | None = None
     ) -> Monitor:
         """Start to watch a mail server. Raises InvalidInputError on half a login."""
         sent, _ = secret_fields.keep_stored_secret(command.kind, command.config, {})

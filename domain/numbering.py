@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from domain.actor import Actor
 
 
-Sort = Literal["organization", "customer", "access_token", "smtp", "imap_pop", "location"]
+NumberedKind = Literal["organization", "customer", "access_token", "smtp", "imap_pop", "location"]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
-_STREAM_OF: Final[dict[Sort, UUID]] = {each: uuid5(_NAMESPACE, each) for each in get_args(Sort)}
+_STREAM_OF: Final[dict[NumberedKind, UUID]] = {
+    each: uuid5(_NAMESPACE, each) for each in get_args(NumberedKind)
+}
 _SORT_OF: Final[dict[UUID, str]] = {stream: each for each, stream in _STREAM_OF.items()}
 """What sort of thing each stream gives numbers to."""
 
@@ -57,7 +59,7 @@ register_topic(Registered.TOPIC, Registered)
 class NumberStream:
     """Hands out the numbers of one sort of thing."""
 
-    def __init__(self, events: EventStore[UUID], sort: Sort) -> None:
+    def __init__(self, events: EventStore[UUID], sort: NumberedKind) -> None:
         self._sort = sort
         self._stream = _STREAM_OF[sort]
         self._recorder = events.recorder

@@ -35,7 +35,7 @@ from mail.protocols.dialogue import (
     Upgrade,
     Warn,
 )
-from mail.transcript import Course
+from mail.transcript import ProbeLog
 
 if TYPE_CHECKING:
     import ssl
@@ -75,7 +75,7 @@ class Attempt:
     """One probe under way. `scope` is its time limit, which the farewell may shorten."""
 
     def __init__(
-        self, target: ProbeTarget, equipment: Equipment, course: Course, scope: trio.CancelScope
+        self, target: ProbeTarget, equipment: Equipment, course: ProbeLog, scope: trio.CancelScope
     ) -> None:
         self._target = target
         self._equipment = equipment
@@ -220,7 +220,7 @@ class Prober:
         `trace` collects the dialogue. Whatever the network, the server or its name servers
         do becomes part of the outcome.
         """
-        course = Course(target, trio.current_time, trace)
+        course = ProbeLog(target, trio.current_time, trace)
         failure: ProbeFailed | None = None
         with trio.move_on_after(target.timeout_seconds) as scope:
             try:
@@ -232,7 +232,7 @@ class Prober:
         return _outcome(target, course, failure)
 
 
-def _timed_out(target: ProbeTarget, course: Course) -> ProbeFailed:
+def _timed_out(target: ProbeTarget, course: ProbeLog) -> ProbeFailed:
     category = Category.DNS_TIMEOUT if course.phase is Phase.DNS else Category.TIMEOUT
     message = f"no answer within {target.timeout_seconds:g} s"
     if course.phase is Phase.GREETING and not course.heard_anything and target.tls != "implicit":
@@ -240,7 +240,7 @@ def _timed_out(target: ProbeTarget, course: Course) -> ProbeFailed:
     return ProbeFailed(category, message)
 
 
-def _outcome(target: ProbeTarget, course: Course, failure: ProbeFailed | None) -> Outcome:
+def _outcome(target: ProbeTarget, course: ProbeLog, failure: ProbeFailed | None) -> Outcome:
     if failure is not None and course.phase is Phase.QUIT:
         # The server has shown that it works: how it says goodbye does not change that.
         is_late = failure.category is Category.TIMEOUT

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mail.protocols.target import ProbeTarget
 
 
-class Course:
+class ProbeLog:
     """What is known of a running probe. `clock` gives seconds that only ever grow."""
 
     def __init__(

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
-from projections.core.table import ViewAwayError
+from projections.core.table import ViewUnavailableError
 from store.ports.errors import STORE_FAILS, DatabaseAwayError, DatabaseRefusesError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def exit_on_failure() -> Iterator[None]:
             f"{error}; set POSTWATCH_MASTER_KEY (or POSTWATCH_MASTER_KEY_FILE) to the key that "
             "wraps the store's keys now",
         )
-    except (StoreError, ViewAwayError) as error:
+    except (StoreError, ViewUnavailableError) as error:
         _exit(ExitCode.STORE_UNUSABLE, str(error))
     except TransferError as error:
         _exit(ExitCode.FILE_UNUSABLE, str(error))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from service.errors import CommandError, ExitCode
 from store.files.data_folder import DataFolder
 from store.ports.errors import DatabaseAwayError
-from store.ports.locks import HeldError
+from store.ports.locks import LockHeldError
 from store.store import create_store, open_store
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from service.settings import Settings
-    from store.ports.locks import Hold, Locks
+    from store.ports.locks import LockHandle, Locks
     from store.store import Store
 
 
@@ -97,7 +97,7 @@ def _ending_on_sigterm() -> Iterator[None]:
 
 
 @contextmanager
-def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
+def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
     """Hold the lock of a part while the block runs.
 
     Waits up to `wait_seconds` for a holder that is just ending. Raises CommandError that
@@ -106,7 +106,7 @@ def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
     with ExitStack() as stack:
         try:
             held = stack.enter_context(locks.hold(part, wait_seconds=wait_seconds))
-        except HeldError as error:
+        except LockHeldError as error:
             raise CommandError(
                 ExitCode.ALREADY_RUNNING,
                 f"{part} is already running on {locks.place}: {error}; "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from checker.runtime.location import Location
 from domain.errors import RetiredError
 from service.errors import CommandError, ExitCode
-from store.ports.locks import HeldError
+from store.ports.locks import LockHeldError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ def vacant(engine: Engine, location: Record) -> Iterator[None]:
         else:
             try:
                 stack.enter_context(engine.locks.hold(checker_lock(location["code"])))
-            except HeldError as error:
+            except LockHeldError as error:
                 raise _in_use(
                     location, f"the lock of its checker is {error}; stop that process first"
                 ) from None

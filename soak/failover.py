@@ -12,7 +12,7 @@ from soak.judge import judge_store
 from soak.ledger import CREATED, OK, Clients
 from store.log_reader import LogReader
 from store.ports.engine import Database
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from store.store import open_store
 from tests.system.service import postwatch
 from tests.waiting import wait_until
@@ -57,7 +57,7 @@ class Follower:
         while not self._stop.wait(0.01):
             try:
                 self.seen += self._after(self.seen[-1][0] if self.seen else 0)
-            except STORE_AWAY:
+            except STORE_UNAVAILABLE:
                 continue
 
     def _after(self, position: int) -> list[Seen]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from projections.catalog import PROJECTIONS
-from projections.core.table import ViewAwayError
+from projections.core.table import ViewUnavailableError
 from soak.commands import hands
 from soak.model import VIEWS
 from soak.travel import Travel
@@ -61,7 +61,7 @@ class StoreMachine(Travel):
         if projector.is_current():
             projector.step()
         else:
-            with pytest.raises(ViewAwayError):
+            with pytest.raises(ViewUnavailableError):
                 projector.step()
 
     @rule(hand=hands, view=views)

@@ -13,15 +13,15 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
-from store.ports.errors import STORE_AWAY, kind_of
-from store.ports.locks import HeldError, LostError
+from store.ports.errors import STORE_UNAVAILABLE, kind_of
+from store.ports.locks import LockHeldError, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from store.ports.locks import Hold, Holder, Locks
+    from store.ports.locks import Holder, LockHandle, Locks
 
-    Work = Callable[[Event, Hold], None]
+    Work = Callable[[Event, LockHandle], None]
 
 
 log = logging.getLogger("postwatch.projections")
@@ -32,7 +32,7 @@ LOOK_SECONDS: Final = 0.5
 _NOTICE_SECONDS: Final = 0.1
 
 
-def take_turns(locks: Locks, name: str, work: Work, stop: Event) -> None:
+def run_as_leader(locks: Locks, name: str, work: Work, stop: Event) -> None:
     """Do `work` whenever no other process does, until `stop` is set.
 
     `work` gets an event, and ends soon after it is set: because of `stop`, or because it is
@@ -57,15 +57,15 @@ def _take_turn(locks: Locks, name: str, work: Work, stop: Event) -> str:
             log.info("active: this process holds %s of %s", name, locks.place)
             with _turn(hold, stop) as over:
                 work(over, hold)
-    except (HeldError, LostError) as error:
+    except (LockHeldError, LostError) as error:
         return str(error)
-    except STORE_AWAY as error:
+    except STORE_UNAVAILABLE as error:
         return f"the store {kind_of(error)}"
     return "the lock is lost"
 
 
 @contextmanager
-def _turn(hold: Hold, stop: Event) -> Iterator[Event]:
+def _turn(hold: LockHandle, stop: Event) -> Iterator[Event]:
     """Give an event that is set when it is to end, or when the lock is lost."""
     over, ended = Event(), Event()
 

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from domain.clock import Clock, utc_now
-from store.ports.errors import STORE_AWAY, kind_of
-from store.ports.locks import Hold
+from store.ports.errors import STORE_UNAVAILABLE, kind_of
+from store.ports.locks import LockHandle
 from store.proof.merkle import ProofError
 from store.proof.tiles import grow_once
 
@@ -30,10 +30,10 @@ log = logging.getLogger("postwatch.proof")
 GROW_SECONDS: Final = 1.0
 """How long an event may be without a stored hash. Many events share a transaction."""
 
-_OURS: Final = Hold()
+_OURS: Final = LockHandle()
 """Held by whoever has no rival."""
 
-_TROUBLES: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, OSError, ProofError)
+_TROUBLES: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, OSError, ProofError)
 """The disk is full, say, or a file of the tree is damaged."""
 
 
@@ -49,7 +49,7 @@ class ProofKeeper:
         head_seconds: int,
         clock: Clock = utc_now,
         *,
-        hold: Hold = _OURS,
+        hold: LockHandle = _OURS,
     ) -> None:
         self._proofs = proofs
         self._between = timedelta(seconds=head_seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eventsourcing.persistence import OperationalError
 
-from store.ports.leases import Beat, Leases, Session, Standing
+from store.ports.leases import FleetSnapshot, Heartbeat, Leases, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -40,7 +40,7 @@ class MemoryLeases(Leases):
         self.table = table
         self.number: int | None = None
 
-    def look(self, beat: Beat) -> Standing:
+    def look(self, beat: Heartbeat) -> FleetSnapshot:
         if self.number is None and not self.table.is_away:
             self.number = next(self.table.numbers)
             self.table.sessions[self.number] = Session(self.number, frozenset(), is_member=True)
@@ -48,7 +48,7 @@ class MemoryLeases(Leases):
         self.table.looks += 1
         self._set(replace(ours, beats=ours.beats + 1, beat=beat))
         others = [each for each in self.table.sessions.values() if each.shards or each.is_member]
-        return Standing(ours.number, self.table.clock(), tuple(others))
+        return FleetSnapshot(ours.number, self.table.clock(), tuple(others))
 
     def take(self, shards: Collection[int]) -> frozenset[int]:
         ours = self._ours()

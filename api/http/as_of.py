@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import falcon
 
-from api.http.read_your_writes import show_what_can_be_shown
+from api.http.read_your_writes import catch_up_best_effort
 from domain.clock import Clock, parse_point, utc_now
 from domain.errors import InvalidValueError
-from projections.core.table import ViewAwayError
-from projections.views.time_travel import Past
+from projections.core.table import ViewUnavailableError
+from projections.views.time_travel import MonitorsAsOf
 
 if TYPE_CHECKING:
     from domain.mail_config import Kind
@@ -26,10 +26,10 @@ HEADER: Final = "X-As-Of-Position"
 """The position that an answer shows, of now as well as of the past: `asOf` takes it."""
 
 
-class OnlyNow:
+class RejectAsOf:
     """Falcon middleware: nobody who asks for the past is shown the present without a word.
 
-    A resource whose GET knows the past says so by an attribute `knows_past`.
+    A resource whose GET knows the past says so by an attribute `supports_as_of`.
     """
 
     def process_resource(
@@ -96,7 +96,7 @@ class AsOf:
         text = req.get_param(PARAMETER)
         return self._now if text is None else self._past(text)
 
-    def _past(self, text: str) -> Past:
+    def _past(self, text: str) -> MonitorsAsOf:
         # A plus that was not escaped arrives as a blank, which no time has.
         text, now, head = text.replace(" ", "+"), self._clock(), self._projector.log.head()
         try:
@@ -105,11 +105,11 @@ class AsOf:
             raise falcon.HTTPBadRequest(
                 description=f"Invalid {PARAMETER}: {error.message}"
             ) from None
-        show_what_can_be_shown(self._projector)
+        catch_up_best_effort(self._projector)
         # First: what is read behind this is as the log was, whoever follows it meanwhile.
         if self._history.position() < (head if isinstance(point, str) else point):
-            raise ViewAwayError("the view history is behind its log; try again in a moment")
+            raise ViewUnavailableError("the view history is behind its log; try again in a moment")
         position = self._history.position_at(point) if isinstance(point, str) else point
         time = point if isinstance(point, str) else self._history.time_at(point)
         locations = [each["code"] for each in self._now.locations()]
-        return Past(self._history, self._checks, locations, position, time)
+        return MonitorsAsOf(self._history, self._checks, locations, position, time)

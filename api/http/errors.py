@@ -19,8 +19,8 @@ from domain.errors import (
     Problem,
     StaleVersionError,
 )
-from projections.core.table import ViewAwayError
-from store.ports.errors import STORE_AWAY, is_full, is_told
+from projections.core.table import ViewUnavailableError
+from store.ports.errors import STORE_UNAVAILABLE, is_full, is_told
 from store.proof.merkle import NotInTreeError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
     ConflictError: HTTPStatus.CONFLICT,
     StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     NotInTreeError: HTTPStatus.NOT_FOUND,
-    ViewAwayError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ViewUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Anything else that the domain raises in a request is a fault of ours: 500."""
 
@@ -57,7 +57,7 @@ def register(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     app.add_error_handler(DomainError, _handle_domain_error)
     app.add_error_handler(Exception, _handle_fault)
     store_away = _StoreAway()
-    for away in STORE_AWAY:
+    for away in STORE_UNAVAILABLE:
         app.add_error_handler(away, store_away.handle)
 
 
@@ -87,7 +87,7 @@ def _handle_domain_error(
         _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, _ARCHIVE_UNREADABLE)
     elif status is None:
         _handle_fault(req, resp, error, params)
-    elif isinstance(error, ViewAwayError):
+    elif isinstance(error, ViewUnavailableError):
         resp.set_header("Retry-After", str(VIEW_AWAY_SECONDS))
         _answer(req, resp, status, VIEW_AWAY)
     elif isinstance(error, InvalidInputError):

@@ -20,7 +20,7 @@ log = logging.getLogger("postwatch.api")
 BETWEEN_SECONDS: Final = 10.0
 
 
-class Seldom:
+class LogThrottle:
     """Lets one line about a subject into the log in ten seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,5 +42,5 @@ class Seldom:
         log.log(level, message, *values)
 
 
-SELDOM: Final = Seldom()
+SELDOM: Final = LogThrottle()
 """Module-level, because a process has one log. Each app is a subject of its own."""

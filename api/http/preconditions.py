@@ -9,7 +9,7 @@ import falcon
 
 if TYPE_CHECKING:
     from api.http.permissions import Principal
-    from domain.idempotency import RepeatKey
+    from domain.idempotency import IdempotencyKey
     from domain.monitoring import Monitoring
 
 
@@ -44,7 +44,7 @@ def expected_version(req: falcon.Request) -> int | None:
 
 def repeat_key(
     req: falcon.Request, monitoring: Monitoring, principal: Principal, what: str
-) -> RepeatKey | None:
+) -> IdempotencyKey | None:
     """Return the key of a request that may be sent again; None without an `Idempotency-Key`.
 
     The key counts for one token and one sort of thing. `req.context.body` holds the

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import falcon
 
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class RateLimit:
         """Return how many requests there are in the window; 0 when nobody can tell."""
         try:
             used = self._counter.count(caller, window)
-        except STORE_AWAY as error:
+        except STORE_UNAVAILABLE as error:
             if not self._is_away:
                 log.error("requests are not counted, so not limited: %s", type(error).__name__)  # noqa: TRY400 - expected, told in one line
             self._is_away = True

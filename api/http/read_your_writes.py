@@ -12,8 +12,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from api.http.log_throttle import SELDOM
-from projections.core.table import ViewAwayError
-from store.ports.errors import STORE_AWAY, kind_of
+from projections.core.table import ViewUnavailableError
+from store.ports.errors import STORE_UNAVAILABLE, kind_of
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from projections.readers.monitors import Reader
 
 
-_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, ViewAwayError)
+_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, ViewUnavailableError)
 
 
 def catch_up(projector: Projector) -> bool:
@@ -38,7 +38,7 @@ def catch_up(projector: Projector) -> bool:
     try:
         projector.catch_up(makes=False)
     except _NOT_NOW as error:
-        why = type(error).__name__ if isinstance(error, ViewAwayError) else kind_of(error)
+        why = type(error).__name__ if isinstance(error, ViewUnavailableError) else kind_of(error)
         SELDOM.tell(
             *(logging.WARNING, projector, "view %s cannot follow its log now: %s"),
             *(projector.projection.name, why),
@@ -47,16 +47,16 @@ def catch_up(projector: Projector) -> bool:
     return True
 
 
-def show_what_can_be_shown(projector: Projector) -> None:
+def catch_up_best_effort(projector: Projector) -> None:
     """Let a reader see what was recorded; what the view shows already, if it cannot follow.
 
-    Raises ViewAwayError when the view is none that this version of the code can read.
+    Raises ViewUnavailableError when the view is none that this version of the code can read.
     """
     if not catch_up(projector):
         projector.require_current()
 
 
-def may_be_there(projector: Projector) -> bool:
+def retry_after_catch_up(projector: Projector) -> bool:
     """Let the view follow its log for something that was not found; return whether to look again.
 
     Raises an error of STORE_AWAY when the view has no room to follow: it may be in the log
@@ -89,7 +89,7 @@ class ViewGuard:
         self._reader = reader
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Raise ViewAwayError before anything is recorded, so that a client may repeat."""
+        """Raise ViewUnavailableError before anything is recorded, so that a client may repeat."""
         if req.method not in _READING:
             self._projector.require_current()
             self._reader.require_readable()

@@ -27,7 +27,7 @@ from api.http.fields import (
 from api.http.parameters import identifier_of, query_identifier
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import repeat_key
-from api.http.read_your_writes import catch_up, folded, may_be_there
+from api.http.read_your_writes import catch_up, folded, retry_after_catch_up
 from domain import values
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import InvalidValueError, NotFoundError, Problem
@@ -261,7 +261,7 @@ class CustomerItem:
         if identifier is None:
             raise falcon.HTTPBadRequest(description="Invalid Customer identifier")
         customer = self._reader.customer(identifier)
-        if customer is None and may_be_there(self._projector):
+        if customer is None and retry_after_catch_up(self._projector):
             customer = self._reader.customer(identifier)
         if customer is None or not principal.sees_organization(customer["organization_id"]):
             raise NotFoundError("Customer not found")

@@ -16,7 +16,7 @@ import falcon
 from api.http.fields import parse_uuid
 from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
-from api.http.read_your_writes import show_what_can_be_shown
+from api.http.read_your_writes import catch_up_best_effort
 from api.http.response import Streams
 from api.http.scope import asked_customer, asked_organization
 from api.resources.monitor_history import page
@@ -117,7 +117,7 @@ class Events:
         """Show the entries after a position: a page, or as a stream of lines all there are."""
         principal: Principal = req.context.principal
         require(principal, Action.READ_EVENTS)
-        show_what_can_be_shown(self._projector)
+        catch_up_best_effort(self._projector)
         limit = read_limit(req)
         after = query_position(req, "after", head=self._projector.log.head()) or 0
         which = read_filter(req, principal, self._reader, self._history)

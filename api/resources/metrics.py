@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 
 from api.http.log_throttle import SELDOM
 from api.http.permissions import Action, Principal, require
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -160,7 +160,7 @@ class StoreCollector(Collector):
         for part in self._parts:
             try:
                 yield from list(part.collect())
-            except STORE_AWAY:
+            except STORE_UNAVAILABLE:
                 is_away = True
         yield GaugeMetricFamily(
             "postwatch_store_away", "1 while the store does not answer.", int(is_away)

@@ -8,7 +8,7 @@ import orjson
 
 from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
-from api.http.read_your_writes import show_what_can_be_shown
+from api.http.read_your_writes import catch_up_best_effort
 from domain.errors import NotFoundError
 from projections.views.history import FOR_EVER
 
@@ -33,7 +33,7 @@ class MonitorHistory:
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show up to `limit` events before a position; `next` is where older ones follow."""
         principal: Principal = req.context.principal
-        show_what_can_be_shown(self._projector)
+        catch_up_best_effort(self._projector)
         key = self._monitors.key(public_id)
         self._require(key, principal)
         limit = read_limit(req)

@@ -32,7 +32,7 @@ from domain.mail_config import mask_secret
 from projections.readers.monitors import MonitorFilter, MonitorView
 from projections.shapes.monitor import Shape, monitor_shape
 from projections.views import records
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 class MonitorCollection:
     """POST and GET of a family's collection."""
 
-    knows_past = True
+    supports_as_of = True
 
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors
@@ -116,7 +116,7 @@ class MonitorCollection:
 class MonitorItem:
     """GET, PATCH and DELETE of one monitor."""
 
-    knows_past = True
+    supports_as_of = True
 
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors
@@ -181,7 +181,7 @@ FAMILIES: Final = (
 )
 
 
-_UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_AWAY)
+_UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_UNAVAILABLE)
 """Why a stored password cannot be had: its key was destroyed, or cannot be read now."""
 
 
@@ -206,7 +206,7 @@ class Monitors:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
         key = self.key(public_id)
         found = self.reader.monitor(self.family.kind, key)
-        if found is None and read_your_writes.may_be_there(self._projector):
+        if found is None and read_your_writes.retry_after_catch_up(self._projector):
             found = self.reader.monitor(self.family.kind, key)
         if found is None:
             raise NotFoundError(self.family.not_found)
@@ -224,7 +224,7 @@ class Monitors:
         if (
             found is None
             and answers is self.reader
-            and read_your_writes.may_be_there(self._projector)
+            and read_your_writes.retry_after_catch_up(self._projector)
         ):
             found = answers.shown_monitor(kind, key)
         if found is None:

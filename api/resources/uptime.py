@@ -10,7 +10,7 @@ from uuid import UUID
 import falcon
 
 from api.http.permissions import Action, Principal, require
-from api.http.read_your_writes import show_what_can_be_shown
+from api.http.read_your_writes import catch_up_best_effort
 from domain.availability import milliseconds, watched_spans
 from domain.clock import Clock, utc_now
 from domain.errors import InvalidValueError
@@ -57,7 +57,7 @@ class Uptime:
         now = self._clock()
         time = _asked(req, now)
         # A check that is recorded and not read yet would leave time unknown that is known.
-        show_what_can_be_shown(self._projector)
+        catch_up_best_effort(self._projector)
         monitor_id: str = view.monitor["public_id"]
         events = self._monitors.monitoring.events.get(UUID(monitor_id))
         spans = watched_spans(events, milliseconds(now))

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from api.http.rate_limit import Counter
-from store.ports.errors import STORE_AWAY, Outage
+from store.ports.errors import STORE_UNAVAILABLE, Outage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +104,7 @@ class PostgresCounter(Counter):
             self._connections.get(answer_seconds=ANSWER_SECONDS) as connection,
         ):
             ((used,),) = connection.execute(_POSTGRES_COUNT, values).fetchall()
-        with suppress(*STORE_AWAY):
+        with suppress(*STORE_UNAVAILABLE):
             self._forget_before(window)
         counted: int = used
         return counted

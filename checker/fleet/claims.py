@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from uuid import UUID
 
-    from store.ports.leases import Beat
+    from store.ports.leases import Heartbeat
 
 
 SHARDS: Final = 64
@@ -62,7 +62,7 @@ def decide(members: Mapping[int, frozenset[int]], elsewhere: frozenset[int], me:
 class Work(Protocol):
     """What follows the claims: the checking of the monitors of shards."""
 
-    def beat(self) -> Beat:
+    def beat(self) -> Heartbeat:
         """Return what is to be said of this checker."""
 
     async def gained(self, shards: Collection[int]) -> None:
@@ -93,7 +93,7 @@ class Claims(Protocol):
         """
 
 
-class Everything:
+class AllShards:
     """The claims of a checker that is alone in its location, as a lock sees to."""
 
     def holds(self, monitor_id: UUID) -> bool:

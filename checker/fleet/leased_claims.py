@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from checker.fleet.claims import SHARDS, decide, shard_of
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from checker.fleet.claims import Work
     from checker.runtime.metrics import Status
     from checker.schedule.wall_clock import SharedClock
-    from store.ports.leases import Leases, Session, Standing
+    from store.ports.leases import FleetSnapshot, Leases, Session
 
 
 STILL_SECONDS: Final = 5.0
@@ -46,7 +46,7 @@ ATTENTION_SECONDS: Final = 2.5
 """Who looks more seldom than this cannot say what happened between."""
 
 
-class Stillness:
+class LivenessMonitor:
     """Remembers since when each of the others has said nothing new."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class LeaseReport:
             self._away_since = None
             log.warning("can claim monitors again after %.1f s", seconds)
 
-    def standing(self, standing: Standing, held: Collection[int]) -> None:
+    def standing(self, standing: FleetSnapshot, held: Collection[int]) -> None:
         """Tell what is ours, when that has changed, and what is wrong."""
         members = sum(each.is_member for each in standing.sessions)
         if (len(held), members) != self._said:
@@ -135,7 +135,7 @@ class LeaseReport:
                 *(holder, len(session.shards), session.number, session.number),
             )
 
-    def _tell_strangers(self, standing: Standing) -> None:
+    def _tell_strangers(self, standing: FleetSnapshot) -> None:
         now = trio.current_time()
         strangers = [
             each
@@ -156,7 +156,7 @@ class LeaseReport:
                     *(each.number, ", ".join(map(str, sorted(each.shards))), each.number),
                 )
 
-    def _tell_countries(self, standing: Standing) -> None:
+    def _tell_countries(self, standing: FleetSnapshot) -> None:
         countries: dict[str, list[str]] = {}
         for beat in (each.beat for each in standing.sessions if each.beat):
             countries.setdefault(beat.country or "no country", []).append(beat.holder)
@@ -217,7 +217,7 @@ class LeasedClaims:
         self._held: set[int] = set()
         self._releasing: dict[int, float] = {}
         self._good_until = float("-inf")
-        self._stillness = Stillness()
+        self._stillness = LivenessMonitor()
         self._report = LeaseReport(status)
 
     def holds(self, monitor_id: UUID) -> bool:
@@ -245,7 +245,7 @@ class LeasedClaims:
         """Take a step; without the database nothing is ours any more."""
         try:
             await step(work)
-        except STORE_AWAY as error:
+        except STORE_UNAVAILABLE as error:
             self._report.away(error)
             await self._lose(work, set(self._held))
             self._releasing.clear()
@@ -261,13 +261,13 @@ class LeasedClaims:
         await self._keep_up(standing, work)
         await self._rebalance(standing, work)
         await self._release(work)
-        await self._send_away(standing)
+        await self._evict(standing)
         self._status.shards_held = len(self._held)
         self._report.standing(standing, self._held)
 
-    async def _look(self, work: Work) -> Standing:
+    async def _look(self, work: Work) -> FleetSnapshot:
         began, sent, beat = trio.current_time(), self._clock.monotonic(), work.beat()
-        standing: Standing = await self._call(lambda: self._leases.look(beat))
+        standing: FleetSnapshot = await self._call(lambda: self._leases.look(beat))
         self._clock.note(standing.time, sent, self._clock.monotonic())
         self._status.clock_offset_seconds = self._clock.host_offset_seconds
         if began > self._good_until or standing.session != self._session:
@@ -279,13 +279,13 @@ class LeasedClaims:
         self._good_until = began + LEASE_SECONDS
         return standing
 
-    async def _keep_up(self, standing: Standing, work: Work) -> None:
+    async def _keep_up(self, standing: FleetSnapshot, work: Work) -> None:
         """Follow what the database says is ours."""
         ours = standing.shards_of(self._session)
         await self._lose(work, self._held - ours)
         await self._gain(work, ours - self._held - self._releasing.keys())
 
-    async def _rebalance(self, standing: Standing, work: Work) -> None:
+    async def _rebalance(self, standing: FleetSnapshot, work: Work) -> None:
         members = {each.number: each.shards for each in standing.sessions if each.is_member}
         others = [each.shards for each in standing.sessions if not each.is_member]
         decision = decide(members, frozenset().union(*others), self._session)
@@ -310,7 +310,7 @@ class LeasedClaims:
             for shard in done:
                 del self._releasing[shard]
 
-    async def _send_away(self, standing: Standing) -> None:
+    async def _evict(self, standing: FleetSnapshot) -> None:
         others = [each for each in standing.sessions if each.number != self._session]
         for each in self._stillness.still(others, trio.current_time()):
             await self._end(each)

@@ -13,15 +13,15 @@ import trio
 
 from checker.fleet.claims import shard_of
 from checker.schedule.wall_clock import align
-from store.ports.leases import Beat
+from store.ports.leases import Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from uuid import UUID
 
     from checker.loop.check import Find
-    from checker.loop.missed_checks import Arrears
-    from checker.loop.watched_monitors import Configuration, WatchedMonitor
+    from checker.loop.missed_checks import MissedChecks
+    from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
     from checker.runtime.metrics import Status
     from checker.schedule.schedule import Schedule
     from domain.clock import Clock
@@ -51,15 +51,15 @@ AbsentSince = Callable[[], Awaitable[float | None]]
 """Returns since when nobody checked from here, on the monotonic clock; None: since ever."""
 
 
-class Shares:
+class ShardMonitors:
     """Follows the claims."""
 
     def __init__(
         self,
-        who: Beat,
-        configuration: Configuration,
+        who: Heartbeat,
+        configuration: MonitorRegistry,
         schedule: Schedule,
-        arrears: Arrears,
+        arrears: MissedChecks,
         recorder: Written,
         *,
         status: Status,
@@ -88,10 +88,10 @@ class Shares:
         """Name the nursery in which the log is searched for what was missed."""
         self._nursery = nursery
 
-    def beat(self) -> Beat:
+    def beat(self) -> Heartbeat:
         """Return what is to be said of this checker."""
         now, due = trio.current_time(), self._schedule.next_due()
-        return Beat(
+        return Heartbeat(
             holder=self._who.holder,
             country=self._who.country,
             lag_seconds=max(0.0, now - due) if due is not None else 0.0,
@@ -142,12 +142,12 @@ class Shares:
         mark = self._marks.setdefault(shard, self._recorder.taken)
         return self._recorder.written >= mark
 
-    def _of(self, shards: Collection[int]) -> list[WatchedMonitor]:
+    def _of(self, shards: Collection[int]) -> list[ScheduledMonitor]:
         wanted = frozenset(shards)
         watched = self._configuration.all_watched()
         return [each for each in watched if shard_of(each.monitor_id) in wanted]
 
-    def _resume(self, monitor: WatchedMonitor, absent_since: float | None) -> None:
+    def _resume(self, monitor: ScheduledMonitor, absent_since: float | None) -> None:
         self._schedule.resume(
             monitor.monitor_id,
             monitor.interval_seconds,

@@ -14,7 +14,7 @@ from uuid import UUID
 import trio
 
 from checker.loop.login_backoff import Logins, with_login_postponed, without_login
-from checker.loop.watched_monitors import WatchedMonitor
+from checker.loop.watched_monitors import ScheduledMonitor
 from domain.check import Finding, Outcome
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from domain.clock import Clock
 
 
-Find = Callable[[UUID], WatchedMonitor | None]
+Find = Callable[[UUID], ScheduledMonitor | None]
 """Returns the current version of a monitor, None when it is not to be checked."""
 
-Aim = Callable[[WatchedMonitor], Awaitable[ProbeTarget | Outcome]]
+Aim = Callable[[ScheduledMonitor], Awaitable[ProbeTarget | Outcome]]
 """Returns what to probe, or the outcome when a probe cannot even begin."""
 
 Probe = Callable[[ProbeTarget], Awaitable[Outcome]]
@@ -60,7 +60,7 @@ class Ports:
     logins: Logins = field(default_factory=Logins)
 
 
-class Contact:
+class CheckRunner:
     """Makes checks."""
 
     def __init__(self, ports: Ports, *, pulse: Pulse, status: Status) -> None:
@@ -68,7 +68,7 @@ class Contact:
         self._pulse = pulse
         self._status = status
 
-    async def make(self, monitor: WatchedMonitor, due: Due, *, was_held: bool) -> Outcome:
+    async def make(self, monitor: ScheduledMonitor, due: Due, *, was_held: bool) -> Outcome:
         """Check a monitor and hand the result on."""
         target = await self._ports.aim(monitor)
         began, started = trio.current_time(), self._ports.wall()
@@ -92,7 +92,7 @@ class Contact:
         )
         return outcome
 
-    async def _ask(self, monitor: WatchedMonitor, target: ProbeTarget) -> Outcome:
+    async def _ask(self, monitor: ScheduledMonitor, target: ProbeTarget) -> Outcome:
         """Probe, with the login unless the server refused it too often."""
         if target.password is None:
             return await self._ports.probe(target)

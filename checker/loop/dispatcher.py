@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import trio
 
-from checker.loop.check import Contact
+from checker.loop.check import CheckRunner
 from mail.net.errors import exhaustion
 
 if TYPE_CHECKING:
     from checker.loop.check import Ports
-    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.loop.watched_monitors import ScheduledMonitor
     from checker.runtime.limits import Limits
     from checker.runtime.loop_lag import Pulse
     from checker.runtime.metrics import Status
@@ -37,7 +37,7 @@ class Admitted(NamedTuple):
     was_held: bool
 
 
-class Destinations:
+class HostLimiter:
     """Who is at which place, and who waits for it, in turn."""
 
     def __init__(self, limit: int) -> None:
@@ -94,8 +94,8 @@ class Checking:
         self._limits = limits
         self._pulse = pulse
         self._status = status
-        self._contact = Contact(ports, pulse=pulse, status=status)
-        self._destinations = Destinations(limits.per_destination)
+        self._contact = CheckRunner(ports, pulse=pulse, status=status)
+        self._destinations = HostLimiter(limits.per_destination)
         self._admitted: deque[Admitted] = deque()
         self._nap = trio.CancelScope()
         self._silent_until = float("-inf")
@@ -192,7 +192,7 @@ class Checking:
             if self._next_start() < self._nap.deadline:
                 self.nudge()
 
-    async def _make(self, monitor: WatchedMonitor, admitted: Admitted) -> None:
+    async def _make(self, monitor: ScheduledMonitor, admitted: Admitted) -> None:
         try:
             outcome = await self._contact.make(monitor, admitted.due, was_held=admitted.was_held)
         except (OSError, ExceptionGroup) as error:

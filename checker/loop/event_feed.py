@@ -22,14 +22,14 @@ import trio
 
 from checker.runtime.store_retry import Patience
 from domain.errors import RetiredError
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from checker.loop.check import Find
-    from checker.loop.watched_monitors import Configuration
+    from checker.loop.watched_monitors import MonitorRegistry
     from checker.runtime.metrics import Status
     from checker.schedule.schedule import Schedule
     from store.log_reader import LoggedEvent
@@ -95,7 +95,7 @@ class Feed:
     def _may_have_changed(self) -> bool:
         try:
             return self._signal.changed()
-        except STORE_AWAY:
+        except STORE_UNAVAILABLE:
             # The read that follows waits for the store, and says so in the log.
             return True
 
@@ -105,12 +105,12 @@ class Feed:
         return Batch(events, last, at_head=len(events) < BATCH)
 
 
-class Intake:
+class EventFeed:
     """Keeps configuration and schedule in step with the log."""
 
     def __init__(
         self,
-        configuration: Configuration,
+        configuration: MonitorRegistry,
         schedule: Schedule,
         status: Status,
         find: Find,

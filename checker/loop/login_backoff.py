@@ -18,7 +18,7 @@ from domain.check import Category, Finding, Phase, Verdict
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.loop.watched_monitors import ScheduledMonitor
     from domain.check import Outcome
     from mail.protocols.target import ProbeTarget
 
@@ -49,7 +49,7 @@ class Logins:
     def __init__(self) -> None:
         self._refused: dict[UUID, _Refused] = {}
 
-    def wait_seconds(self, monitor: WatchedMonitor, now: float) -> float:
+    def wait_seconds(self, monitor: ScheduledMonitor, now: float) -> float:
         """Return how long a monitor is still to be checked without its login; 0 is not."""
         refused = self._refused.get(monitor.monitor_id)
         if refused is None or refused.version != monitor.version:
@@ -57,7 +57,7 @@ class Logins:
         wait = refused.next_login - now
         return wait if wait > _TOLERANCE_SECONDS else 0.0
 
-    def note(self, monitor: WatchedMonitor, category: Category, now: float) -> None:
+    def note(self, monitor: ScheduledMonitor, category: Category, now: float) -> None:
         """Take in what came of a check with its login."""
         if category is Category.AUTH_FAILED:
             before = self._refused.get(monitor.monitor_id)

@@ -21,7 +21,7 @@ from domain.check import Category, CheckPerformed
 if TYPE_CHECKING:
     from checker.loop.check import Find
     from checker.loop.login_backoff import Logins
-    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.loop.watched_monitors import ScheduledMonitor
     from checker.schedule.schedule import Schedule
     from domain.clock import Clock
 
@@ -33,7 +33,7 @@ LastOf = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, CheckPerformed]]]
 """Returns the last check of each monitor that has one."""
 
 
-class Arrears:
+class MissedChecks:
     """Hastens what was not checked, and remembers logins that were refused."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Arrears:
             self._on_change()
 
     def _compare(
-        self, monitor: WatchedMonitor, last: CheckPerformed | None, wall: datetime
+        self, monitor: ScheduledMonitor, last: CheckPerformed | None, wall: datetime
     ) -> None:
         now = trio.current_time()
         if last is None or _is_older(last, monitor, wall):
@@ -69,7 +69,7 @@ class Arrears:
             self._logins.remember(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
 
 
-def _is_older(last: CheckPerformed, monitor: WatchedMonitor, wall: datetime) -> bool:
+def _is_older(last: CheckPerformed, monitor: ScheduledMonitor, wall: datetime) -> bool:
     """Return whether a check was made of something else than the monitor is now.
 
     Also when its customer brought it back here since. A change that lies in the future, on

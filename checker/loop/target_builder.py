@@ -23,7 +23,7 @@ from domain.mail_config import Config, Kind, read_secret, read_user
 from mail.protocols.target import ProbeTarget, Protocol, TlsMode, default_port
 
 if TYPE_CHECKING:
-    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.loop.watched_monitors import ScheduledMonitor
 
 
 Unseal = Callable[[UUID, Kind, Config], Config]
@@ -32,7 +32,7 @@ Unseal = Callable[[UUID, Kind, Config], Config]
 _START_TLS: Final[dict[object, TlsMode]] = {"auto": "auto", "require": "require"}
 
 
-def aim(monitor: WatchedMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
+def aim(monitor: ScheduledMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
     """Return what to probe, or the outcome when a probe cannot even begin."""
     config = monitor.config
     try:
@@ -53,7 +53,7 @@ def aim(monitor: WatchedMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
         )
 
 
-def target_of(monitor: WatchedMonitor, config: Config) -> ProbeTarget:
+def target_of(monitor: ScheduledMonitor, config: Config) -> ProbeTarget:
     """Return the target of a monitor whose config is in clear.
 
     Raises ValueError when no probe can work with it.
@@ -111,15 +111,15 @@ def _not_possible(category: Category, message: str) -> Outcome:
 THREADS: Final = 4
 
 
-class Aiming:
+class TargetCache:
     """Turns monitors into targets."""
 
     def __init__(self, unseal: Unseal) -> None:
         self._unseal = unseal
-        self._opened: dict[UUID, tuple[WatchedMonitor, ProbeTarget]] = {}
+        self._opened: dict[UUID, tuple[ScheduledMonitor, ProbeTarget]] = {}
         self._patience = Patience("open stored passwords", threads=THREADS)
 
-    async def aim(self, monitor: WatchedMonitor) -> ProbeTarget | Outcome:
+    async def aim(self, monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
         """Return the target of a monitor, or the outcome when it has none."""
         if not has_login(monitor.kind, monitor.config):
             return aim(monitor, self._unseal)

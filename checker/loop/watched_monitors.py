@@ -37,7 +37,7 @@ _MILLISECONDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WatchedMonitor:
+class ScheduledMonitor:
     """One version of a monitor. `country_codes` None means: as its customer has it.
 
     `changed_at` is when it became what it is, or came to be checked from here: seconds since
@@ -64,7 +64,7 @@ class WatchedMonitor:
         return config
 
 
-class Configuration:
+class MonitorRegistry:
     """All monitors at one position of the log."""
 
     def __init__(self, location: Location) -> None:
@@ -73,7 +73,7 @@ class Configuration:
         self.is_retired = False
         """Whether the location is retired at this position."""
 
-        self._monitors: dict[UUID, WatchedMonitor] = {}
+        self._monitors: dict[UUID, ScheduledMonitor] = {}
         self._customer_countries: dict[str, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
@@ -97,16 +97,16 @@ class Configuration:
                 self._note_retirement(event)
         return ()
 
-    def watched(self, monitor_id: UUID) -> WatchedMonitor | None:
+    def watched(self, monitor_id: UUID) -> ScheduledMonitor | None:
         """Return a monitor that is to be checked from here, else None."""
         monitor = self._monitors.get(monitor_id)
         return monitor if monitor is not None and self._is_ours(monitor) else None
 
-    def all_watched(self) -> Iterator[WatchedMonitor]:
+    def all_watched(self) -> Iterator[ScheduledMonitor]:
         """Return every monitor that is to be checked from here."""
         return filter(self._is_ours, self._monitors.values())
 
-    def _is_ours(self, monitor: WatchedMonitor) -> bool:
+    def _is_ours(self, monitor: ScheduledMonitor) -> bool:
         countries = monitor.country_codes
         if countries is None:
             countries = self._customer_countries.get(monitor.customer_id, ())
@@ -119,7 +119,7 @@ class Configuration:
             self.is_retired = isinstance(event, MonitoringLocation.Retired)
 
     def _create(self, event: Monitor.Created) -> Collection[UUID]:
-        self._monitors[event.originator_id] = WatchedMonitor(
+        self._monitors[event.originator_id] = ScheduledMonitor(
             monitor_id=event.originator_id,
             version=event.originator_version,
             kind=_KINDS[event.kind],

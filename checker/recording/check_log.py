@@ -30,7 +30,7 @@ from domain.check import CheckPerformed
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import ConflictError
 from store.log_reader import LogReader
-from store.ports.errors import ANOTHER_CAME_FIRST, STORE_AWAY
+from store.ports.errors import CONFLICT_ERRORS, STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -202,7 +202,7 @@ class CheckLog:
             ]
             try:
                 self._record(batch)
-            except ANOTHER_CAME_FIRST:
+            except CONFLICT_ERRORS:
                 # Kept until a batch is appended: the look that follows may fail, and the batch
                 # that is given again must not be appended without it.
                 self._in_doubt = True
@@ -240,7 +240,7 @@ class CheckLog:
             return
         try:
             self._checks.record(batch, location=self._location.code, actor=self._location.actor)
-        except STORE_AWAY:
+        except STORE_UNAVAILABLE:
             self._in_doubt = True
             raise
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class Patience:
         while True:
             try:
                 result = await trio.to_thread.run_sync(work, limiter=self._limiter)
-            except STORE_AWAY as error:
+            except STORE_UNAVAILABLE as error:
                 self._note_away(error)
                 await trio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

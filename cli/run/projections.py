@@ -22,7 +22,7 @@ from cli.terminal.output import print_json, print_rows, progress
 from domain.clock import utc_now
 from projections.catalog import KEEPER_LOCK, PROJECTIONS, Views, rebuild_lock
 from projections.core import runner as process
-from projections.core.runner import collect_seldom
+from projections.core.runner import relax_gc
 from projections.core.verify import verify
 from service import logging as logs
 from service.errors import CommandError, ExitCode, exit_on_failure
@@ -30,9 +30,9 @@ from service.opening import awaited, hold, opened_store
 from service.settings import Settings
 from service.supervision import follow_supervisor, lock_wait, supervised_option
 from store.keys.rotation import destroy_left_over, finish_rotation
-from store.leadership import take_turns
+from store.leadership import run_as_leader
 from store.ports.engine import LOGS
-from store.ports.locks import HeldError
+from store.ports.locks import LockHeldError
 from store.proving import log_proof
 from store.tree_keeper import ProofKeeper, keeping
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from projections.core.projector import Projector, Report
     from projections.core.verify import Difference, Verdict
-    from store.ports.locks import Hold
+    from store.ports.locks import LockHandle
     from store.store import Store
 
 
@@ -188,12 +188,12 @@ def run(*, supervised_by: int | None) -> None:
             store, views = awaited(lambda: _opened(settings, opened))
             stop = opened.enter_context(_stopping_on_signal())
 
-            def work(over: Event, held: Hold) -> None:
+            def work(over: Event, held: LockHandle) -> None:
                 _keep(store, views, settings, over, held)
 
             locks = store.engine.locks
             if locks.spans_hosts:
-                take_turns(locks, KEEPER_LOCK, work, stop)
+                run_as_leader(locks, KEEPER_LOCK, work, stop)
             else:
                 with hold(locks, KEEPER_LOCK, wait_seconds=lock_wait(supervised_by)) as held:
                     work(stop, held)
@@ -208,7 +208,7 @@ def _opened(settings: Settings, opened: ExitStack) -> tuple[Store, Views]:
     return store, views
 
 
-def _keep(store: Store, views: Views, settings: Settings, over: Event, held: Hold) -> None:
+def _keep(store: Store, views: Views, settings: Settings, over: Event, held: LockHandle) -> None:
     """Do what one process of a store does, until it is over."""
     _tidy_keys(store)
     # While we stood by, a standby with another history may have become the primary.
@@ -232,7 +232,7 @@ def rebuild(name: str | None, *, from_start: bool) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        collect_seldom()
+        relax_gc()
         with opened_store(settings) as store, Views(store) as views:
             for each in [name] if name else _NAMES:
                 _rebuild(each, views.projector(each), from_start=from_start)
@@ -249,7 +249,7 @@ def verify_views(name: str | None, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        collect_seldom()
+        relax_gc()
         with opened_store(settings) as store, Views(store) as views:
             names = [name] if name else _NAMES
             verdicts = {each: verify_view(each, views) for each in names}
@@ -281,7 +281,7 @@ def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
     try:
         with progress(f"rebuilding {name}") as report:
             projector.rebuild(_telling_where_it_begins(name, report), from_start=from_start)
-    except HeldError as error:
+    except LockHeldError as error:
         raise CommandError(
             ExitCode.ALREADY_RUNNING,
             f"the view {name} is being rebuilt already, {error}; wait for it "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from cli.terminal.view_making import bring_up_to_date
 from domain.actor import Actor, operator
 from projections.catalog import Views
-from projections.core.table import ViewAwayError
+from projections.core.table import ViewUnavailableError
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import opened_store
 from service.settings import Settings
@@ -54,7 +54,7 @@ class Session:
         """
         try:
             return query()
-        except ViewAwayError:
+        except ViewUnavailableError:
             self.require(view)
             return query()
 

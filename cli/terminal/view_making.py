@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from cli.terminal.output import progress
 from projections.catalog import KEEPER_LOCK, rebuild_lock
-from projections.core.runner import collect_seldom
+from projections.core.runner import relax_gc
 from service.errors import CommandError, ExitCode
-from store.ports.locks import HeldError
+from store.ports.locks import LockHeldError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -37,11 +37,11 @@ def bring_up_to_date(projector: Projector, locks: Locks) -> None:
     Raises CommandError when another process keeps the views, but does not make this one.
     """
     if not projector.is_current():
-        collect_seldom()
+        relax_gc()
         while not projector.is_current():
             holder = _maker(projector, locks)
             if holder is None:
-                with suppress(HeldError):  # Another one was faster, and is waited for.
+                with suppress(LockHeldError):  # Another one was faster, and is waited for.
                     _make(projector)
             else:
                 _wait(projector, locks, holder)

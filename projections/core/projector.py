@@ -23,9 +23,17 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from projections.core.projection import apply, is_another_history
-from projections.core.table import Record, Side, Table, Transaction, View, ViewAwayError, not_made
+from projections.core.table import (
+    Record,
+    Side,
+    Table,
+    Transaction,
+    View,
+    ViewUnavailableError,
+    not_made,
+)
 from store.log_reader import LoggedEvent
-from store.ports.locks import HeldError, LostError, unopposed
+from store.ports.locks import LockHeldError, LostError, unopposed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
     from domain.application import Turn
     from projections.core.projection import Projection
     from store.log_reader import LogReader
-    from store.ports.locks import Hold
+    from store.ports.locks import LockHandle
 
 
 _MOST: Final = 1000
@@ -196,7 +204,7 @@ class Rebuilding:
             pass
 
 
-def while_held(hold: Hold, report: Report) -> Report:
+def while_held(hold: LockHandle, report: Report) -> Report:
     """Return a report that ends a rebuild which another process may have taken over."""
 
     def told(position: int, head: int) -> None:
@@ -221,11 +229,11 @@ class Projector:
         view: View,
         *,
         turn: Turn = nullcontext,
-        alone: Callable[[], AbstractContextManager[Hold]] = unopposed,
+        alone: Callable[[], AbstractContextManager[LockHandle]] = unopposed,
     ) -> None:
         """Take `turn`, which lets one writer of the view in after the other.
 
-        `alone` lets in one rebuild, and raises HeldError when there is another one.
+        `alone` lets in one rebuild, and raises LockHeldError when there is another one.
         """
         self.projection = projection
         self.log = log
@@ -264,9 +272,9 @@ class Projector:
         """Apply everything that the log holds now; return how many events that took.
 
         Writers take turns. Who waited often finds that another one applied its events too.
-        A view that was not made yet is built first; with `makes` false it raises ViewAwayError.
-        Raises ViewAwayError also when another process builds the view, or when another version
-        of the code has made the view its own.
+        A view that was not made yet is built first, unless `makes` is false. Raises
+        ViewUnavailableError then, and when another process builds the view, or when another
+        version of the code has made the view its own.
         """
         position = self.view.current_position()
         if position is None:
@@ -289,14 +297,14 @@ class Projector:
             return self._apply_next(transaction)
 
     def require_current(self) -> None:
-        """Raise ViewAwayError unless what is recorded now can be shown right afterwards."""
+        """Raise ViewUnavailableError unless what is recorded now can be shown right afterwards."""
         if not self.is_current():
             raise self._away()
 
     def rebuild(self, report: Report = lambda *_: None, *, from_start: bool = False) -> None:
         """Build the view anew beside the live one, then swap, while everything runs.
 
-        Goes on where a rebuild was broken off, unless that is not wanted. Raises HeldError
+        Goes on where a rebuild was broken off, unless that is not wanted. Raises LockHeldError
         when another rebuild is at work on the view, LostError when one has taken over.
         """
         with self._alone() as hold:
@@ -361,19 +369,19 @@ class Projector:
             raise self._away()
         try:
             self.renew(lambda *_: None)
-        except HeldError as error:
+        except LockHeldError as error:
             raise self._away(error) from None
 
-    def _away(self, holder: HeldError | None = None) -> ViewAwayError:
+    def _away(self, holder: LockHeldError | None = None) -> ViewUnavailableError:
         name = self.projection.name
         if holder is None and self._was_current:
-            return ViewAwayError(
+            return ViewUnavailableError(
                 f"the view {name} belongs to another version of Postwatch now; "
                 "start this process again"
             )
         if holder is None:
             return not_made(name)
-        return ViewAwayError(
+        return ViewUnavailableError(
             f"the view {name} is being made: position {self.view.position('shadow')} of "
             f"{self.log.head()}, {holder}; try again in a moment"
         )

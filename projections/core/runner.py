@@ -18,8 +18,8 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from store.ports.errors import STORE_AWAY, kind_of
-from store.ports.locks import HeldError, LostError
+from store.ports.errors import STORE_UNAVAILABLE, kind_of
+from store.ports.locks import LockHeldError, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -42,7 +42,7 @@ class Patience:
         """Do some work on a view; return whether it was done. Whoever asks tries again later."""
         try:
             work()
-        except STORE_AWAY as error:
+        except STORE_UNAVAILABLE as error:
             if view not in self.waiting:
                 log.error("view %s does not follow its log: %s", view, kind_of(error))  # noqa: TRY400 - expected, told in one line
             self.waiting.add(view)
@@ -58,7 +58,7 @@ _TRY_AGAIN_SECONDS: Final = 0.5
 """Between two looks whether somebody else's rebuild is done."""
 
 
-_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_AWAY, LostError)
+_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, LostError)
 
 
 class _StoppedError(Exception):
@@ -95,7 +95,7 @@ class Renewal:
             while not self._stop.is_set():
                 try:
                     self._projector.renew(self._report)
-                except HeldError as error:
+                except LockHeldError as error:
                     self._tell(f"is being rebuilt elsewhere, {error}")
                     self._stop.wait(_TRY_AGAIN_SECONDS)
                 except _NOT_NOW as error:
@@ -213,7 +213,7 @@ _NEW_OBJECTS: Final = 100_000
 """A batch in the making has fewer."""
 
 
-def collect_seldom() -> None:
+def relax_gc() -> None:
     """Let Python look seldom from now on, and never again at what is there by now."""
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)

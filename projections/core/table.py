@@ -72,13 +72,13 @@ class Transaction(ABC):
             self.put(table, key, record)
 
 
-class ViewAwayError(DomainError):
+class ViewUnavailableError(DomainError):
     """A view cannot be read or written for now; the text says why, and what to do."""
 
 
-def not_made(name: str) -> ViewAwayError:
+def not_made(name: str) -> ViewUnavailableError:
     """Return the error of a view that this version of the code has not made yet."""
-    return ViewAwayError(
+    return ViewUnavailableError(
         f"this version of Postwatch has not made the view {name} yet; "
         "`postwatch projections run` (a part of `postwatch up`) makes it, then try again"
     )
@@ -161,7 +161,7 @@ class View(ABC):
 
     @abstractmethod
     def transaction(self, side: Side = "live") -> AbstractContextManager[Transaction]:
-        """Lock one side for writing. Raises ViewAwayError when it is not current."""
+        """Lock one side for writing. Raises ViewUnavailableError when it is not current."""
 
     @abstractmethod
     def start_shadow(self) -> None:

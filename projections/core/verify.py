@@ -54,7 +54,7 @@ class Verdict:
 def verify(projector: Projector, scratch: View, report: Report = lambda *_: None) -> Verdict:
     """Compare a live view with what its log makes of an empty one. Writes to `scratch` only.
 
-    Raises ViewAwayError when the live view was made by another version of the code.
+    Raises ViewUnavailableError when the live view was made by another version of the code.
     """
     projector.require_current()
     # Most of the work is done before the live side is held fast: a snapshot that lasts makes

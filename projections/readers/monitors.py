@@ -62,7 +62,7 @@ class Reader(ABC):
 
     @abstractmethod
     def require_readable(self) -> None:
-        """Raise ViewAwayError unless every query can be answered.
+        """Raise ViewUnavailableError unless every query can be answered.
 
         Without the `checks` view those on owners, tokens and locations still can.
         """

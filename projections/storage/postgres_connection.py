@@ -23,7 +23,7 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from store.postgres.connections import ANSWER_SECONDS
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Reading:
             try:
                 with self._primary.get(answer_seconds=ANSWER_SECONDS) as connection:
                     found = work(connection)
-            except STORE_AWAY:
+            except STORE_UNAVAILABLE:
                 self._note_away()
             else:
                 self.note_answer()
@@ -133,7 +133,7 @@ LOCK_TIMEOUT: Final = "10s"
 """How long a writer waits for those before it."""
 
 
-class Standing(NamedTuple):
+class SideState(NamedTuple):
     """Where a side stands."""
 
     position: int
@@ -142,13 +142,13 @@ class Standing(NamedTuple):
     mark: str
 
 
-NOWHERE: Final = Standing(0, 0, "", "")
+EMPTY_SIDE: Final = SideState(0, 0, "", "")
 
 
-def standing(connection: Connection, view: str, side: Side) -> Standing:
+def standing(connection: Connection, view: str, side: Side) -> SideState:
     """Return where a side stands."""
     row = connection.execute(_STANDING, (view, side), prepare=True).fetchone()
-    return Standing(*row) if row else NOWHERE
+    return SideState(*row) if row else EMPTY_SIDE
 
 
 def be_patient(connection: Connection) -> None:
@@ -159,7 +159,7 @@ def be_patient(connection: Connection) -> None:
     connection.execute(_PATIENCE, (LOCK_TIMEOUT,), prepare=True)
 
 
-def lock(connection: Connection, view: str, side: Side) -> Standing:
+def lock(connection: Connection, view: str, side: Side) -> SideState:
     """Let no other writer to a side until the transaction ends; return where it stands.
 
     Who wants both sides begins with the live one.
@@ -167,10 +167,10 @@ def lock(connection: Connection, view: str, side: Side) -> Standing:
     locking = _STANDING + b"FOR UPDATE"
     while (row := connection.execute(locking, (view, side), prepare=True).fetchone()) is None:
         connection.execute(_ADD, (view, side))
-    return Standing(*row)
+    return SideState(*row)
 
 
-def set_standing(connection: Connection, view: str, side: Side, now: Standing) -> None:
+def set_standing(connection: Connection, view: str, side: Side, now: SideState) -> None:
     """Record where a side stands."""
     connection.execute(_SET, (*now, view, side))
 

@@ -133,7 +133,7 @@ class PostgresReader(OwnerQueries):
         self._both = both
 
     def require_readable(self) -> None:
-        """Raise ViewAwayError unless both views can be read."""
+        """Raise ViewUnavailableError unless both views can be read."""
         self._both.require_readable()
 
     def token(self, token_hash: str) -> Record | None:
@@ -296,7 +296,7 @@ class PostgresRollUps(RollUpReader):
     ) -> tuple[Sequence[Record], Sequence[Record]]:
         """Return a monitor's streams, and the days from one to another, of one moment.
 
-        Raises ViewAwayError while the view is not the one that this code makes.
+        Raises ViewUnavailableError while the view is not the one that this code makes.
         """
         ((stored, streams, days),) = self._queries.select(
             _ROWS, {"monitor_id": monitor_id, "first": first_day, "last": last_day}
@@ -324,7 +324,7 @@ _NOWHERE: Final = "\x01"
 class PostgresQueries:
     """Reads views by name, each of a definition.
 
-    Rows that another version made are read where they can be; else ViewAwayError is raised.
+    Rows that another version made are read where they can be; else ViewUnavailableError is raised.
     """
 
     def __init__(self, reading: Reading, definitions: Mapping[str, str]) -> None:
@@ -333,7 +333,7 @@ class PostgresQueries:
         self._fits = False
 
     def require_readable(self) -> None:
-        """Raise ViewAwayError unless the views can be read."""
+        """Raise ViewUnavailableError unless the views can be read."""
         if not self._fits:
             self._reading.run(self._require_fit)
 
@@ -353,7 +353,7 @@ class PostgresQueries:
             return connection.execute(statement, bound, prepare=False, binary=True).fetchall()
 
     def _require_fit(self, connection: Connection, *, exactly: bool = False) -> None:
-        """Raise ViewAwayError unless the queries fit the views.
+        """Raise ViewUnavailableError unless the queries fit the views.
 
         Once they did they go on doing so, until a version that fits less takes a view over.
         """

@@ -34,7 +34,7 @@ from projections.core.table import (
 from projections.storage import postgres_connection
 from projections.storage import postgres_connection as postgres_tables
 from projections.storage.derived import count_key
-from projections.storage.postgres_connection import NOWHERE, Standing, counts_of, stored
+from projections.storage.postgres_connection import EMPTY_SIDE, SideState, counts_of, stored
 from projections.storage.postgres_connection import names as names_of
 from store.postgres.connections import LONG_SECONDS
 
@@ -57,7 +57,7 @@ _ARRAYS: Final = {"TEXT": "%b::text[]", "INTEGER": "%b::bigint[]"}
 class PostgresTransaction(Transaction):
     """A transaction on one side, whose row in `sides` is locked by a connection in a pipeline."""
 
-    def __init__(self, connection: Connection, view: str, side: Side, standing: Standing) -> None:
+    def __init__(self, connection: Connection, view: str, side: Side, standing: SideState) -> None:
         self._connection = connection
         self._view = view
         self._side: Side = side
@@ -188,7 +188,7 @@ _ROWS_AT_ONCE: Final = 1000
 class PostgresSnapshot(Snapshot):
     """What a connection sees whose transaction has begun to read and does not end."""
 
-    def __init__(self, connection: Connection, view: str, live: Standing) -> None:
+    def __init__(self, connection: Connection, view: str, live: SideState) -> None:
         self._connection = connection
         self._view = view
         self._live = live
@@ -331,7 +331,7 @@ class PostgresView(View):
         with self._writing() as connection:
             postgres_connection.lock(connection, self._name, "shadow")
             live = postgres_connection.standing(connection, self._name, "live")
-            new = Standing(0, live.generation + 1, self._definition, "")
+            new = SideState(0, live.generation + 1, self._definition, "")
             postgres_tables.create_tables(connection, self._name, new.generation, self._tables)
             postgres_connection.set_standing(connection, self._name, "shadow", new)
 
@@ -367,8 +367,8 @@ class PostgresView(View):
         if live.definition == self._definition:
             return
         postgres_connection.lock(connection, self._name, "shadow")
-        postgres_connection.set_standing(connection, self._name, "shadow", NOWHERE)
-        new = Standing(0, live.generation + 1, self._definition, "")
+        postgres_connection.set_standing(connection, self._name, "shadow", EMPTY_SIDE)
+        new = SideState(0, live.generation + 1, self._definition, "")
         postgres_tables.create_tables(connection, self._name, new.generation, self._tables)
         postgres_connection.set_standing(connection, self._name, "live", new)
         fill(PostgresTransaction(connection, self._name, "live", new))
@@ -383,7 +383,7 @@ class PostgresView(View):
         now = postgres_connection.standing(connection, self._name, "shadow")
         self._show(connection, now.generation)
         postgres_connection.set_standing(connection, self._name, "live", now)
-        postgres_connection.set_standing(connection, self._name, "shadow", NOWHERE)
+        postgres_connection.set_standing(connection, self._name, "shadow", EMPTY_SIDE)
 
     def _show(self, connection: Connection, generation: int) -> None:
         connection.execute(_READERS_TIMEOUT)
@@ -425,7 +425,7 @@ class PostgresView(View):
             return postgres_tables.shown(table.name)
         return postgres_tables.stored(self._name, self._standing(side).generation, table.name)
 
-    def _standing(self, side: Side) -> Standing:
+    def _standing(self, side: Side) -> SideState:
         return self._reading.run(
             lambda connection: postgres_connection.standing(connection, self._name, side)
         )
@@ -436,7 +436,7 @@ class PostgresView(View):
         )
 
     def _told(self, work: Callable[[Connection], list[Any]]) -> list[Any]:
-        """Read. Raises ViewAwayError when there is nothing to read."""
+        """Read. Raises ViewUnavailableError when there is nothing to read."""
 
         def look(connection: Connection) -> list[Any]:
             try:

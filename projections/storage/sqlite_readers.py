@@ -127,7 +127,7 @@ class SqliteSource(NamedTuple):
 class SqliteReader(OwnerQueries):
     """Reads the files of the `monitors` and the `checks` view together.
 
-    Rows that another version made are read where they can be; else ViewAwayError is raised.
+    Rows that another version made are read where they can be; else ViewUnavailableError is raised.
     """
 
     def __init__(self, monitors: SqliteSource, checks: SqliteSource) -> None:
@@ -137,7 +137,7 @@ class SqliteReader(OwnerQueries):
         self._remembered = threading.local()
 
     def require_readable(self) -> None:
-        """Raise ViewAwayError unless both views can be read."""
+        """Raise ViewUnavailableError unless both views can be read."""
         self._require_fit(self._connections.get(), _BOTH)
 
     def token(self, token_hash: str) -> Record | None:
@@ -241,7 +241,7 @@ class SqliteReader(OwnerQueries):
     def _require_fit(
         self, connection: sqlite3.Connection, views: Sequence[str], *, exactly: bool = False
     ) -> None:
-        """Raise ViewAwayError unless the queries fit the stored views.
+        """Raise ViewUnavailableError unless the queries fit the stored views.
 
         Once they did they go on doing so, until a version that fits less takes a view over.
         """
@@ -355,7 +355,7 @@ class SqliteRollUps(RollUpReader):
     ) -> tuple[Sequence[Record], Sequence[Record]]:
         """Return a monitor's streams, and the days from one to another, of one moment.
 
-        Raises ViewAwayError while the view is not the one that this code makes.
+        Raises ViewUnavailableError while the view is not the one that this code makes.
         """
         connection = self._connections.get()
         connection.execute("BEGIN")

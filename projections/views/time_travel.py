@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from store.log_reader import LastChecks, LoggedEvent, LogReader
 
 
-class Past:
+class MonitorsAsOf:
     """Answers as a `Reader` does, at one position and one time."""
 
     def __init__(

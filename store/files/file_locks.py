@@ -22,7 +22,7 @@ import orjson
 
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import StoreError
-from store.ports.locks import HeldError, Hold, Holder, Locks
+from store.ports.locks import Holder, LockHandle, LockHeldError, Locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,10 +42,10 @@ class FileLocks(Locks):
         self.place = f"the data folder {folder.parent}"
 
     @contextmanager
-    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
-        """Hold a lock while the block runs. Raises HeldError, StoreError."""
+    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
+        """Hold a lock while the block runs. Raises LockHeldError, StoreError."""
         with held(self._path(name), name, wait_seconds=wait_seconds):
-            yield Hold()
+            yield LockHandle()
 
     def holder(self, name: str) -> Holder | None:
         """Return who holds a lock now; None when nobody does."""
@@ -59,7 +59,7 @@ class FileLocks(Locks):
 def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
     """Hold a lock file while the block runs; `part` says in it what for.
 
-    Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError, and
+    Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, and
     StoreError when the file cannot be made.
     """
     try:
@@ -101,7 +101,7 @@ def _acquire(descriptor: int, deadline: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise HeldError(_said(descriptor)) from None
+                raise LockHeldError(_said(descriptor)) from None
             time.sleep(_RETRY_SECONDS)
         else:
             return

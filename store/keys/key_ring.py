@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.errors import KeyStoreUnavailableError, MasterKeyError, SecretUnreadableError
 from store.keys import sealing
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -190,7 +190,7 @@ class KeyRing:
         """
         try:
             self.store.destroy(str(owner))
-        except STORE_AWAY as error:
+        except STORE_UNAVAILABLE as error:
             raise KeyStoreUnavailableError(type(error).__name__) from error
 
     def close(self) -> None:

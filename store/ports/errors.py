@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-STORE_AWAY: Final[tuple[type[Exception], ...]] = (
+STORE_UNAVAILABLE: Final[tuple[type[Exception], ...]] = (
     OperationalError,
     InterfaceError,
     sqlite3.OperationalError,
@@ -41,7 +41,7 @@ DISK_FULL: Final = "database or disk is full"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Diagnosis:
     """What may be the matter with a database server.
 
     `what` follows the name of a place in a sentence, and is fit for everybody's eyes;
@@ -62,7 +62,7 @@ class DatabaseAwayError(OperationalError):
     The text says what is the matter and where, and holds neither a password nor stored data.
     """
 
-    def __init__(self, text: str, trouble: Trouble, *, is_told: bool = False) -> None:
+    def __init__(self, text: str, trouble: Diagnosis, *, is_told: bool = False) -> None:
         """Take `is_told`: a line in the log says so already."""
         self.trouble = trouble
         self.is_told = is_told
@@ -79,7 +79,7 @@ class DatabaseRefusesError(ProgrammingError):
     The text says what is the matter and where, and holds neither a password nor stored data.
     """
 
-    def __init__(self, text: str, trouble: Trouble) -> None:
+    def __init__(self, text: str, trouble: Diagnosis) -> None:
         self.trouble = trouble
         super().__init__(text)
 
@@ -112,7 +112,7 @@ STORE_FAILS: Final[tuple[type[Exception], ...]] = (PersistenceError, sqlite3.Dat
 """The store does not do what it was asked: away, or damaged. The text may hold stored data."""
 
 
-ANOTHER_CAME_FIRST: Final[tuple[type[Exception], ...]] = (IntegrityError,)
+CONFLICT_ERRORS: Final[tuple[type[Exception], ...]] = (IntegrityError,)
 """Another writer wrote to the same stream. The text holds stored data: never log it."""
 
 

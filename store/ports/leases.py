@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """What a checker says of itself. `clock_offset_seconds`: its host's clock is so far ahead."""
 
     holder: str
@@ -38,11 +38,11 @@ class Session:
     shards: frozenset[int]
     is_member: bool
     beats: int = 0
-    beat: Beat | None = None
+    beat: Heartbeat | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FleetSnapshot:
     """What a look shows: our own session, the database's clock, and all who hold locks.
 
     `time` is in seconds since 1970.
@@ -79,7 +79,7 @@ class Leases(ABC):
     """
 
     @abstractmethod
-    def look(self, beat: Beat) -> Standing:
+    def look(self, beat: Heartbeat) -> FleetSnapshot:
         """Say that we live, as a member, and return how things stand."""
 
     @abstractmethod

@@ -31,7 +31,7 @@ class Holder:
         return f"held by process {self.pid}{where} since {self.since}"
 
 
-class HeldError(DomainError):
+class LockHeldError(DomainError):
     """Another process, or another thread of this one, holds the lock; the text says who."""
 
     def __init__(self, holder: Holder) -> None:
@@ -39,7 +39,7 @@ class HeldError(DomainError):
         super().__init__(str(holder))
 
 
-class Hold:
+class LockHandle:
     """A lock that is held. Whoever holds one for long asks now and then whether it is lost."""
 
     @property
@@ -48,9 +48,9 @@ class Hold:
         return False
 
 
-def unopposed() -> AbstractContextManager[Hold]:
+def unopposed() -> AbstractContextManager[LockHandle]:
     """Return what is held where nobody else could want it."""
-    return nullcontext(Hold())
+    return nullcontext(LockHandle())
 
 
 class LostError(DomainError):
@@ -68,10 +68,10 @@ class Locks(ABC):
     spans_hosts: bool
 
     @abstractmethod
-    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[Hold]:
+    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[LockHandle]:
         """Hold a lock while the block runs.
 
-        Waits up to `wait_seconds` for a holder that is just ending. Raises HeldError, an error
+        Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, an error
         of STORE_AWAY, and StoreError when there can be no lock.
         """
 

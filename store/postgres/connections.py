@@ -1,7 +1,7 @@
 """Connections to PostgreSQL that the threads of a process share, and what their errors mean.
 
 Whoever meets a database that is away is told so within seconds, as an error of
-`STORE_AWAY`: nothing waits for it here, and nothing is sent a second time behind the
+`STORE_UNAVAILABLE`: nothing waits for it here, and nothing is sent a second time behind the
 caller's back. While it is away one caller at a time looks whether it is back; the others
 are told at once.
 
@@ -369,7 +369,7 @@ class Connections:
             return session
 
 
-class _Way:
+class _Server:
     """What this process knows of a database, for all who go there in the same way."""
 
     def __init__(self, place: str) -> None:
@@ -408,13 +408,13 @@ def told(place: str) -> Iterator[None]:
 _ONE_AT_A_TIME: Final = Lock()
 
 
-def _way_to(url: str, writes: bool) -> _Way:  # noqa: FBT001 - what it goes by
+def _way_to(url: str, writes: bool) -> _Server:  # noqa: FBT001 - what it goes by
     # Two that come at once would each get one of their own from the cache alone.
     with _ONE_AT_A_TIME:
-        return _known_way(url, writes)
+        return _server_for(url, writes)
 
 
 @cache
-def _known_way(url: str, writes: bool) -> _Way:  # noqa: FBT001 - what it goes by
+def _server_for(url: str, writes: bool) -> _Server:  # noqa: FBT001 - what it goes by
     del writes
-    return _Way(place_of(url))
+    return _Server(place_of(url))

@@ -12,64 +12,64 @@ from typing import Final
 
 import psycopg
 
-from store.ports.errors import DatabaseAwayError, DatabaseRefusesError, Trouble
+from store.ports.errors import DatabaseAwayError, DatabaseRefusesError, Diagnosis
 
 _LOGIN: Final = "set user, password and database right in POSTWATCH_DATABASE_URL"
 _ROLE: Final = "let the role of POSTWATCH_DATABASE_URL be the one that ran `postwatch migrate`"
 
-AWAY: Final = Trouble(
+AWAY: Final = Diagnosis(
     "does not answer", "see that the server runs and can be reached from here on this address"
 )
-_BROKEN: Final = Trouble("has broken the connection", "it is asked again; see the server's log")
-_SILENT: Final = Trouble(
+_BROKEN: Final = Diagnosis("has broken the connection", "it is asked again; see the server's log")
+_SILENT: Final = Diagnosis(
     "takes too long to answer",
     "see whether the server is frozen, or waits for a synchronous standby that is away",
     is_slow=True,
 )
-_LOCKED: Final = Trouble(
+_LOCKED: Final = Diagnosis(
     "lets nobody write now",
     "see pg_stat_activity for a session that holds a lock or waits for a standby",
     is_slow=True,
 )
-_STARTING: Final = Trouble("is starting or stopping", "it is asked again")
-_CROWDED: Final = Trouble(
+_STARTING: Final = Diagnosis("is starting or stopping", "it is asked again")
+_CROWDED: Final = Diagnosis(
     "has no connection left", "raise max_connections, or end what holds so many connections"
 )
-_READ_ONLY: Final = Trouble(
+_READ_ONLY: Final = Diagnosis(
     "cannot be written to",
     "name the primary in POSTWATCH_DATABASE_URL, promote the standby, or set "
     "default_transaction_read_only off",
 )
-_FULL: Final = Trouble(
+_FULL: Final = Diagnosis(
     "has no room left on its disk", "make room on the disk of the server", is_full=True
 )
-_NO_ROLE: Final = Trouble("refuses the login", f"make the role, or {_LOGIN}", passes=False)
-_PASSWORD: Final = Trouble("refuses the login", _LOGIN, passes=False)
-_NO_DATABASE: Final = Trouble(
+_NO_ROLE: Final = Diagnosis("refuses the login", f"make the role, or {_LOGIN}", passes=False)
+_PASSWORD: Final = Diagnosis("refuses the login", _LOGIN, passes=False)
+_NO_DATABASE: Final = Diagnosis(
     "is not there",
     "make it (CREATE DATABASE) and run `postwatch migrate`, or name another one in "
     "POSTWATCH_DATABASE_URL",
     passes=False,
 )
-_NO_ENTRY: Final = Trouble(
+_NO_ENTRY: Final = Diagnosis(
     "refuses the login", "let the role and this host in: pg_hba.conf, CONNECT, LOGIN", passes=False
 )
-_TLS: Final = Trouble(
+_TLS: Final = Diagnosis(
     "cannot be talked to in private", "set sslmode and sslrootcert in the URL right", passes=False
 )
-_SETTINGS: Final = Trouble(
+_SETTINGS: Final = Diagnosis(
     "cannot be reached by this URL", "see the options of POSTWATCH_DATABASE_URL", passes=False
 )
-_DENIED: Final = Trouble("denies its tables to this role", _ROLE, passes=False)
-_NO_TABLE: Final = Trouble("lacks a table", "run `postwatch migrate`", passes=False)
-_SHARED: Final = Trouble(
+_DENIED: Final = Diagnosis("denies its tables to this role", _ROLE, passes=False)
+_NO_TABLE: Final = Diagnosis("lacks a table", "run `postwatch migrate`", passes=False)
+_SHARED: Final = Diagnosis(
     "is reached through a pool that shares sessions between transactions",
     "let the pool keep them (pool_mode = session), or name the server itself in "
     "POSTWATCH_DATABASE_URL",
     passes=False,
 )
-_ODD: Final = Trouble("does not do what it was asked", "see the server's log", passes=False)
-_NOT_NOW: Final = Trouble("cannot do that now", "see the server's log")
+_ODD: Final = Diagnosis("does not do what it was asked", "see the server's log", passes=False)
+_NOT_NOW: Final = Diagnosis("cannot do that now", "see the server's log")
 
 _BY_WORDS: Final = (
     (re.compile(r"password authentication failed|no password supplied|authentication"), _PASSWORD),

@@ -14,7 +14,7 @@ import psycopg
 from domain.errors import StoreError
 from store.ports.engine import place_of
 from store.ports.errors import DatabaseRefusesError
-from store.ports.leases import Beat, FleetRow, Leases, Session, Standing
+from store.ports.leases import FleetRow, FleetSnapshot, Heartbeat, Leases, Session
 from store.postgres import connections as postgres_session
 from store.postgres.connections import conninfo_of, told
 
@@ -116,7 +116,7 @@ class PostgresLeases(Leases):
         self._connection: Connection | None = None
         self._session = 0
 
-    def look(self, beat: Beat) -> Standing:
+    def look(self, beat: Heartbeat) -> FleetSnapshot:
         """Say that we live, as a member, and return how things stand."""
         said = (
             *(self._location, beat.holder, beat.country, beat.lag_seconds),
@@ -131,7 +131,7 @@ class PostgresLeases(Leases):
                 "between here and the database shares its connections; let POSTWATCH_DATABASE_URL "
                 "lead to the database itself, or to a pool that keeps sessions"
             )
-        return Standing(session, time, tuple(_session(*row[2:]) for row in rows if row[2]))
+        return FleetSnapshot(session, time, tuple(_session(*row[2:]) for row in rows if row[2]))
 
     def take(self, shards: Collection[int]) -> frozenset[int]:
         """Lock those of some shards that nobody holds; return them."""
@@ -201,5 +201,5 @@ def _session(  # one column after the other
     beats: int | None,
     *said: Any,  # noqa: ANN401 - the columns of a beat
 ) -> Session:
-    beat = None if beats is None else Beat(*said)
+    beat = None if beats is None else Heartbeat(*said)
     return Session(number, frozenset(shards or ()), is_member, beats or 0, beat)

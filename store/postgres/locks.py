@@ -19,7 +19,7 @@ from zlib import crc32
 from psycopg import Error as DriverError
 
 from domain.clock import iso_milliseconds
-from store.ports.locks import HeldError, Hold, Holder, Locks
+from store.ports.locks import Holder, LockHandle, LockHeldError, Locks
 from store.postgres.connections import Connections
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class PostgresLocks(Locks):
         self._connections = connections
 
     @contextmanager
-    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[Hold]:
-        """Hold a lock while the block runs. Raises HeldError, DatabaseAwayError."""
+    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
+        """Hold a lock while the block runs. Raises LockHeldError, DatabaseAwayError."""
         made = Connections(self._database.url, name, answer_seconds=_BEAT_ANSWER_SECONDS)
         with made.own() as session:
             self._acquire(session, name, time.monotonic() + wait_seconds)
@@ -101,11 +101,11 @@ class PostgresLocks(Locks):
             if is_ours:
                 return
             if time.monotonic() >= deadline:
-                raise HeldError(self.holder(name) or Holder(None, None))
+                raise LockHeldError(self.holder(name) or Holder(None, None))
             time.sleep(_LOOK_SECONDS)
 
 
-class _Beats(Hold):
+class _Beats(LockHandle):
     """Says every second, in a thread, that the holder of a lock lives."""
 
     def __init__(self, session: Connection, name: str) -> None:

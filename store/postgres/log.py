@@ -65,7 +65,7 @@ class Doubts(NamedTuple):
     losses: int
 
 
-class StreamsInDoubt:
+class FailoverGuard:
     """All streams after a loss, but those that were appended to since."""
 
     def __init__(self, losses: Callable[[], int]) -> None:
@@ -193,7 +193,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         assert isinstance(datastore, LogDatastore)  # noqa: S101 - our factory has no other
         self._takes_events = datastore.takes_events
-        self._doubts = StreamsInDoubt(datastore.losses)
+        self._doubts = FailoverGuard(datastore.losses)
         names = {
             "table": sql.Identifier(datastore.schema, events_table_name),
             "sequence": sql.Identifier(datastore.schema, f"{events_table_name}_position"),

@@ -29,7 +29,7 @@ from store.keys import sealing
 from store.keys.master_keys import read_key_file, write_key_file
 from store.ports.bulk_load import EventSink, Filling
 from store.ports.engine import LOGS
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from store.sqlite.keys import SqliteKeyStore
 from store.sqlite.log import SqliteSink
 from store.store import create_store
@@ -212,7 +212,7 @@ def _into_database(
                 imported = _Import(file, filling, master_key.key, report).run()
                 if master_key.is_kept and _kept(folder, master_key.key):
                     undo.callback(folder.master_key.unlink)
-        except STORE_AWAY:
+        except STORE_UNAVAILABLE:
             # Perhaps the store is there, and only the answer got lost: then it needs its key.
             undo.pop_all()
             raise

@@ -18,7 +18,7 @@ from api.http.rate_limit import Counter
 from api.storage.rate_counters import ANSWER_SECONDS, PostgresCounter
 from cli.run.api import counter_of
 from soak.room import family
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from store.postgres.engine import PostgresEngine
 from tests.api.world import SMTP, Caller, another_worker
 from tests.places import databases
@@ -190,7 +190,7 @@ def test_a_frozen_database_holds_up_few_requests_and_each_for_a_second() -> None
 
         def seconds_in_vain(_: int) -> float:
             began = time.monotonic()
-            with pytest.raises(STORE_AWAY):
+            with pytest.raises(STORE_UNAVAILABLE):
                 counter.count("caller", 1)
             return time.monotonic() - began
 
@@ -205,7 +205,7 @@ def test_a_frozen_database_holds_up_few_requests_and_each_for_a_second() -> None
         def is_counted() -> bool:
             try:
                 return counter.count("caller", 1) > 0
-            except STORE_AWAY:
+            except STORE_UNAVAILABLE:
                 return False
 
         wait_until(is_counted, seconds=20, what="requests are counted again")

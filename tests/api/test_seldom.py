@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from api.http.log_throttle import Seldom
+from api.http.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     import pytest
@@ -17,7 +17,7 @@ class Subject:
 
 def test_a_thousand_failures_are_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     now, subject, other = [0.0], Subject(), Subject()
-    seldom = Seldom(lambda: now[0])
+    seldom = LogThrottle(lambda: now[0])
 
     for _ in range(1000):
         seldom.tell(logging.ERROR, subject, "the store %s", "is away")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checker.loop.watched_monitors import Configuration, WatchedMonitor
+from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
 from checker.runtime.location import Location
 from domain.commands import CreateCustomer
 from domain.location import MonitoringLocation
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 NOWHERE = Location("local", "Local")
 
 
-def fold(location: Location, *things: Monitor | Customer) -> Configuration:
-    configuration = Configuration(location)
+def fold(location: Location, *things: Monitor | Customer) -> MonitorRegistry:
+    configuration = MonitorRegistry(location)
     for thing in things:
         for event in thing.collect_events():
             configuration.apply(event)
     return configuration
 
 
-def watched(location: Location, monitor: Monitor) -> WatchedMonitor | None:
+def watched(location: Location, monitor: Monitor) -> ScheduledMonitor | None:
     return fold(location, monitor).watched(monitor.id)
 
 
@@ -70,7 +70,7 @@ def test_each_change_names_its_monitor_and_nothing_else_does() -> None:
     monitor = monitor_of(owner)
     change(monitor, NOW, port=1)
     monitor.delete(actor=ME, now=NOW)
-    configuration = Configuration(HERE)
+    configuration = MonitorRegistry(HERE)
 
     touched = [configuration.apply(event) for event in owner.collect_events()]
     assert touched == [()]
@@ -177,7 +177,7 @@ def test_its_own_location_is_retired_until_it_is_restored_and_others_do_not_matt
         MonitoringLocation.register(1, code=code, name="A", country=None, actor=ME, now=NOW)
         for code in (HERE.code, "fi-hel")
     )
-    configuration = Configuration(HERE)
+    configuration = MonitorRegistry(HERE)
 
     def is_retired_after(place: MonitoringLocation) -> bool:
         for event in place.collect_events():

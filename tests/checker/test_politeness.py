@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from checker.loop.login_backoff import FIRST_SECONDS, LONGEST_SECONDS, Logins
-from checker.loop.watched_monitors import Configuration
+from checker.loop.watched_monitors import MonitorRegistry
 from domain.check import Category, Outcome, Phase, Verdict
 from tests.checker.monitors import HERE, UP, ids
 from tests.checker.virtual import VirtualChecker, change, new_monitor, resting_monitors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from checker.loop.watched_monitors import WatchedMonitor
+    from checker.loop.watched_monitors import ScheduledMonitor
     from domain.monitor import Monitor
     from mail.protocols.target import ProbeTarget
 
@@ -241,8 +241,8 @@ async def test_outage_is_seen_while_logins_are_left_out(autojump_clock: MockCloc
     assert [each["code"] for each in last["warnings"]] == ["login_postponed"]
 
 
-def watched(monitor: Monitor) -> WatchedMonitor:
-    configuration = Configuration(HERE)
+def watched(monitor: Monitor) -> ScheduledMonitor:
+    configuration = MonitorRegistry(HERE)
     for event in monitor.collect_events():
         configuration.apply(event)
     found = configuration.watched(monitor.id)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from checker.fleet.leased_claims import STILL_SECONDS, Stillness
-from store.ports.leases import Beat, Session
+from checker.fleet.leased_claims import STILL_SECONDS, LivenessMonitor
+from store.ports.leases import Heartbeat, Session
 
-BEAT = Beat("there:1")
+BEAT = Heartbeat("there:1")
 
 
-def session(beats: int, *, is_member: bool = True, beat: Beat | None = BEAT) -> Session:
+def session(beats: int, *, is_member: bool = True, beat: Heartbeat | None = BEAT) -> Session:
     return Session(7, frozenset({1}), is_member=is_member, beats=beats, beat=beat)
 
 
 def test_who_says_something_new_is_not_still() -> None:
-    stillness = Stillness()
+    stillness = LivenessMonitor()
     assert all(not stillness.still([session(second)], second) for second in range(60))
 
 
 def test_who_says_nothing_new_for_long_enough_is_still() -> None:
-    stillness = Stillness()
+    stillness = LivenessMonitor()
     found = [bool(stillness.still([session(3)], second)) for second in range(8)]
     assert found == [second >= STILL_SECONDS for second in range(8)]
 
 
 def test_who_did_not_look_himself_has_seen_nothing() -> None:
-    stillness = Stillness()
+    stillness = LivenessMonitor()
     for second in range(3):
         stillness.still([session(3)], second)
     # We were frozen too, or the database did not answer anybody.
@@ -34,16 +34,16 @@ def test_who_did_not_look_himself_has_seen_nothing() -> None:
 
 def test_member_that_never_said_anything_is_still_after_a_while() -> None:
     silent = session(0, beat=None)
-    stillness = Stillness()
+    stillness = LivenessMonitor()
     assert any(stillness.still([silent], second) for second in range(8))
 
 
 def test_who_leaves_can_be_frozen_too() -> None:
-    stillness = Stillness()
+    stillness = LivenessMonitor()
     assert any(stillness.still([session(3, is_member=False)], second) for second in range(8))
 
 
 def test_stranger_is_left_alone() -> None:
-    stillness = Stillness()
+    stillness = LivenessMonitor()
     stranger = session(0, is_member=False, beat=None)
     assert not any(stillness.still([stranger], second) for second in range(60))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checker.loop.target_builder import Aiming, aim
-from checker.loop.watched_monitors import Configuration, WatchedMonitor
+from checker.loop.target_builder import TargetCache, aim
+from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
 from domain.check import Category, Outcome, Verdict
 from mail.protocols.target import ProbeTarget
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from tests.checker.monitors import HERE
 from tests.checker.virtual import new_monitor, no_secrets
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tests.checker.monitors import Owner
 
 
-def watched(**fields: Any) -> WatchedMonitor:  # noqa: ANN401 - any field of the command
+def watched(**fields: Any) -> ScheduledMonitor:  # noqa: ANN401 - any field of the command
     monitor = new_monitor(**fields)
-    configuration = Configuration(HERE)
+    configuration = MonitorRegistry(HERE)
     for event in monitor.collect_events():
         configuration.apply(event)
     kept = configuration.watched(monitor.id)
@@ -117,8 +117,8 @@ def test_config_that_no_probe_can_work_with_is_an_outcome() -> None:
     assert "secret" not in outcome.message
 
 
-def stored(store: Store, monitor: Monitor) -> WatchedMonitor:
-    configuration = Configuration(HERE)
+def stored(store: Store, monitor: Monitor) -> ScheduledMonitor:
+    configuration = MonitorRegistry(HERE)
     for event in store.monitoring.events.get(monitor.id):
         configuration.apply(event)
     kept = configuration.watched(monitor.id)
@@ -133,7 +133,7 @@ async def test_sealed_password_is_opened_once_for_each_version(store: Store, own
         calls.append(monitor_id)
         return store.monitoring.unsealed(monitor_id, kind, config)
 
-    aiming = Aiming(unseal)
+    aiming = TargetCache(unseal)
     monitor = owner.create(config={"auth": {"user": "u", "pass": "first"}})
     version = stored(store, monitor)
     for _ in range(3):
@@ -156,7 +156,7 @@ async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, ow
     version = stored(store, monitor)
     store.keys.destroy(monitor.id)
 
-    outcome = await Aiming(store.monitoring.unsealed).aim(version)
+    outcome = await TargetCache(store.monitoring.unsealed).aim(version)
 
     assert isinstance(outcome, Outcome)
     assert (outcome.verdict, outcome.category) == (Verdict.DOWN, Category.SECRET_UNREADABLE)
@@ -164,7 +164,7 @@ async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, ow
 
 
 async def test_key_store_that_is_away_is_waited_for() -> None:
-    failures = [STORE_AWAY[0]("database is locked"), STORE_AWAY[2]("disk I/O error")]
+    failures = [STORE_UNAVAILABLE[0]("database is locked"), STORE_UNAVAILABLE[2]("disk I/O error")]
 
     def unseal(monitor_id: UUID, kind: Kind, config: Config) -> Config:
         del monitor_id, kind
@@ -173,8 +173,8 @@ async def test_key_store_that_is_away_is_waited_for() -> None:
         return config
 
     monitor = watched(config={"auth": {"user": "u", "pass": "p"}})
-    assert isinstance(await Aiming(unseal).aim(monitor), ProbeTarget)
+    assert isinstance(await TargetCache(unseal).aim(monitor), ProbeTarget)
 
 
 async def test_monitor_without_a_login_needs_no_key() -> None:
-    assert isinstance(await Aiming(no_secrets).aim(watched()), ProbeTarget)
+    assert isinstance(await TargetCache(no_secrets).aim(watched()), ProbeTarget)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from checker.fleet.claims import Claims, Everything
-from checker.fleet.shard_monitors import Shares
+from checker.fleet.claims import AllShards, Claims
+from checker.fleet.shard_monitors import ShardMonitors
 from checker.loop.check import Ports
 from checker.loop.dispatcher import Checking
-from checker.loop.event_feed import Batch, Intake
+from checker.loop.event_feed import Batch, EventFeed
 from checker.loop.login_backoff import Logins
-from checker.loop.missed_checks import Arrears
+from checker.loop.missed_checks import MissedChecks
 from checker.loop.target_builder import aim
-from checker.loop.watched_monitors import Configuration, WatchedMonitor
+from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
 from checker.runtime.limits import Limits
 from checker.runtime.loop_lag import Pulse
 from checker.runtime.metrics import Status
@@ -23,7 +23,7 @@ from checker.schedule.grid import unit_fraction
 from checker.schedule.schedule import Schedule
 from domain.monitor import Monitor
 from store.log_reader import LoggedEvent
-from store.ports.leases import Beat
+from store.ports.leases import Heartbeat
 from tests.checker.monitors import HERE, ME, MONITOR_ID, NOW, UP, command, ids
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ class VirtualChecker:
     ) -> None:
         """Make one. After a restart `began` is that of the first one: the wall clock goes on."""
         self._clock = clock
-        self._claims = claims or Everything()
+        self._claims = claims or AllShards()
         self._looks_for_arrears = claims is not None
         self.began = clock.current_time() if began is None else began
         self.status = Status()
         self.results = Results() if results is None else results
         self.schedule = Schedule(origin=self.began - NOW.timestamp())
-        self.configuration = Configuration(HERE)
+        self.configuration = MonitorRegistry(HERE)
         self.checking = Checking(
             self.schedule,
             Ports(self.find, aim_at, probe or answer, self.results, self.wall),
@@ -93,16 +93,16 @@ class VirtualChecker:
             pulse=Pulse(),
             status=self.status,
         )
-        self._intake = Intake(
+        self._intake = EventFeed(
             self.configuration,
             self.schedule,
             self.status,
             self.find,
             lambda _: self.checking.nudge(),
         )
-        self.arrears = Arrears(self._last_of, self.schedule, Logins(), self.checking.nudge)
-        self.shares = Shares(
-            Beat("here:1", HERE.country),
+        self.arrears = MissedChecks(self._last_of, self.schedule, Logins(), self.checking.nudge)
+        self.shares = ShardMonitors(
+            Heartbeat("here:1", HERE.country),
             *(self.configuration, self.schedule, self.arrears, self.results),
             status=self.status,
             find=self.find,
@@ -115,7 +115,7 @@ class VirtualChecker:
         self._send, self._receive = trio.open_memory_channel[Batch](100)
         self._position = 0
 
-    def find(self, monitor_id: UUID) -> WatchedMonitor | None:
+    def find(self, monitor_id: UUID) -> ScheduledMonitor | None:
         """Return a monitor that is ours."""
         return self.configuration.watched(monitor_id) if self._claims.holds(monitor_id) else None
 
@@ -195,7 +195,7 @@ def grid(monitor: Monitor, seconds: float, begin: datetime, end: datetime) -> li
     return times
 
 
-async def aim_at(monitor: WatchedMonitor) -> ProbeTarget | Outcome:
+async def aim_at(monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
     """Aim without threads: these monitors have no sealed secrets."""
     return aim(monitor, in_clear)
 

@@ -16,7 +16,7 @@ from domain.clock import iso_milliseconds, utc_now
 from projections.catalog import Views
 from service.errors import ExitCode
 from service.presence import checker_lock
-from store.ports.leases import Beat
+from store.ports.leases import Heartbeat
 from tests.domain.given import TESTER, check_of, make_owners
 from tests.places import on_postgres, on_sqlite
 
@@ -61,7 +61,7 @@ def checker_at_work(store: Store, code: str, number: int) -> Iterator[str]:
             yield f"process {os.getpid()}"
         return
     with closing(leases):
-        leases.look(Beat(HOLDER))
+        leases.look(Heartbeat(HOLDER))
         yield HOLDER
 
 
@@ -142,7 +142,7 @@ def test_a_session_that_is_no_checker_is_named_with_the_way_to_end_it(
     leases = filled.engine.leases("de-nbg", 1)
     assert leases is not None
     with closing(leases):
-        standing = leases.look(Beat(HOLDER))
+        standing = leases.look(Heartbeat(HOLDER))
         leases.take({1, 2})
         leases.leave()
         refused = run(place, "retire", "de-nbg")

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from checker.fleet.leased_claims import LeaseReport
 from checker.runtime.metrics import Status
-from store.ports.leases import Beat, Session, Standing
+from store.ports.leases import FleetSnapshot, Heartbeat, Session
 
 if TYPE_CHECKING:
     import pytest
 
 
-def standing(*countries: str | None) -> Standing:
+def standing(*countries: str | None) -> FleetSnapshot:
     """One checker a country, on a host that bears its number."""
     sessions = tuple(
-        Session(number, frozenset(), is_member=True, beat=Beat(f"host{number}:1", country))
+        Session(number, frozenset(), is_member=True, beat=Heartbeat(f"host{number}:1", country))
         for number, country in enumerate(countries)
     )
-    return Standing(0, 0.0, sessions)
+    return FleetSnapshot(0, 0.0, sessions)
 
 
 async def test_who_stands_elsewhere_is_named_once_and_so_is_the_end(

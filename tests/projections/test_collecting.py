@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from projections.core.runner import collect_seldom
+from projections.core.runner import relax_gc
 from tests.domain.realistic import Fleet, record
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_folding_leaves_nothing_that_only_the_collector_would_find(
     store: Store, views: Views
 ) -> None:
     record(store, Fleet(20).checks(CHECKS))
-    collect_seldom()
+    relax_gc()
 
     for name in ("checks", "roll_ups"):
         views.projector(name).catch_up()

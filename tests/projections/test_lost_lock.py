@@ -11,8 +11,8 @@ import pytest
 
 from projections.core.projection import apply
 from projections.core.projector import Draft, Projector
-from store.leadership import take_turns
-from store.ports.locks import Hold, LostError
+from store.leadership import run_as_leader
+from store.ports.locks import LockHandle, LostError
 from store.postgres.connections import Connections
 from store.postgres.engine import PostgresEngine
 from store.postgres.locks import PostgresLocks
@@ -31,7 +31,7 @@ WHERE application_name LIKE 'postwatch part %'
 """
 
 
-class Lost(Hold):
+class Lost(LockHandle):
     """A lock that somebody else has by now."""
 
     @property
@@ -78,14 +78,14 @@ def test_who_has_lost_the_lock_stops_and_stands_by(store: Store) -> None:
     turns: list[str] = []
     stop = Event()
 
-    def work(over: Event, hold: Hold) -> None:
+    def work(over: Event, hold: LockHandle) -> None:
         turns.append("begun")
         over.wait()
         turns.append("lost" if hold.is_lost else "over")
 
     with closing(Connections(database.url, "test")) as connections:
         locks = PostgresLocks(database, connections)
-        thread = Thread(target=take_turns, args=(locks, "part", work, stop))
+        thread = Thread(target=run_as_leader, args=(locks, "part", work, stop))
         thread.start()
         try:
             wait_until(lambda: turns == ["begun"], what="its turn")

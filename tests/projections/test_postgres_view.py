@@ -21,7 +21,7 @@ from projections.readers.monitors import MonitorFilter
 from projections.storage import postgres_connection, postgres_view
 from projections.storage.postgres_view import PostgresView
 from projections.views.monitors import MONITORS, PROJECTION
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from tests.domain.given import TESTER
 from tests.places import on_postgres
 from tests.projections.folding import catch_up, everything, fill
@@ -70,7 +70,7 @@ def test_frozen_server_is_not_waited_for_by_who_makes_a_view(
     for (pid,) in frozen:
         os.kill(pid, signal.SIGSTOP)
     try:
-        with pytest.raises(STORE_AWAY, match="no answer within"):
+        with pytest.raises(STORE_UNAVAILABLE, match="no answer within"):
             view_of(filled).start_shadow()
     finally:
         for (pid,) in frozen:
@@ -202,7 +202,7 @@ def test_a_swap_that_cannot_be_made_leaves_everything_to_the_next_try(
     projector = filled.projector("monitors")
     with reading_for_long(place), monkeypatch.context() as patch:
         patch.setattr(postgres_view, "SWAP_SECONDS", 0)
-        with pytest.raises(STORE_AWAY):
+        with pytest.raises(STORE_UNAVAILABLE):
             projector.rebuild()
     assert everything(filled) == before
     assert (view_of(filled).generation(), projector.left_over()) == (1, projector.log.head())
@@ -224,7 +224,7 @@ def test_a_writer_waits_for_another_one_for_a_bounded_time(
             pytest.fail("there are two writers")
 
     with view.transaction() as transaction:
-        with pytest.raises(STORE_AWAY):
+        with pytest.raises(STORE_UNAVAILABLE):
             write_another()
         transaction.set_position(transaction.position(), "mark")
 

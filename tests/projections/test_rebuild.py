@@ -16,7 +16,7 @@ from projections.core import projector as catch_up_module
 from projections.core import projector as rebuilding
 from projections.core.projector import Projector
 from projections.readers.monitors import MonitorFilter
-from store.ports.locks import HeldError
+from store.ports.locks import LockHeldError
 from tests.domain.given import TESTER
 from tests.projections.folding import catch_up, everything, fill, rows
 from tests.projections.spoiling import spoil_side
@@ -177,7 +177,7 @@ def test_only_one_rebuild_of_a_view_goes_on_at_a_time(store: Store, views: Views
 
         def begin_another(*_: int) -> None:
             held = rf"held by process {os.getpid()} (on \S+ )?since 20"
-            with pytest.raises(HeldError, match=held):
+            with pytest.raises(LockHeldError, match=held):
                 other.rebuild(nothing)
             others.projector("checks").rebuild(nothing)
 

@@ -17,7 +17,7 @@ from projections.core import projector as catch_up_module
 from projections.core import projector as rebuilding
 from projections.core.projection import Document, Projection, definition_of, is_readable
 from projections.core.runner import Patience, Renewal, _Keeper, run
-from projections.core.table import Record, Table, ViewAwayError
+from projections.core.table import Record, Table, ViewUnavailableError
 from projections.views import last_checks, monitors
 from projections.views.last_checks import stream_key
 from tests.api.world import another_worker, path_of
@@ -131,9 +131,9 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
         def look(position: int, head: int) -> None:
             if position == head and projector.is_current():
                 return
-            with pytest.raises(ViewAwayError, match="makes it, then try again"):
+            with pytest.raises(ViewUnavailableError, match="makes it, then try again"):
                 views.reader.tokens()
-            with pytest.raises(ViewAwayError, match="has not made the view"):
+            with pytest.raises(ViewUnavailableError, match="has not made the view"):
                 projector.require_current()
 
         projector.renew(look)
@@ -151,7 +151,7 @@ def test_who_needs_a_view_builds_it_and_who_comes_second_is_told_so(
         def come_second(*_: int) -> None:
             if second.projector("monitors").is_current():
                 return
-            with pytest.raises(ViewAwayError, match=r"held by process \d+ (on \S+ )?since"):
+            with pytest.raises(ViewUnavailableError, match=r"held by process \d+ (on \S+ )?since"):
                 second.projector("monitors").catch_up()
 
         first.projector("monitors").rebuild(come_second)
@@ -172,11 +172,11 @@ def test_a_process_of_an_older_version_neither_writes_nor_takes_the_view_back(
             assert sum(record["n"] for _, record in after) == new.projector("checks").log.head()
         filled.monitoring.create_monitor(owners.create(), TESTER)
         for projector in map(old.projector, ("monitors", "checks")):
-            with pytest.raises(ViewAwayError, match="start this process again"):
+            with pytest.raises(ViewUnavailableError, match="start this process again"):
                 projector.catch_up()
-            with pytest.raises(ViewAwayError):
+            with pytest.raises(ViewUnavailableError):
                 projector.step()
-        with pytest.raises(ViewAwayError):
+        with pytest.raises(ViewUnavailableError):
             old.reader.last_check_of_locations()
         with Views(filled) as new:
             assert list(new.projector("checks").view.rows(COUNTED_CHECKS)) == after

@@ -11,7 +11,7 @@ import pytest
 
 from projections.catalog import Views
 from projections.storage.postgres_connection import LOOK_AGAIN_SECONDS, Reading
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from store.postgres.connections import Connections
 from tests.domain.given import TESTER, make_owners
 from tests.places import Databases, Place, databases
@@ -150,7 +150,7 @@ def test_readers_see_the_views_on_the_replica_until_a_write_finds_the_primary(
                 assert on_the_replica.reader.shown_monitor("smtp", key) == shown
                 assert on_the_replica.history.entries_of(key, 1000, 5) == told
                 assert on_the_replica.projector("monitors").view.is_current()
-                with pytest.raises(STORE_AWAY):
+                with pytest.raises(STORE_UNAVAILABLE):
                     on_the_replica.projector("monitors").catch_up()
                 revive()
                 another: Any = wait_until(lambda: _recorded(store, owners))
@@ -170,14 +170,14 @@ def _position(connection: Connection) -> int:
 def _follows(views: Views) -> bool:
     try:
         return views.projector("monitors").catch_up() >= 0
-    except STORE_AWAY:
+    except STORE_UNAVAILABLE:
         return False
 
 
 def _recorded(store: Store, owners: Owners) -> Monitor | None:
     try:
         return store.monitoring.create_monitor(owners.create(), TESTER)
-    except STORE_AWAY:
+    except STORE_UNAVAILABLE:
         return None
 
 
@@ -185,7 +185,7 @@ def _is_gone(views: Views) -> bool:
     """Return whether the primary answers no more."""
     try:
         views.projector("monitors").catch_up()
-    except STORE_AWAY:
+    except STORE_UNAVAILABLE:
         return True
     return False
 

@@ -19,7 +19,7 @@ from projections.storage.queries import _POSITION_AT
 from projections.storage.sqlite_view import SqliteView
 from projections.views import monitors
 from projections.views.last_checks import PROJECTION as CHECKS
-from projections.views.time_travel import Past, replay
+from projections.views.time_travel import MonitorsAsOf, replay
 from store.log_reader import LogReader
 from tests.domain.given import NOON, TESTER, check_of
 from tests.places import on_sqlite
@@ -87,7 +87,7 @@ def test_the_past_at_every_position_is_what_the_view_held_there(
         organizations = {str(each.organization.id) for each in play.owners}
         customers = [None, *(str(each.customer.id) for each in play.owners[:3])]
         for position, view, then in step_by_step(another, events):
-            past = Past(views.history, play.last_checks, [], position, None)
+            past = MonitorsAsOf(views.history, play.last_checks, [], position, None)
             assert table_rows(replay(views.projector("history").log, position)) == rows(
                 view, monitors.PROJECTION
             )
@@ -191,7 +191,7 @@ def test_the_last_check_is_the_one_that_had_ended_then(places: Places) -> None:
         shown = {}
         for minute in range(11):
             time = iso_milliseconds(NOON + timedelta(minutes=minute))
-            past = Past(
+            past = MonitorsAsOf(
                 views.history,
                 play.last_checks,
                 [*ends, "elsewhere"],

@@ -11,7 +11,7 @@ import pytest
 from domain.commands import UpdateMonitor
 from projections.core import projector as rebuilding
 from projections.core import verify as verification
-from projections.core.table import ViewAwayError
+from projections.core.table import ViewUnavailableError
 from projections.core.verify import Difference, Verdict, verify
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
@@ -203,5 +203,5 @@ def test_what_happens_meanwhile_is_no_difference(
 def test_a_view_of_another_version_is_not_judged(views: Views) -> None:
     projector = views.projector("monitors")
     projector.view.disown(projector.view.position())
-    with pytest.raises(ViewAwayError):
+    with pytest.raises(ViewUnavailableError):
         verdict(views)

@@ -14,7 +14,7 @@ from projections.catalog import PROJECTIONS, Views
 from projections.core import projector as catch_up_module
 from projections.core.projection import Document, Projection
 from projections.core.projector import Projector
-from projections.core.table import Table, ViewAwayError
+from projections.core.table import Table, ViewUnavailableError
 from projections.storage import derived as sqlite_derived
 from projections.storage import postgres_connection
 from projections.storage.postgres_view import PostgresView
@@ -164,9 +164,9 @@ def test_a_view_of_another_definition_is_replaced_whole_and_never_written_to(
     ):
         view = storage.view(changed)
         before = (view.position(), view.generation(), tables_of(view))
-        with pytest.raises(ViewAwayError), view.transaction():
+        with pytest.raises(ViewUnavailableError), view.transaction():
             pass
-        with pytest.raises(ViewAwayError), view.snapshot():
+        with pytest.raises(ViewUnavailableError), view.snapshot():
             pass
         assert (view.position(), view.generation(), tables_of(view)) == before
         Projector(changed, log, view).catch_up()
@@ -312,9 +312,9 @@ def test_a_view_that_was_never_made_is_empty_and_away(storage: ViewStorage) -> N
     assert not view.is_current()
     assert view.current_position() is None
     for side in ("live", "shadow"):
-        with pytest.raises(ViewAwayError), view.transaction(side):
+        with pytest.raises(ViewUnavailableError), view.transaction(side):
             pass
-    with pytest.raises(ViewAwayError), view.snapshot():
+    with pytest.raises(ViewUnavailableError), view.snapshot():
         pass
     view.close()
 

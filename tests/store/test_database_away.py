@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from store.ports.errors import DatabaseAwayError, DatabaseRefusesError, Outage, kind_of
-from store.ports.leases import Beat
+from store.ports.leases import Heartbeat
 from store.postgres.connections import Connections, Pool
 from store.postgres.errors import AWAY
 from store.postgres.leases import PostgresLeases
@@ -302,7 +302,7 @@ def test_a_session_that_cannot_be_configured_is_closed(migrated: str) -> None:
             with pytest.raises(DatabaseRefusesError, match="permission denied") as select:
                 selected(connections)
             with pytest.raises(DatabaseRefusesError) as leases:
-                PostgresLeases(as_guest, "local", 1).look(Beat("here:1", None, 0.0, 0.0, 0.0))
+                PostgresLeases(as_guest, "local", 1).look(Heartbeat("here:1", None, 0.0, 0.0, 0.0))
             wait_until(
                 lambda: (
                     operator.execute(

@@ -15,7 +15,7 @@ import pytest
 
 from store.ports.engine import Database
 from store.ports.errors import DatabaseAwayError
-from store.ports.locks import HeldError, Holder
+from store.ports.locks import Holder, LockHeldError
 from store.postgres import locks as postgres_locks
 from store.postgres.connections import Connections
 from store.postgres.locks import PostgresLocks
@@ -26,7 +26,7 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from store.ports.locks import Hold
+    from store.ports.locks import LockHandle
 
 
 pytestmark = list(POSTGRES.marks)
@@ -88,7 +88,7 @@ def test_who_comes_second_is_told_who_holds_it_and_where(locks: PostgresLocks) -
         holder = locks.holder("part")
         assert holder is not None
         assert (holder.pid, holder.host) == (os.getpid(), socket.gethostname())
-        with pytest.raises(HeldError, match=f"held by process {os.getpid()} on "):
+        with pytest.raises(LockHeldError, match=f"held by process {os.getpid()} on "):
             locks.hold("part").__enter__()
         assert not hold.is_lost
     wait_until(lambda: locks.holder("part") is None, what="the session has ended")
@@ -155,7 +155,7 @@ def test_a_holder_that_was_silent_for_too_long_knows_it_before_it_asks(
         assert hold.is_lost
 
 
-def _is_lost(hold: Hold) -> bool:
+def _is_lost(hold: LockHandle) -> bool:
     return hold.is_lost
 
 

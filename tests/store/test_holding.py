@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.files.file_locks import held, holder_of
-from store.ports.locks import HeldError, Holder
+from store.ports.locks import Holder, LockHeldError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_who_comes_second_is_told_who_holds_it(tmp_path: Path) -> None:
         assert holder is not None
         assert holder.pid == os.getpid()
         with (
-            pytest.raises(HeldError, match=f"held by process {os.getpid()} since 20"),
+            pytest.raises(LockHeldError, match=f"held by process {os.getpid()} since 20"),
             held(path, "x"),
         ):
             pass
@@ -82,5 +82,5 @@ def test_a_holder_that_has_not_said_so_yet(tmp_path: Path) -> None:
     with held(path, "part"):
         path.write_bytes(b"")
         assert holder_of(path) == Holder(None, None)
-        with pytest.raises(HeldError, match="just starting"), held(path, "x"):
+        with pytest.raises(LockHeldError, match="just starting"), held(path, "x"):
             pass

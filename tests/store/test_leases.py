@@ -15,7 +15,7 @@ from psycopg import sql
 
 from domain.errors import StoreError
 from store.ports.errors import DatabaseAwayError
-from store.ports.leases import Beat, Leases
+from store.ports.leases import Heartbeat, Leases
 from store.postgres.engine import PostgresEngine
 from store.postgres.leases import LOCATIONS, PostgresLeases
 from tests.memory_leases import LeaseTable, MemoryLeases
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 needs_postgres = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
-BEAT = Beat("here:1", "DE", 0.5, 12.5, -3.0)
+BEAT = Heartbeat("here:1", "DE", 0.5, 12.5, -3.0)
 
 
 @dataclass
@@ -128,11 +128,11 @@ def test_beats_are_counted(location: Location) -> None:
     one, other = location.session(), location.session()
     number = one.look(BEAT).session
     first = others(other)[number].beats
-    one.look(Beat("here:1", "DE", 9.0))
+    one.look(Heartbeat("here:1", "DE", 9.0))
 
     seen = others(other)[number]
     assert seen.beats == first + 1
-    assert seen.beat == Beat("here:1", "DE", 9.0)
+    assert seen.beat == Heartbeat("here:1", "DE", 9.0)
 
 
 def test_who_leaves_is_no_member_and_keeps_its_locks_until_they_are_given(

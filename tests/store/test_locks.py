@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from eventsourcing.persistence import InterfaceError, OperationalError
 
-from store.ports.locks import HeldError
+from store.ports.locks import LockHeldError
 from tests.system.service import ROOT
 from tests.waiting import wait_until
 
@@ -48,13 +48,13 @@ def test_who_comes_second_is_told_who_holds_it(locks: Locks, place: Place) -> No
         assert holder.pid == os.getpid()
         assert holder.host in (None, socket.gethostname())
         with (
-            pytest.raises(HeldError, match=f"held by process {os.getpid()} .*since 20"),
+            pytest.raises(LockHeldError, match=f"held by process {os.getpid()} .*since 20"),
             locks.hold("part"),
         ):
             pytest.fail("two hold it")
         with (
             place.engine() as another,
-            pytest.raises(HeldError) as refusal,
+            pytest.raises(LockHeldError) as refusal,
             another.locks.hold("part"),
         ):
             pytest.fail("two hold it")

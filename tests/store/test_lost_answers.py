@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from domain.idempotency import RepeatKey
+    from domain.idempotency import IdempotencyKey
     from store.store import Store
     from tests.cutting_proxy import CuttingProxy, Moment
     from tests.domain.given import Owners
@@ -82,7 +82,7 @@ def cut(postgres: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         yield Cut(proxy, store, make_owners(store))
 
 
-CREATIONS: dict[str, Callable[[Cut, RepeatKey | None], Any]] = {
+CREATIONS: dict[str, Callable[[Cut, IdempotencyKey | None], Any]] = {
     "MonitorCreated": lambda cut, repeat: cut.store.monitoring.create_monitor(
         cut.owners.create(config={"auth": {"user": "u", "pass": "secret"}}), TESTER, repeat=repeat
     ),

@@ -16,7 +16,7 @@ from domain.commands import UpdateMonitor
 from domain.errors import LostEventsError
 from domain.monitor import Monitor
 from store.ports.engine import LOGS
-from store.ports.errors import STORE_AWAY
+from store.ports.errors import STORE_UNAVAILABLE
 from store.postgres.connections import told
 from store.postgres.log import FROZEN_SECONDS, LogRecorder, log_schema, log_table
 from tests.domain.given import NOON, TESTER, check_of, make_owners
@@ -158,5 +158,5 @@ def test_writer_that_froze_while_it_had_its_turn_loses_it(
 
         assert FROZEN_SECONDS <= time.monotonic() - began < FROZEN_SECONDS + 30
         # Whoever comes back finds the store away, and looks what was stored.
-        with pytest.raises(STORE_AWAY), told("the database"):
+        with pytest.raises(STORE_UNAVAILABLE), told("the database"):
             frozen.execute("SELECT 1")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.ports.engine import LOGS
-from store.ports.locks import Hold
+from store.ports.locks import LockHandle
 from store.proving import log_proof
 from store.tree_keeper import ProofKeeper, keeping
 from tests.domain.given import NOON, make_owners
@@ -48,7 +48,7 @@ class Kept:
         return [head.size for head in self.log.proof.heads.newest(100)]
 
 
-class Losable(Hold):
+class Losable(LockHandle):
     """A lock that is lost when the test says so."""
 
     lost = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from store.ports.leases import Beat
+from store.ports.leases import Heartbeat
 from tests.places import on_postgres, on_sqlite
 from tests.system.parts import Part, stopping
 from tests.system.service import Service, postwatch
@@ -120,7 +120,7 @@ def test_a_checker_that_lost_its_session_finds_its_location_retired_and_ends(
         leases = store.engine.leases("de-nbg", 1)
         assert leases is not None
         with closing(leases):
-            leases.look(Beat("somebody"))
+            leases.look(Heartbeat("somebody"))
             assert leases.end(row.session.number)
         wait_until(lambda: not store.engine.fleet(), what="no session")
         assert run("location", "retire", "de-nbg").returncode == 0
