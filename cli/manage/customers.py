@@ -69,7 +69,7 @@ def organization() -> None:
     """Create and list organizations."""
 
 
-@organization.command()
+@organization.command("create")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def create_organization(name: str, *, as_json: bool) -> None:

@@ -238,7 +238,7 @@ def rebuild(name: str | None, *, from_start: bool) -> None:
                 _rebuild(each, views.projector(each), from_start=from_start)
 
 
-@projections.command()
+@projections.command("verify")
 @click.argument("name", required=False, type=click.Choice(_NAMES))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def verify_views(name: str | None, *, as_json: bool) -> None:
