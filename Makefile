@@ -7,13 +7,15 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 # another, old versions of pip look for that package again, and find one without a hash.
 INSTALL := $(PIP) install --require-hashes --no-deps
 ARGS ?=
+# What `make test-pythons` tries; an interpreter of pyenv counts, also one that is not active.
+PYTHON_VERSIONS ?= 3.11 3.12 3.13 3.14
 # Tests wait for processes and disks more than they compute.
 TESTS_AT_ONCE ?= 3
 TESTS := $(VENV)/bin/pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
-.PHONY: run demo test test-all coverage soak check format lock openapi clean help
+.PHONY: run demo test test-all test-pythons coverage soak check format lock openapi clean help
 
 run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 	@$(VENV)/bin/postwatch up $(ARGS)
@@ -26,6 +28,17 @@ test: $(VENV)/.dev  ## set everything up and run the quick tests; ARGS="-k name"
 
 test-all: $(VENV)/.dev  ## every test, on both engines wherever that can make a difference
 	@$(TESTS) $(ARGS)
+
+test-pythons:  ## the quick tests on each supported Python that is here; ARGS="tests/domain" chooses
+	@for version in $(PYTHON_VERSIONS); do \
+		python=; \
+		for each in "python$$version" $$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version".*/bin/python 2>/dev/null); do \
+			if "$$each" -c "" 2>/dev/null; then python=$$each; break; fi; \
+		done; \
+		if [ -z "$$python" ]; then echo "Python $$version: not here, skipped"; continue; fi; \
+		echo "Python $$version: $$python"; \
+		$(MAKE) --no-print-directory "VENV=.venvs/$$version" "PYTHON=$$python" "ARGS=$(ARGS)" test || exit 1; \
+	done
 
 coverage: $(VENV)/.dev  ## every test, and which branches they reach
 	@$(VENV)/bin/coverage erase

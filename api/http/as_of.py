@@ -44,7 +44,7 @@ class RejectAsOf:
             return
         if not _responds(resource, req.method):
             return  # with 405, which the framework answers
-        if req.method != "GET" or not getattr(resource, "knows_past", False):
+        if req.method != "GET" or not getattr(resource, "supports_as_of", False):
             raise falcon.HTTPBadRequest(
                 description=f"Invalid {PARAMETER}: the past can be read of one monitor and of "
                 "lists of monitors only"
