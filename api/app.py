@@ -68,7 +68,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
     errors.register(app)
-    monitoring.observers += [count_events, projector.just_recorded.note]
+    monitoring.observers += [count_events, projector.recent_events.note]
     app.add_route("/healthz", Health())
     needed = {name: views.projector(name) for name in ("monitors", "checks")}
     app.add_route("/readyz", Readiness(store, needed))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from projections.storage.ports import ViewStorage
     from store.store import Store
 
@@ -88,7 +88,10 @@ def catch_up(store: Store, engines: dict[str, Projectors], monitor_id: UUID) -> 
 
 
 def ask(
-    name: str, readers: dict[str, Reader], question: Callable[[Reader], object], count: int = _ASKED
+    name: str,
+    readers: dict[str, MonitorReader],
+    question: Callable[[MonitorReader], object],
+    count: int = _ASKED,
 ) -> None:
     """Print what an answer takes in this process."""
     spent: dict[str, list[float]] = {engine: [] for engine in readers}
@@ -133,7 +136,7 @@ def run(folder: Path, url: str, monitors: int) -> None:
         every = MonitorFilter("smtp", organization["public_id"])
         part = MonitorFilter("smtp", organization["public_id"], None, NEEDLE[4:14])
         last = str(population.last)
-        ask("one monitor", readers, lambda reader: reader.shown_monitor("smtp", last))
+        ask("one monitor", readers, lambda reader: reader.rendered_monitor("smtp", last))
         ask("a token", readers, lambda reader: reader.token("unknown"))
         ask("a list of 50", readers, lambda reader: reader.monitors(every, 1, 50))
         ask("a search", readers, lambda reader: reader.monitors(part, 1, 50))

@@ -65,7 +65,7 @@ class Views:
     def prepare(self) -> None:
         """Make what is not there yet, and give up what shows another history than its log."""
         for name, projector in self.projectors.items():
-            if projector.view.is_current() and projector.disown_another_history():
+            if projector.view.is_current() and projector.invalidate_if_diverged():
                 log.warning("view %s shows another history than its log; it starts again", name)
             projector.prepare()
 
@@ -97,7 +97,7 @@ class Views:
         self.close()
 
 
-KEEPER_LOCK: Final = "projections"
+PROJECTIONS_LOCK: Final = "projections"
 """The name of the lock of the process that keeps every view current."""
 
 

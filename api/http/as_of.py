@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from projections.core.projector import Projector
     from projections.core.table import Record
     from projections.readers.history import HistoryReader
-    from projections.readers.monitors import MonitorFilter, Page, Reader, ShownMonitor
+    from projections.readers.monitors import MonitorFilter, MonitorReader, Page, RenderedMonitor
     from store.log_reader import LastChecks
 
 
@@ -64,7 +64,7 @@ class Answers(Protocol):
     def customer(self, identifier: int | str) -> Record | None:
         """Return a customer by number or public id."""
 
-    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
         """Return a monitor of a kind as the API shows it."""
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
@@ -76,7 +76,7 @@ class AsOf:
 
     def __init__(
         self,
-        now: Reader,
+        now: MonitorReader,
         history: HistoryReader,
         projector: Projector,
         checks: LastChecks,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from api.http.rate_limit import RateLimit
     from domain.monitoring import Monitoring
     from projections.core.table import Record
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs"})
@@ -39,7 +39,7 @@ class Authentication:
     """Falcon middleware that sets `req.context.principal`."""
 
     def __init__(
-        self, reader: Reader, clock: Clock = utc_now, *, limit: RateLimit | None = None
+        self, reader: MonitorReader, clock: Clock = utc_now, *, limit: RateLimit | None = None
     ) -> None:
         self._reader = reader
         self._limit = limit

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.projector import Projector
     from projections.core.table import Record
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 _NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, ViewUnavailableError)
@@ -72,7 +72,7 @@ def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Rec
     """Return what the view will show of a thing: its stream folded as the view folds it."""
     record: Record | None = None
     for event in application.events.get(thing):
-        document = projection.documents.get(type(event))
+        document = projection.handlers.get(type(event))
         if document is not None:
             record = document.fold(record, event)
     return record
@@ -84,7 +84,7 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class ViewGuard:
     """Falcon middleware. While a view is being made anew, reads go on as far as they can."""
 
-    def __init__(self, projector: Projector, reader: Reader) -> None:
+    def __init__(self, projector: Projector, reader: MonitorReader) -> None:
         self._projector = projector
         self._reader = reader
 

@@ -18,7 +18,7 @@ from api.openapi.vocabulary import (
 )
 from api.resources.events import NDJSON, NEXT_HEADER
 from domain.actor import Actor
-from projections.views.history import KINDS, TYPES
+from projections.views.history import ENTRY_TYPES, SUBJECT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TAG: Final = "Audit log"
 _POSITION: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
-_TYPE: Final[Schema] = {"type": "string", "enum": list(TYPES)}
+_TYPE: Final[Schema] = {"type": "string", "enum": list(ENTRY_TYPES)}
 _VALUE: Final[Schema] = {"description": "Any JSON value; null also: there is none."}
 _TIME_SENT: Final[Schema] = {
     "type": "string",
@@ -50,7 +50,7 @@ def components() -> Schema:
         "requestId": nullable(STRING),
     }
     subject = {
-        "kind": {"type": "string", "enum": list(KINDS.values())},
+        "kind": {"type": "string", "enum": list(SUBJECT_KINDS.values())},
         "id": NUMBER,
         "publicId": UUID,
         "name": described(STRING, "What it was called after the event."),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from api.http.fields import Schema
     from domain.mail_config import Kind
-    from projections.shapes.monitor import Form
+    from projections.shapes.monitor import ShapeForm
 
 
 _MONITOR: Final[Mapping[str, Schema]] = {
@@ -54,10 +54,10 @@ _MONITOR: Final[Mapping[str, Schema]] = {
     "allowedCheckCountryCodes": COUNTRY_CODES,
 }
 _KIND_NAMES: Final[Mapping[Kind, str]] = {"smtp": "SmtpMonitor", "imap_pop": "ImapPopMonitor"}
-_FORM_NAMES: Final[Mapping[Form, str]] = {"written": "Written", "read": "", "listed": "Item"}
+_FORM_NAMES: Final[Mapping[ShapeForm, str]] = {"written": "Written", "read": "", "listed": "Item"}
 
 
-def monitor_name(kind: Kind, form: Form) -> str:
+def monitor_name(kind: Kind, form: ShapeForm) -> str:
     """Return the component's name of a monitor in one of its forms."""
     return _KIND_NAMES[kind] + _FORM_NAMES[form]
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 STATUSES: Final = ("active", "inactive", "marked_for_cancellation")
@@ -179,7 +179,7 @@ def parse_update(body: Body) -> dict[str, Any]:
 class CustomerCollection:
     """POST and GET of /api/customers."""
 
-    def __init__(self, monitoring: Monitoring, reader: Reader, projector: Projector) -> None:
+    def __init__(self, monitoring: Monitoring, reader: MonitorReader, projector: Projector) -> None:
         self._monitoring = monitoring
         self._reader = reader
         self._projector = projector
@@ -229,7 +229,7 @@ class CustomerCollection:
 class CustomerItem:
     """GET and PATCH of one customer, by public id or number."""
 
-    def __init__(self, monitoring: Monitoring, reader: Reader, projector: Projector) -> None:
+    def __init__(self, monitoring: Monitoring, reader: MonitorReader, projector: Projector) -> None:
         self._monitoring = monitoring
         self._reader = reader
         self._projector = projector
@@ -270,7 +270,7 @@ class CustomerItem:
         return _with_organization(self._reader, customer["public_id"])
 
 
-def _with_organization(reader: Reader, customer_id: str) -> tuple[Record, Record]:
+def _with_organization(reader: MonitorReader, customer_id: str) -> tuple[Record, Record]:
     customer: Any = reader.customer(customer_id)
     organization: Any = reader.organization(customer["organization_id"])
     return customer, organization

@@ -23,7 +23,7 @@ from api.resources.monitor_history import page
 from domain.clock import parse_time
 from domain.errors import InvalidValueError, NotFoundError
 from projections.readers.history import EntryFilter
-from projections.views.history import TYPES
+from projections.views.history import ENTRY_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from projections.core.projector import Projector
     from projections.core.table import Record
     from projections.readers.history import HistoryReader
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 def read_filter(
-    req: falcon.Request, principal: Principal, reader: Reader, history: HistoryReader
+    req: falcon.Request, principal: Principal, reader: MonitorReader, history: HistoryReader
 ) -> EntryFilter:
     """Return what the caller asks for within what it may see. Raises 400, 403, 404."""
     types, begin, end = _types(req), _time(req, "from"), _time(req, "to")
@@ -63,9 +63,9 @@ def read_filter(
 
 def _types(req: falcon.Request) -> tuple[str, ...]:
     asked = [each for text in req.get_param_as_list("type") or () for each in text.split(",")]
-    if not set(asked) <= set(TYPES):
+    if not set(asked) <= set(ENTRY_TYPES):
         raise falcon.HTTPBadRequest(
-            description=f"Invalid type: must be one or more of {', '.join(TYPES)}"
+            description=f"Invalid type: must be one or more of {', '.join(ENTRY_TYPES)}"
         )
     return tuple(dict.fromkeys(asked))
 
@@ -107,7 +107,7 @@ _BATCH: Final = 500
 class Events:
     """The audit log of an organization, or of one customer of it."""
 
-    def __init__(self, reader: Reader, history: HistoryReader, projector: Projector) -> None:
+    def __init__(self, reader: MonitorReader, history: HistoryReader, projector: Projector) -> None:
         self._reader = reader
         self._history = history
         self._projector = projector

@@ -29,7 +29,7 @@ from api.resources import monitor_body
 from domain.commands import CreateMonitor, UpdateMonitor
 from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
 from domain.mail_config import mask_secret
-from projections.readers.monitors import MonitorFilter, MonitorView
+from projections.readers.monitors import MonitorFilter, MonitorRecords
 from projections.shapes.monitor import Shape, monitor_shape
 from projections.views import records
 from store.ports.errors import STORE_UNAVAILABLE
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
-    from projections.readers.monitors import Reader, ShownMonitor
+    from projections.readers.monitors import MonitorReader, RenderedMonitor
 
 
 class MonitorCollection:
@@ -192,7 +192,7 @@ class Monitors:
         self,
         family: Family,
         monitoring: Monitoring,
-        reader: Reader,
+        reader: MonitorReader,
         projector: Projector,
         as_of: AsOf,
     ) -> None:
@@ -202,7 +202,7 @@ class Monitors:
         self.as_of = as_of
         self._projector = projector
 
-    def find(self, public_id: str, principal: Principal) -> MonitorView:
+    def find(self, public_id: str, principal: Principal) -> MonitorRecords:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
         key = self.key(public_id)
         found = self.reader.monitor(self.family.kind, key)
@@ -214,19 +214,19 @@ class Monitors:
         self.require_scope(principal, monitor["organization_id"], monitor["customer_id"])
         return found
 
-    def read(self, public_id: str, principal: Principal, answers: Answers) -> ShownMonitor:
+    def read(self, public_id: str, principal: Principal, answers: Answers) -> RenderedMonitor:
         """Return the answer to GET one; raises 400, 404 or 403.
 
         What the view does not show may be in the log, unless somebody asks for the past.
         """
         kind, key = self.family.kind, self.key(public_id)
-        found = answers.shown_monitor(kind, key)
+        found = answers.rendered_monitor(kind, key)
         if (
             found is None
             and answers is self.reader
             and read_your_writes.retry_after_catch_up(self._projector)
         ):
-            found = answers.shown_monitor(kind, key)
+            found = answers.rendered_monitor(kind, key)
         if found is None:
             raise NotFoundError(self.family.not_found)
         self.require_scope(principal, found.organization_id, found.customer_id)
@@ -237,7 +237,7 @@ class Monitors:
         self.catch_up()
         event = self.monitoring.created(monitor_id)
         organization: Any = self.reader.organization(event.organization_id)
-        view = MonitorView(records.monitor(None, event), customer, organization, None)
+        view = MonitorRecords(records.monitor(None, event), customer, organization, None)
         return self._with_secret(view, principal)
 
     def updated(self, monitor_id: UUID, principal: Principal, resp: falcon.Response) -> Shape:
@@ -280,7 +280,7 @@ class Monitors:
         if not principal.covers_customer(customer_id):
             raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
 
-    def _with_secret(self, view: MonitorView, principal: Principal) -> Shape:
+    def _with_secret(self, view: MonitorRecords, principal: Principal) -> Shape:
         """Return the answer to a write: with the secret for those who may write it.
 
         The write is recorded by now: when the key cannot be read, the answer has the mask.

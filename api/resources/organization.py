@@ -11,13 +11,13 @@ from projections.shapes.location import location_shape
 if TYPE_CHECKING:
     import falcon
 
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 class OrganizationResource:
     """The caller's organization (contract part B, 8.1)."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: MonitorReader) -> None:
         self._reader = reader
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -39,7 +39,7 @@ class OrganizationResource:
 class Locations:
     """The places from which servers are checked (contract Q-35)."""
 
-    def __init__(self, reader: Reader, clock: Clock = utc_now) -> None:
+    def __init__(self, reader: MonitorReader, clock: Clock = utc_now) -> None:
         self._reader = reader
         self._clock = clock
 

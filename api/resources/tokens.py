@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 MAX_DAYS: Final = 365
@@ -138,7 +138,7 @@ class Tokens:
     def __init__(
         self,
         monitoring: Monitoring,
-        reader: Reader,
+        reader: MonitorReader,
         projector: Projector,
         *,
         of_customers: bool,

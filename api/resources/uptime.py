@@ -17,8 +17,8 @@ from domain.errors import InvalidValueError
 from projections.views.uptime_report import (
     GRANULARITIES,
     RANGES,
-    Asked,
-    asked,
+    ReportPeriod,
+    report_period,
     uptime,
     uptime_shape,
 )
@@ -66,11 +66,11 @@ class Uptime:
         resp.media = uptime_shape(found, time)
 
 
-def _asked(req: falcon.Request, now: datetime) -> Asked:
+def _asked(req: falcon.Request, now: datetime) -> ReportPeriod:
     name = _one_of(req, "range", RANGES) or "day"
     granularity = _one_of(req, "granularity", GRANULARITIES)
     try:
-        return asked(name, granularity, now, _end(req))
+        return report_period(name, granularity, now, _end(req))
     except InvalidValueError as error:
         raise falcon.HTTPBadRequest(description=f"Invalid granularity: {error.message}") from None
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from cli.demo.monitors import DemoMonitor
     from cli.demo.service import Service
     from projections.core.table import Record
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Finding:
         return {**asdict(self), "warnings": list(self.warnings)}
 
 
-def read_findings(reader: Reader, monitors: Mapping[str, DemoMonitor]) -> list[Finding]:
+def read_findings(reader: MonitorReader, monitors: Mapping[str, DemoMonitor]) -> list[Finding]:
     """Return what was found, in the order of the monitors, which are given by public id."""
     return [
         _finding(monitor, next(iter(reader.last_checks(public_id)), None))
@@ -277,7 +277,9 @@ def _show(findings: list[Finding], *, as_json: bool) -> None:
 class Watch:
     """A running demo and the view of its checks."""
 
-    def __init__(self, service: Service, reader: Reader, monitors: dict[str, DemoMonitor]) -> None:
+    def __init__(
+        self, service: Service, reader: MonitorReader, monitors: dict[str, DemoMonitor]
+    ) -> None:
         self._service = service
         self._reader = reader
         self._monitors = monitors

@@ -22,7 +22,7 @@ from domain.availability import milliseconds, watched_spans
 from domain.clock import parse_point, utc_now
 from domain.errors import InvalidValueError
 from domain.mail_config import mask_secret
-from projections.readers.monitors import MonitorView
+from projections.readers.monitors import MonitorRecords
 from projections.shapes import customer as customer_shapes
 from projections.shapes.monitor import monitor_shape
 from projections.views import monitors
@@ -31,8 +31,8 @@ from projections.views.time_travel import Replay, replay
 from projections.views.uptime_report import (
     GRANULARITIES,
     RANGES,
-    Asked,
-    asked,
+    ReportPeriod,
+    report_period,
     uptime,
     uptime_shape,
 )
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from projections.core.table import Record
     from projections.readers.history import HistoryReader
-    from projections.views.history import Change, Entry
+    from projections.views.history import FieldChange, HistoryEntry
     from projections.views.uptime_report import Granularity
 
 
@@ -83,21 +83,21 @@ def history(public_id: str, *, as_json: bool) -> None:
         print_rows([_row(each) for each in entries], _COLUMNS, as_json=False)
 
 
-def _entries(reader: HistoryReader, key: str) -> Iterator[Entry]:
+def _entries(reader: HistoryReader, key: str) -> Iterator[HistoryEntry]:
     before = FOR_EVER
     while found := reader.entries_of(key, before, _PAGE):
         yield from (orjson.loads(each.body) for each in found)
         before = found[-1].position
 
 
-def _row(entry: Entry) -> dict[str, object]:
+def _row(entry: HistoryEntry) -> dict[str, object]:
     actor = entry["actor"]
     who = " ".join(part for part in (actor["name"], actor["role"]) if part)
     what = "\n".join(_told(each) for each in entry["changes"])
     return {**entry, "who": f"{actor['type']} {who or actor['id']}", "what": what or None}
 
 
-def _told(change: Change) -> str:
+def _told(change: FieldChange) -> str:
     if "secret" in change:
         return f"{change['field']}: {change['secret']}"
     return f"{change['field']}: {_shown(change['from'])} → {_shown(change['to'])}"
@@ -184,7 +184,7 @@ def _monitors(
         if each["kind"] != kind:
             continue
         customer = customers[each["customer_id"]]
-        view = MonitorView(each, customer, organizations[each["organization_id"]], None)
+        view = MonitorRecords(each, customer, organizations[each["organization_id"]], None)
         shape = monitor_shape(view, "read", mask_secret(each["kind"], each["config"]))
         # When it was checked is no configuration.
         yield {key: value for key, value in shape.items() if key != "lastCheckedAt"}
@@ -234,9 +234,9 @@ def uptime_of(
     print_rows(rows, {**columns, **more, **figures, "max": "max ms"}, as_json=False)
 
 
-def _asked(range_: str, granularity: Granularity | None, now: datetime) -> Asked:
+def _asked(range_: str, granularity: Granularity | None, now: datetime) -> ReportPeriod:
     try:
-        return asked(range_, granularity, now)
+        return report_period(range_, granularity, now)
     except InvalidValueError as error:
         raise click.BadParameter(error.message, param_hint="--granularity") from None
 

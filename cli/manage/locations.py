@@ -14,7 +14,7 @@ from checker.fleet.leased_claims import OFFSET_SECONDS, STILL_SECONDS
 from cli.terminal.output import print_json, print_rows
 from cli.terminal.session import session
 from domain.clock import utc_now
-from projections.shapes.location import standing_of
+from projections.shapes.location import location_status
 from service.errors import CommandError, ExitCode
 from service.presence import checker_lock, checkers_at, vacant
 
@@ -54,7 +54,7 @@ def list_locations(*, as_json: bool) -> None:
         rows = [
             {
                 **each,
-                "status": standing_of(each, last.get(each["code"]), now),
+                "status": location_status(each, last.get(each["code"]), now),
                 "last_check_at": last.get(each["code"]),
                 "checkers": present[each["code"]],
             }

@@ -20,7 +20,7 @@ import click
 
 from cli.terminal.output import print_json, print_rows, progress
 from domain.clock import utc_now
-from projections.catalog import KEEPER_LOCK, PROJECTIONS, Views, rebuild_lock
+from projections.catalog import PROJECTIONS, PROJECTIONS_LOCK, Views, rebuild_lock
 from projections.core import runner as process
 from projections.core.runner import relax_gc
 from projections.core.verify import verify
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
-    from projections.core.projector import Projector, Report
-    from projections.core.verify import Difference, Verdict
+    from projections.core.projector import OnProgress, Projector
+    from projections.core.verify import ViewComparison, ViewDifference
     from store.ports.locks import LockHandle
     from store.store import Store
 
@@ -64,7 +64,7 @@ def standing(store: Store, projector: Projector) -> dict[str, Any]:
     """Return how a view stands, in the keys of the JSON that is printed."""
     view = projector.view
     current = projector.is_current()
-    since = projector.waiting_since()
+    since = projector.oldest_unapplied_at()
     return {
         "name": projector.projection.name,
         "log": projector.log.name,
@@ -90,7 +90,7 @@ def print_standings(standings: Sequence[dict[str, Any]], *, as_json: bool) -> No
 
 def _rebuild_progress(store: Store, projector: Projector) -> dict[str, Any] | None:
     holder = store.engine.locks.holder(rebuild_lock(projector.projection.name))
-    position = projector.left_over()
+    position = projector.rebuild_position()
     if holder is None and position is None:
         return None
     return {
@@ -115,7 +115,7 @@ _WORDS = {
 }
 
 
-def verify_view(name: str, views: Views) -> Verdict:
+def verify_view(name: str, views: Views) -> ViewComparison:
     """Compare a view with one built anew, and show how far that is."""
     projector = views.projector(name)
     scratch = views.storage.scratch(projector.projection)
@@ -126,7 +126,7 @@ def verify_view(name: str, views: Views) -> Verdict:
         scratch.close()
 
 
-def print_verdicts(verdicts: Mapping[str, Verdict], *, as_json: bool) -> None:
+def print_verdicts(verdicts: Mapping[str, ViewComparison], *, as_json: bool) -> None:
     """Print what was compared, and each difference on a line of its own."""
     if as_json:
         print_json([_as_json(name, verdict) for name, verdict in verdicts.items()])
@@ -139,7 +139,7 @@ def print_verdicts(verdicts: Mapping[str, Verdict], *, as_json: bool) -> None:
             print(f"{name}: {_line(each)}")
 
 
-def _line(difference: Difference) -> str:
+def _line(difference: ViewDifference) -> str:
     words = _WORDS.get(difference.what) or f"{_plain(difference.field or '')} differs"
     return f"table {difference.table}, key {_plain(difference.key)}: {words}"
 
@@ -149,7 +149,7 @@ def _plain(text: str) -> str:
     return text if text.isprintable() else json.dumps(text)
 
 
-def _as_json(name: str, verdict: Verdict) -> dict[str, Any]:
+def _as_json(name: str, verdict: ViewComparison) -> dict[str, Any]:
     return {
         "name": name,
         "position": verdict.position,
@@ -193,9 +193,9 @@ def run(*, supervised_by: int | None) -> None:
 
             locks = store.engine.locks
             if locks.spans_hosts:
-                run_as_leader(locks, KEEPER_LOCK, work, stop)
+                run_as_leader(locks, PROJECTIONS_LOCK, work, stop)
             else:
-                with hold(locks, KEEPER_LOCK, wait_seconds=lock_wait(supervised_by)) as held:
+                with hold(locks, PROJECTIONS_LOCK, wait_seconds=lock_wait(supervised_by)) as held:
                     work(stop, held)
 
 
@@ -291,7 +291,7 @@ def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
     print(f"{name}: rebuilt to position {projector.view.position()} ({rows})", file=sys.stderr)
 
 
-def _telling_where_it_begins(name: str, report: Report) -> Report:
+def _telling_where_it_begins(name: str, report: OnProgress) -> OnProgress:
     begun = False
 
     def told(position: int, head: int) -> None:

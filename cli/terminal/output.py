@@ -25,7 +25,7 @@ from service.errors import CommandError, ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    Report = Callable[[int, int], None]
+    OnProgress = Callable[[int, int], None]
 
 
 STDOUT: Final = Path("-")
@@ -104,7 +104,7 @@ class Pace:
 
 
 @contextmanager
-def progress(what: str, unit: str = "events", *, is_quiet: bool = False) -> Iterator[Report]:
+def progress(what: str, unit: str = "events", *, is_quiet: bool = False) -> Iterator[OnProgress]:
     """Return a function that takes how much is done and how much there is in all.
 
     With `is_quiet` nothing is printed where there is no terminal.
@@ -128,7 +128,7 @@ def time_left(done: int, total: int, rate: float) -> str:
 
 
 @contextmanager
-def _bar(what: str, unit: str) -> Iterator[Report]:
+def _bar(what: str, unit: str) -> Iterator[OnProgress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -148,7 +148,7 @@ def _bar(what: str, unit: str) -> Iterator[Report]:
         yield report
 
 
-def _lines(what: str, unit: str) -> Report:
+def _lines(what: str, unit: str) -> OnProgress:
     pace = Pace()
     shown = time.monotonic()
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from projections.core.table import Record
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from store.store import Store
 
 
@@ -33,7 +33,7 @@ class Session:
         self.views = views
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> MonitorReader:
         """The views. Those named when the session was opened are up to date."""
         return self.views.reader
 

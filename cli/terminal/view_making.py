@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from cli.terminal.output import progress
-from projections.catalog import KEEPER_LOCK, rebuild_lock
+from projections.catalog import PROJECTIONS_LOCK, rebuild_lock
 from projections.core.runner import relax_gc
 from service.errors import CommandError, ExitCode
 from store.ports.locks import LockHeldError
@@ -21,7 +21,7 @@ from store.ports.locks import LockHeldError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from projections.core.projector import Projector, Report
+    from projections.core.projector import OnProgress, Projector
     from store.ports.locks import Holder, Locks
 
 
@@ -51,7 +51,7 @@ def bring_up_to_date(projector: Projector, locks: Locks) -> None:
 
 def _maker(projector: Projector, locks: Locks) -> Holder | None:
     """Return who makes the view, or is about to."""
-    return locks.holder(rebuild_lock(projector.projection.name)) or locks.holder(KEEPER_LOCK)
+    return locks.holder(rebuild_lock(projector.projection.name)) or locks.holder(PROJECTIONS_LOCK)
 
 
 def _make(projector: Projector) -> None:
@@ -66,7 +66,7 @@ def _make(projector: Projector) -> None:
             begun = True
             report(position, head)
 
-        projector.renew(told)
+        projector.rebuild_if_needed(told)
 
 
 def _wait(projector: Projector, locks: Locks, holder: Holder) -> None:
@@ -83,7 +83,7 @@ def _wait(projector: Projector, locks: Locks, holder: Holder) -> None:
                 seen = time.monotonic()
             elif time.monotonic() - seen > BEGIN_SECONDS:
                 raise _not_begun(projector, holder)
-            report(projector.left_over() or 0, projector.log.head())
+            report(projector.rebuild_position() or 0, projector.log.head())
             time.sleep(_LOOK_SECONDS)
 
 
@@ -97,7 +97,7 @@ def _not_begun(projector: Projector, holder: Holder) -> CommandError:
     )
 
 
-def _quiet_progress(what: str, projector: Projector) -> AbstractContextManager[Report]:
+def _quiet_progress(what: str, projector: Projector) -> AbstractContextManager[OnProgress]:
     return progress(f"{what} {projector.projection.name}", is_quiet=True)
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from store.store import Store
 
 
-ANOTHER_HISTORY: Final = ""
+INVALIDATED: Final = ""
 """The definition of a side whose rows show other events than the log has: fits nothing."""
 
 
@@ -71,11 +71,11 @@ def is_readable(stored: str, wanted: str) -> bool:
         return False
 
 
-READ_AT_ONCE: Final = 2000
+EVENTS_AT_ONCE: Final = 2000
 """Events whose rows are read at once. No more of them are in memory."""
 
 
-class Rows:
+class RowBuffer:
     """Rows of a transaction, read once and written at the end."""
 
     def __init__(self, transaction: Transaction) -> None:
@@ -109,18 +109,18 @@ class Rows:
             self._transaction.put_all(table, rows.items())
 
 
-def portions(events: Iterable[LoggedEvent]) -> Iterator[list[LoggedEvent]]:
+def batched(events: Iterable[LoggedEvent]) -> Iterator[list[LoggedEvent]]:
     """Yield events, which may be decoded one after the other, in lists of a bounded length."""
     source = iter(events)
-    while portion := list(islice(source, READ_AT_ONCE)):
+    while portion := list(islice(source, EVENTS_AT_ONCE)):
         yield portion
 
 
-Fold = Callable[["Record | None", Any], "Record | None"]
+RowFold = Callable[["Record | None", Any], "Record | None"]
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class EventHandler:
     """Which row an event changes, and how. `fold` is pure: the same event, the same row.
 
     `replaces` says that it never looks at the record before, so that of many events on one
@@ -129,13 +129,13 @@ class Document:
 
     table: Table
     key_of: Callable[[Any], str]
-    fold: Fold
+    fold: RowFold
     replaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A view's definition. `documents` maps an event class to the row that it changes.
+    """A view's definition. `handlers` maps an event class to the row that it changes.
 
     Events of other classes move the position and nothing else.
     """
@@ -143,7 +143,7 @@ class Projection:
     name: str
     log: str
     tables: tuple[Table, ...]
-    documents: dict[type, Document]
+    handlers: dict[type, EventHandler]
     version: int = 1
     batch: int = 500
     """Events a transaction. Where nobody waits for one of them, more of them share its cost."""
@@ -155,10 +155,8 @@ class Projection:
     meanwhile share the cost of the next one."""
 
     def __post_init__(self) -> None:
-        for name in {each.table.name for each in self.documents.values() if each.replaces}:
-            if not all(
-                each.replaces for each in self.documents.values() if each.table.name == name
-            ):
+        for name in {each.table.name for each in self.handlers.values() if each.replaces}:
+            if not all(each.replaces for each in self.handlers.values() if each.table.name == name):
                 raise ValueError(f"the events of {name} must all replace a row, or none of them")
 
     @property
@@ -176,12 +174,12 @@ class Projection:
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
-        rows = Rows(transaction)
+        rows = RowBuffer(transaction)
         newest: dict[str, tuple[Table, dict[str, Any]]] = {}
-        for portion in portions(events):
-            changes: list[tuple[Document, str, Any]] = []
+        for portion in batched(events):
+            changes: list[tuple[EventHandler, str, Any]] = []
             for _, event in portion:
-                document = self.documents.get(type(event))
+                document = self.handlers.get(type(event))
                 if document is not None and document.replaces:
                     of_table = newest.setdefault(document.table.name, (document.table, {}))
                     of_table[1][document.key_of(event)] = event
@@ -190,10 +188,10 @@ class Projection:
             self._fold(changes, rows)
         for table, events_by_key in newest.values():
             for key, event in events_by_key.items():
-                rows.put(table, key, self.documents[type(event)].fold(None, event))
+                rows.put(table, key, self.handlers[type(event)].fold(None, event))
         rows.write()
 
-    def _fold(self, changes: Sequence[tuple[Document, str, Any]], rows: Rows) -> None:
+    def _fold(self, changes: Sequence[tuple[EventHandler, str, Any]], rows: RowBuffer) -> None:
         for table in self.tables:
             rows.read(table, (key for document, key, _ in changes if document.table is table))
         for document, key, event in changes:
@@ -202,20 +200,20 @@ class Projection:
 
 def apply(projection: Projection, events: Iterable[LoggedEvent], transaction: Transaction) -> int:
     """Fold events, which may be decoded one after the other; return how many there were."""
-    counted = Counted(events)
+    counted = _EventCounter(events)
     projection.apply(counted, transaction)
     if counted.last is not None:
         transaction.set_position(counted.last.position, _mark(counted.last))
     return counted.count
 
 
-def is_another_history(log: LogReader, position: int, mark: str) -> bool:
+def has_diverged(log: LogReader, position: int, last_event_id: str) -> bool:
     """Return whether another event than the marked one stands in the log at its position."""
-    found = log.after(position - 1, 1) if position and mark else []
-    return bool(found) and found[0].position == position and _mark(found[0]) != mark
+    found = log.after(position - 1, 1) if position and last_event_id else []
+    return bool(found) and found[0].position == position and _mark(found[0]) != last_event_id
 
 
-class Counted:
+class _EventCounter:
     """Events on their way to a projection. An event that is folded need not be kept."""
 
     def __init__(self, events: Iterable[LoggedEvent]) -> None:

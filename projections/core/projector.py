@@ -22,15 +22,15 @@ from contextlib import nullcontext
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from projections.core.projection import apply, is_another_history
+from projections.core.projection import apply, has_diverged
 from projections.core.table import (
     Record,
-    Side,
     Table,
     Transaction,
     View,
+    ViewSide,
     ViewUnavailableError,
-    not_made,
+    not_built,
 )
 from store.log_reader import LoggedEvent
 from store.ports.locks import LockHeldError, LostError, unopposed
@@ -56,7 +56,7 @@ KEPT_SECONDS: Final = 1.0
 """How long an event is given from here. A server that is promoted may lack an older one."""
 
 
-class JustRecorded:
+class RecentEvents:
     """The newest events of this process by their positions in one log."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -84,16 +84,16 @@ class JustRecorded:
         return found
 
 
-class Draft(Transaction):
+class BufferedTransaction(Transaction):
     """Takes the place of a transaction while a projection folds: reads the side, gathers rows.
 
     A projection reads a row at most once and before it writes it, so that what was gathered
     need not be found again.
     """
 
-    def __init__(self, view: View, side: Side) -> None:
+    def __init__(self, view: View, side: ViewSide) -> None:
         self._view = view
-        self._side: Side = side
+        self._side: ViewSide = side
         self._rows: list[tuple[Table, list[tuple[str, Record | None]]]] = []
         self._from = view.position(side)
         self._reached: tuple[int, str] | None = None
@@ -102,9 +102,9 @@ class Draft(Transaction):
         """Return the position of the last event that the rows show."""
         return self._reached[0] if self._reached else self._from
 
-    def set_position(self, position: int, mark: str = "") -> None:
+    def set_position(self, position: int, last_event_id: str = "") -> None:
         """Note up to which event the rows show the log, and what that event is."""
-        self._reached = (position, mark)
+        self._reached = (position, last_event_id)
 
     def get(self, table: Table, key: str) -> Record | None:
         """Return a record."""
@@ -137,14 +137,14 @@ class Draft(Transaction):
                 transaction.set_position(*self._reached)
 
 
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Is told the position reached and the head of the log. An exception from it ends a rebuild."""
 
 REBUILD_BATCH: Final = 10_000
 """The most events that a rebuild folds and then writes at once."""
 
 
-class Rebuilding:
+class Rebuild:
     """Fills the shadow side of a view. Whoever does it wants to hold the rebuild's lock."""
 
     def __init__(self, projection: Projection, log: LogReader, view: View, turn: Turn) -> None:
@@ -158,11 +158,11 @@ class Rebuilding:
         """How many events are taken at once."""
         return min(self._projection.rebuild_batch, REBUILD_BATCH)
 
-    def left_over(self) -> int | None:
+    def rebuild_position(self) -> int | None:
         """Return how far a rebuild is, under way or broken off; None when there is none."""
         return self._view.position("shadow") if self._can_go_on() else None
 
-    def run(self, report: Report, *, from_start: bool = False) -> None:
+    def run(self, report: OnProgress, *, from_start: bool = False) -> None:
         """Go on with what is there already, unless that is not wanted; swap at the end."""
         if from_start or not self._can_go_on():
             self._view.start_shadow()
@@ -178,7 +178,7 @@ class Rebuilding:
 
         They are read and folded before anybody is kept from writing to the live side.
         """
-        draft = Draft(self._view, "shadow")
+        draft = BufferedTransaction(self._view, "shadow")
         events = self._log.each_after(draft.position(), self.batch)
         applied = apply(self._projection, events, draft)
         if applied:
@@ -187,11 +187,11 @@ class Rebuilding:
         return applied
 
     def _can_go_on(self) -> bool:
-        position, mark = self._view.reached("shadow")
+        position, last_event_id = self._view.tracked_position("shadow")
         return (
             self._view.is_current("shadow")
             and position <= self._log.last_given()
-            and not is_another_history(self._log, position, mark)
+            and not has_diverged(self._log, position, last_event_id)
         )
 
     def _finish(self, transaction: Transaction) -> None:
@@ -204,7 +204,7 @@ class Rebuilding:
             pass
 
 
-def while_held(hold: LockHandle, report: Report) -> Report:
+def while_held(hold: LockHandle, report: OnProgress) -> OnProgress:
     """Return a report that ends a rebuild which another process may have taken over."""
 
     def told(position: int, head: int) -> None:
@@ -241,8 +241,8 @@ class Projector:
         self._turn = turn
         self._alone = alone
         self._was_current = False
-        self.rebuilding = Rebuilding(projection, log, view, turn)
-        self.just_recorded = JustRecorded()
+        self.rebuilding = Rebuild(projection, log, view, turn)
+        self.recent_events = RecentEvents()
 
     @property
     def batch(self) -> int:
@@ -289,7 +289,7 @@ class Projector:
         with self._turn():
             return self._follow(head)
 
-    def step(self, side: Side = "live") -> int:
+    def step(self, side: ViewSide = "live") -> int:
         """Apply the next batch to a side; return its size. The shadow wants to be held alone."""
         if side == "shadow":
             return self.rebuilding.step()
@@ -301,7 +301,7 @@ class Projector:
         if not self.is_current():
             raise self._away()
 
-    def rebuild(self, report: Report = lambda *_: None, *, from_start: bool = False) -> None:
+    def rebuild(self, report: OnProgress = lambda *_: None, *, from_start: bool = False) -> None:
         """Build the view anew beside the live one, then swap, while everything runs.
 
         Goes on where a rebuild was broken off, unless that is not wanted. Raises LockHeldError
@@ -310,27 +310,27 @@ class Projector:
         with self._alone() as hold:
             self.rebuilding.run(while_held(hold, report), from_start=from_start)
 
-    def renew(self, report: Report) -> None:
+    def rebuild_if_needed(self, report: OnProgress) -> None:
         """Rebuild the view if it is still not usable when nobody else is at it."""
         with self._alone() as hold:
             if not self.is_current() or self.is_ahead():
                 self.rebuilding.run(while_held(hold, report))
 
-    def left_over(self) -> int | None:
+    def rebuild_position(self) -> int | None:
         """Return how far a rebuild is, under way or broken off; None when there is none."""
-        return self.rebuilding.left_over()
+        return self.rebuilding.rebuild_position()
 
     def lag(self) -> int:
         """Return how many positions the view is behind its log; the whole log when unusable."""
         position = self.view.position() if self.is_current() else 0
         return max(self.log.head() - position, 0)
 
-    def waiting_since(self) -> datetime | None:
+    def oldest_unapplied_at(self) -> datetime | None:
         """Return when the oldest event was recorded that the view does not show yet."""
         found = self.log.after(self.view.position() if self.is_current() else 0, 1)
         return found[0].event.timestamp if found else None
 
-    def disown_another_history(self) -> bool:
+    def invalidate_if_diverged(self) -> bool:
         """Note it, and return True, when the view has seen other events than its log holds.
 
         That happens when a log was put back from a copy. Either the log is shorter than the
@@ -338,10 +338,12 @@ class Projector:
         past the view since, and another event than the one that the view has seen stands
         at the view's position.
         """
-        position, mark = self.view.reached()
-        if position <= self.log.last_given() and not is_another_history(self.log, position, mark):
+        position, last_event_id = self.view.tracked_position()
+        if position <= self.log.last_given() and not has_diverged(
+            self.log, position, last_event_id
+        ):
             return False
-        self.view.disown(position)
+        self.view.invalidate(position)
         return True
 
     def is_ahead(self) -> bool:
@@ -368,7 +370,7 @@ class Projector:
         if self._was_current:
             raise self._away()
         try:
-            self.renew(lambda *_: None)
+            self.rebuild_if_needed(lambda *_: None)
         except LockHeldError as error:
             raise self._away(error) from None
 
@@ -380,7 +382,7 @@ class Projector:
                 "start this process again"
             )
         if holder is None:
-            return not_made(name)
+            return not_built(name)
         return ViewUnavailableError(
             f"the view {name} is being made: position {self.view.position('shadow')} of "
             f"{self.log.head()}, {holder}; try again in a moment"
@@ -388,5 +390,5 @@ class Projector:
 
     def _apply_next(self, transaction: Transaction) -> int:
         position = transaction.position()
-        events = self.just_recorded.after(position) or self.log.each_after(position, self.batch)
+        events = self.recent_events.after(position) or self.log.each_after(position, self.batch)
         return apply(self.projection, events, transaction)

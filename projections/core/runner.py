@@ -94,7 +94,7 @@ class Renewal:
         try:
             while not self._stop.is_set():
                 try:
-                    self._projector.renew(self._report)
+                    self._projector.rebuild_if_needed(self._report)
                 except LockHeldError as error:
                     self._tell(f"is being rebuilt elsewhere, {error}")
                     self._stop.wait(_TRY_AGAIN_SECONDS)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Record = dict[str, Any]
-Side = Literal["live", "shadow"]
+ViewSide = Literal["live", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Transaction(ABC):
         """Return the position of the last event that the rows show."""
 
     @abstractmethod
-    def set_position(self, position: int, mark: str = "") -> None:
+    def set_position(self, position: int, last_event_id: str = "") -> None:
         """Record up to which event the rows show the log, and what that event is."""
 
     @abstractmethod
@@ -76,7 +76,7 @@ class ViewUnavailableError(DomainError):
     """A view cannot be read or written for now; the text says why, and what to do."""
 
 
-def not_made(name: str) -> ViewUnavailableError:
+def not_built(name: str) -> ViewUnavailableError:
     """Return the error of a view that this version of the code has not made yet."""
     return ViewUnavailableError(
         f"this version of Postwatch has not made the view {name} yet; "
@@ -93,7 +93,7 @@ class StoredRow:
     record: bytes
 
 
-class Snapshot(ABC):
+class ViewSnapshot(ABC):
     """One side of a view at one moment."""
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Snapshot(ABC):
         """Return every row in the order of keys."""
 
     @abstractmethod
-    def beside(self, table: Table) -> Iterator[tuple[str, str, int]]:
+    def derived_rows(self, table: Table) -> Iterator[tuple[str, str, int]]:
         """Return what is kept beside a table: of which sort, for what, and its number."""
 
 
@@ -113,15 +113,15 @@ class View(ABC):
     """A stored view with a live and, during a rebuild, a shadow side."""
 
     @abstractmethod
-    def position(self, side: Side = "live") -> int:
+    def position(self, side: ViewSide = "live") -> int:
         """Return the position that readers see now."""
 
     @abstractmethod
-    def reached(self, side: Side = "live") -> tuple[int, str]:
+    def tracked_position(self, side: ViewSide = "live") -> tuple[int, str]:
         """Return the position of a side, and the mark of the event there."""
 
     @abstractmethod
-    def is_current(self, side: Side = "live") -> bool:
+    def is_current(self, side: ViewSide = "live") -> bool:
         """Return whether a side is there and was made by the definition of this code."""
 
     def current_position(self) -> int | None:
@@ -136,7 +136,7 @@ class View(ABC):
         """
 
     @abstractmethod
-    def disown(self, position: int) -> None:
+    def invalidate(self, position: int) -> None:
         """Note that the rows show another history, unless the side has left `position`."""
 
     @abstractmethod
@@ -148,19 +148,21 @@ class View(ABC):
         """Return the number of rows in each table."""
 
     @abstractmethod
-    def get(self, table: Table, key: str, side: Side = "live") -> Record | None:
+    def get(self, table: Table, key: str, side: ViewSide = "live") -> Record | None:
         """Return a record."""
 
-    def get_all(self, table: Table, keys: Iterable[str], side: Side = "live") -> dict[str, Record]:
+    def get_all(
+        self, table: Table, keys: Iterable[str], side: ViewSide = "live"
+    ) -> dict[str, Record]:
         """Return the records that there are of some keys."""
         return _there({key: self.get(table, key, side) for key in keys})
 
     @abstractmethod
-    def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
+    def rows(self, table: Table, side: ViewSide = "live") -> Iterator[tuple[str, Record]]:
         """Return every row in the order of keys, for comparing."""
 
     @abstractmethod
-    def transaction(self, side: Side = "live") -> AbstractContextManager[Transaction]:
+    def transaction(self, side: ViewSide = "live") -> AbstractContextManager[Transaction]:
         """Lock one side for writing. Raises ViewUnavailableError when it is not current."""
 
     @abstractmethod
@@ -168,7 +170,7 @@ class View(ABC):
         """Make an empty shadow side; one left over by a broken rebuild is dropped."""
 
     @abstractmethod
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
+    def snapshot(self) -> AbstractContextManager[ViewSnapshot]:
         """Return the live side as it is now, whatever is written or swapped meanwhile."""
 
     @abstractmethod

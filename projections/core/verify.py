@@ -19,39 +19,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from projections.core.projection import Projection
-    from projections.core.projector import Projector, Report
-    from projections.core.table import Snapshot, StoredRow, Table, View
+    from projections.core.projector import OnProgress, Projector
+    from projections.core.table import StoredRow, Table, View, ViewSnapshot
 
 
-What = Literal["missing", "unexpected", "different", "ahead"]
+DifferenceKind = Literal["missing", "unexpected", "different", "ahead"]
 
 _ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ViewDifference:
     """One place at which the view is not what its log says.
 
     `missing`: the log makes a row that the view lacks; `unexpected`: the other way round;
     `different`: in the row's `field`; `ahead`: the log has no such events at all.
     """
 
-    what: What
+    what: DifferenceKind
     table: str
     key: str = ""
     field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ViewComparison:
     """What was compared at which position, and what is different there."""
 
     position: int
     rows: int
-    differences: tuple[Difference, ...]
+    differences: tuple[ViewDifference, ...]
 
 
-def verify(projector: Projector, scratch: View, report: Report = lambda *_: None) -> Verdict:
+def verify(
+    projector: Projector, scratch: View, report: OnProgress = lambda *_: None
+) -> ViewComparison:
     """Compare a live view with what its log makes of an empty one. Writes to `scratch` only.
 
     Raises ViewUnavailableError when the live view was made by another version of the code.
@@ -64,12 +66,12 @@ def verify(projector: Projector, scratch: View, report: Report = lambda *_: None
         position = live.position()
         _fill(projector, scratch, position, report)
         if scratch.position() < position:
-            return Verdict(position, 0, (Difference("ahead", "sides", "position"),))
+            return ViewComparison(position, 0, (ViewDifference("ahead", "sides", "position"),))
         with scratch.snapshot() as expected:
             return _compare(projector.projection, live, expected, position)
 
 
-def _fill(projector: Projector, scratch: View, end: int, report: Report) -> None:
+def _fill(projector: Projector, scratch: View, end: int, report: OnProgress) -> None:
     """Fold every event up to position `end` into the scratch view."""
     while (position := scratch.position()) < end:
         events = projector.log.each_after(position, projector.rebuilding.batch)
@@ -81,16 +83,18 @@ def _fill(projector: Projector, scratch: View, end: int, report: Report) -> None
         report(scratch.position(), end)
 
 
-def _compare(projection: Projection, live: Snapshot, expected: Snapshot, position: int) -> Verdict:
+def _compare(
+    projection: Projection, live: ViewSnapshot, expected: ViewSnapshot, position: int
+) -> ViewComparison:
     rows = 0
-    found: list[Difference] = []
+    found: list[ViewDifference] = []
     for table in projection.tables:
         for mine, other in _paired(live.rows(table), expected.rows(table)):
             rows += 1
             if mine != other:
                 found += _differences(table, mine, other)
         found += _beside(table, live, expected)
-    return Verdict(position, rows, tuple(found))
+    return ViewComparison(position, rows, tuple(found))
 
 
 def _paired(
@@ -112,16 +116,16 @@ def _paired(
 
 def _differences(
     table: Table, mine: StoredRow | None, other: StoredRow | None
-) -> Iterator[Difference]:
+) -> Iterator[ViewDifference]:
     if mine is None or other is None:
         key = (mine or other).key  # type: ignore[union-attr] # one of the two is there
-        yield Difference("missing" if mine is None else "unexpected", table.name, key)
+        yield ViewDifference("missing" if mine is None else "unexpected", table.name, key)
         return
     for column, one, another in zip(table.columns, mine.columns, other.columns, strict=True):
         if one != another:
-            yield Difference("different", table.name, mine.key, f"column {column}")
+            yield ViewDifference("different", table.name, mine.key, f"column {column}")
     for path in _paths(_read(mine.record), _read(other.record)):
-        yield Difference("different", table.name, mine.key, path)
+        yield ViewDifference("different", table.name, mine.key, path)
 
 
 def _read(record: bytes) -> Any:  # noqa: ANN401 - any JSON
@@ -141,11 +145,12 @@ def _paths(one: Any, another: Any, path: str = "") -> Iterator[str]:  # noqa: AN
         yield path or "record"
 
 
-def _beside(table: Table, live: Snapshot, expected: Snapshot) -> Iterator[Difference]:
+def _beside(table: Table, live: ViewSnapshot, expected: ViewSnapshot) -> Iterator[ViewDifference]:
     """Compare counts and search index."""
     mine, other = (
-        {(sort, of): number for sort, of, number in each.beside(table)} for each in (live, expected)
+        {(sort, of): number for sort, of, number in each.derived_rows(table)}
+        for each in (live, expected)
     )
-    for sort, of in sorted(mine.keys() | other.keys()):
-        if mine.get((sort, of), 0) != other.get((sort, of), 0):
-            yield Difference("different", f"{table.name}_{sort}", of, "number")
+    for kind, of in sorted(mine.keys() | other.keys()):
+        if mine.get((kind, of), 0) != other.get((kind, of), 0):
+            yield ViewDifference("different", f"{table.name}_{kind}", of, "number")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from domain.mail_config import Kind
     from projections.core.table import Record
-    from projections.readers.monitors import MonitorFilter
+    from projections.readers.monitors import MonitorFilter, MonitorRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,6 @@ class PlacedEntry(NamedTuple):
 
     position: int
     body: bytes
-
-
-class PastRecords(NamedTuple):
-    """A monitor as it was, with its owners as they were."""
-
-    monitor: Record
-    customer: Record
-    organization: Record
 
 
 class HistoryReader(ABC):
@@ -81,13 +73,13 @@ class HistoryReader(ABC):
         """Return an organization or a customer as it was, by number or public id."""
 
     @abstractmethod
-    def monitor(self, kind: Kind, public_id: str, position: int) -> PastRecords | None:
+    def monitor(self, kind: Kind, public_id: str, position: int) -> MonitorRecords | None:
         """Return a monitor of a kind as it was."""
 
     @abstractmethod
     def monitors(
         self, which: MonitorFilter, position: int, page: int, per_page: int
-    ) -> tuple[Sequence[PastRecords], int]:
+    ) -> tuple[Sequence[MonitorRecords], int]:
         """Return a page of the monitors that were there, by number, and how many there were."""
 
     @abstractmethod

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from projections.core.table import Record
 
 
-class MonitorView(NamedTuple):
-    """A monitor with what is shown beside it."""
+class MonitorRecords(NamedTuple):
+    """A monitor with its owners, and when it was last checked if that is known."""
 
     monitor: Record
     customer: Record
     organization: Record
-    last_checked_at: str | None
+    last_checked_at: str | None = None
 
 
-class ShownMonitor(NamedTuple):
+class RenderedMonitor(NamedTuple):
     """The documented JSON of a monitor, what decides who may read it, and the log position.
 
     `position` is that of the last event included in it.
@@ -57,7 +57,7 @@ class Page:
     position: int
 
 
-class Reader(ABC):
+class MonitorReader(ABC):
     """Reads the live side of the views. Every answer may be behind the log by a moment."""
 
     @abstractmethod
@@ -103,11 +103,11 @@ class Reader(ABC):
         """Return when each location made its newest check, by code."""
 
     @abstractmethod
-    def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
+    def monitor(self, kind: Kind, public_id: str) -> MonitorRecords | None:
         """Return a monitor of a kind."""
 
     @abstractmethod
-    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
         """Return a monitor of a kind as the API shows it."""
 
     @abstractmethod

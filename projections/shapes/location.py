@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from projections.core.table import Record
 
 
-Standing = Literal["active", "idle", "retired"]
+LocationStatus = Literal["active", "idle", "retired"]
 
 IDLE_AFTER: Final = timedelta(days=2)
 """The longest interval is one day, so that a place at work is never taken for idle."""
 
 
-def standing_of(location: Record, last_check_at: str | None, now: datetime) -> Standing:
+def location_status(location: Record, last_check_at: str | None, now: datetime) -> LocationStatus:
     """Return how a location stands; it is active while it made a check within two days."""
     if location["retired_at"] is not None:
         return "retired"
@@ -34,6 +34,6 @@ def location_shape(location: Record, last_check_at: str | None, now: datetime) -
         "code": location["code"],
         "name": location["name"],
         "countryCode": location["country"],
-        "isActive": standing_of(location, last_check_at, now) == "active",
+        "isActive": location_status(location, last_check_at, now) == "active",
         "lastCheckAt": last_check_at,
     }

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from domain.mail_config import Config, Kind
     from projections.core.table import Record
-    from projections.readers.monitors import MonitorView
+    from projections.readers.monitors import MonitorRecords
 
 
 Shape = dict[str, Any]
-Form = Literal["written", "read", "listed"]
+ShapeForm = Literal["written", "read", "listed"]
 """`written` answers POST and PATCH, `read` answers GET one, `listed` is an item of a list."""
 
 _HEAD: Final = ("id", "organizationId", "customerId", "name", "hostname", "port")
@@ -37,7 +37,7 @@ CONFIG_KEY: Final[Mapping[Kind, str]] = {"smtp": "smtpConfig", "imap_pop": "imap
 
 _CONFIG_KEYS: Final = frozenset({"config", *CONFIG_KEY.values()})
 
-KEYS: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
+KEYS: Final[Mapping[tuple[Kind, ShapeForm], tuple[str, ...]]] = {
     ("smtp", "written"): (
         *(*_HEAD, *_SMTP_SETTINGS, *_SMTP_CONTACTS, *_TIMES),
         *("config", "smtpConfig", *_OURS),
@@ -87,7 +87,7 @@ _PLAN: Final = {
 }
 
 
-HOLES: Final[Mapping[tuple[Kind, Form], tuple[str, ...]]] = {
+HOLES: Final[Mapping[tuple[Kind, ShapeForm], tuple[str, ...]]] = {
     ("smtp", "read"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
     ("imap_pop", "read"): ("organizationId", "customerId", "lastCheckedAt", "customer"),
     ("smtp", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
@@ -99,7 +99,7 @@ _HOLE: Final = "\x01"
 """Cannot stand in a JSON text: there it is escaped."""
 
 
-def monitor_template(monitor: Record, form: Form) -> str:
+def monitor_template(monitor: Record, form: ShapeForm) -> str:
     """Return the JSON of a monitor with `%s` for each of its `HOLES`; percent signs are doubled.
 
     A view keeps templates, so that an answer is put together where the rows are.
@@ -120,7 +120,7 @@ def _as_template(shape: Shape) -> str:
     return orjson.dumps(shape).decode().replace("%", "%%").replace(_HOLE, "%s")
 
 
-def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
+def monitor_shape(view: MonitorRecords, form: ShapeForm, config: Config) -> Shape:
     """Return the documented shape of a monitor.
 
     `config` is what may be shown to the caller: masked, or with its secret in clear.
@@ -136,7 +136,7 @@ def monitor_shape(view: MonitorView, form: Form, config: Config) -> Shape:
     return shape
 
 
-def _own_part(monitor: Record, form: Form, config: Config) -> Shape:
+def _own_part(monitor: Record, form: ShapeForm, config: Config) -> Shape:
     """Return a shape with all its keys, and the values that the monitor itself gives."""
     plan = _PLAN[monitor["kind"], form]
     shape = {key: None if field is None else monitor[field] for key, field in plan}

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.table import View
     from projections.readers.history import HistoryReader
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from projections.views.uptime_report import RollUpReader
 
 
@@ -25,7 +25,7 @@ class ViewStorage(ABC):
         """Return an empty view that is needed for a moment, and that nobody else sees."""
 
     @abstractmethod
-    def reader(self) -> Reader:
+    def reader(self) -> MonitorReader:
         """Return what answers from the `monitors` and the `checks` view."""
 
     @abstractmethod

@@ -29,7 +29,7 @@ from store.postgres.connections import ANSWER_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from projections.core.table import Side, Table
+    from projections.core.table import Table, ViewSide
     from store.postgres.connections import Connection, Connections
 
 
@@ -139,13 +139,13 @@ class SideState(NamedTuple):
     position: int
     generation: int
     definition: str
-    mark: str
+    last_event_id: str
 
 
 EMPTY_SIDE: Final = SideState(0, 0, "", "")
 
 
-def standing(connection: Connection, view: str, side: Side) -> SideState:
+def standing(connection: Connection, view: str, side: ViewSide) -> SideState:
     """Return where a side stands."""
     row = connection.execute(_STANDING, (view, side), prepare=True).fetchone()
     return SideState(*row) if row else EMPTY_SIDE
@@ -159,7 +159,7 @@ def be_patient(connection: Connection) -> None:
     connection.execute(_PATIENCE, (LOCK_TIMEOUT,), prepare=True)
 
 
-def lock(connection: Connection, view: str, side: Side) -> SideState:
+def lock(connection: Connection, view: str, side: ViewSide) -> SideState:
     """Let no other writer to a side until the transaction ends; return where it stands.
 
     Who wants both sides begins with the live one.
@@ -170,17 +170,19 @@ def lock(connection: Connection, view: str, side: Side) -> SideState:
     return SideState(*row)
 
 
-def set_standing(connection: Connection, view: str, side: Side, now: SideState) -> None:
+def set_standing(connection: Connection, view: str, side: ViewSide, now: SideState) -> None:
     """Record where a side stands."""
     connection.execute(_SET, (*now, view, side))
 
 
-def set_position(connection: Connection, view: str, side: Side, position: int, mark: str) -> None:
+def set_position(
+    connection: Connection, view: str, side: ViewSide, position: int, last_event_id: str
+) -> None:
     """Record up to which event a side shows the log."""
-    connection.execute(_SET_POSITION, (position, mark, view, side), prepare=True)
+    connection.execute(_SET_POSITION, (position, last_event_id, view, side), prepare=True)
 
 
-def disown(connection: Connection, view: str, position: int, definition: str) -> None:
+def invalidate(connection: Connection, view: str, position: int, definition: str) -> None:
     """Give the live side another definition, unless it has left a position."""
     connection.execute(_DISOWN, (definition, view, position))
 

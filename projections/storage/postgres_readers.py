@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from psycopg import errors
 
-from projections.core.projection import ANOTHER_HISTORY, is_readable
-from projections.core.table import Snapshot, not_made
-from projections.readers.monitors import MonitorFilter, MonitorView, Page, ShownMonitor
+from projections.core.projection import INVALIDATED, is_readable
+from projections.core.table import ViewSnapshot, not_built
+from projections.readers.monitors import MonitorFilter, MonitorRecords, Page, RenderedMonitor
 from projections.storage.derived import count_key
 from projections.storage.ports import ViewStorage
 from projections.storage.postgres_connection import Reading, standing
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.table import Record, StoredRow, Table, View
     from projections.readers.history import EntryFilter, HistoryReader
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from store.ports.engine import Database, Engine
     from store.postgres.connections import Connection
 
@@ -144,19 +144,19 @@ class PostgresReader(OwnerQueries):
         """Return when each location made its newest check, by code."""
         return dict(self._both.select(_BY_LOCATION))
 
-    def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
+    def monitor(self, kind: Kind, public_id: str) -> MonitorRecords | None:
         """Return a monitor of a kind."""
         rows = self._both.select(_ONE, (public_id, str(kind)))
         if not rows:
             return None
         monitor, customer, organization, checked = rows[0]
         loads = orjson.loads
-        return MonitorView(loads(monitor), loads(customer), loads(organization), checked)
+        return MonitorRecords(loads(monitor), loads(customer), loads(organization), checked)
 
-    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
         """Return a monitor of a kind as the API shows it."""
         rows = self._both.select(_SHOWN[kind], (public_id, str(kind)))
-        return ShownMonitor(*rows[0]) if rows else None
+        return RenderedMonitor(*rows[0]) if rows else None
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
@@ -302,7 +302,7 @@ class PostgresRollUps(RollUpReader):
             _ROWS, {"monitor_id": monitor_id, "first": first_day, "last": last_day}
         )
         if stored != self._definition:
-            raise not_made("roll_ups")
+            raise not_built("roll_ups")
         return [orjson.loads(each) for each in streams or ()], [
             orjson.loads(each) for each in days or ()
         ]
@@ -358,9 +358,9 @@ class PostgresQueries:
         Once they did they go on doing so, until a version that fits less takes a view over.
         """
         for name, wanted in self._definitions.items():
-            stored = standing(connection, name, "live").definition or ANOTHER_HISTORY
+            stored = standing(connection, name, "live").definition or INVALIDATED
             if stored != wanted and (exactly or not is_readable(stored, wanted)):
-                raise not_made(name)
+                raise not_built(name)
         self._fits = True
 
 
@@ -399,7 +399,7 @@ class PostgresViews(ViewStorage):
         require_usable_sqlite()
         return _Scratch(projection)
 
-    def reader(self) -> Reader:
+    def reader(self) -> MonitorReader:
         """Return what answers from the `monitors` and the `checks` view."""
         return PostgresReader(
             self._queries(monitors.PROJECTION),
@@ -427,16 +427,16 @@ class _Scratch(ScratchView):
     """A scratch view that is compared with one in PostgreSQL."""
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[ViewSnapshot]:
         """Return the live side: nobody writes to it meanwhile."""
         with super().snapshot() as snapshot:
             yield _Comparable(snapshot)
 
 
-class _Comparable(Snapshot):
+class _Comparable(ViewSnapshot):
     """A snapshot without the parts of a search: PostgreSQL keeps those as an index of its own."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: ViewSnapshot) -> None:
         self._snapshot = snapshot
 
     def position(self) -> int:
@@ -447,6 +447,6 @@ class _Comparable(Snapshot):
         """Return every row in the order of keys."""
         return self._snapshot.rows(table)
 
-    def beside(self, table: Table) -> Iterator[tuple[str, str, int]]:
+    def derived_rows(self, table: Table) -> Iterator[tuple[str, str, int]]:
         """Return the counts beside a table."""
-        return (each for each in self._snapshot.beside(table) if each[0] == "counts")
+        return (each for each in self._snapshot.derived_rows(table) if each[0] == "counts")

@@ -20,16 +20,16 @@ import orjson
 from eventsourcing.persistence import OperationalError
 from psycopg import errors
 
-from projections.core.projection import ANOTHER_HISTORY
+from projections.core.projection import INVALIDATED
 from projections.core.table import (
     Record,
-    Side,
-    Snapshot,
     StoredRow,
     Table,
     Transaction,
     View,
-    not_made,
+    ViewSide,
+    ViewSnapshot,
+    not_built,
 )
 from projections.storage import postgres_connection
 from projections.storage import postgres_connection as postgres_tables
@@ -57,10 +57,12 @@ _ARRAYS: Final = {"TEXT": "%b::text[]", "INTEGER": "%b::bigint[]"}
 class PostgresTransaction(Transaction):
     """A transaction on one side, whose row in `sides` is locked by a connection in a pipeline."""
 
-    def __init__(self, connection: Connection, view: str, side: Side, standing: SideState) -> None:
+    def __init__(
+        self, connection: Connection, view: str, side: ViewSide, standing: SideState
+    ) -> None:
         self._connection = connection
         self._view = view
-        self._side: Side = side
+        self._side: ViewSide = side
         self._generation = standing.generation
         self._position = standing.position
         self._counted: dict[str, dict[str, Row | None]] = {}
@@ -69,9 +71,11 @@ class PostgresTransaction(Transaction):
         """Return the position of the last event that the rows show."""
         return self._position
 
-    def set_position(self, position: int, mark: str = "") -> None:
+    def set_position(self, position: int, last_event_id: str = "") -> None:
         """Record up to which event the rows show the log, and what that event is."""
-        postgres_connection.set_position(self._connection, self._view, self._side, position, mark)
+        postgres_connection.set_position(
+            self._connection, self._view, self._side, position, last_event_id
+        )
         self._position = position
 
     def get(self, table: Table, key: str) -> Record | None:
@@ -185,7 +189,7 @@ _ROWS_AT_ONCE: Final = 1000
 # ruff: noqa: S608
 
 
-class PostgresSnapshot(Snapshot):
+class PostgresSnapshot(ViewSnapshot):
     """What a connection sees whose transaction has begun to read and does not end."""
 
     def __init__(self, connection: Connection, view: str, live: SideState) -> None:
@@ -216,7 +220,7 @@ class PostgresSnapshot(Snapshot):
             for key, record, *values in cursor:
                 yield StoredRow(key, tuple(values), record)
 
-    def beside(self, table: Table) -> Iterator[tuple[str, str, int]]:
+    def derived_rows(self, table: Table) -> Iterator[tuple[str, str, int]]:
         """Return the counts beside a table. The index of a search is the database's own."""
         if table.counted:
             name = counts_of(stored(self._view, self._live.generation, table.name))
@@ -252,16 +256,16 @@ class PostgresView(View):
         self._tables = projection.tables
         self._definition = projection.definition
 
-    def position(self, side: Side = "live") -> int:
+    def position(self, side: ViewSide = "live") -> int:
         """Return the position that readers see now."""
         return self._standing(side).position
 
-    def reached(self, side: Side = "live") -> tuple[int, str]:
+    def tracked_position(self, side: ViewSide = "live") -> tuple[int, str]:
         """Return the position of a side, and the mark of the event there."""
         found = self._standing(side)
-        return found.position, found.mark
+        return found.position, found.last_event_id
 
-    def is_current(self, side: Side = "live") -> bool:
+    def is_current(self, side: ViewSide = "live") -> bool:
         """Return whether a side is there and was made by the definition of this code."""
         return self._standing(side).definition == self._definition
 
@@ -279,10 +283,10 @@ class PostgresView(View):
         if not self.is_current():
             self._replace(lambda connection: self._create(connection, fill))
 
-    def disown(self, position: int) -> None:
+    def invalidate(self, position: int) -> None:
         """Note that the rows show another history, unless the side has left `position`."""
         with self._writing() as connection:
-            postgres_connection.disown(connection, self._name, position, ANOTHER_HISTORY)
+            postgres_connection.invalidate(connection, self._name, position, INVALIDATED)
 
     def count(self) -> dict[str, int]:
         """Return the number of rows in each table."""
@@ -292,24 +296,26 @@ class PostgresView(View):
         ((*numbers,),) = self._select(f"SELECT {counts}")
         return {table.name: number for table, number in zip(self._tables, numbers, strict=True)}
 
-    def get(self, table: Table, key: str, side: Side = "live") -> Record | None:
+    def get(self, table: Table, key: str, side: ViewSide = "live") -> Record | None:
         """Return a record."""
         return self.get_all(table, [key], side).get(key)
 
-    def get_all(self, table: Table, keys: Iterable[str], side: Side = "live") -> dict[str, Record]:
+    def get_all(
+        self, table: Table, keys: Iterable[str], side: ViewSide = "live"
+    ) -> dict[str, Record]:
         """Return the records that there are of some keys."""
         name, wanted = self._rows_of(table, side), list(keys)
         found = self._told(lambda connection: select_keys(connection, name, (), wanted))
         return {key: orjson.loads(record) for key, record in found}
 
-    def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
+    def rows(self, table: Table, side: ViewSide = "live") -> Iterator[tuple[str, Record]]:
         """Return every row in the order of keys, for comparing."""
         name = self._rows_of(table, side)
         for key, record in self._select(f"SELECT key, record FROM {name} ORDER BY key"):
             yield key, orjson.loads(record)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[ViewSnapshot]:
         """Return the live side as it is now, whatever is written or swapped meanwhile."""
         with self._connections.own() as connection:
             yield self._hold(connection)
@@ -317,12 +323,12 @@ class PostgresView(View):
         self._drop_left_over()
 
     @contextmanager
-    def transaction(self, side: Side = "live") -> Iterator[Transaction]:
+    def transaction(self, side: ViewSide = "live") -> Iterator[Transaction]:
         """Lock the side's row for writing and open a transaction on the side."""
         with self._in_few_trips() as connection:
             standing = postgres_connection.lock(connection, self._name, side)
             if standing.definition != self._definition:
-                raise not_made(self._name)
+                raise not_built(self._name)
             yield PostgresTransaction(connection, self._name, side, standing)
         self._reading.note_answer()
 
@@ -360,7 +366,7 @@ class PostgresView(View):
                 connection.execute("ROLLBACK")
             else:
                 return found
-        raise not_made(self._name)
+        raise not_built(self._name)
 
     def _create(self, connection: Connection, fill: Callable[[Transaction], object]) -> None:
         live = postgres_connection.lock(connection, self._name, "live")
@@ -378,7 +384,7 @@ class PostgresView(View):
         postgres_connection.lock(connection, self._name, "live")
         shadow = postgres_connection.lock(connection, self._name, "shadow")
         if shadow.definition != self._definition:
-            raise not_made(self._name)
+            raise not_built(self._name)
         finish(PostgresTransaction(connection, self._name, "shadow", shadow))
         now = postgres_connection.standing(connection, self._name, "shadow")
         self._show(connection, now.generation)
@@ -420,12 +426,12 @@ class PostgresView(View):
             if not _is_wait(error):
                 raise
 
-    def _rows_of(self, table: Table, side: Side) -> str:
+    def _rows_of(self, table: Table, side: ViewSide) -> str:
         if side == "live":
             return postgres_tables.shown(table.name)
         return postgres_tables.stored(self._name, self._standing(side).generation, table.name)
 
-    def _standing(self, side: Side) -> SideState:
+    def _standing(self, side: ViewSide) -> SideState:
         return self._reading.run(
             lambda connection: postgres_connection.standing(connection, self._name, side)
         )
@@ -442,7 +448,7 @@ class PostgresView(View):
             try:
                 return work(connection)
             except errors.UndefinedTable:
-                raise not_made(self._name) from None
+                raise not_built(self._name) from None
 
         return self._reading.run(look)
 

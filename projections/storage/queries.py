@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import orjson
 
-from projections.readers.history import EntryFilter, HistoryReader, PastRecords, PlacedEntry
-from projections.readers.monitors import Reader
+from projections.readers.history import EntryFilter, HistoryReader, PlacedEntry
+from projections.readers.monitors import MonitorReader, MonitorRecords
 from projections.views.history import OF_NOBODY
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class HistoryQueries(HistoryReader):
         )
         return _value(rows[0][0]) if rows else None
 
-    def monitor(self, kind: Kind, public_id: str, position: int) -> PastRecords | None:
+    def monitor(self, kind: Kind, public_id: str, position: int) -> MonitorRecords | None:
         """Return a monitor of a kind as it was."""
         found = self._past(
             f"kind = :kind AND key = :key AND {_THERE}",
@@ -123,7 +123,7 @@ class HistoryQueries(HistoryReader):
 
     def monitors(
         self, which: MonitorFilter, position: int, page: int, per_page: int
-    ) -> tuple[Sequence[PastRecords], int]:
+    ) -> tuple[Sequence[MonitorRecords], int]:
         """Return a page of the monitors that were there, by number, and how many there were."""
         bound: Bound = {
             "kind": str(which.kind),
@@ -143,14 +143,17 @@ class HistoryQueries(HistoryReader):
         items = self._past(f"{where} ORDER BY number LIMIT :limit OFFSET :offset", bound)
         return items, total
 
-    def _past(self, where: str, bound: Bound) -> list[PastRecords]:
+    def _past(self, where: str, bound: Bound) -> list[MonitorRecords]:
         """Return the records of things that a condition finds, each with its owners'."""
         owned = [
             _VERSION.format(what="record", thing=f"things.{each}")
             for each in ("key", "customer_id", "organization_id")
         ]
         rows = self._select(f"SELECT {', '.join(owned)} FROM things WHERE {where}", bound)
-        return [PastRecords(*map(_value, row)) for row in rows]
+        return [
+            MonitorRecords(_value(monitor), _value(customer), _value(organization))
+            for monitor, customer, organization in rows
+        ]
 
     def _sought(self) -> str:
         """Return what finds a part in the name of a monitor, or in that of its customer."""
@@ -192,7 +195,7 @@ def _value(version: bytes) -> Record:
     return value
 
 
-class OwnerQueries(Reader):
+class OwnerQueries(MonitorReader):
     """A reader that only has to know how its engine selects records."""
 
     def tokens(self, organization_id: str | None = None) -> Sequence[Record]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from projections.core.projection import ANOTHER_HISTORY, is_readable
-from projections.core.table import not_made
-from projections.readers.monitors import MonitorFilter, MonitorView, Page, ShownMonitor
+from projections.core.projection import INVALIDATED, is_readable
+from projections.core.table import not_built
+from projections.readers.monitors import MonitorFilter, MonitorRecords, Page, RenderedMonitor
 from projections.storage.derived import count_key, is_indexed, part_query
 from projections.storage.ports import ViewStorage
 from projections.storage.queries import Bound, HistoryQueries, OwnerQueries, within
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.table import Record, View
     from projections.readers.history import EntryFilter, HistoryReader
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
 
 
 # Statements are put together from the constants of this module; values are bound.
@@ -169,19 +169,19 @@ class SqliteReader(OwnerQueries):
         """Return when each location made its newest check, by code."""
         return dict(self._select(_BY_LOCATION, views=_BOTH))
 
-    def monitor(self, kind: Kind, public_id: str) -> MonitorView | None:
+    def monitor(self, kind: Kind, public_id: str) -> MonitorRecords | None:
         """Return a monitor of a kind."""
         rows = self._select(_ONE, (public_id, str(kind)), views=_BOTH)
         if not rows:
             return None
         monitor, customer, organization, checked = rows[0]
         loads = orjson.loads
-        return MonitorView(loads(monitor), loads(customer), loads(organization), checked)
+        return MonitorRecords(loads(monitor), loads(customer), loads(organization), checked)
 
-    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
         """Return a monitor of a kind as the API shows it."""
         rows = self._select(_SHOWN[kind], (public_id, str(kind)), views=_BOTH)
-        return ShownMonitor(*rows[0]) if rows else None
+        return RenderedMonitor(*rows[0]) if rows else None
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors by number, counting pages from 1."""
@@ -250,12 +250,12 @@ class SqliteReader(OwnerQueries):
                 continue
             source = self._sources[schema]
             row = connection.execute(_MONITORS_DEFINITION.format(schema=schema)).fetchone()
-            stored = row[0] if row else ANOTHER_HISTORY
+            stored = row[0] if row else INVALIDATED
             fits = stored == source.definition or (
                 not exactly and is_readable(stored, source.definition)
             )
             if not fits:
-                raise not_made(source.path.stem)
+                raise not_built(source.path.stem)
             self._fitting.add(schema)
 
     def _connect(self) -> sqlite3.Connection:
@@ -362,7 +362,7 @@ class SqliteRollUps(RollUpReader):
         try:
             stored = connection.execute(_ROLL_UPS_DEFINITION).fetchone()
             if stored is None or stored[0] != self._source.definition:
-                raise not_made("roll_ups")
+                raise not_built("roll_ups")
             streams = connection.execute(_STREAMS, (monitor_id,)).fetchall()
             days = connection.execute(_DAYS, (monitor_id, first_day, last_day)).fetchall()
         finally:
@@ -400,7 +400,7 @@ class SqliteViews(ViewStorage):
         """Return a view in a file that nobody else sees."""
         return ScratchView(projection)
 
-    def reader(self) -> Reader:
+    def reader(self) -> MonitorReader:
         """Return what answers from the `monitors` and the `checks` view."""
         return SqliteReader(self._source(monitors.PROJECTION), self._source(last_checks.PROJECTION))
 

@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from domain.errors import StoreError
-from projections.core.projection import ANOTHER_HISTORY
+from projections.core.projection import INVALIDATED
 from projections.core.table import (
     Record,
-    Side,
-    Snapshot,
     StoredRow,
     Table,
     Transaction,
     View,
-    not_made,
+    ViewSide,
+    ViewSnapshot,
+    not_built,
 )
 from projections.storage import derived
 from store.sqlite.connections import ThreadConnections
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
 
 
-PREFIX: Final[dict[Side, str]] = {"live": "", "shadow": "shadow_"}
+PREFIX: Final[dict[ViewSide, str]] = {"live": "", "shadow": "shadow_"}
 """What the names of a side's tables begin with."""
 
 _NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": "", "mark": ""}
@@ -54,7 +54,7 @@ _NEW_SIDE: Final = {"position": 0, "generation": 0, "definition": "", "mark": ""
 # ruff: noqa: S608
 
 
-def standing(connection: sqlite3.Connection, side: Side) -> dict[str, Any]:
+def standing(connection: sqlite3.Connection, side: ViewSide) -> dict[str, Any]:
     """Return position, generation, definition and mark of a side; zeros when there is none."""
     row = connection.execute(
         "SELECT position, generation, definition, mark FROM sides WHERE side = ?", (side,)
@@ -66,11 +66,11 @@ class SqliteTransaction(Transaction):
     """A transaction on one side, inside the file's write lock."""
 
     def __init__(
-        self, connection: sqlite3.Connection, side: Side, position: int | None = None
+        self, connection: sqlite3.Connection, side: ViewSide, position: int | None = None
     ) -> None:
         """Write to a side. `position` is where it stands, for whoever has read that already."""
         self._connection = connection
-        self._side: Side = side
+        self._side: ViewSide = side
         self._position = position
 
     def position(self) -> int:
@@ -79,10 +79,11 @@ class SqliteTransaction(Transaction):
             self._position = standing(self._connection, self._side)["position"]
         return self._position
 
-    def set_position(self, position: int, mark: str = "") -> None:
+    def set_position(self, position: int, last_event_id: str = "") -> None:
         """Record up to which event the rows show the log, and what that event is."""
         self._connection.execute(
-            "UPDATE sides SET position = ?, mark = ? WHERE side = ?", (position, mark, self._side)
+            "UPDATE sides SET position = ?, mark = ? WHERE side = ?",
+            (position, last_event_id, self._side),
         )
         self._position = position
 
@@ -176,7 +177,7 @@ def create_sides(connection: sqlite3.Connection) -> None:
 
 
 def create_side(
-    connection: sqlite3.Connection, side: Side, tables: Iterable[Table], definition: str
+    connection: sqlite3.Connection, side: ViewSide, tables: Iterable[Table], definition: str
 ) -> None:
     """Make an empty side of the next generation in the place of one that may be there."""
     generation = standing(connection, "live")["generation"] + 1
@@ -186,7 +187,7 @@ def create_side(
     connection.execute("INSERT INTO sides VALUES (?, 0, ?, ?, '')", (side, generation, definition))
 
 
-def drop_side(connection: sqlite3.Connection, side: Side) -> None:
+def drop_side(connection: sqlite3.Connection, side: ViewSide) -> None:
     """Drop every table of a side, whatever version of the code made it."""
     is_shadow = side == "shadow"
     for (name,) in connection.execute(_TABLES_OF_VIEW).fetchall():
@@ -205,7 +206,7 @@ def put_shadow_in_place(connection: sqlite3.Connection, tables: Iterable[Table])
 
 
 def _create_table(
-    connection: sqlite3.Connection, table: Table, side: Side, generation: int
+    connection: sqlite3.Connection, table: Table, side: ViewSide, generation: int
 ) -> None:
     """Make a table with its indexes.
 
@@ -227,7 +228,7 @@ def _create_table(
 # ruff: noqa: S608
 
 
-class SqliteSnapshot(Snapshot):
+class SqliteSnapshot(ViewSnapshot):
     """What a connection sees that has begun to read and does not end."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -246,7 +247,7 @@ class SqliteSnapshot(Snapshot):
         ):
             yield StoredRow(key, tuple(values), record)
 
-    def beside(self, table: Table) -> Iterator[tuple[str, str, int]]:
+    def derived_rows(self, table: Table) -> Iterator[tuple[str, str, int]]:
         """Return what is kept beside a table: of which sort, for what, and its number."""
         return derived.kept(self._connection, table)
 
@@ -275,17 +276,17 @@ class SqliteView(View):
         """Return the rows of a query on the live side."""
         return self._connections.get().execute(statement, values).fetchall()
 
-    def position(self, side: Side = "live") -> int:
+    def position(self, side: ViewSide = "live") -> int:
         """Return the position that readers see now."""
         position: int = standing(self._connections.get(), side)["position"]
         return position
 
-    def reached(self, side: Side = "live") -> tuple[int, str]:
+    def tracked_position(self, side: ViewSide = "live") -> tuple[int, str]:
         """Return the position of a side, and the mark of the event there."""
         found = standing(self._connections.get(), side)
         return found["position"], found["mark"]
 
-    def is_current(self, side: Side = "live") -> bool:
+    def is_current(self, side: ViewSide = "live") -> bool:
         """Return whether a side is there and was made by the definition of this code."""
         return self._is_current(self._connections.get(), side)
 
@@ -303,12 +304,12 @@ class SqliteView(View):
                 create_side(connection, "live", self._tables, self._definition)
                 fill(SqliteTransaction(connection, "live"))
 
-    def disown(self, position: int) -> None:
+    def invalidate(self, position: int) -> None:
         """Note that the rows show another history, unless the side has left `position`."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE sides SET definition = ? WHERE side = 'live' AND position = ?",
-                (ANOTHER_HISTORY, position),
+                (INVALIDATED, position),
             )
 
     def generation(self) -> int:
@@ -323,32 +324,32 @@ class SqliteView(View):
             for table in self._tables
         }
 
-    def get(self, table: Table, key: str, side: Side = "live") -> Record | None:
+    def get(self, table: Table, key: str, side: ViewSide = "live") -> Record | None:
         """Return a record."""
         return SqliteTransaction(self._connections.get(), side).get(table, key)
 
-    def rows(self, table: Table, side: Side = "live") -> Iterator[tuple[str, Record]]:
+    def rows(self, table: Table, side: ViewSide = "live") -> Iterator[tuple[str, Record]]:
         """Return every row in the order of keys, for comparing."""
         name = PREFIX[side] + table.name
         for key, record in self.select(f"SELECT key, record FROM {name} ORDER BY key"):
             yield key, orjson.loads(record)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[ViewSnapshot]:
         """Return the live side as it is now, whatever is written or swapped meanwhile."""
         with closing(self._connect()) as connection:
             connection.execute("BEGIN")
             if not self._is_current(connection, "live"):
-                raise not_made(self._name)
+                raise not_built(self._name)
             yield SqliteSnapshot(connection)
 
     @contextmanager
-    def transaction(self, side: Side = "live") -> Iterator[Transaction]:
+    def transaction(self, side: ViewSide = "live") -> Iterator[Transaction]:
         """Lock the file for writing and open a transaction on one side."""
         with self._writing() as connection:
             found = standing(connection, side)
             if found["definition"] != self._definition:
-                raise not_made(self._name)
+                raise not_built(self._name)
             yield SqliteTransaction(connection, side, found["position"])
 
     def start_shadow(self) -> None:
@@ -366,7 +367,7 @@ class SqliteView(View):
         """Close the connections of all threads."""
         self._connections.close()
 
-    def _is_current(self, connection: sqlite3.Connection, side: Side) -> bool:
+    def _is_current(self, connection: sqlite3.Connection, side: ViewSide) -> bool:
         return bool(standing(connection, side)["definition"] == self._definition)
 
     @contextmanager
@@ -403,7 +404,7 @@ class ScratchView(SqliteView):
         self.create()
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot(self) -> Iterator[ViewSnapshot]:
         """Return the live side: nobody writes to it meanwhile."""
         yield SqliteSnapshot(self._connections.get())
 

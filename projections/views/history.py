@@ -26,7 +26,7 @@ from domain.clock import iso_milliseconds
 from domain.mail_config import MASK, SECRET_PATHS, read_secret
 from domain.monitor import CHANGEABLE
 from domain.values import is_same
-from projections.core.projection import Document, Projection, Rows, portions
+from projections.core.projection import EventHandler, Projection, RowBuffer, batched
 from projections.core.table import Table
 from projections.shapes.monitor import CONFIG_KEY, FIELDS
 from projections.views import monitors
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from store.log_reader import LoggedEvent
 
 
-Change = dict[str, Any]
+FieldChange = dict[str, Any]
 Path = tuple[str, ...]
 
 MONITOR: Final[Mapping[str, str]] = {
@@ -72,7 +72,7 @@ TOKEN: Final[Mapping[str, str]] = {"name": "name", "role": "role", "expiresAt": 
 _ABSENT: Final[Any] = object()
 
 
-def changes(keys: Mapping[str, str], before: Record | None, after: Record) -> Iterator[Change]:
+def changes(keys: Mapping[str, str], before: Record | None, after: Record) -> Iterator[FieldChange]:
     """Return the fields that became others. What is made begins with null everywhere."""
     for key, field in keys.items():
         was, now = None if before is None else before[field], after[field]
@@ -81,7 +81,7 @@ def changes(keys: Mapping[str, str], before: Record | None, after: Record) -> It
             yield change(key, was, now)
 
 
-def monitor_changes(before: Record | None, after: Record) -> Iterator[Change]:
+def monitor_changes(before: Record | None, after: Record) -> Iterator[FieldChange]:
     """Return the fields of a monitor that became others; its config field by field."""
     yield from changes(MONITOR, before, after)
     was, now = before["config"] if before else {}, after["config"]
@@ -89,12 +89,12 @@ def monitor_changes(before: Record | None, after: Record) -> Iterator[Change]:
         yield from _config_changes(after["kind"], was, now)
 
 
-def change(key: str, was: object, now: object) -> Change:
+def change(key: str, was: object, now: object) -> FieldChange:
     """Return one change."""
     return {"field": key, "from": was, "to": now}
 
 
-def _config_changes(kind: Kind, before: Config, after: Config) -> Iterator[Change]:
+def _config_changes(kind: Kind, before: Config, after: Config) -> Iterator[FieldChange]:
     """Compare configs leaf by leaf; null stands for what is not there, too."""
     was, now = dict(_leaves((), before)), dict(_leaves((), after))
     secret = SECRET_PATHS[kind]
@@ -128,9 +128,9 @@ def _key(kind: Kind, path: Path) -> str:
     return ".".join((CONFIG_KEY[kind], *path))
 
 
-Entry = dict[str, Any]
+HistoryEntry = dict[str, Any]
 
-KINDS: Final[Mapping[str, str]] = {
+SUBJECT_KINDS: Final[Mapping[str, str]] = {
     "smtp": "smtpMonitor",
     "imap_pop": "imapPopMonitor",
     "customer": "customer",
@@ -150,7 +150,7 @@ _KEYS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def entry(logged: LoggedEvent, thing: Record, changed: Iterable[Change]) -> Entry:
+def entry(logged: LoggedEvent, thing: Record, changed: Iterable[FieldChange]) -> HistoryEntry:
     """Return the entry of an event about a thing; `thing` bears its name at that time."""
     event = logged.event
     return {
@@ -161,7 +161,7 @@ def entry(logged: LoggedEvent, thing: Record, changed: Iterable[Change]) -> Entr
         "organizationId": thing["organization_number"],
         "customerId": thing["customer_number"],
         "subject": {
-            "kind": KINDS[thing["kind"]],
+            "kind": SUBJECT_KINDS[thing["kind"]],
             "id": thing["number"],
             "publicId": str(event.originator_id),
             "name": thing["name"],
@@ -171,7 +171,7 @@ def entry(logged: LoggedEvent, thing: Record, changed: Iterable[Change]) -> Entr
     }
 
 
-def changed_fields(kind: str, before: Record | None, after: Record | None) -> Iterable[Change]:
+def changed_fields(kind: str, before: Record | None, after: Record | None) -> Iterable[FieldChange]:
     """Return what became another between two records of a thing; nothing when it is gone."""
     if after is None:
         return ()
@@ -279,23 +279,23 @@ class HistoryProjection(Projection):
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Write what events made, reading and writing each row once."""
-        rows = Rows(transaction)
-        for portion in portions(events):
+        rows = RowBuffer(transaction)
+        for portion in batched(events):
             self._read(rows, portion)
             for logged in portion:
-                document = self.documents.get(type(logged.event))
+                document = self.handlers.get(type(logged.event))
                 if document is not None:
                     _tell(rows, logged, document)
                 elif isinstance(logged.event, ChecksArchived):
                     _tell_of_archive(rows, logged)
         rows.write()
 
-    def _read(self, rows: Rows, portion: Iterable[LoggedEvent]) -> None:
+    def _read(self, rows: RowBuffer, portion: Iterable[LoggedEvent]) -> None:
         """Read what telling of some events needs: the things, their owners, what they were."""
         things: dict[str, None] = {}
         versions: dict[str, None] = {}
         for _, event in portion:
-            document = self.documents.get(type(event))
+            document = self.handlers.get(type(event))
             if document is not None:
                 key = document.key_of(event)
                 things[key] = None
@@ -306,7 +306,7 @@ class HistoryProjection(Projection):
         rows.read(VERSIONS, versions)
 
 
-def _tell(rows: Rows, logged: LoggedEvent, document: Document) -> None:
+def _tell(rows: RowBuffer, logged: LoggedEvent, document: EventHandler) -> None:
     event, key = logged.event, document.key_of(logged.event)
     known = rows.get(VERSIONS, _version(key, event.originator_version - 1))
     before = known["value"] if known else None
@@ -325,7 +325,7 @@ def _tell(rows: Rows, logged: LoggedEvent, document: Document) -> None:
     rows.put(ENTRIES, str(logged.position), told)
 
 
-def _tell_of_archive(rows: Rows, logged: LoggedEvent) -> None:
+def _tell_of_archive(rows: RowBuffer, logged: LoggedEvent) -> None:
     """Tell of checks that were archived: of the whole installation, and no thing with versions."""
     segment = {
         "kind": "archive",
@@ -338,7 +338,7 @@ def _tell_of_archive(rows: Rows, logged: LoggedEvent) -> None:
     rows.put(ENTRIES, str(logged.position), entry(logged, segment, changed))
 
 
-def _thing(rows: Rows, table: Table, record: Record, position: int) -> Record:
+def _thing(rows: RowBuffer, table: Table, record: Record, position: int) -> Record:
     """Return what stays of a thing for ever: what it is, whose, and its number."""
     kind = KIND_OF.get(table.name) or record["kind"]
     owners = {each: record.get(f"{each}_id") for each in _OWNERS}
@@ -357,7 +357,7 @@ def _thing(rows: Rows, table: Table, record: Record, position: int) -> Record:
     }
 
 
-def _number(rows: Rows, owner: str | None) -> int | None:
+def _number(rows: RowBuffer, owner: str | None) -> int | None:
     found = rows.get(THINGS, owner) if owner else None
     return found["number"] if found else None
 
@@ -376,10 +376,10 @@ PROJECTION: Final = HistoryProjection(
     name="history",
     log="monitoring",
     tables=(THINGS, VERSIONS, ENTRIES),
-    documents=monitors.PROJECTION.documents,
+    handlers=monitors.PROJECTION.handlers,
     # Other folds of the `monitors` view give other versions here.
     version=_VERSIONS * monitors.PROJECTION.version + _VERSION,
 )
 
-TYPES: Final = tuple(get_topic(each) for each in (*PROJECTION.documents, ChecksArchived))
+ENTRY_TYPES: Final = tuple(get_topic(each) for each in (*PROJECTION.handlers, ChecksArchived))
 """The types of events that have an entry."""

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from domain.check import CheckPerformed
-from projections.core.projection import Document, Projection
+from projections.core.projection import EventHandler, Projection
 from projections.core.table import Table
 from projections.views import records
 
@@ -43,7 +43,7 @@ PROJECTION: Final = Projection(
     batch=2000,
     rebuild_batch=10_000,
     rest_seconds=0.1,
-    documents={
-        CheckPerformed: Document(LAST_CHECKS, stream_key, records.last_check, replaces=True),
+    handlers={
+        CheckPerformed: EventHandler(LAST_CHECKS, stream_key, records.last_check, replaces=True),
     },
 )

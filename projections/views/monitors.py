@@ -10,7 +10,7 @@ from domain.access_token import AccessToken
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.organization import Customer, Organization
-from projections.core.projection import Document, Projection
+from projections.core.projection import EventHandler, Projection
 from projections.core.table import Table
 from projections.shapes import monitor
 from projections.views import records
@@ -109,20 +109,20 @@ PROJECTION: Final = Projection(
     name="monitors",
     log="monitoring",
     tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, LOCATIONS, MONITORS),
-    documents={
-        Organization.Created: Document(ORGANIZATIONS, _key, records.organization),
-        Customer.Created: Document(CUSTOMERS, _key, records.customer),
-        Customer.Updated: Document(CUSTOMERS, _key, records.updated_customer),
-        MonitoringLocation.Created: Document(LOCATIONS, _key, records.location),
-        MonitoringLocation.Updated: Document(LOCATIONS, _key, records.updated_location),
-        MonitoringLocation.Retired: Document(LOCATIONS, _key, records.retired_location),
-        MonitoringLocation.Restored: Document(LOCATIONS, _key, records.restored_location),
-        AccessToken.Created: Document(TOKENS, _key, records.token),
-        AccessToken.Used: Document(TOKENS, _key, records.used_token),
-        AccessToken.Revoked: Document(TOKENS, _key, records.revoked_token),
-        Monitor.Created: Document(MONITORS, _key, records.monitor),
-        Monitor.Updated: Document(MONITORS, _key, records.updated_monitor),
-        Monitor.Deleted: Document(MONITORS, _key, records.deleted_monitor),
+    handlers={
+        Organization.Created: EventHandler(ORGANIZATIONS, _key, records.organization),
+        Customer.Created: EventHandler(CUSTOMERS, _key, records.customer),
+        Customer.Updated: EventHandler(CUSTOMERS, _key, records.updated_customer),
+        MonitoringLocation.Created: EventHandler(LOCATIONS, _key, records.location),
+        MonitoringLocation.Updated: EventHandler(LOCATIONS, _key, records.updated_location),
+        MonitoringLocation.Retired: EventHandler(LOCATIONS, _key, records.retired_location),
+        MonitoringLocation.Restored: EventHandler(LOCATIONS, _key, records.restored_location),
+        AccessToken.Created: EventHandler(TOKENS, _key, records.token),
+        AccessToken.Used: EventHandler(TOKENS, _key, records.used_token),
+        AccessToken.Revoked: EventHandler(TOKENS, _key, records.revoked_token),
+        Monitor.Created: EventHandler(MONITORS, _key, records.monitor),
+        Monitor.Updated: EventHandler(MONITORS, _key, records.updated_monitor),
+        Monitor.Deleted: EventHandler(MONITORS, _key, records.deleted_monitor),
     },
     version=2,
 )

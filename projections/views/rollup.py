@@ -146,7 +146,7 @@ _HEAD: Final = 2 + len(STATES)
 
 
 @dataclass(slots=True)
-class Phase:
+class PhaseDurations:
     """The durations of one phase: the longest in microseconds, and all in buckets."""
 
     longest: int = 0
@@ -166,7 +166,7 @@ class RollUp:
     checks: int = 0
     failed: int = 0
     known_ms: list[int] = field(default_factory=lambda: [0] * len(STATES))
-    phases: dict[str, Phase] = field(default_factory=dict)
+    phases: dict[str, PhaseDurations] = field(default_factory=dict)
 
     def merge(self, other: RollUp) -> None:
         """Add another time, or the same time seen from elsewhere."""
@@ -176,7 +176,7 @@ class RollUp:
             mine + more for mine, more in zip(self.known_ms, other.known_ms, strict=True)
         ]
         for name, phase in other.phases.items():
-            mine = self.phases.setdefault(name, Phase())
+            mine = self.phases.setdefault(name, PhaseDurations())
             mine.longest = max(mine.longest, phase.longest)
             merge(mine.counts, phase.counts)
 
@@ -200,7 +200,7 @@ def from_open(record: dict[str, Any]) -> RollUp:
     for names, rows in record["recent"].items():
         columns = zip(*orjson.loads(f"[{rows}]"), strict=True)
         for name, found_ms in zip(names.split(" "), columns, strict=True):
-            phases.setdefault(name, Phase()).add(found_ms)
+            phases.setdefault(name, PhaseDurations()).add(found_ms)
     return RollUp(record["checks"], record["failed"], list(record["known_ms"]), phases)
 
 
@@ -221,18 +221,18 @@ def count_recent(record: dict[str, Any]) -> None:
     record["recent"] = {}
 
 
-def _to_parts(phases: dict[str, Phase]) -> list[str]:
+def _to_parts(phases: dict[str, PhaseDurations]) -> list[str]:
     return [
         f"{_CODES.get(name, name)}:{_base36(phase.longest)}:{pack(phase.counts)}"
         for name, phase in sorted(phases.items())
     ]
 
 
-def _from_parts(parts: Iterable[str]) -> dict[str, Phase]:
+def _from_parts(parts: Iterable[str]) -> dict[str, PhaseDurations]:
     phases = {}
     for part in parts:
         code, longest, counts = part.split(":")
-        phases[_NAMES.get(code, code)] = Phase(int(longest, _BASE), unpack(counts))
+        phases[_NAMES.get(code, code)] = PhaseDurations(int(longest, _BASE), unpack(counts))
     return phases
 
 

@@ -15,8 +15,8 @@ import orjson
 from domain.clock import iso_milliseconds
 from domain.mail_config import mask_secret
 from projections.core.table import Transaction
-from projections.readers.monitors import MonitorView, Page, ShownMonitor
-from projections.shapes.monitor import Form, Shape, monitor_shape
+from projections.readers.monitors import Page, RenderedMonitor
+from projections.shapes.monitor import Shape, ShapeForm, monitor_shape
 from projections.views import monitors
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from domain.clock import Point
     from domain.mail_config import Kind
     from projections.core.table import Record, Table
-    from projections.readers.history import HistoryReader, PastRecords
-    from projections.readers.monitors import MonitorFilter
+    from projections.readers.history import HistoryReader
+    from projections.readers.monitors import MonitorFilter, MonitorRecords
     from store.log_reader import LastChecks, LoggedEvent, LogReader
 
 
 class MonitorsAsOf:
-    """Answers as a `Reader` does, at one position and one time."""
+    """Answers as a `MonitorReader` does, at one position and one time."""
 
     def __init__(
         self,
@@ -59,14 +59,14 @@ class MonitorsAsOf:
         """Return a customer by number or public id."""
         return self._history.owner("customer", identifier, self.position)
 
-    def shown_monitor(self, kind: Kind, public_id: str) -> ShownMonitor | None:
+    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
         """Return a monitor of a kind as the API showed it."""
         found = self._history.monitor(kind, public_id, self.position)
         if found is None:
             return None
         monitor = found.monitor
         body = orjson.dumps(self._shapes([found], "read")[0]).decode()
-        return ShownMonitor(
+        return RenderedMonitor(
             *(monitor["organization_id"], monitor["customer_id"], monitor["version"]),
             *(body, self.position),
         )
@@ -76,12 +76,12 @@ class MonitorsAsOf:
         found, total = self._history.monitors(which, self.position, page, per_page)
         return Page(orjson.dumps(self._shapes(found, "listed")), total, self.position)
 
-    def _shapes(self, found: Sequence[PastRecords], form: Form) -> list[Shape]:
+    def _shapes(self, found: Sequence[MonitorRecords], form: ShapeForm) -> list[Shape]:
         ids = [UUID(each.monitor["public_id"]) for each in found]
         last = self._checks.at(ids, self._locations, self._time) if self._time else {}
         return [
             monitor_shape(
-                MonitorView(*each, last.get(public_id)),
+                each._replace(last_checked_at=last.get(public_id)),
                 form,
                 mask_secret(each.monitor["kind"], each.monitor["config"]),
             )
@@ -107,10 +107,10 @@ class Replay(Transaction):
         """Return the position of the last event that was folded."""
         return self._position
 
-    def set_position(self, position: int, mark: str = "") -> None:
-        """Record how far the log was folded; `mark` is the time of the last event."""
+    def set_position(self, position: int, last_event_id: str = "") -> None:
+        """Record how far the log was folded; `last_event_id` is the time of the last event."""
         self._position = position
-        self.time = mark
+        self.time = last_event_id
 
     def get(self, table: Table, key: str) -> Record | None:
         """Return a record."""

@@ -30,7 +30,7 @@ from domain.availability import (
 )
 from domain.check import CheckPerformed
 from domain.monitor import Monitor
-from projections.core.projection import Projection, Rows, portions
+from projections.core.projection import Projection, RowBuffer, batched
 from projections.core.table import Table
 from projections.views.last_checks import stream_key
 from projections.views.rollup import count_recent, from_open, from_text, put_aside, to_text
@@ -174,9 +174,9 @@ class RollUps(Projection):
 
     def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
-        rows = Rows(transaction)
+        rows = RowBuffer(transaction)
         finished: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for portion in portions(events):
+        for portion in batched(events):
             checks = [
                 (stream_key(each.event), each.event)
                 for each in portion
@@ -203,7 +203,7 @@ PROJECTION: Final = RollUps(
     name="roll_ups",
     log="checks",
     tables=(STREAMS, DAYS),
-    documents={},
+    handlers={},
     version=2,
     batch=2000,
     rebuild_batch=10_000,

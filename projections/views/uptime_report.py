@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from projections.core.table import Record
-    from projections.views.rollup import Phase
+    from projections.views.rollup import PhaseDurations
 
 
 Granularity = Literal["hour", "day"]
@@ -76,7 +76,7 @@ class Bucket(NamedTuple):
     not_watched_ms: int
 
 
-class Asked(NamedTuple):
+class ReportPeriod(NamedTuple):
     """Which time, in milliseconds since 1970; `end` is not in it. Buckets begin at full ones."""
 
     start: int
@@ -89,9 +89,9 @@ class Asked(NamedTuple):
         return range(self.start // step * step, self.end, step)
 
 
-def asked(
+def report_period(
     name: str, granularity: Granularity | None, now: datetime, end: datetime | None = None
-) -> Asked:
+) -> ReportPeriod:
     """Return which time is asked for: a range by its name, up to a moment, now if none is given.
 
     The end is that of its hour, because an hour that is over is known as a whole only; a
@@ -102,7 +102,7 @@ def asked(
     last = min(max(end or now, _EARLIEST), now)
     start = milliseconds(last - RANGES[name])
     whole = -(-milliseconds(last) // HOUR_MS) * HOUR_MS
-    return Asked(
+    return ReportPeriod(
         start, min(whole, milliseconds(now)), granularity or ("hour" if name == "day" else "day")
     )
 
@@ -111,20 +111,20 @@ def uptime(
     reader: RollUpReader,
     monitor_id: str,
     watched: Sequence[Span],
-    asked: Asked,
+    period: ReportPeriod,
     retirements: Retirements,
 ) -> list[Bucket]:
     """Return the buckets of a time. `watched` is when the monitor was to be checked."""
-    begin = asked.buckets().start
-    first, last = day_and_hour(begin // HOUR_MS)[0], day_and_hour(asked.end // HOUR_MS)[0]
+    begin = period.buckets().start
+    first, last = day_and_hour(begin // HOUR_MS)[0], day_and_hour(period.end // HOUR_MS)[0]
     streams, days = reader.rows(monitor_id, first, last)
     streams = sorted(streams, key=lambda each: each["since"])
-    hours = {each["location"]: _hours_of(each, days, asked.end) for each in streams}
+    hours = {each["location"]: _hours_of(each, days, period.end) for each in streams}
     spans = _spans(streams, watched, retirements)
-    step = BUCKET_MS[asked.granularity]
+    step = BUCKET_MS[period.granularity]
     return [
-        _bucket(start, min(start + step, asked.end), hours, spans or {"": watched})
-        for start in asked.buckets()
+        _bucket(start, min(start + step, period.end), hours, spans or {"": watched})
+        for start in period.buckets()
     ]
 
 
@@ -201,13 +201,13 @@ _DIGITS: Final = 1000
 """Thousandths of a percent are shown, rounded down: what is not all is never 100."""
 
 
-def uptime_shape(buckets: Sequence[Bucket], asked: Asked) -> dict[str, Any]:
+def uptime_shape(buckets: Sequence[Bucket], period: ReportPeriod) -> dict[str, Any]:
     """Return a report: the whole time, then each hour or day of it."""
-    start = buckets[0].start if buckets else asked.start
+    start = buckets[0].start if buckets else period.start
     return {
         "start": _time(start),
-        "end": _time(asked.end),
-        "granularity": asked.granularity,
+        "end": _time(period.end),
+        "granularity": period.granularity,
         **_figures(total(buckets)),
         "data": [{"start": _time(each.start), **_figures(each)} for each in buckets],
     }
@@ -232,7 +232,7 @@ def _figures(bucket: Bucket) -> dict[str, Any]:
     }
 
 
-def _durations(phase: Phase) -> dict[str, Any]:
+def _durations(phase: PhaseDurations) -> dict[str, Any]:
     """Return milliseconds. A bucket's middle may lie above the longest duration in it."""
     shares = {"p50": 0.5, "p95": 0.95}
     found = {name: quantile(phase.counts, share) or 0 for name, share in shares.items()}

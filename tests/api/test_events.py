@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from domain.check import ARCHIVE_ID
-from projections.views.history import TYPES
+from projections.views.history import ENTRY_TYPES
 from store.archiving import Archiving
 from tests.api.world import SMTP, later_than, path_of
 from tests.domain.given import TESTER, check_of
@@ -324,7 +324,7 @@ def test_no_secret_and_no_book_keeping_is_told(fresh_world: World) -> None:
         {"field": "name", "from": None, "to": "T"},
         {"field": "role", "from": None, "to": "user"},
     ]
-    assert {each["type"] for each in lines(answer)} <= set(TYPES)
+    assert {each["type"] for each in lines(answer)} <= set(ENTRY_TYPES)
 
 
 def test_archived_checks_are_told_to_who_looks_after_the_installation(fresh_world: World) -> None:

@@ -58,7 +58,7 @@ def test_rows_of_another_history_are_never_told(fresh_world: World) -> None:
     monitor = fresh_world.monitor()
     assert fresh_world.admin.get(EVENTS).status_code == 200
     view = fresh_world.views.projector("history").view
-    view.disown(view.position())
+    view.invalidate(view.position())
 
     for path in (EVENTS, f"{path_of(monitor)}/history", f"{SMTP}?asOf=5"):
         answer = fresh_world.admin.send("GET", path, "")

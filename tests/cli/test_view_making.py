@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from cli.main import main
 from cli.terminal import view_making
 from cli.terminal.view_making import bring_up_to_date
-from projections.catalog import KEEPER_LOCK, PROJECTIONS, Views, rebuild_lock
+from projections.catalog import PROJECTIONS, PROJECTIONS_LOCK, Views, rebuild_lock
 from projections.core import projector as catch_up
 from projections.core import projector as rebuilding
 from service.errors import CommandError, ExitCode
@@ -148,7 +148,7 @@ def test_the_views_of_a_running_service_of_another_version_are_left_alone(
 ) -> None:
     del monitor_id
     monkeypatch.setattr(view_making, "BEGIN_SECONDS", 0)
-    with Views(store) as views, store.engine.locks.hold(KEEPER_LOCK):
+    with Views(store) as views, store.engine.locks.hold(PROJECTIONS_LOCK):
         projector = views.projector("monitors")
 
         with pytest.raises(CommandError, match="of another version, then restart it") as caught:
@@ -156,7 +156,7 @@ def test_the_views_of_a_running_service_of_another_version_are_left_alone(
 
         assert caught.value.code == ExitCode.STORE_UNUSABLE
         assert not projector.is_current()
-        assert projector.left_over() is None
+        assert projector.rebuild_position() is None
 
 
 def test_a_store_that_is_being_filled_starts_without_waiting(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from projections.core.projection import Projection
-    from projections.core.table import Side, View
+    from projections.core.table import View, ViewSide
     from projections.storage.ports import ViewStorage
     from store.store import Store
     from tests.domain.given import Owners
@@ -64,7 +64,7 @@ def open_view(storage: ViewStorage, projection: Projection) -> View:
     return view
 
 
-def rows(view: View, projection: Projection, side: Side = "live") -> Rows:
+def rows(view: View, projection: Projection, side: ViewSide = "live") -> Rows:
     """Return every row of every table."""
     return {table.name: list(view.rows(table, side)) for table in projection.tables}
 

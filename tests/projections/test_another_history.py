@@ -79,10 +79,10 @@ def test_a_view_from_before_marks_is_used_and_gets_one(store: Store, owners: Own
 
     with Views(store) as views:
         view = views.projector("monitors").view
-        assert view.reached()[1] == ""
+        assert view.tracked_position()[1] == ""
         store.monitoring.create_monitor(owners.create(name="new"), TESTER)
         assert names(views) == ["kept", "new"]
-        assert view.reached()[1] != ""
+        assert view.tracked_position()[1] != ""
 
 
 def test_a_rebuilt_view_bears_the_mark_of_its_position(store: Store, owners: Owners) -> None:
@@ -90,15 +90,15 @@ def test_a_rebuilt_view_bears_the_mark_of_its_position(store: Store, owners: Own
     with Views(store) as views:
         projector = views.projector("monitors")
         projector.catch_up()
-        reached = projector.view.reached()
+        reached = projector.view.tracked_position()
         projector.rebuild(lambda *_: None)
-        assert projector.view.reached() == reached
+        assert projector.view.tracked_position() == reached
 
 
 def test_a_view_that_moved_on_meanwhile_is_not_disowned(store: Store, owners: Owners) -> None:
     store.monitoring.create_monitor(owners.create(name="kept"), TESTER)
     with Views(store) as views:
         assert names(views) == ["kept"]
-        views.projector("monitors").view.disown(1)
+        views.projector("monitors").view.invalidate(1)
         assert views.projector("monitors").is_current()
         assert views.projector("monitors").view.count()["monitors"] == 1

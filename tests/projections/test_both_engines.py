@@ -16,7 +16,7 @@ from projections.catalog import PROJECTIONS
 from projections.core.projector import Projector
 from projections.readers.history import EntryFilter
 from projections.readers.monitors import MonitorFilter
-from projections.views.history import TYPES
+from projections.views.history import ENTRY_TYPES
 from projections.views.uptime import day_and_hour
 from store.store import create_store
 from tests.domain.given import NOON, TESTER, check_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from domain.mail_config import Kind
     from projections.core.table import View
     from projections.readers.history import HistoryReader
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from projections.storage.ports import ViewStorage
     from projections.views.uptime_report import RollUpReader
     from store.store import Store
@@ -99,16 +99,21 @@ def stored(views: dict[str, View]) -> Told:
     told: Told = {}
     for each in PROJECTIONS:
         view = views[each.name]
-        told[each.name] = (view.reached(), view.count(), view.generation(), view.is_current())
+        told[each.name] = (
+            view.tracked_position(),
+            view.count(),
+            view.generation(),
+            view.is_current(),
+        )
         with view.snapshot() as snapshot:
             told[f"{each.name} in a snapshot"] = snapshot.position()
             for table in each.tables:
-                beside = (kept for kept in snapshot.beside(table) if kept[0] == "counts")
+                beside = (kept for kept in snapshot.derived_rows(table) if kept[0] == "counts")
                 told[table.name] = (list(snapshot.rows(table)), sorted(beside))
     return told
 
 
-def answers(reader: Reader, play: Play) -> Told:
+def answers(reader: MonitorReader, play: Play) -> Told:
     """Return every answer about the present."""
     told: Told = {
         "tokens": reader.tokens(),
@@ -133,8 +138,8 @@ def answers(reader: Reader, play: Play) -> Told:
     for kind, public_id in (*play.monitors, *unknown):
         told[f"{kind} {public_id!r}"] = (
             reader.monitor(kind, str(public_id)),
-            reader.shown_monitor(kind, str(public_id)),
-            reader.shown_monitor("imap_pop", str(public_id)),
+            reader.rendered_monitor(kind, str(public_id)),
+            reader.rendered_monitor("imap_pop", str(public_id)),
             reader.last_checks(str(public_id)),
         )
     for owner, customer, search in product(
@@ -163,8 +168,8 @@ def past_answers(history: HistoryReader, play: Play) -> Told:
     for which in (
         EntryFilter(1),
         EntryFilter(1, installation=True),
-        EntryFilter(1, installation=True, types=TYPES[:3]),
-        EntryFilter(1, customer=1, types=TYPES),
+        EntryFilter(1, installation=True, types=ENTRY_TYPES[:3]),
+        EntryFilter(1, customer=1, types=ENTRY_TYPES),
         EntryFilter(1, thing=things[0]),
         EntryFilter(1, thing="\0", actor="\0"),
         EntryFilter(1, actor=TESTER["id"]),

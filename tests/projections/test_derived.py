@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from projections.catalog import Views
     from projections.core.table import View
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from projections.storage.ports import ViewStorage
     from store.store import Store
     from tests.domain.given import Owners
@@ -97,7 +97,7 @@ def view(storage: ViewStorage) -> Iterator[View]:
 
 
 @pytest.fixture(scope="module")
-def reader(view: View, storage: ViewStorage) -> Iterator[Reader]:
+def reader(view: View, storage: ViewStorage) -> Iterator[MonitorReader]:
     """The queries on that view."""
     assert view.is_current()
     open_view(storage, PROJECTIONS[1]).close()
@@ -153,7 +153,7 @@ def matches(monitor: dict[str, Any], which: MonitorFilter) -> bool:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_lists_and_totals_are_what_looking_at_each_row_finds(
     view: View,
-    reader: Reader,
+    reader: MonitorReader,
     changes: list[tuple[int, str, str, str | None]],
     part: str,
 ) -> None:
@@ -178,7 +178,7 @@ def test_lists_and_totals_are_what_looking_at_each_row_finds(
 def beside(view: View) -> list[tuple[str, str, int]]:
     """Return what is kept beside the monitors."""
     with view.snapshot() as snapshot:
-        return sorted(snapshot.beside(MONITORS))
+        return sorted(snapshot.derived_rows(MONITORS))
 
 
 def test_counts_and_parts_are_the_same_after_a_rebuild(

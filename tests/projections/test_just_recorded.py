@@ -8,8 +8,8 @@ import pytest
 
 from domain.commands import IssueToken, UpdateMonitor
 from projections.catalog import Views
-from projections.core import projector as just_recorded
-from projections.core.projector import KEPT_SECONDS, JustRecorded
+from projections.core import projector as recent_events
+from projections.core.projector import KEPT_SECONDS, RecentEvents
 from tests.domain.given import CREATE_IMAP, TESTER
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def projector(store: Store, views: Views) -> Iterator[Projector]:
     """The projector of the monitors, told of events as the API tells it."""
     found = views.projector("monitors")
     found.catch_up()
-    store.monitoring.observers.append(found.just_recorded.note)
+    store.monitoring.observers.append(found.recent_events.note)
     yield found
-    store.monitoring.observers.remove(found.just_recorded.note)
+    store.monitoring.observers.remove(found.recent_events.note)
 
 
 def reads_nothing(projector: Projector, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +75,10 @@ def test_what_was_just_recorded_is_shown_without_reading_the_log_and_as_if_read(
         reads_nothing(projector, patch)
         work(store, owners, projector)
 
-    followed, reached = shown(projector), projector.view.reached()
+    followed, reached = shown(projector), projector.view.tracked_position()
     projector.rebuild()
     assert followed == shown(projector)
-    assert reached == projector.view.reached()
+    assert reached == projector.view.tracked_position()
     assert reached[0] == projector.log.head()
 
 
@@ -115,7 +115,7 @@ def test_what_is_older_is_read_because_the_log_may_have_lost_it(
     store: Store, owners: Owners, projector: Projector
 ) -> None:
     now = [0.0]
-    kept = JustRecorded(lambda: now[0])
+    kept = RecentEvents(lambda: now[0])
     start = projector.log.head()
     store.monitoring.observers.append(kept.note)
     store.monitoring.create_monitor(owners.create(), TESTER)
@@ -130,13 +130,13 @@ def test_what_is_older_is_read_because_the_log_may_have_lost_it(
 def test_only_the_newest_events_are_kept(
     store: Store, owners: Owners, projector: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(just_recorded, "_MOST", 2)
+    monkeypatch.setattr(recent_events, "_MOST", 2)
     start = projector.view.position()
     store.monitoring.create_monitor(owners.create(), TESTER)
     store.monitoring.create_monitor(owners.create(), TESTER)
 
-    assert projector.just_recorded.after(start) == []
-    assert [each.position for each in projector.just_recorded.after(start + 2)] == [
+    assert projector.recent_events.after(start) == []
+    assert [each.position for each in projector.recent_events.after(start + 2)] == [
         start + 3,
         start + 4,
     ]

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from projections.core.projection import apply
-from projections.core.projector import Draft, Projector
+from projections.core.projector import BufferedTransaction, Projector
 from store.leadership import run_as_leader
 from store.ports.locks import LockHandle, LostError
 from store.postgres.connections import Connections
@@ -46,7 +46,7 @@ def test_a_frozen_rebuild_writes_nothing_over_the_one_that_went_on(
     del owners
     projector = views.projector("monitors")
     projector.view.start_shadow()
-    frozen, other = (Draft(projector.view, "shadow") for _ in range(2))
+    frozen, other = (BufferedTransaction(projector.view, "shadow") for _ in range(2))
     for draft, end in ((frozen, 1), (other, 2)):
         apply(projector.projection, projector.log.after(0, end), draft)
 

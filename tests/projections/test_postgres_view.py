@@ -126,7 +126,7 @@ class Readers:
             page,
             reader.monitors(part, 1, 5),
             reader.monitor("smtp", key),
-            reader.shown_monitor("smtp", key),
+            reader.rendered_monitor("smtp", key),
             reader.tokens(),
             reader.customer(1),
             reader.last_checks(key),
@@ -205,12 +205,12 @@ def test_a_swap_that_cannot_be_made_leaves_everything_to_the_next_try(
         with pytest.raises(STORE_UNAVAILABLE):
             projector.rebuild()
     assert everything(filled) == before
-    assert (view_of(filled).generation(), projector.left_over()) == (1, projector.log.head())
+    assert (view_of(filled).generation(), projector.rebuild_position()) == (1, projector.log.head())
 
     projector.rebuild()
 
     assert everything(filled) == before
-    assert (view_of(filled).generation(), projector.left_over()) == (2, None)
+    assert (view_of(filled).generation(), projector.rebuild_position()) == (2, None)
 
 
 def test_a_writer_waits_for_another_one_for_a_bounded_time(
@@ -228,7 +228,7 @@ def test_a_writer_waits_for_another_one_for_a_bounded_time(
             write_another()
         transaction.set_position(transaction.position(), "mark")
 
-    assert view.reached()[1] == "mark"
+    assert view.tracked_position()[1] == "mark"
 
 
 def test_an_error_of_the_server_undoes_all_and_hurts_no_later_writer(filled: Views) -> None:
@@ -310,7 +310,9 @@ def test_a_transaction_knows_what_it_counts_itself(filled: Views) -> None:
     def counts() -> dict[str, int]:
         with view.snapshot() as snapshot:
             return {
-                of: number for sort, of, number in snapshot.beside(MONITORS) if sort == "counts"
+                of: number
+                for sort, of, number in snapshot.derived_rows(MONITORS)
+                if sort == "counts"
             }
 
     before = counts()
@@ -343,7 +345,7 @@ def test_a_token_that_was_issued_elsewhere_is_known_at_once(
 def test_a_fill_that_fails_leaves_the_view_as_it_was(filled: Views) -> None:
     before = everything(filled)
     view = view_of(filled)
-    view.disown(view.position())
+    view.invalidate(view.position())
 
     def fail(transaction: Transaction) -> None:
         transaction.put(MONITORS, "half", None)

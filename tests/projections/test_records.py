@@ -9,7 +9,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from projections.catalog import PROJECTIONS
-from projections.readers.monitors import MonitorView
+from projections.readers.monitors import MonitorRecords
 from projections.shapes.monitor import monitor_shape
 from projections.views import monitors
 from projections.views.last_checks import LAST_CHECKS
@@ -114,7 +114,7 @@ def test_a_shape_shows_the_config_that_it_is_given_and_nothing_of_the_stored_one
     monitor = store.monitoring.create_monitor(owners.create(config=config), TESTER)
     catch_up(views)
     view = views.reader.monitor("smtp", str(monitor.id))
-    assert isinstance(view, MonitorView)
+    assert isinstance(view, MonitorRecords)
 
     shape = monitor_shape(view, "read", {"given": True})
 

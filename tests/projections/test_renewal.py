@@ -15,7 +15,7 @@ from projections import catalog as views_module
 from projections.catalog import Views
 from projections.core import projector as catch_up_module
 from projections.core import projector as rebuilding
-from projections.core.projection import Document, Projection, definition_of, is_readable
+from projections.core.projection import EventHandler, Projection, definition_of, is_readable
 from projections.core.runner import Patience, Renewal, _Keeper, run
 from projections.core.table import Record, Table, ViewUnavailableError
 from projections.views import last_checks, monitors
@@ -55,7 +55,7 @@ COUNTING = Projection(
     "checks",
     "checks",
     (COUNTED_CHECKS,),
-    {CheckPerformed: Document(COUNTED_CHECKS, stream_key, count_up)},
+    {CheckPerformed: EventHandler(COUNTED_CHECKS, stream_key, count_up)},
 )
 
 
@@ -109,12 +109,12 @@ def test_old_rows_are_read_while_a_new_table_is_filled(
             assert monitor_of(views) == before
             assert views.projector("monitors").catch_up() == 0
 
-        projector.renew(look)
+        projector.rebuild_if_needed(look)
         assert projector.is_current()
         assert (projector.lag(), projector.view.generation()) == (0, 2)
         assert monitor_of(views) == before
         looks: list[int] = []
-        projector.renew(lambda position, _: looks.append(position))
+        projector.rebuild_if_needed(lambda position, _: looks.append(position))
         assert looks == [], "nothing to do any more"
 
 
@@ -136,7 +136,7 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
             with pytest.raises(ViewUnavailableError, match="has not made the view"):
                 projector.require_current()
 
-        projector.renew(look)
+        projector.rebuild_if_needed(look)
         projector.require_current()
         assert views.reader.tokens()
         assert everything(views) == before
@@ -266,7 +266,7 @@ def test_a_rebuild_that_a_stop_broke_off_is_not_finished_by_the_last_look(
 
         keeper.step(["checks"])
 
-        assert (projector.left_over(), projector.is_current()) == (5, False)
+        assert (projector.rebuild_position(), projector.is_current()) == (5, False)
 
 
 def test_a_stop_breaks_off_and_the_next_start_goes_on(
@@ -280,8 +280,8 @@ def test_a_stop_breaks_off_and_the_next_start_goes_on(
         wait_until(stop.is_set)
         running.end()
         assert running.failed == []
-        reached, _ = projector.view.reached("shadow")
-        assert (reached, projector.left_over(), projector.is_current()) == (5, 5, False)
+        reached, _ = projector.view.tracked_position("shadow")
+        assert (reached, projector.rebuild_position(), projector.is_current()) == (5, 5, False)
 
     with Views(filled) as views:
         again = threading.Event()
@@ -334,7 +334,7 @@ def test_the_api_refuses_changes_and_says_when_to_come_back(
     world = fresh_world
     assert world.admin.get("/api/smtp-monitors").status_code == 200
     projector = world.views.projector("monitors")
-    projector.view.disown(projector.view.position())
+    projector.view.invalidate(projector.view.position())
     head = projector.log.head()
 
     answer = world.admin.post("/api/smtp-monitors", world.body())
@@ -353,7 +353,7 @@ def test_without_the_view_of_checks_the_api_shows_owners_and_names_the_command(
 ) -> None:
     world = fresh_world
     last_checks = world.views.projector("checks")
-    last_checks.view.disown(last_checks.view.position())
+    last_checks.view.invalidate(last_checks.view.position())
 
     assert world.admin.get("/api/customers").status_code == 200
     head = world.views.projector("monitors").log.head()
@@ -375,7 +375,7 @@ def test_no_request_makes_a_view(fresh_world: World, name: str, what: str) -> No
     last_checks = [check_of(monitor, minute) for minute in range(6)]
     fresh_world.store.checks.record(last_checks, location="local", actor=TESTER)
     view = fresh_world.views.projector(name).view
-    view.disown(view.position())
+    view.invalidate(view.position())
 
     with another_worker(fresh_world) as world:
         answer = world.admin.get(path_of(monitor) + what)

@@ -138,7 +138,7 @@ def test_readers_see_the_views_on_the_replica_until_a_write_finds_the_primary(
             monitor = store.monitoring.create_monitor(owners.create(), TESTER)
             catch_up(views)
             key = str(monitor.id)
-            shown = views.reader.shown_monitor("smtp", key)
+            shown = views.reader.rendered_monitor("smtp", key)
             told = views.history.entries_of(key, 1000, 5)
             with Views(store) as on_the_replica:
                 replica = Reading(Connections(standby.url(name), "views", writes=False))
@@ -147,7 +147,7 @@ def test_readers_see_the_views_on_the_replica_until_a_write_finds_the_primary(
                 replica.close()
                 server.kill()
                 wait_until(lambda: _is_gone(views))
-                assert on_the_replica.reader.shown_monitor("smtp", key) == shown
+                assert on_the_replica.reader.rendered_monitor("smtp", key) == shown
                 assert on_the_replica.history.entries_of(key, 1000, 5) == told
                 assert on_the_replica.projector("monitors").view.is_current()
                 with pytest.raises(STORE_UNAVAILABLE):
@@ -156,7 +156,7 @@ def test_readers_see_the_views_on_the_replica_until_a_write_finds_the_primary(
                 another: Any = wait_until(lambda: _recorded(store, owners))
                 wait_until(lambda: _follows(on_the_replica))
                 # No waiting for the clock: who has written reads what was written.
-                assert on_the_replica.reader.shown_monitor("smtp", str(another.id)) is not None
+                assert on_the_replica.reader.rendered_monitor("smtp", str(another.id)) is not None
 
 
 def _position(connection: Connection) -> int:

@@ -19,7 +19,7 @@ from domain.clock import iso_milliseconds
 from projections.views import rollup
 from projections.views import uptime as roll_ups
 from projections.views.rollup import (
-    Phase,
+    PhaseDurations,
     RollUp,
     bucket_of,
     from_open,
@@ -28,7 +28,13 @@ from projections.views.rollup import (
     to_text,
 )
 from projections.views.uptime import PROJECTION, NoSettings, fold
-from projections.views.uptime_report import Asked, total, uptime, uptime_percent, uptime_shape
+from projections.views.uptime_report import (
+    ReportPeriod,
+    total,
+    uptime,
+    uptime_percent,
+    uptime_shape,
+)
 from store.archiving import Archiving
 from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
@@ -152,9 +158,9 @@ def test_a_stored_hour_stays_readable() -> None:
     """Written once: hours of old days stand in views for ever."""
     text = "c 1 2rnk0 6bk 0 c:2s:pc new-phase:1:2 T:9ix:FvbOe"
     phases = {
-        "connect": Phase(100, {12: 12}),
-        "new-phase": Phase(1, {1: 1}),
-        "total": Phase(12_345, {500: 11, 733: 1}),
+        "connect": PhaseDurations(100, {12: 12}),
+        "new-phase": PhaseDurations(1, {1: 1}),
+        "total": PhaseDurations(12_345, {500: 11, 733: 1}),
     }
 
     assert from_text(text) == RollUp(12, 1, [4_649_472, 8192, 0], phases)
@@ -179,7 +185,7 @@ def test_an_hour_of_very_many_checks_counts_them_all_and_stays_small() -> None:
 
     hour = from_open(stream["open"])
 
-    assert hour.phases["dns"] == Phase(1500, {bucket_of(1500): 1000})
+    assert hour.phases["dns"] == PhaseDurations(1500, {bucket_of(1500): 1000})
     assert hour.phases["total"].longest == 999_250
     assert hour.phases["total"].counts == Counter(
         bucket_of(each * 1000 + 250) for each in range(1000)
@@ -293,7 +299,7 @@ def test_roll_ups_agree_with_the_checks_themselves(
     catch_up(views)
     own = [each for each in checks if each.monitor_id == ids[0]]
     end = milliseconds(own[-1].finished_at)
-    asked = Asked(milliseconds(START), end, "hour")
+    asked = ReportPeriod(milliseconds(START), end, "hour")
 
     buckets = uptime(views.roll_ups, str(ids[0]), [Span(milliseconds(START), end)], asked, in_use)
 
@@ -323,7 +329,7 @@ def test_time_in_which_no_checker_ran_is_unknown_and_never_up(
     record(store, [_check(ids[0], START + each * MINUTE) for each in minutes])
     catch_up(views)
     begin = milliseconds(START)
-    asked = Asked(begin, begin + 4 * HOUR_MS, "hour")
+    asked = ReportPeriod(begin, begin + 4 * HOUR_MS, "hour")
 
     shape = uptime_shape(
         uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked, in_use), asked
@@ -337,7 +343,7 @@ def test_time_in_which_no_checker_ran_is_unknown_and_never_up(
 
 
 def test_a_monitor_that_was_never_checked_is_unknown(views: Views) -> None:
-    asked = Asked(0, 25 * HOUR_MS, "day")
+    asked = ReportPeriod(0, 25 * HOUR_MS, "day")
 
     buckets = uptime(views.roll_ups, MONITOR, [Span(HOUR_MS, 25 * HOUR_MS)], asked, in_use)
 
@@ -357,7 +363,7 @@ def test_several_locations_are_added_up(
         store.checks.record(checks, location=location, actor=TESTER)
     catch_up(views)
     begin = milliseconds(START)
-    asked = Asked(begin, begin + HOUR_MS, "hour")
+    asked = ReportPeriod(begin, begin + HOUR_MS, "hour")
 
     (bucket,) = uptime(views.roll_ups, str(ids[0]), [Span(begin, asked.end)], asked, in_use)
 
@@ -391,7 +397,7 @@ def test_a_retired_place_is_not_missed(
         store.checks.record(checks, location=location, actor=TESTER)
     catch_up(views)
     begin = milliseconds(START)
-    asked = Asked(begin, begin + HOUR_MS, "hour")
+    asked = ReportPeriod(begin, begin + HOUR_MS, "hour")
 
     def retirements(code: str) -> list[Span]:
         return [
@@ -414,7 +420,7 @@ def test_time_is_unknown_once_when_every_place_is_retired(
         store.checks.record([_check(ids[0], START)], location=location, actor=TESTER)
     catch_up(views)
     begin = milliseconds(START)
-    asked = Asked(begin, begin + 2 * HOUR_MS, "hour")
+    asked = ReportPeriod(begin, begin + 2 * HOUR_MS, "hour")
     gone = {"a": begin + 10 * MINUTE_MS, "b": begin + 30 * MINUTE_MS}
 
     buckets = uptime(

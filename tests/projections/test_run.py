@@ -106,7 +106,7 @@ def test_a_view_that_is_ahead_of_its_log_is_rebuilt_at_the_start(
         lost = store.monitoring.create_monitor(owners.create(), TESTER)
         catch_up(views)
         assert views.reader.monitor("smtp", str(lost.id)) is not None
-        reached = views.projector("monitors").view.reached()
+        reached = views.projector("monitors").view.tracked_position()
     shutil.rmtree(root / "logs")
     shutil.copytree(backup, root / "logs")
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from projections.core.table import View
-    from projections.readers.monitors import Reader
+    from projections.readers.monitors import MonitorReader
     from projections.storage.ports import ViewStorage
     from projections.views.time_travel import Replay
     from store.log_reader import LoggedEvent
@@ -60,7 +60,7 @@ def played(places: Places, history: History) -> Iterator[tuple[Play, Views]]:
 
 def step_by_step(
     storage: ViewStorage, events: list[LoggedEvent]
-) -> Iterator[tuple[int, View, Reader]]:
+) -> Iterator[tuple[int, View, MonitorReader]]:
     """Fold events into a new `monitors` view one by one; yield it after each."""
     open_view(storage, CHECKS).close()
     view = open_view(storage, monitors.PROJECTION)
@@ -92,7 +92,7 @@ def test_the_past_at_every_position_is_what_the_view_held_there(
                 view, monitors.PROJECTION
             )
             for kind, public_id in play.monitors:
-                assert past.shown_monitor(kind, str(public_id)) == then.shown_monitor(
+                assert past.rendered_monitor(kind, str(public_id)) == then.rendered_monitor(
                     kind, str(public_id)
                 )
             for owners in play.owners:
@@ -198,7 +198,7 @@ def test_the_last_check_is_the_one_that_had_ended_then(places: Places) -> None:
                 views.history.position(),
                 time,
             )
-            found = past.shown_monitor(kind, str(monitor_id))
+            found = past.rendered_monitor(kind, str(monitor_id))
             assert found is not None
             shown[minute] = orjson.loads(found.body)["lastCheckedAt"]
     assert shown == {0: None} | {

@@ -12,7 +12,7 @@ from domain.commands import UpdateMonitor
 from projections.core import projector as rebuilding
 from projections.core import verify as verification
 from projections.core.table import ViewUnavailableError
-from projections.core.verify import Difference, Verdict, verify
+from projections.core.verify import ViewComparison, ViewDifference, verify
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
 from tests.projections.folding import catch_up, everything, fill
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from projections.catalog import Views
-    from projections.core.projector import Report
+    from projections.core.projector import OnProgress
     from projections.core.table import Record
-    from projections.core.verify import What
+    from projections.core.verify import DifferenceKind
     from store.store import Store
     from tests.domain.given import Owners
 
 
-def verdict(views: Views, name: str = "monitors", report: Report = lambda *_: None) -> Verdict:
+def verdict(
+    views: Views, name: str = "monitors", report: OnProgress = lambda *_: None
+) -> ViewComparison:
     """Verify a view."""
     projector = views.projector(name)
     with closing(views.storage.scratch(projector.projection)) as scratch:
@@ -59,7 +61,7 @@ def test_a_view_that_is_right_is_found_equal_and_left_alone(
         assert found.position == projector.log.head() > 0
         assert found.rows == sum(projector.view.count().values()) > 0
         assert projector.view.generation() == 1
-        assert projector.left_over() is None
+        assert projector.rebuild_position() is None
     assert everything(views) == before
 
 
@@ -92,7 +94,7 @@ def test_what_was_changed_in_a_record_is_named_by_its_place(
 
     found = verdict(views)
 
-    assert found.differences == (Difference("different", "monitors", key, field),)
+    assert found.differences == (ViewDifference("different", "monitors", key, field),)
     assert "leaked" not in repr(found)
 
 
@@ -104,11 +106,11 @@ def test_what_was_changed_in_a_record_is_named_by_its_place(
     ],
 )
 def test_what_was_changed_beside_a_record_is_named_by_its_place(  # noqa: PLR0917 - fixtures
-    store: Store, views: Views, key: str, statement: str, what: What, field: str | None
+    store: Store, views: Views, key: str, statement: str, what: DifferenceKind, field: str | None
 ) -> None:
     spoil(store, statement, key)
 
-    assert verdict(views).differences == (Difference(what, "monitors", key, field),)
+    assert verdict(views).differences == (ViewDifference(what, "monitors", key, field),)
 
 
 def test_a_row_too_many_is_found_wherever_its_key_stands(
@@ -121,7 +123,7 @@ def test_a_row_too_many_is_found_wherever_its_key_stands(
     found = verdict(views)
 
     assert found.differences == tuple(
-        Difference("unexpected", "tokens", added) for added in sorted(("!", last, "~"))
+        ViewDifference("unexpected", "tokens", added) for added in sorted(("!", last, "~"))
     )
 
 
@@ -161,7 +163,7 @@ def test_a_view_ahead_of_its_log_is_no_match(store: Store, views: Views, key: st
     found = verdict(views)
 
     assert key
-    assert found == Verdict(head + 7, 0, (Difference("ahead", "sides", "position"),))
+    assert found == ViewComparison(head + 7, 0, (ViewDifference("ahead", "sides", "position"),))
 
 
 def test_what_happens_meanwhile_is_no_difference(
@@ -183,7 +185,7 @@ def test_what_happens_meanwhile_is_no_difference(
         work()
         reports.append(position)
 
-    def compare_late(*arguments: object) -> Verdict:
+    def compare_late(*arguments: object) -> ViewComparison:
         monitors.rebuild()
         work()
         return compare(*arguments)  # type: ignore[arg-type] # handed on
@@ -202,6 +204,6 @@ def test_what_happens_meanwhile_is_no_difference(
 @pytest.mark.usefixtures("key")
 def test_a_view_of_another_version_is_not_judged(views: Views) -> None:
     projector = views.projector("monitors")
-    projector.view.disown(projector.view.position())
+    projector.view.invalidate(projector.view.position())
     with pytest.raises(ViewUnavailableError):
         verdict(views)

@@ -12,7 +12,7 @@ import pytest
 from domain.monitor import Monitor
 from projections.catalog import PROJECTIONS, Views
 from projections.core import projector as catch_up_module
-from projections.core.projection import Document, Projection
+from projections.core.projection import EventHandler, Projection
 from projections.core.projector import Projector
 from projections.core.table import Table, ViewUnavailableError
 from projections.storage import derived as sqlite_derived
@@ -45,8 +45,8 @@ COUNTING = Projection(
     name="counting",
     log="monitoring",
     tables=(COUNTS,),
-    documents={
-        Monitor.Created: Document(COUNTS, lambda event: event.kind, count_up),
+    handlers={
+        Monitor.Created: EventHandler(COUNTS, lambda event: event.kind, count_up),
     },
 )
 
@@ -157,7 +157,7 @@ def test_a_view_of_another_definition_is_replaced_whole_and_never_written_to(
     for number, changed in enumerate(
         (
             replace(PROJECTION, version=PROJECTION.version + 1),
-            replace(PROJECTION, tables=PROJECTION.tables[:3], documents={}),
+            replace(PROJECTION, tables=PROJECTION.tables[:3], handlers={}),
             replace(PROJECTION, tables=(*PROJECTION.tables[:4], replace(MONITORS, indexes=()))),
         ),
         start=2,
@@ -191,7 +191,7 @@ def test_a_view_of_the_same_definition_keeps_its_rows(store: Store, owners: Owne
 
 
 def test_the_definition_depends_on_version_tables_and_indexes_only() -> None:
-    assert replace(PROJECTION, documents={}).definition == PROJECTION.definition
+    assert replace(PROJECTION, handlers={}).definition == PROJECTION.definition
     assert replace(PROJECTION, version=99).definition != PROJECTION.definition
     assert replace(PROJECTION, tables=(TOKENS,)).definition != PROJECTION.definition
 
@@ -308,7 +308,7 @@ def test_a_snapshot_stays_while_rows_are_written_and_the_view_is_swapped(
 def test_a_view_that_was_never_made_is_empty_and_away(storage: ViewStorage) -> None:
     view = storage.view(COUNTING)
 
-    assert (view.position(), view.reached(), view.generation()) == (0, (0, ""), 0)
+    assert (view.position(), view.tracked_position(), view.generation()) == (0, (0, ""), 0)
     assert not view.is_current()
     assert view.current_position() is None
     for side in ("live", "shadow"):

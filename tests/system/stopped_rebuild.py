@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 _PROGRAM = """
 import os, signal, sys
 from cli.main import main
-from projections import rebuilding
+from projections.core import projector
 
-rebuilding.BATCH = 10
-step = rebuilding.Rebuilding.step
+projector.REBUILD_BATCH = 10
+step = projector.Rebuild.step
 
 def step_and_stop(self):
     done = step(self)
@@ -31,7 +31,7 @@ def step_and_stop(self):
         os.kill(os.getpid(), signal.SIGSTOP)
     return done
 
-rebuilding.Rebuilding.step = step_and_stop
+projector.Rebuild.step = step_and_stop
 sys.exit(main(sys.argv[1:]))
 """
 """The command with many transactions where there would be one; it stops after the first."""

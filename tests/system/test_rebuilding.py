@@ -145,7 +145,7 @@ def test_verify_names_differences_and_changes_nothing(data: Path) -> None:
 def test_a_view_of_another_version_is_told_as_such(data: Path) -> None:
     with open_store(data) as store, Views(store) as views:
         view = views.projector("checks").view
-        view.disown(view.position())
+        view.invalidate(view.position())
 
     found = status(data)
     result = run(data, "verify", "checks")
