@@ -9,8 +9,7 @@ import pytest
 
 PROGRAM = """
 import logging, resource, sys
-from checker.descriptors import fit_to_descriptors
-from checker.limits import Limits
+from checker.runtime.limits import Limits, fit_to_descriptors
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 soft, hard, budget = map(int, sys.argv[1:])
