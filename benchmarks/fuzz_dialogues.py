@@ -15,21 +15,22 @@ import random
 import sys
 import tempfile
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from mail.protocols import PROTOCOLS
 from mail.protocols.redaction import MAX_TEXT, Redactor
-from mail.protocols.target import Protocol, TlsMode
+from mail.protocols.target import TlsMode
 from tests.mail.dialogue_player import play, target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-PROTOCOLS: Final[Sequence[Protocol]] = get_args(Protocol)
 MODES: Final[Sequence[TlsMode]] = get_args(TlsMode)
 PASSWORDS: Final = ("canary-Passw0rd", 'a "quoted\\one', "pässwörd \u2028 ünd", "xyz")
+TARGETS: Final = tuple(product(PROTOCOLS, MODES, PASSWORDS))
 _HEADER: Final = 2
 _LONGEST: Final = 80_000
 
@@ -53,11 +54,9 @@ def try_one(data: bytes) -> None:
     """Play one input: a byte for the target, one for the pieces, the rest is the server's."""
     if len(data) < _HEADER:
         return
-    choice, size, stream = data[0], data[1] + 1, data[_HEADER:]
-    password = PASSWORDS[choice // 12 % len(PASSWORDS)]
-    asked = target(
-        PROTOCOLS[choice % len(PROTOCOLS)], MODES[choice // 3 % len(MODES)], password=password
-    )
+    choice, size, stream = data[0] % len(TARGETS), data[1] + 1, data[_HEADER:]
+    protocol, tls, password = TARGETS[choice]
+    asked = target(protocol, tls, password=password)
     whole = play(asked, [stream])
     pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
     if play(asked, pieces) != whole:
@@ -78,7 +77,7 @@ def _look_at(shown: str, password: str) -> None:
 def seeds() -> list[bytes]:
     """Return inputs to begin with: each fragment's neighbourhood, for each target."""
     chained = b"".join(first + second for first, second in pairwise(FRAGMENTS))
-    return [bytes([choice, 255]) + chained[:4000] for choice in range(48)]
+    return [bytes([choice, 255]) + chained[:4000] for choice in range(len(TARGETS))]
 
 
 def fuzz_at_random(seconds: float) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -24,10 +23,9 @@ from mail.net.policy import NetworkPolicy
 from mail.net.resolver import DnsClient, Resolver
 from mail.net.tls import probing_context
 from mail.net.transport import Connection
-from mail.protocols import imap, pop3, smtp
+from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import (
     Action,
-    Dialogue,
     Enter,
     ProbeFailed,
     Receive,
@@ -39,17 +37,13 @@ from mail.transcript import ProbeLog
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from domain.check import TlsFacts
     from mail.protocols.target import ProbeTarget
     from mail.transcript import Trace
 
-
-_DIALOGUES: Mapping[str, Callable[[ProbeTarget, str], Dialogue]] = MappingProxyType(
-    {"smtp": smtp.dialogue, "imap": imap.dialogue, "pop3": pop3.dialogue}
-)
 
 # How long a farewell may take: it makes no server down, so it gets little of the time.
 FAREWELL_SECONDS = 2.0
@@ -116,7 +110,7 @@ class Attempt:
 
     async def _converse(self, connection: Connection) -> None:
         name = address_literal(connection.local_address)
-        dialogue = _DIALOGUES[self._target.protocol](self._target, name)
+        dialogue = PROTOCOLS[self._target.protocol].dialogue(self._target, name)
         action = next(dialogue)
         while True:
             answer = await self._perform(action, connection)

@@ -20,7 +20,8 @@ from checker.runtime.store_retry import Patience
 from domain.check import Category, Outcome, Verdict
 from domain.errors import MasterKeyError, SecretUnreadableError
 from domain.mail_config import Config, Kind, read_secret, read_user
-from mail.protocols.target import ProbeTarget, Protocol, TlsMode, default_port
+from mail.protocols import PROTOCOLS
+from mail.protocols.target import ProbeTarget, ProtocolName, TlsMode
 
 if TYPE_CHECKING:
     from checker.loop.watched_monitors import ScheduledMonitor
@@ -63,7 +64,7 @@ def target_of(monitor: ScheduledMonitor, config: Config) -> ProbeTarget:
     return ProbeTarget(
         protocol=protocol,
         hostname=monitor.hostname,
-        port=default_port(protocol, tls) if monitor.port is None else monitor.port,
+        port=PROTOCOLS[protocol].default_port(tls) if monitor.port is None else monitor.port,
         tls=tls,
         timeout_seconds=monitor.timeout_seconds,
         verify_certificate=_verify_certificate(config),
@@ -78,7 +79,7 @@ def has_login(kind: Kind, config: Config) -> bool:
     return read_user(kind, config) is not None and read_secret(kind, config) is not None
 
 
-def _smtp(config: Config) -> tuple[Protocol, TlsMode]:
+def _smtp(config: Config) -> tuple[ProtocolName, TlsMode]:
     if config.get("secure"):
         return "smtp", "implicit"
     # Together with ignoreTls, which is refused on input, the safer one would win.
@@ -87,8 +88,8 @@ def _smtp(config: Config) -> tuple[Protocol, TlsMode]:
     return "smtp", "never" if config.get("ignoreTls") else "auto"
 
 
-def _imap_pop(config: Config) -> tuple[Protocol, TlsMode]:
-    protocol: Protocol = "pop3" if config.get("protocol") == "pop3" else "imap"
+def _imap_pop(config: Config) -> tuple[ProtocolName, TlsMode]:
+    protocol: ProtocolName = "pop3" if config.get("protocol") == "pop3" else "imap"
     if config.get("tls"):
         return protocol, "implicit"
     return protocol, _START_TLS.get(config.get("startTls"), "never")

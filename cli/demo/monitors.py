@@ -9,7 +9,7 @@ from cli.demo.servers import PASSWORD, USER, DemoServer, DemoServers
 from domain.check import Category
 
 if TYPE_CHECKING:
-    from mail.protocols.target import Protocol
+    from mail.protocols.target import ProtocolName
 
 
 INTERVAL_MINUTES: Final = 0.1
@@ -21,7 +21,7 @@ class DemoMonitor:
     """A monitor to create; `expected` is what its checks must find."""
 
     name: str
-    protocol: Protocol
+    protocol: ProtocolName
     server: DemoServer
     config: dict[str, Any] = field(repr=False)
     expected: Category = Category.OK
@@ -85,7 +85,7 @@ def _broken(servers: DemoServers) -> list[DemoMonitor]:
     ]
 
 
-def _mailbox(protocol: Protocol, **encryption: object) -> dict[str, Any]:
+def _mailbox(protocol: ProtocolName, **encryption: object) -> dict[str, Any]:
     return {
         "protocol": protocol,
         "user": USER,

@@ -22,7 +22,7 @@ from enum import IntEnum
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 
 import click
 import trio
@@ -35,14 +35,15 @@ from domain.errors import InvalidValueError
 from domain.mail_config import MAX_CREDENTIAL_LENGTH
 from domain.values import parse_hostname
 from mail.prober import Prober
-from mail.protocols.target import ProbeTarget, Protocol, default_port
+from mail.protocols import PROTOCOLS
+from mail.protocols.target import ProbeTarget
 from mail.transcript import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from domain.check import Outcome, TlsFacts
-    from mail.protocols.target import TlsMode
+    from mail.protocols.target import ProtocolName, TlsMode
 
     Row = tuple[str, Text]
 
@@ -54,7 +55,7 @@ EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 class Options(TypedDict):
     """What was asked for, by the names of the options."""
 
-    protocol: Protocol
+    protocol: ProtocolName
     host: str
     port: int | None
     secure: bool
@@ -92,7 +93,7 @@ def target_of(options: Options) -> ProbeTarget:
         return ProbeTarget(
             protocol=options["protocol"],
             hostname=options["host"],
-            port=options["port"] or default_port(options["protocol"], tls),
+            port=options["port"] or PROTOCOLS[options["protocol"]].default_port(tls),
             tls=tls,
             timeout_seconds=options["timeout"],
             verify_certificate=not options["no_verify"],
@@ -127,8 +128,9 @@ def _refuse_half_logins(options: Options) -> None:
     if has_user != has_password:
         missing = "--password-file" if has_user else "--user"
         raise click.UsageError(f"a login needs both --user and --password-file; add {missing}")
-    if options["mailbox"] is not None and options["protocol"] == "smtp":
-        raise click.UsageError("--mailbox is for imap and pop3")
+    if options["mailbox"] is not None and not PROTOCOLS[options["protocol"]].has_mailbox:
+        names = " and ".join(name for name, each in PROTOCOLS.items() if each.has_mailbox)
+        raise click.UsageError(f"--mailbox is for {names}")
     if options["mailbox"] is not None and not has_user:
         raise click.UsageError("--mailbox needs a login; add --user and --password-file")
 
@@ -356,7 +358,7 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 
 
 @click.command(cls=PluginCommand)
-@click.argument("protocol", type=click.Choice(get_args(Protocol)))
+@click.argument("protocol", type=click.Choice(tuple(PROTOCOLS)))
 @click.argument("host", callback=_hostname)
 @click.option("--port", type=click.IntRange(1, 65535), help="Default: the protocol's own.")
 @click.option("--secure", "--tls", is_flag=True, help="TLS from the first byte.")

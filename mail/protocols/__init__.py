@@ -1,1 +1,50 @@
-"""Sans-I/O dialogues: they take the lines of a server and return the commands to send."""
+"""The mail protocols that the prober speaks: one sans-I/O dialogue each, and their table.
+
+`PROTOCOLS` is the only list of protocols in this room. A new protocol is one entry here and
+its dialogue; which kind of monitor offers it is said in `domain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from mail.protocols import imap, pop3, smtp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mail.protocols.dialogue import Dialogue
+    from mail.protocols.target import ProbeTarget, ProtocolName, TlsMode
+
+
+DialogueFactory: TypeAlias = "Callable[[ProbeTarget, str], Dialogue]"
+"""Starts the dialogue with a target. The text is the name that the client gives itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailProtocol:
+    """What the prober and its callers need to know of a protocol.
+
+    `port` is the default where a connection begins in clear, `tls_port` where it begins with
+    TLS (RFC 8314). `has_mailbox` says whether a mailbox can be opened after the login.
+    """
+
+    dialogue: DialogueFactory
+    port: int
+    tls_port: int
+    has_mailbox: bool = False
+
+    def default_port(self, tls: TlsMode) -> int:
+        """Return the port of a monitor that names none."""
+        return self.tls_port if tls == "implicit" else self.port
+
+
+PROTOCOLS: Final[Mapping[ProtocolName, MailProtocol]] = MappingProxyType(
+    {
+        "smtp": MailProtocol(dialogue=smtp.dialogue, port=25, tls_port=465),
+        "imap": MailProtocol(dialogue=imap.dialogue, port=143, tls_port=993, has_mailbox=True),
+        "pop3": MailProtocol(dialogue=pop3.dialogue, port=110, tls_port=995, has_mailbox=True),
+    }
+)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Protocol: TypeAlias = Literal["smtp", "imap", "pop3"]
+ProtocolName: TypeAlias = str
+"""A key of `mail.protocols.PROTOCOLS`."""
 
 TlsMode: TypeAlias = Literal["implicit", "never", "auto", "require"]
 """When the connection is encrypted.
@@ -18,19 +19,7 @@ TlsMode: TypeAlias = Literal["implicit", "never", "auto", "require"]
 `require`: by STARTTLS, or the server is down.
 """
 
-_DEFAULT_PORTS: dict[Protocol, tuple[int, int]] = {
-    "smtp": (25, 465),
-    "imap": (143, 993),
-    "pop3": (110, 995),
-}
-
 _LINE_BREAKERS = frozenset("\r\n\0")
-
-
-def default_port(protocol: Protocol, tls: TlsMode) -> int:
-    """Return the port that a monitor without one means."""
-    plain, implicit = _DEFAULT_PORTS[protocol]
-    return implicit if tls == "implicit" else plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +34,7 @@ class ProbeTarget:
         ValueError: A value that no probe can work with. The text never shows a secret.
     """
 
-    protocol: Protocol
+    protocol: ProtocolName
     hostname: str
     port: int
     tls: TlsMode

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from domain.check import Category
-from mail.protocols import imap, pop3, smtp
+from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import Enter, ProbeFailed, Receive, Send, Upgrade, Warn
 from mail.protocols.line_reader import LineReader
 from mail.protocols.target import ProbeTarget, TlsMode
@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mail.protocols.dialogue import Action, Dialogue
-    from mail.protocols.target import Protocol
-
-
-DIALOGUES = {"smtp": smtp.dialogue, "imap": imap.dialogue, "pop3": pop3.dialogue}
+    from mail.protocols.target import ProtocolName
 
 
 @dataclass
@@ -31,7 +28,7 @@ class Played:
     upgrades: int = 0
 
 
-def target(protocol: Protocol, tls: TlsMode, password: str = "canary-Passw0rd") -> ProbeTarget:
+def target(protocol: ProtocolName, tls: TlsMode, password: str = "canary-Passw0rd") -> ProbeTarget:
     """Make a target with a login and a mailbox."""
     return ProbeTarget(
         protocol=protocol,
@@ -49,7 +46,7 @@ def play(asked: ProbeTarget, chunks: Iterable[bytes]) -> Played:
     """Feed a dialogue the chunks, as they come, until it ends or they do."""
     played = Played()
     try:
-        _play(DIALOGUES[asked.protocol](asked, "[192.0.2.1]"), iter(chunks), played)
+        _play(PROTOCOLS[asked.protocol].dialogue(asked, "[192.0.2.1]"), iter(chunks), played)
     except ProbeFailed as failure:
         played.category = failure.category
     except _EndOfStreamError:

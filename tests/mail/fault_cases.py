@@ -13,7 +13,7 @@ from tests.mailservers.certificates import CertificateShop, ServerCertificate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mail.protocols.target import Protocol, TlsMode
+    from mail.protocols.target import ProtocolName, TlsMode
     from tests.mailservers.scripted import Peer, Script
 
 
@@ -37,7 +37,7 @@ class FaultCase:
     """
 
     name: str
-    protocol: Protocol
+    protocol: ProtocolName
     script: Script
     category: Category = Category.OK
     phase: Phase | None = None

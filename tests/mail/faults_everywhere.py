@@ -21,23 +21,23 @@ from tests.mail.fault_cases import (
 from tests.mailservers.scripted import steps
 
 if TYPE_CHECKING:
-    from mail.protocols.target import Protocol
+    from mail.protocols.target import ProtocolName
     from tests.mailservers.certificates import ServerCertificate
 
 
-_NOT: dict[Protocol, Category] = {
+_NOT: dict[ProtocolName, Category] = {
     "smtp": Category.NOT_SMTP,
     "imap": Category.NOT_IMAP,
     "pop3": Category.NOT_POP3,
 }
-_STARTS: dict[Protocol, bytes] = {"smtp": b"220-", "imap": b"* OK ", "pop3": b"+OK "}
+_STARTS: dict[ProtocolName, bytes] = {"smtp": b"220-", "imap": b"* OK ", "pop3": b"+OK "}
 
 _TLS_TALK = (b"220 mx\r\n", "EHLO", b"250 mx\r\n", "QUIT", b"221 bye\r\n")
 
 _implicit = partial(FaultCase, protocol="smtp", tls="implicit")
 
 
-def _greetings(protocol: Protocol) -> list[FaultCase]:
+def _greetings(protocol: ProtocolName) -> list[FaultCase]:
     at_greeting = partial(FaultCase, protocol=protocol, phase=Phase.GREETING)
     start = _STARTS[protocol]
     return [

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import ProbeFailed
 from mail.protocols.line_reader import MAX_LINE_BYTES, MAX_REPLY_BYTES, LineReader
-from tests.mail.dialogue_player import DIALOGUES, play, target
+from tests.mail.dialogue_player import play, target
 
 if TYPE_CHECKING:
-    from mail.protocols.target import Protocol, TlsMode
+    from mail.protocols.target import ProtocolName, TlsMode
 
 
 # Fragments that lead deep into the dialogues; hypothesis puts them together at random.
@@ -49,7 +50,7 @@ _FRAGMENTS = [
 
 _LOGIN = re.compile(rb"AUTH |PASS |APOP |a\d+ (LOGIN|AUTHENTICATE) ")
 
-_protocols = st.sampled_from(sorted(DIALOGUES))
+_protocols = st.sampled_from(sorted(PROTOCOLS))
 _modes = st.sampled_from(["implicit", "never", "auto", "require"])
 _passwords = st.text(
     st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1
@@ -64,7 +65,7 @@ def _split(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(_protocols, _modes, _passwords, _streams)
 def test_any_bytes_end_in_an_outcome(
-    protocol: Protocol, tls: TlsMode, password: str, stream: list[bytes]
+    protocol: ProtocolName, tls: TlsMode, password: str, stream: list[bytes]
 ) -> None:
     # Anything but ProbeFailed would come out of here and fail the test.
     play(target(protocol, tls, password), stream)
@@ -72,7 +73,7 @@ def test_any_bytes_end_in_an_outcome(
 
 @given(_protocols, _modes, _streams, st.lists(st.integers(0, 10_000), max_size=20))
 def test_any_split_of_the_bytes_gives_the_same_result(
-    protocol: Protocol, tls: TlsMode, stream: list[bytes], cuts: list[int]
+    protocol: ProtocolName, tls: TlsMode, stream: list[bytes], cuts: list[int]
 ) -> None:
     data = b"".join(stream)
     asked = target(protocol, tls)
@@ -84,7 +85,9 @@ def test_any_split_of_the_bytes_gives_the_same_result(
 
 
 @given(_protocols, _modes, _streams)
-def test_at_most_one_login_is_tried(protocol: Protocol, tls: TlsMode, stream: list[bytes]) -> None:
+def test_at_most_one_login_is_tried(
+    protocol: ProtocolName, tls: TlsMode, stream: list[bytes]
+) -> None:
     sent = play(target(protocol, tls), stream).sent
 
     logins = [line for line in sent if _LOGIN.match(line)]
@@ -93,7 +96,7 @@ def test_at_most_one_login_is_tried(protocol: Protocol, tls: TlsMode, stream: li
 
 @given(_protocols, _passwords, _streams)
 def test_no_password_is_sent_before_tls_where_tls_is_required(
-    protocol: Protocol, password: str, stream: list[bytes]
+    protocol: ProtocolName, password: str, stream: list[bytes]
 ) -> None:
     played = play(target(protocol, "require", password), stream)
 
@@ -102,9 +105,9 @@ def test_no_password_is_sent_before_tls_where_tls_is_required(
         assert "password_in_clear" not in played.warnings
 
 
-@pytest.mark.parametrize("protocol", DIALOGUES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @given(st.integers(1, 3000))
-def test_a_stream_without_line_ends_is_cut_off(protocol: Protocol, size: int) -> None:
+def test_a_stream_without_line_ends_is_cut_off(protocol: ProtocolName, size: int) -> None:
     chunks = [b"2" * size] * (MAX_LINE_BYTES // size + 2)
 
     assert play(target(protocol, "auto"), chunks).category == "line_too_long"

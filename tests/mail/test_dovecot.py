@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mail.prober import Prober
-    from mail.protocols.target import Protocol, TlsMode
+    from mail.protocols.target import ProtocolName, TlsMode
     from tests.mailservers.certificates import CertificateShop
 
 
@@ -41,7 +41,7 @@ def server(certificates: CertificateShop) -> Iterator[Dovecot]:
         yield running
 
 
-def _target(server: Dovecot, protocol: Protocol, tls: TlsMode) -> ProbeTarget:
+def _target(server: Dovecot, protocol: ProtocolName, tls: TlsMode) -> ProbeTarget:
     port: int = getattr(server, f"{protocol}{'s' if tls == 'implicit' else ''}_port")
     return ProbeTarget(
         protocol=protocol, hostname="localhost", port=port, tls=tls, timeout_seconds=10
@@ -50,7 +50,7 @@ def _target(server: Dovecot, protocol: Protocol, tls: TlsMode) -> ProbeTarget:
 
 @pytest.mark.parametrize(("protocol", "tls"), MODES)
 async def test_the_right_password_opens_the_mailbox(
-    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+    prober: Prober, server: Dovecot, protocol: ProtocolName, tls: TlsMode
 ) -> None:
     outcome = await prober.probe(
         replace(_target(server, protocol, tls), user=USER, password=PASSWORD, mailbox="INBOX")
@@ -65,7 +65,7 @@ async def test_the_right_password_opens_the_mailbox(
 
 @pytest.mark.parametrize(("protocol", "tls"), MODES)
 async def test_a_wrong_password_is_a_failed_login(
-    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+    prober: Prober, server: Dovecot, protocol: ProtocolName, tls: TlsMode
 ) -> None:
     outcome = await prober.probe(
         replace(_target(server, protocol, tls), user=USER, password="wrong")
@@ -76,7 +76,7 @@ async def test_a_wrong_password_is_a_failed_login(
 
 @pytest.mark.parametrize(("protocol", "tls"), MODES)
 async def test_a_password_outside_ascii_is_right(
-    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+    prober: Prober, server: Dovecot, protocol: ProtocolName, tls: TlsMode
 ) -> None:
     outcome = await prober.probe(
         replace(_target(server, protocol, tls), user=UNICODE_USER, password=UNICODE_PASSWORD)
@@ -87,7 +87,7 @@ async def test_a_password_outside_ascii_is_right(
 
 @pytest.mark.parametrize(("protocol", "tls"), MODES)
 async def test_without_credentials_no_login_is_tried(
-    prober: Prober, server: Dovecot, protocol: Protocol, tls: TlsMode
+    prober: Prober, server: Dovecot, protocol: ProtocolName, tls: TlsMode
 ) -> None:
     outcome = await prober.probe(_target(server, protocol, tls))
 
@@ -116,7 +116,7 @@ def strict_server(certificates: CertificateShop) -> Iterator[Dovecot]:
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 async def test_a_login_that_is_disabled_without_tls(
-    prober: Prober, strict_server: Dovecot, protocol: Protocol
+    prober: Prober, strict_server: Dovecot, protocol: ProtocolName
 ) -> None:
     target = replace(
         _target(strict_server, protocol, "never"),
@@ -132,7 +132,7 @@ async def test_a_login_that_is_disabled_without_tls(
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 async def test_starttls_lifts_what_is_disabled_without_it(
-    prober: Prober, strict_server: Dovecot, protocol: Protocol
+    prober: Prober, strict_server: Dovecot, protocol: ProtocolName
 ) -> None:
     target = replace(
         _target(strict_server, protocol, "auto"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mail.prober import Prober
-    from mail.protocols.target import Protocol, TlsMode
+    from mail.protocols.target import ProtocolName, TlsMode
     from tests.mailservers.certificates import CertificateShop
 
 
@@ -62,7 +62,7 @@ async def test_aiosmtpd_judges_a_login(
     ],
 )
 async def test_twisted_takes_the_right_password(
-    prober: Prober, twisted_servers: Twisted, protocol: Protocol, tls: TlsMode, category: str
+    prober: Prober, twisted_servers: Twisted, protocol: ProtocolName, tls: TlsMode, category: str
 ) -> None:
     outcome = await prober.probe(_mailbox(twisted_servers, protocol, tls, twisted_server.PASSWORD))
 
@@ -71,14 +71,14 @@ async def test_twisted_takes_the_right_password(
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])
 async def test_twisted_refuses_a_wrong_password(
-    prober: Prober, twisted_servers: Twisted, protocol: Protocol
+    prober: Prober, twisted_servers: Twisted, protocol: ProtocolName
 ) -> None:
     outcome = await prober.probe(_mailbox(twisted_servers, protocol, "implicit", "wrong"))
 
     assert outcome.category is Category.AUTH_FAILED
 
 
-def _mailbox(servers: Twisted, protocol: Protocol, tls: TlsMode, password: str) -> ProbeTarget:
+def _mailbox(servers: Twisted, protocol: ProtocolName, tls: TlsMode, password: str) -> ProbeTarget:
     port: int = getattr(servers, f"{protocol}{'s' if tls == 'implicit' else ''}_port")
     return ProbeTarget(
         protocol=protocol,

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mail.prober import Prober
-    from mail.protocols.target import Protocol
+    from mail.protocols.target import ProtocolName
 
 
 CANARY = "xK9-canary-Zq7"
 USER = "alice@example.org"
 
-_TO_LOGIN: dict[Protocol, tuple[bytes | str, ...]] = {
+_TO_LOGIN: dict[ProtocolName, tuple[bytes | str, ...]] = {
     "smtp": (b"220 mx\r\n", "EHLO", b"250-mx\r\n250 AUTH PLAIN\r\n"),
     "imap": (b"* OK hi\r\n", "CAPABILITY", b"* CAPABILITY IMAP4rev1\r\na1 OK done\r\n"),
     "pop3": (b"+OK hi\r\n", "CAPA", b"+OK\r\nUSER\r\n.\r\n", "USER", b"+OK\r\n"),
 }
-_REFUSAL: dict[Protocol, bytes] = {"smtp": b"535 ", "imap": b"a2 NO ", "pop3": b"-ERR "}
+_REFUSAL: dict[ProtocolName, bytes] = {"smtp": b"535 ", "imap": b"a2 NO ", "pop3": b"-ERR "}
 
 _ECHOES: dict[str, Callable[[bytes], bytes]] = {
     "the line": lambda line: line,
@@ -59,7 +59,7 @@ def _echo(refusal: bytes, make: Callable[[bytes], bytes]) -> Callable[[Peer], No
 @pytest.mark.parametrize("protocol", ["smtp", "imap", "pop3"])
 @pytest.mark.parametrize("what", _ECHOES)
 async def test_a_password_that_is_echoed_is_masked(
-    prober: Prober, protocol: Protocol, what: str
+    prober: Prober, protocol: ProtocolName, what: str
 ) -> None:
     trace = Trace()
     with scripted(steps(*_TO_LOGIN[protocol], _echo(_REFUSAL[protocol], _ECHOES[what]))) as port:
@@ -95,7 +95,7 @@ async def test_a_password_that_is_echoed_over_several_lines_is_masked(
 
 @pytest.mark.parametrize("protocol", ["smtp", "imap", "pop3"])
 async def test_a_trace_shows_both_sides_without_the_password(
-    prober: Prober, protocol: Protocol
+    prober: Prober, protocol: ProtocolName
 ) -> None:
     trace = Trace()
     with scripted(steps(*_TO_LOGIN[protocol], _echo(_REFUSAL[protocol], lambda _: b"no"))) as port:
@@ -187,7 +187,7 @@ def _leaks(shown: str) -> bool:
     return any(form.lower() in shown.lower() for form in forms)
 
 
-def _target(protocol: Protocol, port: int) -> ProbeTarget:
+def _target(protocol: ProtocolName, port: int) -> ProbeTarget:
     return ProbeTarget(
         protocol=protocol,
         hostname="127.0.0.1",

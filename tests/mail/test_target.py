@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mail.protocols.target import ProbeTarget, default_port
+from mail.protocols import PROTOCOLS
+from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
-    from mail.protocols.target import Protocol, TlsMode
+    from mail.protocols.target import ProtocolName, TlsMode
 
 
 def _target(
@@ -37,8 +38,10 @@ def _target(
         ("pop3", "implicit", 995),
     ],
 )
-def test_a_port_follows_from_protocol_and_tls(protocol: Protocol, tls: TlsMode, port: int) -> None:
-    assert default_port(protocol, tls) == port
+def test_a_port_follows_from_protocol_and_tls(
+    protocol: ProtocolName, tls: TlsMode, port: int
+) -> None:
+    assert PROTOCOLS[protocol].default_port(tls) == port
 
 
 @pytest.mark.parametrize(
