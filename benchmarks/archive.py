@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.archive_service import measure_service
 from projections.catalog import PROJECTIONS, Views
 from store.archive.segment import Segment, encode
-from store.archiving import Archiving
+from store.archiving import Archiver
 from store.proving import log_proof
 from store.sqlite.log import SqliteRows, prune
 from store.store import create_store
@@ -88,7 +88,7 @@ def measure_sizes(folder: Path, *, quick: bool) -> None:
         Segment(data, "checks").check()
         decoding = time.process_time() - started
         started = time.monotonic()
-        moved = Archiving(store, TESTER).run(timedelta(0), checks)
+        moved = Archiver(store, TESTER).run(timedelta(0), checks)
         took = time.monotonic() - started
         _vacuumed(tree)
         parts = {
@@ -120,7 +120,7 @@ def measure_views(folder: Path, *, quick: bool) -> None:
     checks = CHECKS_A_DAY // (10 if quick else 2)
     with filled(folder, checks) as store:
         live = _rebuild(store)
-        Archiving(store, TESTER).run(timedelta(0), checks)
+        Archiver(store, TESTER).run(timedelta(0), checks)
         archived = _rebuild(store)
         days = sum(path.stat().st_size for path in store.folder.views.glob("roll_ups.db*"))
     for name in live:
@@ -159,7 +159,7 @@ def measure_steady(folder: Path, *, quick: bool) -> None:
         for day in range(1, days + 1):
             total = record(store, fleet.checks(a_day)) * day
             end = START + day * A_DAY
-            run = Archiving(store, TESTER, clock=partial(max, end, end))
+            run = Archiver(store, TESTER, clock=partial(max, end, end))
             moved = run.run(kept * A_DAY, total)
             log = store.folder.checks_log
             wal = log.with_name(f"{log.name}-wal")

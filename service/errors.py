@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
 from projections.core.table import ViewUnavailableError
-from store.ports.errors import STORE_FAILS, DatabaseAwayError, DatabaseRefusesError
+from store.ports.errors import STORE_FAILS, DatabaseRefusedError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,8 +83,8 @@ def _alone() -> Iterator[None]:
 
 
 def _what_the_store_lacks(error: Exception) -> str:
-    if isinstance(error, DatabaseAwayError | DatabaseRefusesError):
-        return f"{error}; {error.trouble.advice}"
+    if isinstance(error, DatabaseUnavailableError | DatabaseRefusedError):
+        return f"{error}; {error.diagnosis.advice}"
     # The text of these may hold event data; their kind is enough to act on.
     return (
         f"the store does not answer ({type(error).__name__}): it is locked, full or damaged; "

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import CommandError, ExitCode
 from store.files.data_folder import DataFolder
-from store.ports.errors import DatabaseAwayError
+from store.ports.errors import DatabaseUnavailableError
 from store.ports.locks import LockHeldError
 from store.store import create_store, open_store
 
@@ -42,7 +42,7 @@ _TELL_SECONDS: Final = 60.0
 
 
 def opened_store(settings: Settings) -> Store:
-    """Open it. Raises StoreError when there is none, MasterKeyError, DatabaseAwayError."""
+    """Open it. Raises StoreError when there is none, MasterKeyError, DatabaseUnavailableError."""
     return open_store(settings.data, *settings.master_keys, database=settings.database)
 
 
@@ -72,8 +72,8 @@ def awaited(opening: Callable[[], T], *, meanwhile: Callable[[], None] = lambda:
         while True:
             try:
                 return opening()
-            except DatabaseAwayError as error:
-                if not error.trouble.passes:
+            except DatabaseUnavailableError as error:
+                if not error.diagnosis.passes:
                     raise
                 if not told_at or time.monotonic() - told_at > _TELL_SECONDS:
                     told_at = time.monotonic()

@@ -16,7 +16,7 @@ import orjson
 
 from domain.commands import UpdateMonitor
 from projections.catalog import Views
-from store.archiving import Archiving
+from store.archiving import Archiver
 from store.keys.rotation import rotate
 from store.ports.engine import LOGS
 from store.proving import log_proof
@@ -74,7 +74,7 @@ class Writer:
     def _archive(self) -> None:
         """Move all checks that there are to a file; they are of long ago."""
         seen = self._logs["checks"].head()
-        Archiving(self._store, TESTER).run(timedelta(days=1), seen)
+        Archiver(self._store, TESTER).run(timedelta(days=1), seen)
         self._tell()
 
     def _prove(self) -> None:

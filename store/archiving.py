@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from domain.actor import Actor
     from domain.event_mapper import Row
-    from store.archive.segment import Contents
+    from store.archive.segment import SegmentContents
     from store.store import Store
 
 
@@ -35,10 +35,10 @@ _PAGE: Final = 2000
 
 
 @dataclass(slots=True)
-class Moved:
+class ArchivingResult:
     """What a run did: the segments it made, their bytes, and rows taken out of the log."""
 
-    segments: list[Contents] = field(default_factory=list)
+    segments: list[SegmentContents] = field(default_factory=list)
     size: int = 0
     pruned: int = 0
 
@@ -48,7 +48,7 @@ class Moved:
         return sum(each.events for each in self.segments)
 
 
-class Archiving:
+class Archiver:
     """One run. Two at a time are kept apart by whoever starts them."""
 
     def __init__(
@@ -68,9 +68,9 @@ class Archiving:
         self._report = report
         self._live = store.engine.rows(LOG)
         self._proof = log_proof(store, LOG, clock)
-        self._moved = Moved()
+        self._moved = ArchivingResult()
 
-    def run(self, older_than: timedelta, through: int) -> Moved:
+    def run(self, older_than: timedelta, through: int) -> ArchivingResult:
         """Archive checks older than some time, up to a position that all views have reached.
 
         Raises ChangedLogError when an event is not what it was, ArchiveError when a segment
@@ -120,7 +120,7 @@ class Archiving:
         self._moved.size += len(data)
         self._report(contents.last, self._live.last_given())
 
-    def _record(self, contents: Contents) -> None:
+    def _record(self, contents: SegmentContents) -> None:
         monitoring = self._store.monitoring
         event = ChecksArchived(
             originator_id=ARCHIVE_ID,

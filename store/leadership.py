@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
-from store.ports.errors import STORE_UNAVAILABLE, kind_of
-from store.ports.locks import LockHeldError, LostError
+from store.ports.errors import STORE_UNAVAILABLE, outage_reason
+from store.ports.locks import LockHeldError, LockLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from store.ports.locks import Holder, LockHandle, Locks
+    from store.ports.locks import LockHandle, LockHolder, Locks
 
     Work = Callable[[Event, LockHandle], None]
 
@@ -50,17 +50,17 @@ def run_as_leader(locks: Locks, name: str, work: Work, stop: Event) -> None:
 def _take_turn(locks: Locks, name: str, work: Work, stop: Event) -> str:
     """Do the work if nobody else does; return why not, or why no longer."""
     try:
-        holder: Holder | None = locks.holder(name)
+        holder: LockHolder | None = locks.holder(name)
         if holder is not None:
             return str(holder)
         with locks.hold(name) as hold:
             log.info("active: this process holds %s of %s", name, locks.place)
             with _turn(hold, stop) as over:
                 work(over, hold)
-    except (LockHeldError, LostError) as error:
+    except (LockHeldError, LockLostError) as error:
         return str(error)
     except STORE_UNAVAILABLE as error:
-        return f"the store {kind_of(error)}"
+        return f"the store {outage_reason(error)}"
     return "the lock is lost"
 
 

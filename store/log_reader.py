@@ -37,7 +37,7 @@ class LoggedEvent(NamedTuple):
     event: Any
 
 
-class Recorder(Protocol):
+class RowRecorder(Protocol):
     """What a log's recorder offers beside what the library asks of it."""
 
     def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
@@ -59,7 +59,7 @@ class LogReader:
     def __init__(self, application: Application[UUID], rows: ArchivedRows | None = None) -> None:
         self.name = application.name
         # Both are what the applications of this package are made with.
-        self._recorder = cast("Recorder", application.recorder)
+        self._recorder = cast("RowRecorder", application.recorder)
         self._mapper = cast("EventMapper", application.mapper)
         self._rows = rows
 

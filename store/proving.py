@@ -10,14 +10,14 @@ from store.files.head_file import HeadFile
 from store.ports.engine import LOGS
 from store.proof.log_proof import LogProof
 from store.proof.tree_heads import SigningKey
-from store.proof.verification import Finding, HeadsRead, Kind, Verification
+from store.proof.verification import FindingKind, HeadReader, LogFinding, LogVerification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from store.proof.tree_heads import VerifyingKey
-    from store.proof.verification import Report
+    from store.proof.verification import LogReport
     from store.store import Store
 
 
@@ -42,24 +42,24 @@ def verify(
     published: Iterable[Path] = (),
     elsewhere: Sequence[range] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Report:
+) -> LogReport:
     """Verify a log by its tree, its signed heads and heads that were kept elsewhere.
 
     `key` is what signatures are checked with, the store's own unless one is given.
     `elsewhere` are positions whose events need not be here. Nothing is written: grow the
     tree before. Raises OSError when a published file cannot be read.
     """
-    read = HeadsRead(proof.log, key or proof.public_key())
+    read = HeadReader(proof.log, key or proof.public_key())
     read.read(proof.heads.lines(), proof.heads.place)
     for path in published:
         read.read(HeadFile(path).lines(), str(path))
     rows, archived, unreadable = proof.rows.readable(progress)
     missing = [range(each.first, each.last + 1) for each in unreadable]
     with proof.tiles.reading() as reader:
-        look = Verification(proof.log, rows, reader, read.heads, (*elsewhere, *missing))
+        look = LogVerification(proof.log, rows, reader, read.heads, (*elsewhere, *missing))
         look.report.archived = archived
         for finding in read.findings:
             look.report.add(finding)
         for each in unreadable:
-            look.report.add(Finding(Kind.ARCHIVE, each.reason, each.first, each.last))
+            look.report.add(LogFinding(FindingKind.ARCHIVE, each.reason, each.first, each.last))
         return look.run(progress)

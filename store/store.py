@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from store.ports.engine import Database, Engine, Signal
+    from store.ports.engine import ChangeSignal, Database, Engine
     from store.proof.leaf import EventRows
 
 
@@ -65,7 +65,7 @@ class Store:
         applications = {"monitoring": self.monitoring, "checks": self.checks}
         return LogReader(applications[log], self._checks_rows if log == "checks" else None)
 
-    def signal(self, log: str) -> Signal:
+    def signal(self, log: str) -> ChangeSignal:
         """Return what tells that somebody wrote to a log."""
         return self.engine.signal(log)
 

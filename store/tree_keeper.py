@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from domain.clock import Clock, utc_now
-from store.ports.errors import STORE_UNAVAILABLE, kind_of
+from store.ports.errors import STORE_UNAVAILABLE, outage_reason
 from store.ports.locks import LockHandle
 from store.proof.merkle import ProofError
 from store.proof.tiles import grow_once
@@ -37,7 +37,7 @@ _TROUBLES: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, OSError, Pr
 """The disk is full, say, or a file of the tree is damaged."""
 
 
-class ProofKeeper:
+class TreeKeeper:
     """Grows and signs the trees of some logs. A head is due `head_seconds` after the last.
 
     Whoever has lost `hold` signs nothing more: somebody else does, when it is time.
@@ -102,7 +102,7 @@ class ProofKeeper:
         try:
             yield
         except _TROUBLES as error:
-            trouble = str(error) if isinstance(error, ProofError) else kind_of(error)
+            trouble = str(error) if isinstance(error, ProofError) else outage_reason(error)
             if self._troubles.get(proof.log) != trouble:
                 log.error("the tree of %s does not grow: %s", proof.log, trouble)  # noqa: TRY400 - expected, told in one line
             self._troubles[proof.log] = trouble
@@ -112,7 +112,7 @@ class ProofKeeper:
 
 
 @contextmanager
-def keeping(keeper: ProofKeeper, stop: Event) -> Iterator[None]:
+def keep_in_background(keeper: TreeKeeper, stop: Event) -> Iterator[None]:
     """Run a keeper in a thread while the block runs. A bug in it ends the block, by `stop`."""
     failed: list[BaseException] = []
 

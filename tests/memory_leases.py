@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from eventsourcing.persistence import OperationalError
 
-from store.ports.leases import FleetSnapshot, Heartbeat, Leases, Session
+from store.ports.leases import FleetSession, FleetSnapshot, Heartbeat, Leases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ class LeaseTable:
     """What a database would hold for one location. `clock` is its clock."""
 
     clock: Callable[[], float]
-    sessions: dict[int, Session] = field(default_factory=dict)
+    sessions: dict[int, FleetSession] = field(default_factory=dict)
     is_away: bool = False
     looks: int = 0
     numbers: count[int] = field(default_factory=lambda: count(1))
@@ -43,7 +43,9 @@ class MemoryLeases(Leases):
     def look(self, beat: Heartbeat) -> FleetSnapshot:
         if self.number is None and not self.table.is_away:
             self.number = next(self.table.numbers)
-            self.table.sessions[self.number] = Session(self.number, frozenset(), is_member=True)
+            self.table.sessions[self.number] = FleetSession(
+                self.number, frozenset(), is_member=True
+            )
         ours = self._ours()
         self.table.looks += 1
         self._set(replace(ours, beats=ours.beats + 1, beat=beat))
@@ -73,12 +75,12 @@ class MemoryLeases(Leases):
             self.table.end(self.number)
             self.number = None
 
-    def _ours(self) -> Session:
+    def _ours(self) -> FleetSession:
         ours = self.table.sessions.get(self.number or 0)
         if ours is None or self.table.is_away:
             self.close()
             raise OperationalError("the session is gone")
         return ours
 
-    def _set(self, session: Session) -> None:
+    def _set(self, session: FleetSession) -> None:
         self.table.sessions[session.number] = session

@@ -17,7 +17,7 @@ from api.http.log_throttle import SELDOM
 from api.http.permissions import Principal
 from domain.access_token import PREFIX, USE_RECORDED_EVERY, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
-from store.ports.errors import kind_of
+from store.ports.errors import outage_reason
 
 if TYPE_CHECKING:
     from api.http.rate_limit import RateLimit
@@ -122,5 +122,6 @@ class LastUse:
             self._next_note[principal.token_id] = now + USE_RECORDED_EVERY
         except PersistenceError as error:
             SELDOM.tell(
-                *(logging.WARNING, self, "the use of a token was not recorded: %s"), kind_of(error)
+                *(logging.WARNING, self, "the use of a token was not recorded: %s"),
+                outage_reason(error),
             )

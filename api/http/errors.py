@@ -20,7 +20,7 @@ from domain.errors import (
     StaleVersionError,
 )
 from projections.core.table import ViewUnavailableError
-from store.ports.errors import STORE_UNAVAILABLE, is_full, is_told
+from store.ports.errors import STORE_UNAVAILABLE, is_disk_full, is_logged
 from store.proof.merkle import NotInTreeError
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ class _StoreAway:
         _params: dict[str, object],
     ) -> None:
         """Answer 503: the store takes nothing now, or the answer got lost: no acknowledgement."""
-        why = "has no room left on its disk" if is_full(error) else "cannot be used just now"
+        why = "has no room left on its disk" if is_disk_full(error) else "cannot be used just now"
         # An outage stands in the log once as an error; what comes of it is none of its own.
-        level = logging.WARNING if is_told(error) else logging.ERROR
+        level = logging.WARNING if is_logged(error) else logging.ERROR
         SELDOM.tell(
             *(level, self, "request %s failed: the store %s"),
             *(req.context.request_id, why),

@@ -32,7 +32,7 @@ class Counter(ABC):
     def count(self, caller: str, window: int) -> int:
         """Count one more request and return how many there are in the window now.
 
-        Raises an error of STORE_AWAY when it cannot.
+        Raises an error of STORE_UNAVAILABLE when it cannot.
         """
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.http.log_throttle import SELDOM
 from projections.core.table import ViewUnavailableError
-from store.ports.errors import STORE_UNAVAILABLE, kind_of
+from store.ports.errors import STORE_UNAVAILABLE, outage_reason
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -38,7 +38,11 @@ def catch_up(projector: Projector) -> bool:
     try:
         projector.catch_up(makes=False)
     except _NOT_NOW as error:
-        why = type(error).__name__ if isinstance(error, ViewUnavailableError) else kind_of(error)
+        why = (
+            type(error).__name__
+            if isinstance(error, ViewUnavailableError)
+            else outage_reason(error)
+        )
         SELDOM.tell(
             *(logging.WARNING, projector, "view %s cannot follow its log now: %s"),
             *(projector.projection.name, why),
@@ -59,7 +63,7 @@ def catch_up_best_effort(projector: Projector) -> None:
 def retry_after_catch_up(projector: Projector) -> bool:
     """Let the view follow its log for something that was not found; return whether to look again.
 
-    Raises an error of STORE_AWAY when the view has no room to follow: it may be in the log
+    Raises an error of STORE_UNAVAILABLE when the view has no room to follow: it may be in the log
     then, and nobody can say that it is not there.
     """
     if not projector.is_current():

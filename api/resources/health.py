@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import falcon
 from eventsourcing.persistence import PersistenceError
 
-from store.ports.errors import kind_of
+from store.ports.errors import outage_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Readiness:
         try:
             self._store.check_writable()
         except PersistenceError as error:
-            return {"ok": False, "error": kind_of(error)}
+            return {"ok": False, "error": outage_reason(error)}
         return {"ok": True}
 
 
@@ -56,5 +56,5 @@ def _view(projector: Projector) -> dict[str, Any]:
     try:
         lag, is_current = projector.lag(), projector.is_current()
     except PersistenceError as error:
-        return {"ok": False, "error": kind_of(error)}
+        return {"ok": False, "error": outage_reason(error)}
     return {"ok": is_current and lag <= MAX_LAG, "lag": lag}

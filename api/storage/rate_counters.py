@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from api.http.rate_limit import Counter
-from store.ports.errors import STORE_UNAVAILABLE, Outage
+from store.ports.errors import STORE_UNAVAILABLE, CircuitBreaker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ class SqliteCounter(Counter):
 ANSWER_SECONDS: Final = 1.0
 """How long one request, now and then, waits to be counted when the server is frozen."""
 
-PAUSE_SECONDS: Final = 5.0
+OPEN_SECONDS: Final = 5.0
 """How long nobody is counted then."""
 
 _POSTGRES_COUNT: Final = """
@@ -94,13 +94,13 @@ class PostgresCounter(Counter):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
         self._window = 0
-        self._outage = Outage("requests are counted again", pause_seconds=PAUSE_SECONDS)
+        self._breaker = CircuitBreaker("requests are counted again", open_seconds=OPEN_SECONDS)
 
     def count(self, caller: str, window: int) -> int:
         """Count one more request and return how many there are in the window now."""
         values = {"caller": caller, "window": window}
         with (
-            self._outage.attempt(),
+            self._breaker.attempt(),
             self._connections.get(answer_seconds=ANSWER_SECONDS) as connection,
         ):
             ((used,),) = connection.execute(_POSTGRES_COUNT, values).fetchall()

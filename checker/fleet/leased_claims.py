@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from checker.fleet.claims import Work
     from checker.runtime.metrics import Status
     from checker.schedule.wall_clock import SharedClock
-    from store.ports.leases import FleetSnapshot, Leases, Session
+    from store.ports.leases import FleetSession, FleetSnapshot, Leases
 
 
 STILL_SECONDS: Final = 5.0
@@ -53,7 +53,7 @@ class LivenessMonitor:
         self._looked = float("-inf")
         self._since: dict[int, tuple[int, float]] = {}
 
-    def still(self, others: Iterable[Session], now: float) -> list[Session]:
+    def still(self, others: Iterable[FleetSession], now: float) -> list[FleetSession]:
         """Take in a look at the others; return those that are still for too long."""
         is_attentive = now - self._looked <= ATTENTION_SECONDS
         before = self._since if is_attentive else {}
@@ -118,7 +118,7 @@ class LeaseReport:
         self._tell_countries(standing)
         self._tell_offset(self._status.clock_offset_seconds)
 
-    def ended(self, session: Session, *, has_ended: bool) -> None:
+    def ended(self, session: FleetSession, *, has_ended: bool) -> None:
         """Tell that a checker that was still was sent away, or could not be."""
         holder = session.beat.holder if session.beat else "a checker that never said who it is"
         if has_ended:
@@ -315,7 +315,7 @@ class LeasedClaims:
         for each in self._stillness.still(others, trio.current_time()):
             await self._end(each)
 
-    async def _end(self, session: Session) -> None:
+    async def _end(self, session: FleetSession) -> None:
         has_ended = await self._call(lambda: self._leases.end(session.number))
         self._report.ended(session, has_ended=has_ended)
 

@@ -186,7 +186,7 @@ class CheckLog:
         who comes second is refused, because the stream has grown, looks at what was recorded
         and leaves out what it says already. The rest of the batch is appended.
 
-        Raises an error of STORE_AWAY when the store is away; the same batch is to be given
+        Raises an error of STORE_UNAVAILABLE when the store is away; the same batch is to be given
         again then: what of it was stored, though the answer got lost, is found and counts as
         recorded. Raises ConflictError when another process keeps coming first.
         """

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from domain.event_mapper import Row
     from store.proof.log_proof import LogProof
-    from store.proof.verification import Report
+    from store.proof.verification import LogReport
 
 
 _COMMANDS: Final = {
@@ -206,7 +206,7 @@ def verify_log(
         sys.exit(ExitCode.TAMPERED)
 
 
-def _verify(log: str, published: tuple[Path, ...], key: VerifyingKey | None) -> Report:
+def _verify(log: str, published: tuple[Path, ...], key: VerifyingKey | None) -> LogReport:
     with proof_of(log) as proof:
         with progress(f"hashing new events of {log}") as grown:
             proof.grow(grown)
@@ -214,7 +214,7 @@ def _verify(log: str, published: tuple[Path, ...], key: VerifyingKey | None) -> 
             return verify(proof, key=key, published=published, progress=verified)
 
 
-def _print(report: Report) -> None:
+def _print(report: LogReport) -> None:
     archived = f", {report.archived} of them archived" if report.archived else ""
     covered = f"{report.events} events{archived} up to position {report.position}"
     if report.ok:

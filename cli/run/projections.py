@@ -34,7 +34,7 @@ from store.leadership import run_as_leader
 from store.ports.engine import LOGS
 from store.ports.locks import LockHeldError
 from store.proving import log_proof
-from store.tree_keeper import ProofKeeper, keeping
+from store.tree_keeper import TreeKeeper, keep_in_background
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -216,8 +216,8 @@ def _keep(store: Store, views: Views, settings: Settings, over: Event, held: Loc
     with ExitStack() as opened:
         signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
         proofs = [log_proof(store, name) for name in LOGS]
-        keeper = ProofKeeper(proofs, settings.tree_head_seconds, hold=held)
-        with keeping(keeper, over):
+        keeper = TreeKeeper(proofs, settings.tree_head_seconds, hold=held)
+        with keep_in_background(keeper, over):
             process.run(views.projectors, signals, over)
 
 

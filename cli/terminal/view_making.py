@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from projections.core.projector import OnProgress, Projector
-    from store.ports.locks import Holder, Locks
+    from store.ports.locks import LockHolder, Locks
 
 
 BEGIN_SECONDS: Final = 60.0
@@ -49,7 +49,7 @@ def bring_up_to_date(projector: Projector, locks: Locks) -> None:
     projector.catch_up()
 
 
-def _maker(projector: Projector, locks: Locks) -> Holder | None:
+def _maker(projector: Projector, locks: Locks) -> LockHolder | None:
     """Return who makes the view, or is about to."""
     return locks.holder(rebuild_lock(projector.projection.name)) or locks.holder(PROJECTIONS_LOCK)
 
@@ -69,7 +69,7 @@ def _make(projector: Projector) -> None:
         projector.rebuild_if_needed(told)
 
 
-def _wait(projector: Projector, locks: Locks, holder: Holder) -> None:
+def _wait(projector: Projector, locks: Locks, holder: LockHolder) -> None:
     """Wait until the view is made, or until no process is making it."""
     _say(
         projector,
@@ -87,7 +87,7 @@ def _wait(projector: Projector, locks: Locks, holder: Holder) -> None:
             time.sleep(_LOOK_SECONDS)
 
 
-def _not_begun(projector: Projector, holder: Holder) -> CommandError:
+def _not_begun(projector: Projector, holder: LockHolder) -> CommandError:
     return CommandError(
         ExitCode.STORE_UNUSABLE,
         f"this version of Postwatch has not made the view {projector.projection.name}, and the "

@@ -13,12 +13,12 @@ from cli.terminal.output import print_json, print_rows, progress
 from cli.terminal.session import session
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import hold
-from store.archiving import Archiving
+from store.archiving import Archiver
 from store.log_reader import LogReader
 
 if TYPE_CHECKING:
     from cli.terminal.session import Session
-    from store.archiving import Moved
+    from store.archiving import ArchivingResult
 
 
 _AGE: Final = re.compile(r"(\d{1,5})([hdw])")
@@ -44,7 +44,7 @@ def archive(older_than: str, *, as_json: bool) -> None:
     with session() as opened, hold(opened.store.engine.locks, "archive"):
         seen, head = _seen(opened)
         with progress("archiving", "positions") as report:
-            moved = Archiving(opened.store, opened.actor, report=report).run(age, seen)
+            moved = Archiver(opened.store, opened.actor, report=report).run(age, seen)
         _print(moved, opened, as_json=as_json)
     if seen < head:
         print(
@@ -82,7 +82,7 @@ def _seen(opened: Session) -> tuple[int, int]:
     return min(positions), LogReader(opened.store.checks).head()
 
 
-def _print(moved: Moved, opened: Session, *, as_json: bool) -> None:
+def _print(moved: ArchivingResult, opened: Session, *, as_json: bool) -> None:
     files = opened.store.archive.files
     if as_json:
         print_json(

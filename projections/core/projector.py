@@ -33,7 +33,7 @@ from projections.core.table import (
     not_built,
 )
 from store.log_reader import LoggedEvent
-from store.ports.locks import LockHeldError, LostError, unopposed
+from store.ports.locks import LockHeldError, LockLostError, uncontested_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,12 +125,12 @@ class BufferedTransaction(Transaction):
     def write(self) -> None:
         """Lock the side and write what was gathered, with the position, in one transaction.
 
-        Raises LostError, and writes nothing, when somebody else has moved the side meanwhile:
+        Raises LockLostError, and writes nothing, when somebody else has moved the side meanwhile:
         a process that was frozen may find its work done, and would spoil it.
         """
         with self._view.transaction(self._side) as transaction:
             if transaction.position() != self._from:
-                raise LostError("another process goes on with this rebuild")
+                raise LockLostError("another process goes on with this rebuild")
             for table, rows in self._rows:
                 transaction.put_all(table, rows)
             if self._reached is not None:
@@ -209,7 +209,9 @@ def while_held(hold: LockHandle, report: OnProgress) -> OnProgress:
 
     def told(position: int, head: int) -> None:
         if hold.is_lost:
-            raise LostError("the rebuild was broken off: its lock is lost; it may be begun again")
+            raise LockLostError(
+                "the rebuild was broken off: its lock is lost; it may be begun again"
+            )
         report(position, head)
 
     return told
@@ -229,7 +231,7 @@ class Projector:
         view: View,
         *,
         turn: Turn = nullcontext,
-        alone: Callable[[], AbstractContextManager[LockHandle]] = unopposed,
+        alone: Callable[[], AbstractContextManager[LockHandle]] = uncontested_lock,
     ) -> None:
         """Take `turn`, which lets one writer of the view in after the other.
 
@@ -305,7 +307,7 @@ class Projector:
         """Build the view anew beside the live one, then swap, while everything runs.
 
         Goes on where a rebuild was broken off, unless that is not wanted. Raises LockHeldError
-        when another rebuild is at work on the view, LostError when one has taken over.
+        when another rebuild is at work on the view, LockLostError when one has taken over.
         """
         with self._alone() as hold:
             self.rebuilding.run(while_held(hold, report), from_start=from_start)

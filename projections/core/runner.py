@@ -18,15 +18,15 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from store.ports.errors import STORE_UNAVAILABLE, kind_of
-from store.ports.locks import LockHeldError, LostError
+from store.ports.errors import STORE_UNAVAILABLE, outage_reason
+from store.ports.locks import LockHeldError, LockLostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from threading import Event
 
     from projections.core.projector import Projector
-    from store.ports.engine import Signal
+    from store.ports.engine import ChangeSignal
 
 
 log = logging.getLogger("postwatch.projections")
@@ -44,7 +44,7 @@ class Patience:
             work()
         except STORE_UNAVAILABLE as error:
             if view not in self.waiting:
-                log.error("view %s does not follow its log: %s", view, kind_of(error))  # noqa: TRY400 - expected, told in one line
+                log.error("view %s does not follow its log: %s", view, outage_reason(error))  # noqa: TRY400 - expected, told in one line
             self.waiting.add(view)
             return False
         if view in self.waiting:
@@ -58,7 +58,7 @@ _TRY_AGAIN_SECONDS: Final = 0.5
 """Between two looks whether somebody else's rebuild is done."""
 
 
-_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, LostError)
+_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, LockLostError)
 
 
 class _StoppedError(Exception):
@@ -99,7 +99,7 @@ class Renewal:
                     self._tell(f"is being rebuilt elsewhere, {error}")
                     self._stop.wait(_TRY_AGAIN_SECONDS)
                 except _NOT_NOW as error:
-                    self._tell(f"cannot be rebuilt now: {kind_of(error)}")
+                    self._tell(f"cannot be rebuilt now: {outage_reason(error)}")
                     self._stop.wait(_TRY_AGAIN_SECONDS)
                 else:
                     return
@@ -129,7 +129,9 @@ AWAY_SECONDS: Final = 1.0
 """How long to wait before a view is tried again that could not be written."""
 
 
-def run(projectors: Mapping[str, Projector], signals: Mapping[str, Signal], stop: Event) -> None:
+def run(
+    projectors: Mapping[str, Projector], signals: Mapping[str, ChangeSignal], stop: Event
+) -> None:
     """Catch up whenever a log grows, until `stop` is set.
 
     `signals` tells by log name that the log has grown. A view that must be rebuilt is so

@@ -59,7 +59,7 @@ class Reading:
     def run(self, work: Callable[[Connection], T]) -> T:
         """Let `work` read, and return what it does; on the replica if the primary is away.
 
-        `work` may be done twice. Raises an error of STORE_AWAY when nobody answers.
+        `work` may be done twice. Raises an error of STORE_UNAVAILABLE when nobody answers.
         """
         if self._replica is None:
             with self._primary.get(answer_seconds=ANSWER_SECONDS) as connection:

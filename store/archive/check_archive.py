@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Final
 from domain.check import ARCHIVE_ID, ChecksArchived
 from domain.clock import iso_milliseconds
 from domain.errors import ArchiveError
-from store.archive.segment import Contents, Segment
-from store.proof.leaf import EventRows, Readable, Unreadable
+from store.archive.segment import Segment, SegmentContents
+from store.proof.leaf import EventRows, ReadableRows, UnreadableRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,11 +55,11 @@ class CheckArchive:
     def __init__(self, monitoring: Application[UUID], files: SegmentStore) -> None:
         self.files = files
         self._monitoring = monitoring
-        self._recorded: tuple[Contents, ...] = ()
+        self._recorded: tuple[SegmentContents, ...] = ()
         self._decoded: OrderedDict[int, Segment] = OrderedDict()
         self._lock = Lock()
 
-    def segments(self) -> Sequence[Contents]:
+    def segments(self) -> Sequence[SegmentContents]:
         """Return what every segment holds that is recorded now, in the order of positions."""
         with self._lock:
             known = len(self._recorded)
@@ -104,16 +104,18 @@ class CheckArchive:
             found += segment.of_stream(stream.hex.encode(), before, limit - len(found))
         return found
 
-    def of_stream_in(self, contents: Contents, stream: UUID, before: int, limit: int) -> list[Row]:
+    def of_stream_in(
+        self, contents: SegmentContents, stream: UUID, before: int, limit: int
+    ) -> list[Row]:
         """Return the same of one segment only."""
         return self._segment(contents).of_stream(stream.hex.encode(), before, limit)
 
-    def read_back(self, contents: Contents) -> None:
+    def read_back(self, contents: SegmentContents) -> None:
         """Raise ArchiveError unless a segment on disk holds just this."""
         with self._told(contents):
             self._open(contents).check()
 
-    def _segment(self, contents: Contents) -> Segment:
+    def _segment(self, contents: SegmentContents) -> Segment:
         with self._lock:
             found = self._decoded.pop(contents.first, None)
             if found is None:
@@ -123,17 +125,17 @@ class CheckArchive:
                 self._decoded.popitem(last=False)
             return found
 
-    def _read(self, contents: Contents) -> Segment:
+    def _read(self, contents: SegmentContents) -> Segment:
         with self._told(contents):
             return self._open(contents)
 
-    def _open(self, contents: Contents) -> Segment:
+    def _open(self, contents: SegmentContents) -> Segment:
         segment = Segment(self.files.read(contents.first, contents.last), LOG)
         segment.require(contents)
         return segment
 
     @contextmanager
-    def _told(self, contents: Contents) -> Iterator[None]:
+    def _told(self, contents: SegmentContents) -> Iterator[None]:
         """Say which segment it is that cannot be read."""
         try:
             yield
@@ -144,9 +146,9 @@ class CheckArchive:
             ) from error
 
 
-def contents_of_event(event: ChecksArchived) -> Contents:
+def contents_of_event(event: ChecksArchived) -> SegmentContents:
     """Return what a recorded segment holds."""
-    return Contents(event.first_position, event.last_position, event.count, event.digest)
+    return SegmentContents(event.first_position, event.last_position, event.count, event.digest)
 
 
 _LATE: Final = 1
@@ -162,7 +164,7 @@ def last_archived(
     """
     segments = archive.segments()
 
-    def begins(contents: Contents) -> str:
+    def begins(contents: SegmentContents) -> str:
         return iso_milliseconds(ended(archive.after(contents.first - 1, 1)[0]))
 
     end = bisect_right(segments, time, key=begins) + _LATE
@@ -181,7 +183,7 @@ def last_archived(
 
 def _last_in(
     archive: CheckArchive,
-    contents: Contents,
+    contents: SegmentContents,
     stream: UUID,
     time: str,
     ended: Callable[[Row], datetime],
@@ -251,22 +253,22 @@ class ArchivedRows(EventRows):
         """Return the highest position that was ever given, also when its event is gone."""
         return self._live.last_given()
 
-    def readable(self, progress: Progress = lambda *_: None) -> Readable:
+    def readable(self, progress: Progress = lambda *_: None) -> ReadableRows:
         """Read every segment, and compare it with what was recorded of it."""
-        wrong: list[Unreadable] = []
+        wrong: list[UnreadableRange] = []
         events = 0
         segments = self._archive.segments()
         for contents in segments:
             try:
                 self._archive.read_back(contents)
             except ArchiveError as error:
-                wrong.append(Unreadable(contents.first, contents.last, str(error)))
+                wrong.append(UnreadableRange(contents.first, contents.last, str(error)))
             else:
                 events += contents.events
             progress(contents.last, segments[-1].last)
         without = frozenset(each.first for each in wrong)
         rows = ArchivedRows(self._live, self._archive, without)
-        return Readable(rows, events, wrong)
+        return ReadableRows(rows, events, wrong)
 
 
 class ArchivedStreams:

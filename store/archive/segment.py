@@ -49,7 +49,7 @@ _LENGTH: Final = 8
 _DIGEST: Final = 32
 
 
-class Contents(NamedTuple):
+class SegmentContents(NamedTuple):
     """What a segment holds. `digest` is SHA-256, in hexadecimal, over its events' leaves."""
 
     first: int
@@ -58,12 +58,12 @@ class Contents(NamedTuple):
     digest: str
 
 
-def contents_of(rows: Sequence[Row]) -> Contents:
+def contents_of(rows: Sequence[Row]) -> SegmentContents:
     """Return what a segment of some rows holds; at least one, in the order of positions."""
     digest = sha256()
     for row in rows:
         digest.update(leaf_bytes(row))
-    return Contents(rows[0].position, rows[-1].position, len(rows), digest.hexdigest())
+    return SegmentContents(rows[0].position, rows[-1].position, len(rows), digest.hexdigest())
 
 
 def encode(log: str, rows: Sequence[Row]) -> bytes:
@@ -103,7 +103,7 @@ class Segment:
         """Take the bytes of a file. Raises ArchiveError that says what is wrong with them."""
         header, sections = _open(data)
         with _damage_told("its header does not fit"):
-            self.contents = Contents(*(header[name] for name in Contents._fields))
+            self.contents = SegmentContents(*(header[name] for name in SegmentContents._fields))
             self._columns = read_columns(header["columns"], sections, self.contents.events)
             found = header["log"]
         if found != log:
@@ -125,7 +125,7 @@ class Segment:
             places = self._columns[POSITION].numbers()
             return self._rows([each for each in reversed(rows) if places[each] < before][:limit])
 
-    def require(self, contents: Contents) -> None:
+    def require(self, contents: SegmentContents) -> None:
         """Raise ArchiveError unless it says that it holds this."""
         if self.contents != contents:
             raise ArchiveError("its events are not those that were archived")

@@ -22,7 +22,7 @@ import orjson
 
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import StoreError
-from store.ports.locks import Holder, LockHandle, LockHeldError, Locks
+from store.ports.locks import LockHandle, LockHeldError, LockHolder, Locks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class FileLocks(Locks):
         with held(self._path(name), name, wait_seconds=wait_seconds):
             yield LockHandle()
 
-    def holder(self, name: str) -> Holder | None:
+    def holder(self, name: str) -> LockHolder | None:
         """Return who holds a lock now; None when nobody does."""
         return holder_of(self._path(name))
 
@@ -78,7 +78,7 @@ def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
         os.close(descriptor)
 
 
-def holder_of(path: Path) -> Holder | None:
+def holder_of(path: Path) -> LockHolder | None:
     """Return who holds a lock file now; None when nobody does."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
@@ -107,12 +107,12 @@ def _acquire(descriptor: int, deadline: float) -> None:
             return
 
 
-def _said(descriptor: int) -> Holder:
+def _said(descriptor: int) -> LockHolder:
     try:
         said = orjson.loads(os.pread(descriptor, 4096, 0))
     except orjson.JSONDecodeError:
-        return Holder(None, None)
-    return Holder(said["pid"], said["since"])
+        return LockHolder(None, None)
+    return LockHolder(said["pid"], said["since"])
 
 
 LONGEST_WAIT_SECONDS: Final = 5.0

@@ -33,7 +33,7 @@ _IGNORED: Final = frozenset({INCOMING, "lost+found", "locks"})
 
 
 @contextmanager
-def filled(root: Path, parts: Sequence[str]) -> Iterator[Path]:
+def staged_folder(root: Path, parts: Sequence[str]) -> Iterator[Path]:
     """Yield an empty folder; what was put into it then becomes `parts` of `root`, in order.
 
     Raises StoreError when `root` is not empty, cannot be written, or is being filled by

@@ -28,7 +28,7 @@ _PAGE: Final = 5000
 _REPORT_EVERY: Final = 1000
 
 
-class Rotated(NamedTuple):
+class RotationResult(NamedTuple):
     """What a change of the master key did: fingerprints, and how many keys were re-wrapped."""
 
     before: str
@@ -38,7 +38,7 @@ class Rotated(NamedTuple):
 
 def rotate(
     store: KeyStore, master_keys: MasterKeys, report: Callable[[int, int], None] = lambda *_: None
-) -> Rotated:
+) -> RotationResult:
     """Wrap all data keys by a new master key: the one that the settings give, or a made one.
 
     `report` is told how many keys are done, of how many. Raises ConflictError when there is
@@ -60,7 +60,7 @@ def rotate(
         with store.table() as table:
             if table.master_fingerprint() == after:
                 master_keys.keep(new)
-    return Rotated(before, after, keys)
+    return RotationResult(before, after, keys)
 
 
 def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:

@@ -33,7 +33,7 @@ class SegmentSink(Protocol):
         """Write a segment. Raises ArchiveError."""
 
 
-class Filling(ABC):
+class BulkLoad(ABC):
     """A store that is being filled. What is in it counts when the one who fills it is done."""
 
     segments: SegmentSink

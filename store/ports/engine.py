@@ -39,7 +39,7 @@ class StoredRows(EventRows):
         """Return where the event of a version in a stream stands; None when it does not."""
 
 
-class Signal(ABC):
+class ChangeSignal(ABC):
     """Tells whether a log may have grown. Asking costs microseconds."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def signal(self, log: str) -> Signal:
+    def signal(self, log: str) -> ChangeSignal:
         """Return what tells that somebody wrote to a log."""
 
     @abstractmethod

@@ -27,7 +27,7 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class FleetSession:
     """Somebody who holds locks of a location.
 
     `is_member`: a checker that takes its share; one that is leaving takes none. `beats`
@@ -50,7 +50,7 @@ class FleetSnapshot:
 
     session: int
     time: float
-    sessions: tuple[Session, ...]
+    sessions: tuple[FleetSession, ...]
 
     def shards_of(self, number: int) -> frozenset[int]:
         """Return what a session holds."""
@@ -66,7 +66,7 @@ class FleetRow:
 
     location_number: int
     location: str | None
-    session: Session
+    session: FleetSession
     application: str | None
     age_seconds: float | None
 
@@ -74,7 +74,7 @@ class FleetRow:
 class Leases(ABC):
     """The session of one checker of one location.
 
-    All methods raise an error of STORE_AWAY when the session is lost, and with it all of its
+    All methods raise an error of STORE_UNAVAILABLE when the session is lost, and with it all of its
     locks; the next look then begins another one. They are not for several threads at once.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """Who holds a lock. `pid` None: it is just starting and has not said so yet.
 
     `host` None: on this host.
@@ -34,7 +34,7 @@ class Holder:
 class LockHeldError(DomainError):
     """Another process, or another thread of this one, holds the lock; the text says who."""
 
-    def __init__(self, holder: Holder) -> None:
+    def __init__(self, holder: LockHolder) -> None:
         self.holder = holder
         super().__init__(str(holder))
 
@@ -48,12 +48,12 @@ class LockHandle:
         return False
 
 
-def unopposed() -> AbstractContextManager[LockHandle]:
+def uncontested_lock() -> AbstractContextManager[LockHandle]:
     """Return what is held where nobody else could want it."""
     return nullcontext(LockHandle())
 
 
-class LostError(DomainError):
+class LockLostError(DomainError):
     """The lock under which something was done is somebody else's by now, who goes on with it."""
 
 
@@ -72,9 +72,9 @@ class Locks(ABC):
         """Hold a lock while the block runs.
 
         Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, an error
-        of STORE_AWAY, and StoreError when there can be no lock.
+        of STORE_UNAVAILABLE, and StoreError when there can be no lock.
         """
 
     @abstractmethod
-    def holder(self, name: str) -> Holder | None:
+    def holder(self, name: str) -> LockHolder | None:
         """Return who holds a lock now; None when nobody does."""

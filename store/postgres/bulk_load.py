@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from domain.errors import StoreError, TransferError
-from store.ports.bulk_load import EventSink, Filling
+from store.ports.bulk_load import BulkLoad, EventSink
 from store.ports.engine import LOGS
 from store.postgres.connections import LONG_SECONDS
 from store.postgres.keys import PostgresKeyTable
@@ -43,7 +43,7 @@ _GO_ON: Final = "ALTER SEQUENCE {sequence} RESTART WITH {next}"
 
 
 @contextmanager
-def filling(connections: Connections, place: str) -> Iterator[Filling]:
+def bulk_load(connections: Connections, place: str) -> Iterator[BulkLoad]:
     """Lend an empty store to be filled; it is there when the block ends, and else unchanged.
 
     Raises StoreError, also when there is a store already. Nobody else writes meanwhile.
@@ -61,10 +61,10 @@ def filling(connections: Connections, place: str) -> Iterator[Filling]:
                     f"{table.as_string(connection)}); name another database, and run "
                     "`postwatch migrate` on it. Nothing was changed"
                 )
-        yield PostgresFilling(connection)
+        yield PostgresBulkLoad(connection)
 
 
-class PostgresFilling(Filling):
+class PostgresBulkLoad(BulkLoad):
     """Everything goes through the connection of one transaction."""
 
     def __init__(self, connection: Connection) -> None:

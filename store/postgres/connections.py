@@ -32,8 +32,8 @@ from psycopg.rows import tuple_row
 
 from domain.errors import StoreError
 from store.ports.engine import place_of
-from store.ports.errors import Outage
-from store.postgres.errors import InDoubtError, SilentError, describe
+from store.ports.errors import CircuitBreaker
+from store.postgres.errors import InDoubtError, SilentError, diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,22 +55,22 @@ IDLE_SECONDS: Final = 600.0
 class Pool:
     """Up to `size` connections. The one that was used last is lent next."""
 
-    def __init__(self, connect: Callable[[], Session], size: int) -> None:
+    def __init__(self, connect: Callable[[], TimedConnection], size: int) -> None:
         self._connect = connect
         self._size = size
         self._places = BoundedSemaphore(size)
         self._lock = Lock()
-        self._idle: list[tuple[float, Session]] = []
+        self._idle: list[tuple[float, TimedConnection]] = []
         self._is_closed = False
         self._has_connected = False
-        self.losses = 0
+        self.reconnects = 0
         """How many times connections broke, or more were opened, which may lead to another server.
 
         Who grows a pool while a server is promoted meets the new one before any loss is known.
         """
 
     @contextmanager
-    def lend(self) -> Iterator[Session]:
+    def lend(self) -> Iterator[TimedConnection]:
         """Lend a connection. One that is returned in the middle of something is closed."""
         if not self._places.acquire(timeout=WAIT_SECONDS):
             raise psycopg.errors.TooManyConnections(
@@ -88,7 +88,7 @@ class Pool:
     def forget(self) -> None:
         """Close all connections that are not lent: they are as dead as one that was."""
         with self._lock:
-            self.losses += 1
+            self.reconnects += 1
             idle, self._idle = self._idle, []
         for _, session in idle:
             session.close()
@@ -99,7 +99,7 @@ class Pool:
             self._is_closed = True
         self.forget()
 
-    def _open_one(self) -> Session | None:
+    def _open_one(self) -> TimedConnection | None:
         """Return a connection that the server has not closed meanwhile, if there is one."""
         while True:
             with self._lock:
@@ -109,23 +109,23 @@ class Pool:
             if _is_quiet(session):
                 return session
             with self._lock:
-                self.losses += 1
+                self.reconnects += 1
             session.close()
 
-    def _connect_anew(self) -> Session:
+    def _connect_anew(self) -> TimedConnection:
         """Connect. Where one was open before, another server may be the one that answers now."""
         session = self._connect()
         with self._lock:
-            self.losses += self._has_connected
+            self.reconnects += self._has_connected
             self._has_connected = True
         return session
 
-    def _take_back(self, session: Session) -> None:
+    def _take_back(self, session: TimedConnection) -> None:
         tired = session
         is_whole = session.info.transaction_status == TransactionStatus.IDLE
         now = time.monotonic()
         with self._lock:
-            self.losses += not is_whole
+            self.reconnects += not is_whole
             if is_whole and not self._is_closed:
                 self._idle.append((now, session))
                 # The oldest stands first. One is enough: somebody comes back soon.
@@ -135,7 +135,7 @@ class Pool:
         tired.close()
 
 
-def _is_quiet(session: Session) -> bool:
+def _is_quiet(session: TimedConnection) -> bool:
     """Return whether there is nothing to read: the last words of a server that went away.
 
     Without asking the server, which would take as long as the query itself. A notice that
@@ -152,7 +152,7 @@ _WAITS_FOR_STANDBY = "SyncRepWaitForLSN"
 """The server's function that warns when a commit no longer waits for a standby."""
 
 
-class Session(psycopg.Connection[Any]):
+class TimedConnection(psycopg.Connection[Any]):
     """A connection whose every answer must come within some seconds, where that is set.
 
     The kernel of a frozen server still acknowledges what it is sent, and a primary whose
@@ -196,7 +196,7 @@ class Session(psycopg.Connection[Any]):
 
 
 @contextmanager
-def closed_on_failure(session: Session) -> Iterator[None]:
+def closed_on_failure(session: TimedConnection) -> Iterator[None]:
     """Close a new connection if it cannot be made ready in this block."""
     try:
         yield
@@ -247,7 +247,7 @@ _KNOWS_THESE: Final = 140000
 _NAME_BYTES: Final = 63
 """PostgreSQL cuts off longer names of applications."""
 
-_ERRORS: Final = (
+_DRIVER_ERRORS: Final = (
     (psycopg.DataError, persistence.DataError),
     (psycopg.IntegrityError, persistence.IntegrityError),
     (psycopg.NotSupportedError, persistence.NotSupportedError),
@@ -310,10 +310,10 @@ class Connections:
     def get(self, *, answer_seconds: float | None = None) -> Iterator[Connection]:
         """Lend a connection in autocommit mode; `answer_seconds` is for this time only.
 
-        Raises errors of the event store's own kinds: DatabaseAwayError when the database is
+        Raises errors of the event store's own kinds: DatabaseUnavailableError when the database is
         away. A commit that is in doubt is told in the same way.
         """
-        with told(self.place), self._pool.lend() as session:
+        with translate_errors(self.place), self._pool.lend() as session:
             session.answer_seconds = answer_seconds or self._answer_seconds
             session.begin_certain()
             try:
@@ -332,14 +332,14 @@ class Connections:
             yield connection
 
     @property
-    def losses(self) -> int:
+    def reconnects(self) -> int:
         """How many times connections broke: since the last time another server may answer."""
-        return self._pool.losses
+        return self._pool.reconnects
 
     @contextmanager
     def own(self) -> Iterator[Connection]:
         """Open a connection for this block alone, and close it: for what lives in a session."""
-        with told(self.place):
+        with translate_errors(self.place):
             session = self._connect()
             try:
                 yield session
@@ -355,10 +355,10 @@ class Connections:
         """Close all connections."""
         self._pool.close()
 
-    def _connect(self) -> Session:
+    def _connect(self) -> TimedConnection:
         """Connect, unless somebody has just found out that this is of no use."""
-        with self._way.outage.attempt(), told(self.place):
-            session = Session.connect(
+        with self._way.circuit_breaker.attempt(), translate_errors(self.place):
+            session = TimedConnection.connect(
                 self._conninfo, autocommit=True, row_factory=self._row_factory
             )
             with closed_on_failure(session):
@@ -373,7 +373,7 @@ class _Server:
     """What this process knows of a database, for all who go there in the same way."""
 
     def __init__(self, place: str) -> None:
-        self.outage = Outage(f"{place} answers again")
+        self.circuit_breaker = CircuitBreaker(f"{place} answers again")
         self._lock = Lock()
         self._pools: WeakSet[Pool] = WeakSet()
 
@@ -391,15 +391,15 @@ class _Server:
 
 
 @contextmanager
-def told(place: str) -> Iterator[None]:
+def translate_errors(place: str) -> Iterator[None]:
     """Turn the driver's errors into the event store's; `place` says where, for people."""
     try:
         yield
     except psycopg.Error as error:
-        meant = describe(error, place)
+        meant = diagnose(error, place)
         if meant is not None:
             raise meant from error
-        for theirs, ours in _ERRORS:
+        for theirs, ours in _DRIVER_ERRORS:
             if isinstance(error, theirs):
                 raise ours(str(error)) from error
         raise persistence.PersistenceError(str(error)) from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from store.ports.engine import Engine, Signal, StoredRows
-from store.postgres.bulk_load import filling
+from store.ports.engine import ChangeSignal, Engine, StoredRows
+from store.postgres.bulk_load import bulk_load
 from store.postgres.connections import ANSWER_SECONDS, Connections
 from store.postgres.keys import PostgresKeyStore
 from store.postgres.leases import PostgresLeases, fleet
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from domain.application import Turn
     from store.keys.key_ring import KeyStore
-    from store.ports.bulk_load import Filling
+    from store.ports.bulk_load import BulkLoad
     from store.ports.engine import Database
     from store.ports.leases import FleetRow, Leases
     from store.proof.tiles import TileStore
@@ -59,12 +59,12 @@ class PostgresEngine(Engine):
         """
         return migrate(self.connections)
 
-    def filling(self) -> AbstractContextManager[Filling]:
+    def bulk_load(self) -> AbstractContextManager[BulkLoad]:
         """Lend the store to be filled, in one transaction, if there is nothing in it yet.
 
         Raises StoreError when there is, or when the schema is not made.
         """
-        return filling(self.connections, self.database.place)
+        return bulk_load(self.connections, self.database.place)
 
     def prepare_store(self) -> None:
         """Raise StoreError unless the schema is there: `postwatch migrate` makes it."""
@@ -83,7 +83,7 @@ class PostgresEngine(Engine):
         """Take checks behind a position out of their log, up to another; return how many."""
         return prune(self.connections, position, through)
 
-    def signal(self, log: str) -> Signal:
+    def signal(self, log: str) -> ChangeSignal:
         """Return what tells that somebody wrote to a log."""
         return self._listener.signal(log)
 

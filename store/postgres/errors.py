@@ -12,12 +12,12 @@ from typing import Final
 
 import psycopg
 
-from store.ports.errors import DatabaseAwayError, DatabaseRefusesError, Diagnosis
+from store.ports.errors import DatabaseRefusedError, DatabaseUnavailableError, Diagnosis
 
 _LOGIN: Final = "set user, password and database right in POSTWATCH_DATABASE_URL"
 _ROLE: Final = "let the role of POSTWATCH_DATABASE_URL be the one that ran `postwatch migrate`"
 
-AWAY: Final = Diagnosis(
+NO_ANSWER: Final = Diagnosis(
     "does not answer", "see that the server runs and can be reached from here on this address"
 )
 _BROKEN: Final = Diagnosis("has broken the connection", "it is asked again; see the server's log")
@@ -41,7 +41,7 @@ _READ_ONLY: Final = Diagnosis(
     "default_transaction_read_only off",
 )
 _FULL: Final = Diagnosis(
-    "has no room left on its disk", "make room on the disk of the server", is_full=True
+    "has no room left on its disk", "make room on the disk of the server", is_disk_full=True
 )
 _NO_ROLE: Final = Diagnosis("refuses the login", f"make the role, or {_LOGIN}", passes=False)
 _PASSWORD: Final = Diagnosis("refuses the login", _LOGIN, passes=False)
@@ -123,29 +123,33 @@ class InDoubtError(psycopg.OperationalError):
     """A commit may be lost with the primary, because somebody broke its wait for a standby."""
 
 
-def describe(error: psycopg.Error, place: str) -> DatabaseAwayError | DatabaseRefusesError | None:
+def diagnose(
+    error: psycopg.Error, place: str
+) -> DatabaseUnavailableError | DatabaseRefusedError | None:
     """Return what an error means for people; None when it is about a statement and its data."""
     if isinstance(error, psycopg.errors.ConnectionException) or error.sqlstate is None:
         return _of_connection(error, place) if isinstance(error, _TOLD) else None
     words = error.diag.message_primary or str(error).partition("\n")[0]
     if isinstance(error, _TOLD):
-        trouble = _BY_STATE.get(error.sqlstate, _NOT_NOW)
-        return DatabaseAwayError(f"{place} {trouble.what}: {words}", trouble)
+        diagnosis = _BY_STATE.get(error.sqlstate, _NOT_NOW)
+        return DatabaseUnavailableError(f"{place} {diagnosis.what}: {words}", diagnosis)
     if isinstance(error, psycopg.ProgrammingError):
-        trouble = _BY_STATE.get(error.sqlstate, _ODD)
-        return DatabaseRefusesError(f"{place} {trouble.what}: {words}", trouble)
+        diagnosis = _BY_STATE.get(error.sqlstate, _ODD)
+        return DatabaseRefusedError(f"{place} {diagnosis.what}: {words}", diagnosis)
     return None
 
 
-def _of_connection(error: psycopg.Error, place: str) -> DatabaseAwayError:
+def _of_connection(error: psycopg.Error, place: str) -> DatabaseUnavailableError:
     if isinstance(error, SilentError | InDoubtError):
-        return DatabaseAwayError(f"{place} {_SILENT.what}: {error}", _SILENT)
+        return DatabaseUnavailableError(f"{place} {_SILENT.what}: {error}", _SILENT)
     words = list(_words_of(str(error)))
     if not words:
-        trouble = _SETTINGS if str(error).startswith("connection is bad") else _BROKEN
-        return DatabaseAwayError(f"{place} {trouble.what}", trouble)
-    trouble = next((each for pattern, each in _BY_WORDS if any(map(pattern.search, words))), AWAY)
-    return DatabaseAwayError(f"{place} {trouble.what}: {'; '.join(words)}", trouble)
+        diagnosis = _SETTINGS if str(error).startswith("connection is bad") else _BROKEN
+        return DatabaseUnavailableError(f"{place} {diagnosis.what}", diagnosis)
+    diagnosis = next(
+        (each for pattern, each in _BY_WORDS if any(map(pattern.search, words))), NO_ANSWER
+    )
+    return DatabaseUnavailableError(f"{place} {diagnosis.what}: {'; '.join(words)}", diagnosis)
 
 
 def _words_of(text: str) -> list[str]:

@@ -13,10 +13,14 @@ import psycopg
 
 from domain.errors import StoreError
 from store.ports.engine import place_of
-from store.ports.errors import DatabaseRefusesError
-from store.ports.leases import FleetRow, FleetSnapshot, Heartbeat, Leases, Session
-from store.postgres import connections as postgres_session
-from store.postgres.connections import conninfo_of, told
+from store.ports.errors import DatabaseRefusedError
+from store.ports.leases import FleetRow, FleetSession, FleetSnapshot, Heartbeat, Leases
+from store.postgres.connections import (
+    TimedConnection,
+    closed_on_failure,
+    conninfo_of,
+    translate_errors,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -149,7 +153,7 @@ class PostgresLeases(Leases):
         """End the session of another checker; return False when we lack the right."""
         try:
             self._ask(_END, self._key, session)
-        except DatabaseRefusesError as error:
+        except DatabaseRefusedError as error:
             if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                 return False
             raise
@@ -162,7 +166,7 @@ class PostgresLeases(Leases):
             self._connection = None
 
     def _ask(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
-        with told(self._place):
+        with translate_errors(self._place):
             try:
                 if self._connection is None:
                     self._connection = self._connect()
@@ -172,8 +176,8 @@ class PostgresLeases(Leases):
                 raise
 
     def _connect(self) -> Connection:
-        connection = postgres_session.Session.connect(self._conninfo, autocommit=True)
-        with postgres_session.closed_on_failure(connection):
+        connection = TimedConnection.connect(self._conninfo, autocommit=True)
+        with closed_on_failure(connection):
             # A server that is frozen ends no statement: then we do not wait for it either.
             connection.answer_seconds = _ANSWER_SECONDS
             connection.execute(
@@ -200,6 +204,6 @@ def _session(  # one column after the other
     is_member: bool,  # noqa: FBT001 - a column
     beats: int | None,
     *said: Any,  # noqa: ANN401 - the columns of a beat
-) -> Session:
+) -> FleetSession:
     beat = None if beats is None else Heartbeat(*said)
-    return Session(number, frozenset(shards or ()), is_member, beats or 0, beat)
+    return FleetSession(number, frozenset(shards or ()), is_member, beats or 0, beat)

@@ -19,7 +19,7 @@ from zlib import crc32
 from psycopg import Error as DriverError
 
 from domain.clock import iso_milliseconds
-from store.ports.locks import Holder, LockHandle, LockHeldError, Locks
+from store.ports.locks import LockHandle, LockHeldError, LockHolder, Locks
 from store.postgres.connections import Connections
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PostgresLocks(Locks):
 
     @contextmanager
     def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
-        """Hold a lock while the block runs. Raises LockHeldError, DatabaseAwayError."""
+        """Hold a lock while the block runs. Raises LockHeldError, DatabaseUnavailableError."""
         made = Connections(self._database.url, name, answer_seconds=_BEAT_ANSWER_SECONDS)
         with made.own() as session:
             self._acquire(session, name, time.monotonic() + wait_seconds)
@@ -85,7 +85,7 @@ class PostgresLocks(Locks):
                     with suppress(DriverError):
                         session.execute(_GIVE_BACK)
 
-    def holder(self, name: str) -> Holder | None:
+    def holder(self, name: str) -> LockHolder | None:
         """Return who holds a lock now; None when nobody does."""
         with self._connections.get() as connection:
             row = connection.execute(_HOLDER, (NAMED, _number(name))).fetchone()
@@ -93,7 +93,11 @@ class PostgresLocks(Locks):
             return None
         found = _NAME.fullmatch(row[0])
         since = iso_milliseconds(row[1])
-        return Holder(int(found["pid"]), since, found["host"]) if found else Holder(None, since)
+        return (
+            LockHolder(int(found["pid"]), since, found["host"])
+            if found
+            else LockHolder(None, since)
+        )
 
     def _acquire(self, session: Connection, name: str, deadline: float) -> None:
         while True:
@@ -101,7 +105,7 @@ class PostgresLocks(Locks):
             if is_ours:
                 return
             if time.monotonic() >= deadline:
-                raise LockHeldError(self.holder(name) or Holder(None, None))
+                raise LockHeldError(self.holder(name) or LockHolder(None, None))
             time.sleep(_LOOK_SECONDS)
 
 

@@ -40,7 +40,7 @@ from psycopg.rows import dict_row, tuple_row
 from domain.errors import LostEventsError
 from domain.event_mapper import Row
 from store.ports.engine import StoredRows
-from store.ports.errors import Outage
+from store.ports.errors import CircuitBreaker
 from store.postgres.connections import ANSWER_SECONDS, LONG_SECONDS, Connections
 
 if TYPE_CHECKING:
@@ -58,42 +58,42 @@ _MOST: Final = 1_000_000
 """How many streams are remembered. Each is some 150 bytes."""
 
 
-class Doubts(NamedTuple):
+class RequiredVersions(NamedTuple):
     """What must be found before something is appended, and after how many losses it was said."""
 
     versions_before: Mapping[str, int]
-    losses: int
+    reconnects: int
 
 
 class FailoverGuard:
     """All streams after a loss, but those that were appended to since."""
 
-    def __init__(self, losses: Callable[[], int]) -> None:
+    def __init__(self, reconnects: Callable[[], int]) -> None:
         """Take what counts how many times a connection broke."""
-        self._count_losses = losses
+        self._count_losses = reconnects
         self._lock = Lock()
         self._losses = 0
         self._certain: set[str] = set()
 
-    def among(self, streams: Sequence[str], versions: Sequence[int]) -> Doubts:
+    def among(self, streams: Sequence[str], versions: Sequence[int]) -> RequiredVersions:
         """Return by stream the version that must be there before these come, where in doubt."""
-        losses = self._count_losses()
-        if losses == 0:
-            return Doubts({}, losses)
+        reconnects = self._count_losses()
+        if reconnects == 0:
+            return RequiredVersions({}, reconnects)
         with self._lock:
-            if losses > self._losses:
-                self._losses = losses
+            if reconnects > self._losses:
+                self._losses = reconnects
                 self._certain.clear()
             doubtful = set(streams) - self._certain
-        return Doubts(_versions_before(doubtful, streams, versions), losses)
+        return RequiredVersions(_versions_before(doubtful, streams, versions), reconnects)
 
-    def clear_up(self, doubts: Doubts) -> None:
+    def clear_up(self, doubts: RequiredVersions) -> None:
         """Remember that what was asked for was found, and that more came behind it."""
         if not doubts.versions_before:
             return
         with self._lock:
             # Whoever lost a connection meanwhile may have met another server than we did.
-            if doubts.losses != self._losses:
+            if doubts.reconnects != self._losses:
                 return
             if len(self._certain) >= _MOST:
                 self._certain.clear()
@@ -153,7 +153,7 @@ class LogDatastore(postgres.PostgresDatastore):
     def __init__(self, url: str, log: str) -> None:
         super().__init__("", "", "", "", "", schema=log_schema(log))
         self.log = log
-        self.takes_events = Outage(f"the log {log} takes events again", only_slow=True)
+        self.takes_events = CircuitBreaker(f"the log {log} takes events again", only_slow=True)
         self._connections = Connections(
             url, log, row_factory=dict_row, answer_seconds=ANSWER_SECONDS
         )
@@ -162,9 +162,9 @@ class LogDatastore(postgres.PostgresDatastore):
         """Lend a connection of ours, whose errors are the event store's."""
         return self._connections.get()
 
-    def losses(self) -> int:
+    def reconnects(self) -> int:
         """Return how many times another server may have come that never had all we know of."""
-        return self._connections.losses
+        return self._connections.reconnects
 
     def close(self) -> None:
         """Close the connections."""
@@ -193,7 +193,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         super().__init__(datastore, events_table_name=events_table_name)
         assert isinstance(datastore, LogDatastore)  # noqa: S101 - our factory has no other
         self._takes_events = datastore.takes_events
-        self._doubts = FailoverGuard(datastore.losses)
+        self._doubts = FailoverGuard(datastore.reconnects)
         names = {
             "table": sql.Identifier(datastore.schema, events_table_name),
             "sequence": sql.Identifier(datastore.schema, f"{events_table_name}_position"),
@@ -252,7 +252,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
         """Append stream, version, topic and state of new rows, durably, all or none.
 
         Raises IntegrityError when a stream has such a version already, LostEventsError when it
-        lacks the one before, DatabaseAwayError when the log takes nothing now, or may have
+        lacks the one before, DatabaseUnavailableError when the log takes nothing now, or may have
         taken it though no answer came.
         """
         columns = [list(each) for each in zip(*rows, strict=True)]

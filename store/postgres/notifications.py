@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from eventsourcing.persistence import PersistenceError
 from psycopg import sql
 
-from store.ports.engine import LOGS, Signal
-from store.ports.errors import kind_of
+from store.ports.engine import LOGS, ChangeSignal
+from store.ports.errors import outage_reason
 from store.postgres.log import log_table
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ class Listener:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._signals: list[PostgresSignal] = []
+        self._signals: list[PostgresChangeSignal] = []
         self._lock = Lock()
         self._stop = Event()
         self._thread: Thread | None = None
         self.listens = False
 
-    def signal(self, name: str) -> PostgresSignal:
+    def signal(self, name: str) -> PostgresChangeSignal:
         """Return what tells that somebody wrote to a log."""
-        made = PostgresSignal(self, log_table(name))
+        made = PostgresChangeSignal(self, log_table(name))
         with self._lock:
             self._signals.append(made)
             if self._thread is None:
@@ -56,7 +56,7 @@ class Listener:
                 self._thread.start()
         return made
 
-    def forget(self, signal: PostgresSignal) -> None:
+    def forget(self, signal: PostgresChangeSignal) -> None:
         """Tell a signal no more."""
         with self._lock:
             if signal in self._signals:
@@ -77,7 +77,7 @@ class Listener:
                 if self.listens:
                     log.warning(
                         "the database tells nobody that logs grow (%s); it is asked again",
-                        kind_of(error),
+                        outage_reason(error),
                     )
             self.listens = False
             self._stop.wait(_PAUSE_SECONDS)
@@ -101,15 +101,15 @@ class Listener:
         with self._lock:
             for signal in self._signals:
                 if channel in (None, signal.channel):
-                    signal.told = True
+                    signal.notified = True
 
 
-class PostgresSignal(Signal):
+class PostgresChangeSignal(ChangeSignal):
     """Tells that a log may have grown."""
 
     def __init__(self, listener: Listener, channel: str) -> None:
         self.channel = channel
-        self.told = True
+        self.notified = True
         self._listener = listener
         self._asked_at = 0.0
 
@@ -117,10 +117,10 @@ class PostgresSignal(Signal):
         """Return whether there may be something new since the last call; True on the first."""
         now = time.monotonic()
         patience = FALLBACK_SECONDS if self._listener.listens else POLL_SECONDS
-        if not self.told and now - self._asked_at < patience:
+        if not self.notified and now - self._asked_at < patience:
             return False
         # In this order: a notification between the two is not lost.
-        self.told = False
+        self.notified = False
         self._asked_at = now
         return True
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 
-class Unreadable(NamedTuple):
+class UnreadableRange(NamedTuple):
     """A part of a log that stands elsewhere and cannot be read: its positions, and why."""
 
     first: int
@@ -39,18 +39,18 @@ class EventRows(ABC):
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event is gone."""
 
-    def readable(self, progress: Progress = lambda *_: None) -> Readable:
+    def readable(self, progress: Progress = lambda *_: None) -> ReadableRows:
         """Look whether all that stands elsewhere can be read, and is what was put there."""
         del progress
-        return Readable(self, 0, [])
+        return ReadableRows(self, 0, [])
 
 
-class Readable(NamedTuple):
+class ReadableRows(NamedTuple):
     """Rows without the parts that cannot be read, how many others stand elsewhere, those parts."""
 
     rows: EventRows
     elsewhere: int
-    unreadable: list[Unreadable]
+    unreadable: list[UnreadableRange]
 
 
 def leaf_bytes(row: Row) -> bytes:

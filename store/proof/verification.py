@@ -36,7 +36,7 @@ LISTED: Final = 200
 """Findings that are kept one by one; of all others the number is kept."""
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What was done. These words are documented and do not change."""
 
     ALTERED = "altered"
@@ -49,14 +49,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LogFinding:
     """One thing that is not as it was.
 
     `position` to `through` is where in the log; both None when it is not about events.
     `line` is the line of a head in its file.
     """
 
-    kind: Kind
+    kind: FindingKind
     message: str
     position: int | None = None
     through: int | None = None
@@ -74,7 +74,7 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
+class LogReport:
     """The outcome of a verification: what was looked at, and what is wrong.
 
     `found` counts events that are not as they were, and everything else that is wrong.
@@ -87,14 +87,14 @@ class Report:
     position: int = 0
     root_hash: str = ""
     found: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[LogFinding] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether everything is as it was."""
         return not self.found
 
-    def add(self, finding: Finding, count: int = 1) -> None:
+    def add(self, finding: LogFinding, count: int = 1) -> None:
         """Count a finding, and keep it if there is room. `count`: what it stands for."""
         self.found += count
         if len(self.findings) < LISTED:
@@ -131,11 +131,11 @@ class Difference:
     row: Row | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FindingKind:
         """What it looks like by itself."""
         if self.stored is None:
-            return Kind.INSERTED
-        return Kind.REMOVED if self.row is None else Kind.ALTERED
+            return FindingKind.INSERTED
+        return FindingKind.REMOVED if self.row is None else FindingKind.ALTERED
 
 
 class Differences:
@@ -152,7 +152,7 @@ class Differences:
         else:
             self._more += 1
 
-    def report(self, report: Report, log_is_right_through: int) -> None:
+    def report(self, report: LogReport, log_is_right_through: int) -> None:
         """Turn the differences into findings.
 
         Up to position `log_is_right_through` a signed head fits the log and not the tree:
@@ -161,24 +161,24 @@ class Differences:
         wrong_tree: list[Difference] = []
         others: list[Difference] = []
         for each in self._kept:
-            is_right = each.kind is Kind.ALTERED and each.position <= log_is_right_through
+            is_right = each.kind is FindingKind.ALTERED and each.position <= log_is_right_through
             (wrong_tree if is_right else others).append(each)
         for each in wrong_tree:
             message = (
                 f"the stored hash of position {each.position} was changed; the event itself "
                 "fits the signed heads"
             )
-            report.add(Finding(Kind.TREE, message, each.position, each.position))
+            report.add(LogFinding(FindingKind.TREE, message, each.position, each.position))
         moved = list(_moved(others[:_COMPARED]))
         for origin, place in moved:
             message = f"the event of position {origin} stands at position {place}"
-            report.add(Finding(Kind.MOVED, message, origin, origin))
+            report.add(LogFinding(FindingKind.MOVED, message, origin, origin))
         explained = {position for pair in moved for position in pair}
         for group in _grouped([each for each in others if each.position not in explained]):
             report.add(_finding(group), len(group))
         if self._more:
             message = f"{self._more} more events are not as they were"
-            report.add(Finding(Kind.ALTERED, message), self._more)
+            report.add(LogFinding(FindingKind.ALTERED, message), self._more)
 
 
 def _moved(differences: Sequence[Difference]) -> Iterator[tuple[int, int]]:
@@ -207,17 +207,17 @@ def _grouped(differences: Sequence[Difference]) -> Iterator[list[Difference]]:
         yield group
 
 
-def _finding(group: Sequence[Difference]) -> Finding:
+def _finding(group: Sequence[Difference]) -> LogFinding:
     kind, first, last = group[0].kind, group[0].position, group[-1].position
     what = "the event of position" if first == last else "the events of positions"
     where = f"{first}" if first == last else f"{first} to {last}"
     did = "was" if first == last else "were"
     words = {
-        Kind.ALTERED: f"{what} {where} {did} altered",
-        Kind.REMOVED: f"{what} {where} {did} removed",
-        Kind.INSERTED: f"{what} {where} {did} inserted afterwards",
+        FindingKind.ALTERED: f"{what} {where} {did} altered",
+        FindingKind.REMOVED: f"{what} {where} {did} removed",
+        FindingKind.INSERTED: f"{what} {where} {did} inserted afterwards",
     }
-    return Finding(kind, words[kind], first, last)
+    return LogFinding(kind, words[kind], first, last)
 
 
 class Accumulator:
@@ -266,7 +266,7 @@ _BEFORE_ALL: Final = -(1 << 63)
 """Below every position: who slips an event in may give it any."""
 
 
-class Verification:
+class LogVerification:
     """One look at a whole log. `elsewhere`: positions whose events need not be here."""
 
     def __init__(
@@ -278,7 +278,7 @@ class Verification:
         elsewhere: Sequence[range] = (),
     ) -> None:
         """Take the heads whose signatures are right; `log` names what is looked at."""
-        self.report = Report(log)
+        self.report = LogReport(log)
         self._rows = _Feed(rows)
         self._tiles = tiles
         self._heads = deque(sorted(heads, key=lambda head: head.size))
@@ -290,14 +290,14 @@ class Verification:
         self._is_broken = False
         self._tail = b""
 
-    def run(self, progress: Callable[[int, int], None] = lambda *_: None) -> Report:
+    def run(self, progress: Callable[[int, int], None] = lambda *_: None) -> LogReport:
         """Look at everything and return what was found. `progress` takes positions."""
         last = self._tiles.last_leaf_tile()
         total = last.last_position if last else 0
         for expected, tile in enumerate(self._all_tiles()):
             if tile.number != expected:
                 message = f"the stored hashes from leaf {expected * TILE} on are gone"
-                self.report.add(Finding(Kind.TREE, message))
+                self.report.add(LogFinding(FindingKind.TREE, message))
                 return self.report
             self._look_at(tile)
             progress(tile.last_position, max(total, tile.last_position))
@@ -309,7 +309,7 @@ class Verification:
                 f"{self.report.events}"
             )
             where = (self.report.position + 1, head.position)
-            self.report.add(Finding(Kind.REMOVED, message, *where))
+            self.report.add(LogFinding(FindingKind.REMOVED, message, *where))
         self.report.root_hash = self._stored.root(self._tail).hex()
         return self.report
 
@@ -370,11 +370,11 @@ class Verification:
                 self.report.archived += len(missing)
                 return b"", b""
             message = f"events of the positions {first} to {last} were removed or inserted"
-            self.report.add(Finding(Kind.REMOVED, message, first, last))
+            self.report.add(LogFinding(FindingKind.REMOVED, message, first, last))
             return b"", b""
         if tile_hash(hashes) != self._node(1, tile.number):
             message = f"an event of the positions {first} to {last} was altered"
-            self.report.add(Finding(Kind.ALTERED, message, first, last))
+            self.report.add(LogFinding(FindingKind.ALTERED, message, first, last))
             return b"", b""
         return hashes, hashes
 
@@ -411,7 +411,7 @@ class Verification:
                 f"an event of the positions {first} to {head.position} was changed together "
                 f"with its stored hash: the head signed at {head.time} does not fit"
             )
-            self.report.add(Finding(Kind.ALTERED, message, first, head.position))
+            self.report.add(LogFinding(FindingKind.ALTERED, message, first, head.position))
 
     def _look_at_nodes(self, tile: LeafTile) -> None:
         """Compare the stored hashes above a tile that was just filled, up to the top."""
@@ -423,7 +423,7 @@ class Verification:
                     f"(level {level}, number {index})"
                 )
                 self.report.add(
-                    Finding(Kind.TREE, message, tile.first_position, tile.last_position)
+                    LogFinding(FindingKind.TREE, message, tile.first_position, tile.last_position)
                 )
                 return
             if index % TILE != TILE - 1:
@@ -462,12 +462,12 @@ class _Feed:
             self._position = batch[-1].position if batch else position
 
 
-class HeadsRead:
+class HeadReader:
     """The heads that were right, and what is wrong with the others."""
 
     def __init__(self, log: str, key: VerifyingKey) -> None:
         self.heads: list[TreeHead] = []
-        self.findings: list[Finding] = []
+        self.findings: list[LogFinding] = []
         self._log = log
         self._key = key
 
@@ -500,4 +500,4 @@ class HeadsRead:
 
     def _find(self, source: str, number: int, message: str) -> None:
         text = f"{source}, line {number}: {message}"
-        self.findings.append(Finding(Kind.HEAD, text, line=number))
+        self.findings.append(LogFinding(FindingKind.HEAD, text, line=number))

@@ -23,7 +23,7 @@ _PAGES: Final = 2048
 """Pages (of 4 KiB) copied between two reports."""
 
 
-class Snapshot:
+class FileSnapshot:
     """A file as it is now. While this is open, the file's write-ahead log only grows."""
 
     def __init__(self, path: Path) -> None:

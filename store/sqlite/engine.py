@@ -8,9 +8,9 @@ from domain.errors import StoreError
 from store.files.file_locks import FileLocks, WriteQueue
 from store.files.head_file import HeadFile
 from store.files.segment_files import SegmentFiles
-from store.ports.engine import Engine, Signal, StoredRows
+from store.ports.engine import ChangeSignal, Engine, StoredRows
 from store.sqlite.keys import SqliteKeyStore
-from store.sqlite.log import LogSignal, SqliteRows, check_writable, log_environment, prune
+from store.sqlite.log import SqliteChangeSignal, SqliteRows, check_writable, log_environment, prune
 from store.sqlite.tiles import SqliteTiles
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ class SqliteEngine(Engine):
         """Take checks behind a position out of their log, up to another; return how many."""
         return prune(self.folder.checks_log, position, through)
 
-    def signal(self, log: str) -> Signal:
+    def signal(self, log: str) -> ChangeSignal:
         """Return what tells that somebody wrote to a log."""
-        return LogSignal(str(self.folder.log(log)))
+        return SqliteChangeSignal(str(self.folder.log(log)))
 
     def keys(self, *, create: bool) -> KeyStore:
         """Return where the wrapped data keys are."""

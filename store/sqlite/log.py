@@ -47,7 +47,7 @@ from eventsourcing.persistence import (
 from domain.errors import TransferError
 from domain.event_mapper import Row
 from store.ports.bulk_load import EventSink
-from store.ports.engine import Signal, StoredRows
+from store.ports.engine import ChangeSignal, StoredRows
 from store.ports.errors import DISK_FULL
 from store.sqlite.connections import ThreadConnections
 
@@ -285,7 +285,7 @@ def check_writable(path: str) -> None:
         raise OperationalError(str(error)) from error
 
 
-class LogSignal(Signal):
+class SqliteChangeSignal(ChangeSignal):
     """Tells whether anyone has committed to a log since the last time it was asked.
 
     `PRAGMA data_version` costs microseconds, so a reader may ask many times a second

@@ -17,17 +17,17 @@ from domain.clock import iso_milliseconds, utc_now
 from domain.errors import MasterKeyError, StoreError, TransferError
 from store.files.data_folder import DataFolder
 from store.files.segment_files import SegmentFiles
-from store.files.staging_folder import STORE_PARTS, filled
+from store.files.staging_folder import STORE_PARTS, staged_folder
 from store.keys import sealing
 from store.keys.master_keys import MasterKeys, write_key_file
-from store.sqlite.backup import Snapshot, check_file
+from store.sqlite.backup import FileSnapshot, check_file
 from store.sqlite.keys import SqliteKeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from store.archive.segment import Contents
+    from store.archive.segment import SegmentContents
     from store.store import Store
     from store.transfer.restore_log import ImportKey
 
@@ -42,7 +42,7 @@ _TILES: Final = "*.db"
 """Hashes of archived events stand nowhere else."""
 
 
-class Made(NamedTuple):
+class BackupResult(NamedTuple):
     """What a backup holds: its files, and their bytes in all."""
 
     files: dict[str, str]
@@ -55,13 +55,13 @@ def make_backup(
     *,
     with_master_key: bool = False,
     report: Callable[[int, int], None] = lambda *_: None,
-) -> Made:
+) -> BackupResult:
     """Copy a store to an empty folder while everything runs.
 
     `report` is told pages copied, of how many. Raises StoreError when the folder is not
     empty or cannot be written; nothing is left there then.
     """
-    with filled(destination, (*STORE_PARTS, MANIFEST)) as incoming:
+    with staged_folder(destination, (*STORE_PARTS, MANIFEST)) as incoming:
         copy = DataFolder(incoming)
         copy.monitoring_log.parent.mkdir(mode=0o700)
         copy.keys.parent.mkdir(mode=0o700)
@@ -83,7 +83,7 @@ def make_backup(
         (incoming / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
         (incoming / MANIFEST).chmod(0o600)
         size = sum((incoming / name).stat().st_size for name in files)
-    return Made(files, size)
+    return BackupResult(files, size)
 
 
 def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> None:
@@ -93,7 +93,7 @@ def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> No
     open all its data keys, StoreError when the folder is not empty; nothing is changed then.
     """
     manifest = _read_manifest(source)
-    with filled(root, STORE_PARTS) as incoming:
+    with staged_folder(root, STORE_PARTS) as incoming:
         for name, digest in manifest["files"].items():
             _take(source, incoming, name, digest)
         copy = DataFolder(incoming)
@@ -112,17 +112,17 @@ def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) ->
     if folder.proof.is_dir():
         copy.proof.mkdir(mode=0o700)
         for tiles in folder.proof.glob(_TILES):
-            with Snapshot(tiles) as hashes:
+            with FileSnapshot(tiles) as hashes:
                 hashes.copy(copy.proof / tiles.name)
     with store.keys.store.table() as table:
         fingerprint = table.master_fingerprint() or ""
         if copy.proof.is_dir():
             for heads in folder.proof.glob(_HEADS):
                 shutil.copyfile(heads, copy.proof / heads.name)
-        with Snapshot(folder.keys) as keys:
+        with FileSnapshot(folder.keys) as keys:
             keys.copy(copy.keys)
         # What is archived between the two stands in both: in the copied log, and in a segment.
-        checks, monitoring = Snapshot(folder.checks_log), Snapshot(folder.monitoring_log)
+        checks, monitoring = FileSnapshot(folder.checks_log), FileSnapshot(folder.monitoring_log)
         segments = store.archive.segments()
     with monitoring, checks:
         monitoring.copy(copy.monitoring_log, report)
@@ -131,7 +131,7 @@ def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) ->
     return fingerprint
 
 
-def _copy_segments(store: Store, copy: DataFolder, segments: Sequence[Contents]) -> None:
+def _copy_segments(store: Store, copy: DataFolder, segments: Sequence[SegmentContents]) -> None:
     """Copy segments, which never change. A damaged one is no backup of what stood in it."""
     if segments:
         copy.archive.mkdir(mode=0o700)

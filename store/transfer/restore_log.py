@@ -21,13 +21,13 @@ import orjson
 from domain.check import ChecksArchived
 from domain.errors import MasterKeyError, TransferError
 from store.archive.check_archive import LOG
-from store.archive.segment import MOST_EVENTS, Contents, contents_of, encode
+from store.archive.segment import MOST_EVENTS, SegmentContents, contents_of, encode
 from store.files.data_folder import DataFolder
 from store.files.segment_files import SegmentFiles
-from store.files.staging_folder import STORE_PARTS, filled
+from store.files.staging_folder import STORE_PARTS, staged_folder
 from store.keys import sealing
 from store.keys.master_keys import read_key_file, write_key_file
-from store.ports.bulk_load import EventSink, Filling
+from store.ports.bulk_load import BulkLoad, EventSink
 from store.ports.engine import LOGS
 from store.ports.errors import STORE_UNAVAILABLE
 from store.sqlite.keys import SqliteKeyStore
@@ -66,7 +66,7 @@ class CheckSink:
     def __init__(self, log: EventSink, segments: SegmentSink) -> None:
         self._log = log
         self._segments = segments
-        self._expected: deque[Contents] = deque()
+        self._expected: deque[SegmentContents] = deque()
         self._rows: list[Row] = []
         self._newest: dict[bytes, Row] = {}
 
@@ -77,7 +77,7 @@ class CheckSink:
         try:
             state = orjson.loads(row.state)
             first, last = int(state["first_position"]), int(state["last_position"])
-            found = Contents(first, last, int(state["count"]), str(state["digest"]))
+            found = SegmentContents(first, last, int(state["count"]), str(state["digest"]))
         except (ValueError, KeyError, TypeError):
             raise TransferError("an event about archived checks is damaged") from None
         behind = self._expected[-1].last if self._expected else 0
@@ -114,7 +114,7 @@ class CheckSink:
         self._rows = []
 
 
-def _not_as_archived(contents: Contents) -> str:
+def _not_as_archived(contents: SegmentContents) -> str:
     return (
         f"the checks of the positions {contents.first} to {contents.last} are not those that "
         "were archived"
@@ -122,20 +122,20 @@ def _not_as_archived(contents: Contents) -> str:
 
 
 @contextmanager
-def filling_files(root: Path, master_key: bytes) -> Iterator[FilesFilling]:
+def bulk_load_files(root: Path, master_key: bytes) -> Iterator[FilesBulkLoad]:
     """Lend an empty store to be filled; it is in `root` when the block ends, and else nothing.
 
     Raises StoreError when the folder is not empty.
     """
-    with filled(root, STORE_PARTS) as incoming:
+    with staged_folder(root, STORE_PARTS) as incoming:
         # Makes the files with the schema that this version uses.
         create_store(incoming, master_key).close()
-        with FilesFilling(DataFolder(incoming)) as made:
+        with FilesBulkLoad(DataFolder(incoming)) as made:
             yield made
         DataFolder(root).create()
 
 
-class FilesFilling(Filling, ExitStack):
+class FilesBulkLoad(BulkLoad, ExitStack):
     """The files of a store that is being filled. Open until the block ends."""
 
     def __init__(self, folder: DataFolder) -> None:
@@ -159,7 +159,7 @@ MAX_LINE_BYTES: Final = 1 << 25
 _REPORT_EVERY: Final = 2000
 
 
-class Imported(NamedTuple):
+class ImportResult(NamedTuple):
     """How much was imported."""
 
     keys: int
@@ -180,7 +180,7 @@ def import_lines(
     report: Callable[[int, int], None] = lambda *_: None,
     *,
     database: Database | None = None,
-) -> Imported:
+) -> ImportResult:
     """Make the store that an export describes in an empty folder, or in an empty database.
 
     `report` is told how many positions are done, of how many. Raises TransferError when the
@@ -189,10 +189,10 @@ def import_lines(
     """
     if database is not None:
         return _into_database(file, DataFolder(root), database, master_key, report)
-    with filling_files(root, master_key.key) as filling:
-        imported = _Import(file, filling, master_key.key, report).run()
+    with bulk_load_files(root, master_key.key) as bulk_load:
+        imported = _Import(file, bulk_load, master_key.key, report).run()
         if master_key.is_kept:
-            write_key_file(filling.folder.master_key, master_key.key)
+            write_key_file(bulk_load.folder.master_key, master_key.key)
     return imported
 
 
@@ -202,14 +202,14 @@ def _into_database(
     database: Database,
     master_key: ImportKey,
     report: Callable[[int, int], None],
-) -> Imported:
+) -> ImportResult:
     # Only here: who has no database does without the driver's time and memory.
     from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
 
     with closing(PostgresEngine(database)) as engine, ExitStack() as undo:
         try:
-            with engine.filling() as filling:
-                imported = _Import(file, filling, master_key.key, report).run()
+            with engine.bulk_load() as bulk_load:
+                imported = _Import(file, bulk_load, master_key.key, report).run()
                 if master_key.is_kept and _kept(folder, master_key.key):
                     undo.callback(folder.master_key.unlink)
         except STORE_UNAVAILABLE:
@@ -235,12 +235,12 @@ class _Import:
     def __init__(
         self,
         file: BinaryIO,
-        filling: Filling,
+        bulk_load: BulkLoad,
         master_key: bytes,
         report: Callable[[int, int], None],
     ) -> None:
         self._file = file
-        self._filling = filling
+        self._bulk_load = bulk_load
         self._master_key = master_key
         self._report = report
         self._digest = sha256()
@@ -249,16 +249,16 @@ class _Import:
         self._reached = dict.fromkeys(LOGS, 0)
         self._events = Counter(self._reached)
 
-    def run(self) -> Imported:
+    def run(self) -> ImportResult:
         """Read all lines, and believe them if they are whole."""
         header = self._header()
-        monitoring = self._filling.sink("monitoring")
-        self._checks = CheckSink(self._filling.sink("checks"), self._filling.segments)
+        monitoring = self._bulk_load.sink("monitoring")
+        self._checks = CheckSink(self._bulk_load.sink("checks"), self._bulk_load.segments)
         self._check(self._body(header, monitoring))
         monitoring.finish(header.last_given["monitoring"])
         self._checks.finish(header.last_given["checks"])
-        self._filling.put_keys(header.master_key, self._keys.items())
-        return Imported(len(self._keys), dict(self._events))
+        self._bulk_load.put_keys(header.master_key, self._keys.items())
+        return ImportResult(len(self._keys), dict(self._events))
 
     def _header(self) -> Header:
         line = self._next()

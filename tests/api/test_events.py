@@ -11,7 +11,7 @@ import pytest
 
 from domain.check import ARCHIVE_ID
 from projections.views.history import ENTRY_TYPES
-from store.archiving import Archiving
+from store.archiving import Archiver
 from tests.api.world import SMTP, later_than, path_of
 from tests.domain.given import TESTER, check_of
 
@@ -330,7 +330,7 @@ def test_no_secret_and_no_book_keeping_is_told(fresh_world: World) -> None:
 def test_archived_checks_are_told_to_who_looks_after_the_installation(fresh_world: World) -> None:
     monitor = fresh_world.monitor()
     fresh_world.store.checks.record([check_of(monitor, 1)], location="local", actor=TESTER)
-    Archiving(fresh_world.store, TESTER).run(timedelta(days=1), 1)
+    Archiver(fresh_world.store, TESTER).run(timedelta(days=1), 1)
 
     [told] = everything(fresh_world.admin, type="ChecksArchived")
 

@@ -14,8 +14,8 @@ from falcon.testing import TestClient
 from api.http import errors
 from api.http.request_log import RequestLog
 from domain.errors import ArchiveError, ConflictError, DomainError, MasterKeyError, NotFoundError
-from store.ports.errors import DatabaseAwayError, Outage
-from store.postgres.errors import AWAY
+from store.ports.errors import CircuitBreaker, DatabaseUnavailableError
+from store.postgres.errors import NO_ANSWER
 from tests.api.world import SMTP
 
 if TYPE_CHECKING:
@@ -102,10 +102,10 @@ def test_a_store_that_is_away_is_503_and_says_when_to_come_again(
 def test_an_outage_is_an_error_in_the_log_once_and_its_refused_requests_are_none(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    outage = Outage("it is back")
-    with pytest.raises(DatabaseAwayError) as first, outage.attempt():
-        raise DatabaseAwayError("the database does not answer", AWAY)
-    with pytest.raises(DatabaseAwayError) as second, outage.attempt():
+    breaker = CircuitBreaker("it is back")
+    with pytest.raises(DatabaseUnavailableError) as first, breaker.attempt():
+        raise DatabaseUnavailableError("the database does not answer", NO_ANSWER)
+    with pytest.raises(DatabaseUnavailableError) as second, breaker.attempt():
         pass
 
     for away in (first.value, second.value):

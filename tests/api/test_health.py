@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.resources import health
 from domain.commands import UpdateMonitor
-from store.archiving import Archiving
+from store.archiving import Archiver
 from tests.api.world import SMTP
 from tests.domain.given import TESTER, check_of
 from tests.intruder import intruder_of
@@ -168,7 +168,7 @@ def test_positions_and_lags_are_those_of_the_store(fresh_world: World) -> None:
 def test_the_archive_is_counted(fresh_world: World) -> None:
     store, monitor = fresh_world.store, fresh_world.monitor()
     store.checks.record([check_of(monitor, n) for n in range(5)], location="local", actor=TESTER)
-    moved = Archiving(store, TESTER).run(timedelta(days=1), through=4)
+    moved = Archiver(store, TESTER).run(timedelta(days=1), through=4)
 
     found = samples(fresh_world.admin)
 

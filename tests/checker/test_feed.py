@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
     from store.log_reader import LoggedEvent
-    from store.ports.engine import Signal
+    from store.ports.engine import ChangeSignal
     from store.store import Store
 
 
 @pytest.fixture
-def signal(store: Store) -> Iterator[Signal]:
+def signal(store: Store) -> Iterator[ChangeSignal]:
     opened = store.signal("monitoring")
     yield opened
     opened.close()
@@ -39,13 +39,13 @@ async def following(feed: Feed) -> AsyncIterator[trio.MemoryReceiveChannel[Batch
             nursery.cancel_scope.cancel()
 
 
-async def test_empty_log_is_at_its_head_at_once(store: Store, signal: Signal) -> None:
+async def test_empty_log_is_at_its_head_at_once(store: Store, signal: ChangeSignal) -> None:
     async with following(Feed(LogReader(store.monitoring), signal)) as receive:
         assert await receive.receive() == Batch([], 0, at_head=True)
 
 
 async def test_everything_is_read_in_order_then_what_comes(
-    store: Store, signal: Signal, monkeypatch: pytest.MonkeyPatch
+    store: Store, signal: ChangeSignal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "BATCH", 4)
     owner = Owner(store)
@@ -68,7 +68,7 @@ async def test_everything_is_read_in_order_then_what_comes(
         assert batch.events[0].position > expected[-1]
 
 
-async def test_new_events_arrive_soon(store: Store, signal: Signal) -> None:
+async def test_new_events_arrive_soon(store: Store, signal: ChangeSignal) -> None:
     owner = Owner(store)
     async with following(Feed(LogReader(store.monitoring), signal)) as receive:
         while not (await receive.receive()).at_head:

@@ -11,7 +11,7 @@ import trio
 
 from checker.fleet.claims import shard_of
 from checker.fleet.leased_claims import LEASE_SECONDS, LOOK_SECONDS, STILL_SECONDS
-from store.ports.leases import Session
+from store.ports.leases import FleetSession
 from tests.checker.virtual_fleet import INTERVAL_SECONDS, Fleet
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ async def test_shard_that_is_locked_by_hand_is_told_and_the_rest_is_shared(
 ) -> None:
     async with trio.open_nursery() as nursery:
         fleet = Fleet(autojump_clock, nursery)
-        fleet.table.sessions[77] = Session(77, frozenset({3, 5}), is_member=False)
+        fleet.table.sessions[77] = FleetSession(77, frozenset({3, 5}), is_member=False)
         a, b = fleet.join("a"), fleet.join("b")
         await trio.sleep(60)
         assert [len(a.held), len(b.held)] == [31, 31]

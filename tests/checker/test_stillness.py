@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from checker.fleet.leased_claims import STILL_SECONDS, LivenessMonitor
-from store.ports.leases import Heartbeat, Session
+from store.ports.leases import FleetSession, Heartbeat
 
 BEAT = Heartbeat("there:1")
 
 
-def session(beats: int, *, is_member: bool = True, beat: Heartbeat | None = BEAT) -> Session:
-    return Session(7, frozenset({1}), is_member=is_member, beats=beats, beat=beat)
+def session(beats: int, *, is_member: bool = True, beat: Heartbeat | None = BEAT) -> FleetSession:
+    return FleetSession(7, frozenset({1}), is_member=is_member, beats=beats, beat=beat)
 
 
 def test_who_says_something_new_is_not_still() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from checker.fleet.leased_claims import LeaseReport
 from checker.runtime.metrics import Status
-from store.ports.leases import FleetSnapshot, Heartbeat, Session
+from store.ports.leases import FleetSession, FleetSnapshot, Heartbeat
 
 if TYPE_CHECKING:
     import pytest
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def standing(*countries: str | None) -> FleetSnapshot:
     """One checker a country, on a host that bears its number."""
     sessions = tuple(
-        Session(number, frozenset(), is_member=True, beat=Heartbeat(f"host{number}:1", country))
+        FleetSession(
+            number, frozenset(), is_member=True, beat=Heartbeat(f"host{number}:1", country)
+        )
         for number, country in enumerate(countries)
     )
     return FleetSnapshot(0, 0.0, sessions)

@@ -12,7 +12,7 @@ import pytest
 from projections.core.projection import apply
 from projections.core.projector import BufferedTransaction, Projector
 from store.leadership import run_as_leader
-from store.ports.locks import LockHandle, LostError
+from store.ports.locks import LockHandle, LockLostError
 from store.postgres.connections import Connections
 from store.postgres.engine import PostgresEngine
 from store.postgres.locks import PostgresLocks
@@ -51,7 +51,7 @@ def test_a_frozen_rebuild_writes_nothing_over_the_one_that_went_on(
         apply(projector.projection, projector.log.after(0, end), draft)
 
     other.write()
-    with pytest.raises(LostError, match="another process goes on"):
+    with pytest.raises(LockLostError, match="another process goes on"):
         frozen.write()
 
     assert projector.view.position("shadow") == 2
@@ -65,7 +65,7 @@ def test_a_rebuild_ends_when_its_lock_is_lost(views: Views, owners: Owners) -> N
     lost = Projector(known.projection, known.log, known.view, alone=lambda: nullcontext(Lost()))
     generation = known.view.generation()
 
-    with pytest.raises(LostError, match="its lock is lost"):
+    with pytest.raises(LockLostError, match="its lock is lost"):
         lost.rebuild()
 
     assert known.view.generation() == generation

@@ -35,7 +35,7 @@ from projections.views.uptime_report import (
     uptime_percent,
     uptime_shape,
 )
-from store.archiving import Archiving
+from store.archiving import Archiver
 from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION, START, Fleet, record
 from tests.projections.folding import rows
@@ -283,7 +283,7 @@ def test_roll_ups_are_the_same_from_live_checks_and_from_archives(
     assert all(len(each["hours"]) >= 12 for _, each in before["days"])
 
     end = START + timedelta(days=1)
-    moved = Archiving(store, TESTER, clock=lambda: end, most_events=256).run(timedelta(0), 600)
+    moved = Archiver(store, TESTER, clock=lambda: end, most_events=256).run(timedelta(0), 600)
     views.projector("roll_ups").rebuild(lambda *_: None)
 
     assert moved.events == 600

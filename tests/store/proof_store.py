@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.checks import CheckRows
     from store.proof.log_proof import LogProof
     from store.proof.tree_heads import TreeHead
-    from store.proof.verification import Report
+    from store.proof.verification import LogReport
     from store.store import Store
 
 
@@ -113,10 +113,10 @@ class TamperedLog:
         """Return the leaves as docs/proof.md describes them, not by our own code."""
         return [b"".join(map(netstring, row)) for row in self.behind.rows("checks")]
 
-    def verify(self, **options: object) -> Report:
+    def verify(self, **options: object) -> LogReport:
         """Grow and verify, as the command does."""
         self.proof.grow()
-        look: Callable[..., Report] = verify
+        look: Callable[..., LogReport] = verify
         return look(self.proof, **options)
 
     def sign_as_of(self, size: int, root: bytes) -> TreeHead:

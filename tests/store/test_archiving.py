@@ -15,7 +15,7 @@ from domain.errors import ArchiveError, ChangedLogError, TransferError
 from projections.catalog import Views
 from store import archiving
 from store.archive.segment import contents_of, encode
-from store.archiving import Archiving
+from store.archiving import Archiver
 from store.proving import log_proof, verify
 from store.store import open_store
 from store.transfer.backup import make_backup, restore_backup
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.event_mapper import Row
-    from store.archiving import Moved
+    from store.archiving import ArchivingResult
     from store.store import Store
     from tests.places import Databases
 
@@ -57,9 +57,11 @@ def checked(store: Store, fleet: Fleet) -> Store:
     return store
 
 
-def archive(store: Store, older_than: timedelta = HALF, *, through: int = CHECKS) -> Moved:
+def archive(
+    store: Store, older_than: timedelta = HALF, *, through: int = CHECKS
+) -> ArchivingResult:
     """Archive as of the end of the checks."""
-    run = Archiving(store, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
+    run = Archiver(store, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
     return run.run(older_than, through)
 
 
@@ -165,7 +167,7 @@ def test_ended_at_any_step_nothing_is_lost_and_the_next_run_goes_on(
     checked: Store, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
     before, proofs = everything(checked), verify(log_proof(checked, "checks"))
-    run = Archiving(checked, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
+    run = Archiver(checked, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
     place: Any = {
         "write": checked.archive.files,
         "read_back": checked.archive,

@@ -16,10 +16,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from store.ports.errors import DatabaseAwayError, DatabaseRefusesError, Outage, kind_of
+from store.ports.errors import (
+    CircuitBreaker,
+    DatabaseRefusedError,
+    DatabaseUnavailableError,
+    outage_reason,
+)
 from store.ports.leases import Heartbeat
 from store.postgres.connections import Connections, Pool
-from store.postgres.errors import AWAY
+from store.postgres.errors import NO_ANSWER
 from store.postgres.leases import PostgresLeases
 from store.postgres.log import LogDatastore, LogRecorder
 from tests.places import POSTGRES, Databases
@@ -73,9 +78,9 @@ def test_all_threads_are_told_at_once_and_the_log_once(
         wait_until(lambda: not answers(connections), what="nobody answers")
 
         def ask(_: int) -> str:
-            with pytest.raises(DatabaseAwayError) as away:
+            with pytest.raises(DatabaseUnavailableError) as away:
                 selected(connections)
-            return kind_of(away.value)
+            return outage_reason(away.value)
 
         with ThreadPoolExecutor(4) as pool:
             found = set(pool.map(ask, range(1000)))
@@ -98,32 +103,32 @@ def test_all_threads_are_told_at_once_and_the_log_once(
 def answers(connections: Connections) -> bool:
     try:
         return selected(connections) == (1,)
-    except DatabaseAwayError:
+    except DatabaseUnavailableError:
         return False
 
 
 def test_one_at_a_time_tries_again() -> None:
     now = [0.0]
-    outage = Outage("back", lambda: now[0])
+    breaker = CircuitBreaker("back", lambda: now[0])
     tried: list[str] = []
 
     def attempt(name: str) -> None:
-        with outage.attempt():
+        with breaker.attempt():
             tried.append(name)
-            raise DatabaseAwayError("away", AWAY)
+            raise DatabaseUnavailableError("away", NO_ANSWER)
 
     for name in ("first", "second"):
-        with pytest.raises(DatabaseAwayError, match="away"):
+        with pytest.raises(DatabaseUnavailableError, match="away"):
             attempt(name)
     now[0] = 2.0
-    with outage.attempt():
-        with pytest.raises(DatabaseAwayError):
+    with breaker.attempt():
+        with pytest.raises(DatabaseUnavailableError):
             attempt("while one tries")
         tried.append("third")
 
-    with pytest.raises(ValueError, match="a bug"), outage.attempt():
+    with pytest.raises(ValueError, match="a bug"), breaker.attempt():
         raise ValueError("a bug")
-    with outage.attempt():
+    with breaker.attempt():
         tried.append("fourth")
 
     assert tried == ["first", "third", "fourth"]
@@ -131,14 +136,14 @@ def test_one_at_a_time_tries_again() -> None:
 
 def test_a_bug_in_an_attempt_lets_the_next_one_try() -> None:
     now = [0.0]
-    outage = Outage("back", lambda: now[0])
-    with pytest.raises(DatabaseAwayError), outage.attempt():
-        raise DatabaseAwayError("away", AWAY)
+    breaker = CircuitBreaker("back", lambda: now[0])
+    with pytest.raises(DatabaseUnavailableError), breaker.attempt():
+        raise DatabaseUnavailableError("away", NO_ANSWER)
     now[0] = 2.0
-    with pytest.raises(ValueError, match="a bug"), outage.attempt():
+    with pytest.raises(ValueError, match="a bug"), breaker.attempt():
         raise ValueError("a bug")
 
-    with outage.attempt():
+    with breaker.attempt():
         pass
 
 
@@ -152,12 +157,12 @@ def test_a_frozen_server_is_left_after_a_time(migrated: str, server: PostgresSer
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         try:
-            with pytest.raises(DatabaseAwayError, match=r"no answer within 0\.5 s"):
+            with pytest.raises(DatabaseUnavailableError, match=r"no answer within 0\.5 s"):
                 selected(connections)
             # The other connection is taken to be as dead; to connect takes two seconds.
-            with pytest.raises(DatabaseAwayError, match="connection timeout expired"):
+            with pytest.raises(DatabaseUnavailableError, match="connection timeout expired"):
                 selected(connections)
-            with pytest.raises(DatabaseAwayError, match="connection timeout expired"):
+            with pytest.raises(DatabaseUnavailableError, match="connection timeout expired"):
                 selected(connections)
         finally:
             for pid in frozen:
@@ -178,12 +183,14 @@ def test_a_session_that_the_server_ended_is_not_lent_again(migrated: str) -> Non
 def test_no_more_connections_than_there_are_places(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("domain.storage.postgres_pool.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("store.postgres.connections.WAIT_SECONDS", 0.05)
     with closing(Connections(migrated, "test")) as connections:
         connections._pool = Pool(connections._connect, 1)
         with (
             connections.get(),
-            pytest.raises(DatabaseAwayError, match="all 1 connections of this process are in use"),
+            pytest.raises(
+                DatabaseUnavailableError, match="all 1 connections of this process are in use"
+            ),
         ):
             selected(connections)
         assert selected(connections) == (1,)
@@ -192,7 +199,7 @@ def test_no_more_connections_than_there_are_places(
 def test_connections_that_nobody_needs_are_closed(
     migrated: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("domain.storage.postgres_pool.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("store.postgres.connections.IDLE_SECONDS", 0.0)
     with closing(Connections(migrated, "test")) as connections:
         with connections.get() as lent:
             pass
@@ -209,21 +216,21 @@ def test_a_commit_that_waits_for_a_standby_in_vain_is_not_acknowledged(
         operator.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         operator.execute("SELECT pg_reload_conf()")
         with closing(Connections(server.url(), "test")) as connections:
-            told: list[BaseException] = []
+            raised: list[BaseException] = []
 
             def write() -> None:
                 try:
                     with connections.transaction() as connection:
                         connection.execute("INSERT INTO kept VALUES (1)")
-                except DatabaseAwayError as error:
-                    told.append(error)
+                except DatabaseUnavailableError as error:
+                    raised.append(error)
 
             thread = threading.Thread(target=write)
             thread.start()
             cancel_wait_for_standby(operator)
             thread.join(30)
 
-            assert "broken off while it waited for a synchronous standby" in str(told[0])
+            assert "broken off while it waited for a synchronous standby" in str(raised[0])
             # In doubt is not lost.
             assert operator.execute("SELECT count(*) FROM kept").fetchone() == (1,)
             assert selected(connections) == (1,)
@@ -288,7 +295,7 @@ def test_pools_come_and_go_while_all_of_them_are_told_to_forget() -> None:
             making.result()
     finally:
         sys.setswitchinterval(interval)
-    assert one.losses == 50
+    assert one.reconnects == 50
 
 
 def test_a_session_that_cannot_be_configured_is_closed(migrated: str) -> None:
@@ -299,9 +306,9 @@ def test_a_session_that_cannot_be_configured_is_closed(migrated: str) -> None:
         as_guest = migrated.replace("postwatch@", "guest@")
         with closing(Connections(as_guest, "test")) as connections:
             # The error that is held here holds what failed, and so would hold it open.
-            with pytest.raises(DatabaseRefusesError, match="permission denied") as select:
+            with pytest.raises(DatabaseRefusedError, match="permission denied") as select:
                 selected(connections)
-            with pytest.raises(DatabaseRefusesError) as leases:
+            with pytest.raises(DatabaseRefusedError) as leases:
                 PostgresLeases(as_guest, "local", 1).look(Heartbeat("here:1", None, 0.0, 0.0, 0.0))
             wait_until(
                 lambda: (
@@ -322,11 +329,11 @@ def test_a_log_that_takes_nothing_holds_up_one_writer_at_a_time(migrated: str) -
         intruder.execute("LOCK TABLE postwatch_monitoring.monitoring_events IN EXCLUSIVE MODE")
         second = (ROW[0], 2, *ROW[2:])
 
-        with pytest.raises(DatabaseAwayError, match="lets nobody write now"):
+        with pytest.raises(DatabaseUnavailableError, match="lets nobody write now"):
             log.append([second])
         started = time.monotonic()
         for _ in range(50):
-            with pytest.raises(DatabaseAwayError, match="lets nobody write now"):
+            with pytest.raises(DatabaseUnavailableError, match="lets nobody write now"):
                 log.append([second])
         # Each of them alone would wait 0.3 s.
         assert time.monotonic() - started < 10
@@ -340,7 +347,7 @@ def test_a_log_that_takes_nothing_holds_up_one_writer_at_a_time(migrated: str) -
 def appended(log: LogRecorder, row: tuple[str, int, str, bytes]) -> bool:
     try:
         return log.append([row]) == [2]
-    except DatabaseAwayError:
+    except DatabaseUnavailableError:
         return False
 
 
@@ -352,9 +359,9 @@ def test_a_database_that_is_read_only_or_full_says_so(migrated: str) -> None:
             operator.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         log.datastore.close()  # a new connection is refused, an old one says it at the write
 
-        with pytest.raises(DatabaseAwayError, match="cannot be written to") as away:
+        with pytest.raises(DatabaseUnavailableError, match="cannot be written to") as away:
             log.append([(ROW[0], 2, *ROW[2:])])
-        assert away.value.trouble.passes
+        assert away.value.diagnosis.passes
 
 
 @pytest.mark.parametrize("statement", ["PREPARE a AS SELECT 1; PREPARE a AS SELECT 2", "EXECUTE b"])
@@ -363,12 +370,12 @@ def test_a_pool_that_shares_sessions_is_told_from_the_statements_that_others_pre
 ) -> None:
     with (
         closing(Connections(migrated, "test")) as connections,
-        pytest.raises(DatabaseRefusesError, match="a pool that shares sessions") as refused,
+        pytest.raises(DatabaseRefusedError, match="a pool that shares sessions") as refused,
         connections.get() as connection,
     ):
         connection.execute(statement)
 
-    assert "pool_mode = session" in refused.value.trouble.advice
+    assert "pool_mode = session" in refused.value.diagnosis.advice
 
 
 def test_transactions_see_what_others_commit_whatever_the_database_has_set(migrated: str) -> None:
@@ -394,7 +401,7 @@ def test_rights_that_are_missing_are_said(migrated: str) -> None:
 
     with (
         closing(Connections(as_visitor, "test")) as connections,
-        pytest.raises(DatabaseRefusesError, match="denies its tables to this role: permission"),
+        pytest.raises(DatabaseRefusedError, match="denies its tables to this role: permission"),
         connections.get() as connection,
     ):
         connection.execute("SELECT * FROM postwatch.heads")

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from store.ports.engine import Database
-from store.ports.errors import DatabaseAwayError
-from store.ports.locks import Holder, LockHeldError
+from store.ports.errors import DatabaseUnavailableError
+from store.ports.locks import LockHeldError, LockHolder
 from store.postgres import locks as postgres_locks
 from store.postgres.connections import Connections
 from store.postgres.locks import PostgresLocks
@@ -33,9 +33,9 @@ pytestmark = list(POSTGRES.marks)
 
 HOLD = """
 import sys
-from domain.storage import postgres_locks
-from domain.storage.database import Database
-from domain.storage.postgres_connections import Connections
+from store.postgres import locks as postgres_locks
+from store.ports.engine import Database
+from store.postgres.connections import Connections
 from tests.waiting import wait_until
 postgres_locks._EXPECT_BEATS = f"SET idle_session_timeout = '{sys.argv[2]}'"
 database = Database(sys.argv[1])
@@ -104,7 +104,7 @@ def test_who_waits_gets_it_from_who_is_just_ending(locks: PostgresLocks) -> None
 def test_a_killed_holder_leaves_nothing_behind(locks: PostgresLocks) -> None:
     with another_holder(locks) as process:
         holder = locks.holder("part")
-        assert isinstance(holder, Holder)
+        assert isinstance(holder, LockHolder)
         assert holder.pid == process.pid
         process.kill()
         wait_until(lambda: locks.holder("part") is None, what="the lock is free")
@@ -162,6 +162,6 @@ def _is_lost(hold: LockHandle) -> bool:
 def test_there_is_no_lock_without_a_server() -> None:
     with (
         locks_of(f"postgresql://postwatch@127.0.0.1:{free_ports(1)[0]}/mail") as locks,
-        pytest.raises(DatabaseAwayError, match="does not answer"),
+        pytest.raises(DatabaseUnavailableError, match="does not answer"),
     ):
         locks.hold("part").__enter__()

@@ -12,7 +12,7 @@ import pytest
 
 from store.log_reader import LogReader
 from store.sqlite.keys import SqliteKeyStore
-from store.sqlite.log import LogSignal
+from store.sqlite.log import SqliteChangeSignal
 from tests.domain.given import TESTER, check_of
 from tests.intruder import intruder_of
 from tests.places import on_sqlite
@@ -130,6 +130,6 @@ def test_a_signal_tells_of_each_commit_of_somebody_else_once(store: Store, owner
 
 
 def test_a_signal_is_of_one_file(tmp_path: Path) -> None:
-    with closing(LogSignal(str(tmp_path / "new.db"))) as signal:
+    with closing(SqliteChangeSignal(str(tmp_path / "new.db"))) as signal:
         assert signal.changed()
         assert not signal.changed()

@@ -63,7 +63,7 @@ def test_heads_come_back_newest_first(heads: HeadStore) -> None:
 def test_all_heads_are_read_a_few_at_a_time(
     heads: HeadStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("domain.storage.postgres_heads.PAGE", 2)
+    monkeypatch.setattr("store.postgres.tiles.PAGE", 2)
     for size in range(1, 6):
         heads.append(head(size))
 

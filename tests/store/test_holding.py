@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from store.files.file_locks import held, holder_of
-from store.ports.locks import Holder, LockHeldError
+from store.ports.locks import LockHeldError, LockHolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys
 from pathlib import Path
-from domain.storage.holding import held
+from store.files.file_locks import held
 
 with held(Path(sys.argv[1]), "part"):
     print("held", flush=True)
@@ -81,6 +81,6 @@ def test_a_holder_that_has_not_said_so_yet(tmp_path: Path) -> None:
     path = tmp_path / "part.lock"
     with held(path, "part"):
         path.write_bytes(b"")
-        assert holder_of(path) == Holder(None, None)
+        assert holder_of(path) == LockHolder(None, None)
         with pytest.raises(LockHeldError, match="just starting"), held(path, "x"):
             pass

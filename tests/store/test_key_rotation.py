@@ -16,7 +16,7 @@ from store.keys import sealing
 from store.keys.key_ring import DIGEST_KEY, KeyRing
 from store.keys.master_keys import MasterKeys, read_key_file, write_key_file
 from store.keys.rotation import destroy_left_over, finish_rotation, rotate
-from store.ports.errors import DatabaseAwayError
+from store.ports.errors import DatabaseUnavailableError
 from tests.domain.given import TESTER
 from tests.places import on_postgres, on_sqlite
 from tests.system.service import ROOT
@@ -277,7 +277,7 @@ def test_keys_come_and_go_while_the_master_key_of_a_database_changes(
 def test_a_change_that_was_frozen_is_undone_and_holds_up_nobody(
     store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("domain.storage.postgres_keys.FROZEN_SECONDS", 1)
+    monkeypatch.setattr("store.postgres.keys.FROZEN_SECONDS", 1)
     owner = uuid4()
     sealed = store.keys.seal(owner, "secret")
     before = store.keys.store.master_fingerprint()
@@ -290,7 +290,7 @@ def test_a_change_that_was_frozen_is_undone_and_holds_up_nobody(
             assert store.keys.unseal(late, store.keys.seal(late, "late")) == "late"
             store.keys.destroy(late)
 
-    with pytest.raises(DatabaseAwayError):
+    with pytest.raises(DatabaseUnavailableError):
         frozen()
 
     assert store.keys.store.master_fingerprint() == before

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
 from domain.errors import ArchiveError
-from store.archiving import Archiving
+from store.archiving import Archiver
 from store.log_reader import LastChecks
 from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION as REALISTIC_PLACE
@@ -113,7 +113,7 @@ def archived(request: pytest.FixtureRequest, store: Store) -> tuple[Store, list[
     record_realistic(store, fleet.checks(400))
     events = [each.event for each in store.reader("checks").after(0, 1000)]
     young = events[-1].timestamp - events[400 * request.param // 100 - 1].timestamp
-    run = Archiving(
+    run = Archiver(
         store, TESTER, clock=lambda: events[-1].timestamp + timedelta(seconds=1), most_events=64
     )
     if request.param:
@@ -151,7 +151,7 @@ def test_a_damaged_segment_is_said_and_no_time_is_made_up(store: Store) -> None:
     record_realistic(store, Fleet(3).checks(60))
     events = [each.event for each in store.reader("checks").after(0, 100)]
     clock = events[-1].timestamp + timedelta(days=2)
-    Archiving(store, TESTER, clock=lambda: clock).run(timedelta(days=1), 60)
+    Archiver(store, TESTER, clock=lambda: clock).run(timedelta(days=1), 60)
     (segment,) = store.archive.segments()
     behind = intruder_of(store)
     data = behind.segment(segment.first, segment.last)

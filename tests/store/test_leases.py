@@ -14,7 +14,7 @@ from eventsourcing.persistence import OperationalError
 from psycopg import sql
 
 from domain.errors import StoreError
-from store.ports.errors import DatabaseAwayError
+from store.ports.errors import DatabaseUnavailableError
 from store.ports.leases import Heartbeat, Leases
 from store.postgres.engine import PostgresEngine
 from store.postgres.leases import LOCATIONS, PostgresLeases
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from store.ports.engine import Database
-    from store.ports.leases import Session
+    from store.ports.leases import FleetSession
     from tests.places import Databases
 
 
@@ -68,7 +68,7 @@ def location(request: pytest.FixtureRequest) -> Iterator[Location]:
         each.close()
 
 
-def others(leases: Leases) -> dict[int, Session]:
+def others(leases: Leases) -> dict[int, FleetSession]:
     """Return what a session sees of the others."""
     standing = leases.look(BEAT)
     return {each.number: each for each in standing.sessions if each.number != standing.session}
@@ -234,7 +234,7 @@ def test_server_that_is_frozen_is_not_waited_for(database: Database) -> None:
     frozen = leases.look(BEAT).session
     os.kill(frozen, signal.SIGSTOP)
     try:
-        with pytest.raises(DatabaseAwayError, match="no answer within"):
+        with pytest.raises(DatabaseUnavailableError, match="no answer within"):
             leases.look(BEAT)
         # Others of its processes may answer: then the session is another one.
         assert leases.look(BEAT).session != frozen

@@ -17,7 +17,7 @@ from domain.errors import LostEventsError
 from domain.monitor import Monitor
 from store.ports.engine import LOGS
 from store.ports.errors import STORE_UNAVAILABLE
-from store.postgres.connections import told
+from store.postgres.connections import translate_errors
 from store.postgres.log import FROZEN_SECONDS, LogRecorder, log_schema, log_table
 from tests.domain.given import NOON, TESTER, check_of, make_owners
 from tests.places import Place
@@ -158,5 +158,5 @@ def test_writer_that_froze_while_it_had_its_turn_loses_it(
 
         assert FROZEN_SECONDS <= time.monotonic() - began < FROZEN_SECONDS + 30
         # Whoever comes back finds the store away, and looks what was stored.
-        with pytest.raises(STORE_UNAVAILABLE), told("the database"):
+        with pytest.raises(STORE_UNAVAILABLE), translate_errors("the database"):
             frozen.execute("SELECT 1")

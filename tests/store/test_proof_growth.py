@@ -18,7 +18,7 @@ from store.proof import tiles as growth
 from store.proof.leaf import EventRows, leaf_bytes
 from store.proof.merkle import ProofError, leaf_hash
 from store.proof.tiles import LeafTile, Run, TiledSubtrees, append, grow_once
-from store.proof.verification import Verification
+from store.proof.verification import LogVerification
 from store.proving import log_proof, verify
 from store.sqlite.tiles import SqliteTiles
 from store.store import open_store
@@ -294,7 +294,7 @@ def test_a_tree_of_three_levels_has_the_root_of_the_rfc(store: Store) -> None:
         assert len(reader.node_tile(2, 0)) == 32
         for size in (65_535, 65_536, 65_537, len(leaves)):
             assert merkle.root(subtrees, size) == naive_root(leaves[:size])
-        report = Verification("checks", rows, reader, []).run()
+        report = LogVerification("checks", rows, reader, []).run()
     assert report.ok
     assert report.root_hash == naive_root(leaves).hex()
 

@@ -14,7 +14,7 @@ import pytest
 from store.ports.engine import LOGS
 from store.ports.locks import LockHandle
 from store.proving import log_proof
-from store.tree_keeper import ProofKeeper, keeping
+from store.tree_keeper import TreeKeeper, keep_in_background
 from tests.domain.given import NOON, make_owners
 from tests.places import on_sqlite
 from tests.store.proof_store import TamperedLog
@@ -32,7 +32,7 @@ class Kept:
         self.now = NOON
         self.proofs = [log_proof(store, name, clock=self.clock) for name in LOGS]
         self.hold = Losable()
-        self.keeper = ProofKeeper(self.proofs, 600, clock=self.clock, hold=self.hold)
+        self.keeper = TreeKeeper(self.proofs, 600, clock=self.clock, hold=self.hold)
 
     def clock(self) -> datetime:
         """Return the time."""
@@ -142,7 +142,7 @@ def test_trouble_is_told_once_and_does_not_stop_the_other_log(
 def test_a_locked_tree_is_trouble_and_not_the_end(
     kept: Kept, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("domain.storage.sqlite_tiles.LOCK_TIMEOUT_SECONDS", 0)
+    monkeypatch.setattr("store.sqlite.tiles.LOCK_TIMEOUT_SECONDS", 0)
     kept.log.fill(3)
     with closing(
         sqlite3.connect(store.folder.proof / "checks.db", isolation_level=None)
@@ -173,7 +173,7 @@ def test_it_runs_beside_the_block_and_signs_when_that_ends(kept: Kept) -> None:
     stop = Event()
     kept.log.fill(3)
 
-    with keeping(kept.keeper, stop):
+    with keep_in_background(kept.keeper, stop):
         wait_until(lambda: kept.sizes() == [3], seconds=20, what="a head")
         kept.log.fill(3)
 
@@ -188,5 +188,5 @@ def test_a_bug_in_it_ends_the_block(kept: Kept, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kept.keeper, "step", buggy)
     stop = Event()
 
-    with pytest.raises(ZeroDivisionError), keeping(kept.keeper, stop):
+    with pytest.raises(ZeroDivisionError), keep_in_background(kept.keeper, stop):
         assert stop.wait(20)

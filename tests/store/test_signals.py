@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from store.ports.engine import Signal
+    from store.ports.engine import ChangeSignal
     from store.store import Store
     from tests.places import Databases
 
@@ -35,7 +35,7 @@ def record(store: Store, minute: int = 0) -> None:
     store.checks.record([check_of(monitor, minute)], location="local", actor=TESTER)
 
 
-def is_calm(signal: Signal) -> bool:
+def is_calm(signal: ChangeSignal) -> bool:
     """Ask until nothing more is told of what was written before."""
     return wait_until(lambda: not signal.changed())
 

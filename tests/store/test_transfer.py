@@ -17,7 +17,7 @@ from eventsourcing.persistence import OperationalError
 from domain.errors import MasterKeyError, SecretUnreadableError, StoreError, TransferError
 from domain.event_mapper import Row
 from store.files.data_folder import DataFolder
-from store.files.staging_folder import INCOMING, STORE_PARTS, filled, refuse_unless_empty
+from store.files.staging_folder import INCOMING, STORE_PARTS, refuse_unless_empty, staged_folder
 from store.keys import sealing
 from store.keys.key_ring import DIGEST_KEY
 from store.keys.master_keys import read_key_file, write_key_file
@@ -386,16 +386,16 @@ def test_a_store_that_was_made_after_a_killed_import_is_left_alone(
 
 def test_two_do_not_fill_one_folder(tmp_path: Path) -> None:
     with (
-        filled(tmp_path / "data", ["logs"]),
+        staged_folder(tmp_path / "data", ["logs"]),
         pytest.raises(StoreError, match="another process is filling"),
-        filled(tmp_path / "data", ["logs"]),
+        staged_folder(tmp_path / "data", ["logs"]),
     ):
         pytest.fail("both are in")
 
 
 def test_what_one_moves_in_is_not_undone_by_another(tmp_path: Path) -> None:
     root = tmp_path / "data"
-    with filled(root, STORE_PARTS) as incoming:
+    with staged_folder(root, STORE_PARTS) as incoming:
         (incoming / ".moving").touch()
         (root / "keys").mkdir()
         (root / "keys" / "keys.db").write_text("moved in just now")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HOLD = """
 import sys
 from pathlib import Path
-from domain.storage.write_queue import WriteQueue
+from store.files.file_locks import WriteQueue
 
 with WriteQueue(Path(sys.argv[1])).turn():
     print("held", flush=True)

@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from domain.commands import IssueToken
-from store.archiving import Archiving
+from store.archiving import Archiver
 from store.ports.engine import LOGS, Database
 from store.proving import log_proof, verify
 from tests.domain.given import TESTER, make_owners
@@ -117,7 +117,7 @@ def prepare(place: Place) -> Rich:
         store.monitoring.use_token(token.id, TESTER)
         record(store, Fleet([made.kept], interval_seconds=60).checks(CHECKS))
         shown(store)
-        Archiving(store, TESTER, most_events=128).run(timedelta(days=30), through=300)
+        Archiver(store, TESTER, most_events=128).run(timedelta(days=30), through=300)
     return made
 
 
