@@ -152,7 +152,7 @@ def test_imports_are_absolute(imports: list[Import]) -> None:
 @pytest.mark.parametrize(
     ("file", "source", "said"),
     [
-        ("domain/x.py", "\nimport projections.view", "domain/x.py:2 imports projections.view"),
+        ("domain/x.py", "\nimport projections.core.table", "domain/x.py:2 imports projections.core.table"),
         ("projections/x.py", "from api import app", "projections/x.py:1 imports api"),
         ("checker/x.py", "import projections", "checker/x.py:1 imports projections"),
         ("api/x.py", "def f():\n    import checker", "api/x.py:2 imports checker"),
@@ -190,7 +190,7 @@ def test_a_wrong_import_is_found_with_file_and_line(file: str, source: str, said
     [
         ("store/sqlite/x.py", "import sqlite3"),
         ("domain/x.py", "import idna, json, orjson"),
-        ("api/x.py", "import falcon\nfrom projections.views import Views\nimport domain"),
+        ("api/x.py", "import falcon\nfrom projections.catalog import Views\nimport domain"),
         ("cli/demo/x.py", "import trio, api.app, checker.run"),
         ("checker/x.py", "from store import store\nfrom mail import prober"),
     ],

@@ -101,7 +101,7 @@ _CACHED_FAILURES = frozenset({Category.DNS_NXDOMAIN, Category.DNS_NO_ADDRESS})
 
 
 class Dns(Protocol):
-    """Something that asks name servers, such as `checker.dns_queries.DnsClient`."""
+    """Something that asks name servers, such as `mail.net.resolver.DnsClient`."""
 
     async def query(self, name: str) -> DnsAnswer:
         """Return what DNS says of a name."""

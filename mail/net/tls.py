@@ -36,7 +36,7 @@ class TlsSession:
 def probing_context() -> ssl.SSLContext:
     """Make the TLS context that all probes of a process share.
 
-    It does not verify, because a bad certificate must still be read: `checker.certificates`
+    It does not verify, because a bad certificate must still be read: `mail.net.certificates`
     judges it right after the handshake. It offers TLS 1.2 and later (RFC 8996).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

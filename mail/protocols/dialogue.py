@@ -6,7 +6,7 @@ used, and by raising `ProbeFailed` when it cannot. It never touches a socket or 
 
 How the parts of a probe say that the server, or the way to it, failed.
 
-Raised inside the checker only: `checker.probe` turns it into an outcome, so that nobody
+Raised inside the checker only: `mail.prober` turns it into an outcome, so that nobody
 outside ever sees it. A mistake of ours is never one of these.
 """
 

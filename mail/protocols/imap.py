@@ -1,7 +1,7 @@
 """The IMAP dialogue: greeting, CAPABILITY, STARTTLS, login, EXAMINE, LOGOUT.
 
 Follows RFC 9051 and 3501 (2595 for STARTTLS, 4959 for SASL-IR, 5530 for response codes).
-Sans-I/O: it asks for actions (see `checker.dialogue`) and judges replies. It changes
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It changes
 nothing in a mailbox: a mailbox is opened read-only.
 
 Mailbox names as IMAP4rev1 writes them: modified UTF-7 (RFC 3501 section 5.1.3).

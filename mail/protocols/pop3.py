@@ -1,6 +1,6 @@
 """The POP3 dialogue: greeting, CAPA, STLS, login, STAT, QUIT (RFC 1939, 2449, 2595, 3206).
 
-Sans-I/O: it asks for actions (see `checker.dialogue`) and judges replies. It reads no
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It reads no
 message and deletes none.
 """
 

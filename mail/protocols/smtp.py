@@ -1,6 +1,6 @@
 """The SMTP dialogue: greeting, EHLO, STARTTLS, AUTH, QUIT (RFC 5321, 3207, 4954).
 
-Sans-I/O: it asks for actions (see `checker.dialogue`) and judges replies. Sends no mail.
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. Sends no mail.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from pathlib import Path
 from falcon.testing import TestClient
 
 from api.app import create_app
-from api.monitor_family import FAMILIES
-from api.seldom import BETWEEN_SECONDS
-from domain.store import create_store
-from projections.views import Views
+from api.resources.monitors import FAMILIES
+from api.http.log_throttle import BETWEEN_SECONDS
+from store.store import create_store
+from projections.catalog import Views
 
 TOKEN = "wsm_" + "t" * 40
 LIMITS = {"not made": 0, "not grown": 1 << 16, "roomy": resource.RLIM_INFINITY}

@@ -21,7 +21,7 @@ REAL_TYPE = {"_type_": "decimal_str", "_data_": "1.5"}
 DEEP = {"a": [{"b": POISON}, POISON]}
 READ_ALL = """
 import sys
-from projections.views import Views
+from projections.catalog import Views
 from tests.places import place_of
 
 with place_of(*sys.argv[1:]).open() as store, Views(store) as views:

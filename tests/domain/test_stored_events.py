@@ -57,14 +57,14 @@ SORTS = ("organization", "customer", "access_token", "smtp", "imap_pop", "locati
 
 DECODE_ALL = """
 import sys
-import domain.store
+import store.store
 from eventsourcing.utils import resolve_topic
 
 for topic in sys.argv[1:]:
     print(topic, resolve_topic(topic).__qualname__)
 """
 LIST_EVENTS = """
-import domain.store
+import store.store
 from eventsourcing.domain import CanMutateAggregate, DomainEvent
 
 def below(base):

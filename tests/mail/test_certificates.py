@@ -170,7 +170,7 @@ def test_a_certificate_without_extensions_is_for_no_name(tmp_path: Path) -> None
 
 
 def test_the_cache_has_an_end(judge: CertificateJudge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checker.certificates.MAX_CACHED_VERDICTS", 2)
+    monkeypatch.setattr("mail.net.certificates.MAX_CACHED_VERDICTS", 2)
     for host in ("a.example", "b.example", "c.example"):
         judge.judge(_session(SHOP.good), host)
 

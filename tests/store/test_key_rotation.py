@@ -328,8 +328,8 @@ def test_a_key_whose_file_another_change_took_is_written_once_more(
 # A change of the master key in a process of its own, which is killed at a given point.
 DYING = """
 import os, signal, sys
-from domain.key_rotation import rotate
-from domain.master_keys import MasterKeys
+from store.keys.rotation import rotate
+from store.keys.master_keys import MasterKeys
 from tests.places import place_of
 
 point = sys.argv[3]

@@ -151,8 +151,8 @@ def test_growing_goes_on_after_a_restart_and_in_batches(
 
 KILLED = """
 import os, signal, sys
-from domain.proof import growth
-from domain.proof.stored import log_proof
+from store.proof import tiles as growth
+from store.proving import log_proof
 from tests.places import place_of
 
 growth.BATCH, killed_in = 100, int(sys.argv[3])

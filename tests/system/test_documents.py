@@ -99,7 +99,7 @@ def test_every_exit_code_and_setting_is_documented() -> None:
     operations = text_of("docs/operations.md")
     for code in ExitCode:
         assert f"| {code.value} | " in operations
-    for setting in set(re.findall(r'"(POSTWATCH_[A-Z_]+)"', text_of("cli/settings.py"))):
+    for setting in set(re.findall(r'"(POSTWATCH_[A-Z_]+)"', text_of("service/settings.py"))):
         assert setting in operations, setting
 
 
