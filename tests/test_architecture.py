@@ -152,7 +152,7 @@ def test_imports_are_absolute(imports: list[Import]) -> None:
 @pytest.mark.parametrize(
     ("file", "source", "said"),
     [
-        ("domain/x.py", "\nimport projections.core.table", "domain/x.py:2 imports projections.core.table"),
+        ("domain/x.py", "\nimport projections.x", "domain/x.py:2 imports projections.x"),
         ("projections/x.py", "from api import app", "projections/x.py:1 imports api"),
         ("checker/x.py", "import projections", "checker/x.py:1 imports projections"),
         ("api/x.py", "def f():\n    import checker", "api/x.py:2 imports checker"),

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from domain.check import Category, Phase
-from mail.net import connect
+from mail.net import connect as connect_module
 from mail.net.connect import ATTEMPT_DELAY_SECONDS, ClientSocket, dial
 from mail.protocols.dialogue import ProbeFailed
 from mail.protocols.target import ProbeTarget
@@ -48,7 +48,7 @@ async def test_the_first_address_that_answers_is_taken() -> None:
 
 
 async def test_an_address_that_refuses_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect, "ATTEMPT_DELAY_SECONDS", 3600)
+    monkeypatch.setattr(connect_module, "ATTEMPT_DELAY_SECONDS", 3600)
     with scripted(steps()) as port, trio.fail_after(30):
         assert await _dial(SIX, OTHER_FOUR, FOUR, port=port) == FOUR
 
@@ -79,7 +79,7 @@ async def test_an_error_of_our_own_is_no_finding(monkeypatch: pytest.MonkeyPatch
     def full(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(connect, "ClientSocket", full)
+    monkeypatch.setattr(connect_module, "ClientSocket", full)
 
     with pytest.raises(OSError, match="Too many open files"):
         await dial((FOUR,), 25)
@@ -96,8 +96,8 @@ async def test_of_two_that_answer_at_once_one_is_closed(monkeypatch: pytest.Monk
         opened.append(ClientSocket(socket.AF_INET))
         return opened[-1]
 
-    monkeypatch.setattr(connect, "_connect", connect)
-    monkeypatch.setattr(connect, "ATTEMPT_DELAY_SECONDS", 0)
+    monkeypatch.setattr(connect_module, "_connect", connect)
+    monkeypatch.setattr(connect_module, "ATTEMPT_DELAY_SECONDS", 0)
     winner, _ = await dial((FOUR, SIX), 25)
 
     assert len([each for each in opened if each.is_open]) == 1
@@ -113,8 +113,8 @@ async def test_a_winner_that_comes_too_late_is_closed(monkeypatch: pytest.Monkey
         scope.cancel()
         return opened
 
-    monkeypatch.setattr(connect, "_connect", connect)
-    monkeypatch.setattr(connect, "ATTEMPT_DELAY_SECONDS", 0)
+    monkeypatch.setattr(connect_module, "_connect", connect)
+    monkeypatch.setattr(connect_module, "ATTEMPT_DELAY_SECONDS", 0)
     with trio.CancelScope() as scope:
         await dial((FOUR, SIX), 25)
 
