@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from domain.check import ARCHIVE_ID, ChecksArchived
 from domain.clock import iso_milliseconds
 from domain.errors import ArchiveError
@@ -227,6 +229,7 @@ class ArchivedRows(EventRows):
         self._archive = archive
         self._without = without
 
+    @override
     def after(self, position: int, limit: int, *, through: int | None = None) -> Sequence[Row]:
         """Return up to `limit` rows after `position`, in order, up to position `through`.
 
@@ -249,10 +252,11 @@ class ArchivedRows(EventRows):
         """
         return is_whole(positions, after) or self._archive.through() <= after
 
+    @override
     def last_given(self) -> int:
-        """Return the highest position that was ever given, also when its event is gone."""
         return self._live.last_given()
 
+    @override
     def readable(self, progress: Progress = lambda *_: None) -> ReadableRows:
         """Read every segment, and compare it with what was recorded of it."""
         wrong: list[UnreadableRange] = []

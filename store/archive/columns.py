@@ -25,6 +25,8 @@ from itertools import accumulate, repeat
 from operator import sub
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -73,10 +75,12 @@ class Form(ABC):
 class Integers(Form):
     """`587`, `-3`."""
 
+    @override
     def number(self, text: str) -> int | None:
         """Return the number itself."""
         return int(text) if _INTEGER.fullmatch(text) else None
 
+    @override
     def shown(self, numbers: Sequence[int]) -> Sequence[object]:
         """Return the numbers themselves."""
         return numbers
@@ -85,11 +89,13 @@ class Integers(Form):
 class Decimals(Form):
     """`12.345`, with one to three digits behind the point, in thousandths."""
 
+    @override
     def number(self, text: str) -> int | None:
         """Return the thousandths."""
         found = _DECIMAL.fullmatch(text)
         return int(found[1]) * 1000 + int(found[2].ljust(3, "0")) if found else None
 
+    @override
     def shown(self, numbers: Sequence[int]) -> Sequence[object]:
         """Return floats, whose shortest form is the text."""
         return [number / 1000 for number in numbers]
@@ -109,6 +115,7 @@ class Moments(Form):
         self._minutes: dict[str, int] = {}
         self._texts: dict[int, str] = {}
 
+    @override
     def number(self, text: str) -> int | None:
         """Return the milliseconds or microseconds."""
         found = _MOMENT.fullmatch(text)
@@ -126,6 +133,7 @@ class Moments(Form):
         in_minute = int(found[2] + found[3])
         return minute * self._per_second * 60 + in_minute
 
+    @override
     def shown(self, numbers: Sequence[int]) -> Sequence[object]:
         """Return the times as they were written."""
         texts, end, digits, per_second = self._texts, self._end, self._digits, self._per_second

@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from typing_extensions import override
 
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import StoreError
@@ -41,14 +42,15 @@ class FileLocks(Locks):
         self._folder = folder
         self.place = f"the data folder {folder.parent}"
 
+    @override
     @contextmanager
     def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
         """Hold a lock while the block runs. Raises LockHeldError, StoreError."""
         with held(self._path(name), name, wait_seconds=wait_seconds):
             yield LockHandle()
 
+    @override
     def holder(self, name: str) -> LockHolder | None:
-        """Return who holds a lock now; None when nobody does."""
         return holder_of(self._path(name))
 
     def _path(self, name: str) -> Path:

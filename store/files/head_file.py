@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from typing_extensions import override
 
 from store.files.data_folder import make_folder, sync
 from store.proof.tree_heads import HeadStore, TreeHead, parse_head
@@ -33,8 +34,8 @@ class HeadFile(HeadStore):
         self._path = path
         self.place = str(path)
 
+    @override
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each stored head with the number of its line, from 1."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -42,15 +43,15 @@ class HeadFile(HeadStore):
                 if line.endswith(b"\n"):
                     yield number, line
 
+    @override
     def newest(self, count: int) -> list[TreeHead]:
-        """Return the newest heads, newest first. Raises ProofError on a damaged one."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
             return _newest(file.fileno(), count)
 
+    @override
     def append(self, head: TreeHead) -> bool:
-        """Add a head, durably; return False and add nothing unless it is larger than the last."""
         with self._locked() as descriptor:
             last = _newest(descriptor, 1)
             if last and last[0].size >= head.size:

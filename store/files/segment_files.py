@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from domain.errors import ArchiveError
 from store.files.data_folder import sync
 from store.ports.engine import SegmentStore
@@ -27,10 +29,11 @@ class SegmentFiles(SegmentStore):
         """Return where the segment of these positions stands; names sort as positions do."""
         return self.folder / f"{first:0{_DIGITS}}-{last:0{_DIGITS}}.segment"
 
+    @override
     def place(self, first: int, last: int) -> str:
-        """Return, for people, where the segment of these positions stands."""
         return str(self.path(first, last))
 
+    @override
     def write(self, first: int, last: int, data: bytes) -> None:
         """Write a segment; it is on disk, under its name, when this returns.
 
@@ -58,8 +61,8 @@ class SegmentFiles(SegmentStore):
         beside.rename(path)
         sync(self.folder)
 
+    @override
     def read(self, first: int, last: int) -> bytes:
-        """Return the bytes of a segment. Raises ArchiveError."""
         try:
             return self.path(first, last).read_bytes()
         except FileNotFoundError:
@@ -67,16 +70,17 @@ class SegmentFiles(SegmentStore):
         except OSError as error:
             raise ArchiveError(f"it cannot be read: {error.strerror}") from error
 
+    @override
     def size_of(self, first: int, last: int) -> int | None:
         """Return the bytes of a segment; None when its file is missing."""
         path = self.path(first, last)
         return path.stat().st_size if path.exists() else None
 
+    @override
     def size(self) -> int:
-        """Return the bytes of all segments."""
         return sum(path.stat().st_size for path in self.folder.glob("*.segment"))
 
+    @override
     def remove_unfinished(self) -> None:
-        """Remove what a killed process was just writing."""
         for path in self.folder.glob(f"*{_WRITING}"):
             path.unlink(missing_ok=True)

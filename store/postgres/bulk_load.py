@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from typing_extensions import override
 
 from domain.errors import StoreError, TransferError
 from store.ports.bulk_load import BulkLoad, EventSink
@@ -71,12 +72,12 @@ class PostgresBulkLoad(BulkLoad):
         self.segments = _Segments(connection)
         self._connection = connection
 
+    @override
     def sink(self, log: str) -> EventSink:
-        """Return what takes the events of a log."""
         return PostgresSink(self._connection, log)
 
+    @override
     def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
-        """Put in the wrapped keys by owner, and the fingerprint of their master key."""
         PostgresKeyTable(self._connection).replace(master, keys)
 
 
@@ -89,14 +90,14 @@ class PostgresSink(EventSink):
         self._sequence = sql.Identifier(log_schema(log), f"{log_table(log)}_position")
         self._pending: list[Row] = []
 
+    @override
     def append(self, row: Row) -> None:
-        """Take an event. Raises TransferError when its stream has that version already."""
         self._pending.append(row)
         if len(self._pending) >= _BATCH:
             self._flush()
 
+    @override
     def finish(self, last_given: int) -> None:
-        """Write what is left, and the highest position that was ever given."""
         self._flush()
         self._connection.execute(
             sql.SQL(_GO_ON).format(sequence=self._sequence, next=sql.Literal(last_given + 1))

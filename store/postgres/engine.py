@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from store.ports.engine import ChangeSignal, Engine, StoredRows
 from store.postgres.bulk_load import bulk_load
 from store.postgres.connections import ANSWER_SECONDS, Connections
@@ -48,6 +50,7 @@ class PostgresEngine(Engine):
         self.segments = PostgresSegments(self.connections)
         self._listener = Listener(self.connections)
 
+    @override
     def require_store(self) -> None:
         """Raise StoreError unless the schema is there, in the form that this version uses."""
         require_schema(self.connections)
@@ -66,61 +69,66 @@ class PostgresEngine(Engine):
         """
         return bulk_load(self.connections, self.database.place)
 
+    @override
     def prepare_store(self) -> None:
         """Raise StoreError unless the schema is there: `postwatch migrate` makes it."""
         self.require_store()
 
+    @override
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
         """Return the event store's own settings for a log. Its table is made by migrations."""
         del log, create
         return log_environment(self.database.url)
 
+    @override
     def rows(self, log: str) -> StoredRows:
-        """Return the rows of a log as they are stored."""
         return PostgresRows(self.connections, log)
 
+    @override
     def prune(self, position: int, through: int) -> int:
-        """Take checks behind a position out of their log, up to another; return how many."""
         return prune(self.connections, position, through)
 
+    @override
     def signal(self, log: str) -> ChangeSignal:
-        """Return what tells that somebody wrote to a log."""
         return self._listener.signal(log)
 
+    @override
     def keys(self, *, create: bool) -> KeyStore:
-        """Return where the wrapped data keys are."""
         del create
         return PostgresKeyStore(self.connections)
 
+    @override
     def tiles(self, log: str) -> TileStore:
         """Return where the tiles of a log's Merkle tree are."""
         return PostgresTiles(self.connections, log)
 
+    @override
     def heads(self, log: str) -> HeadStore:
-        """Return where the signed heads of a log are."""
         return PostgresHeads(self.connections, log)
 
+    @override
     def turn(self, name: str) -> Turn:
         """Return nothing to wait for: the server lets writers in one after the other."""
         del name
         return nullcontext
 
+    @override
     def check_writable(self) -> None:
-        """Raise PersistenceError unless the `monitoring` log can be written now."""
         with self.connections.transaction(answer_seconds=_LOOK_SECONDS) as connection:
             # As a writer does. Whoever asks wants to know now.
             connection.execute("SET LOCAL lock_timeout = '1s'")
             connection.execute(writers_lock("monitoring"))
             connection.execute(_AS_A_WRITER)
 
+    @override
     def leases(self, location: str, number: int) -> Leases:
-        """Return what the checkers of a location, by code and number, share its monitors by."""
         return PostgresLeases(self.database.url, location, number)
 
+    @override
     def fleet(self) -> Sequence[FleetRow]:
-        """Return all who share monitors with others now."""
         return fleet(self.connections)
 
+    @override
     def close(self) -> None:
         """Stop listening and close the connections."""
         self._listener.close()

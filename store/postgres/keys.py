@@ -10,6 +10,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from store.keys.key_ring import KeyStore, KeyTable, Rewrapping, WrappedKey
 from store.postgres.connections import LONG_SECONDS
 
@@ -68,39 +70,43 @@ class PostgresKeyStore(KeyStore):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
+    @override
     def master_fingerprint(self) -> str | None:
         """Return the fingerprint of the wrapping master key, None when new."""
         with self._connections.get() as connection:
             return _fingerprint(connection)
 
+    @override
     def set_master_fingerprint(self, fingerprint: str) -> None:
-        """Record which master key wraps the keys; the first one to do so wins."""
         with self._connections.get() as connection:
             connection.execute(_SET_MASTER, (fingerprint,))
 
+    @override
     def get(self, owner: str) -> WrappedKey | None:
-        """Return the wrapped data key of an owner, None when there is none."""
         with self._connections.get() as connection:
             row = connection.execute(_GET, (owner,)).fetchone()
         return WrappedKey(*row) if row else None
 
+    @override
     def add(self, owner: str, key: WrappedKey) -> WrappedKey | None:
         """Keep a wrapped key unless the owner has one or the master key is another."""
         with self._connections.get() as connection:
             connection.execute(_ADD, (owner, key.wrapped, key.master))
         return self.get(owner)
 
+    @override
     def destroy(self, owner: str) -> None:
         """Remove the owner's key."""
         with self._connections.get() as connection:
             connection.execute("DELETE FROM postwatch.data_keys WHERE owner = %s", (owner,))
 
+    @override
     def owners(self) -> list[str]:
-        """Return every owner of a key."""
         with self._connections.get() as connection:
             rows = connection.execute(_OWNERS).fetchall()
         return [owner for (owner,) in rows]
 
+    @override
     @contextmanager
     def table(self) -> Iterator[KeyTable]:
         """Keep other writers out. Readers go on, with the keys as they were."""
@@ -108,6 +114,7 @@ class PostgresKeyStore(KeyStore):
             connection.execute(_LOCK)
             yield PostgresKeyTable(connection)
 
+    @override
     @contextmanager
     def rewrapping(self) -> Iterator[Rewrapping]:
         """Keep other changes of the master key out. Keys come and go until the last moment."""
@@ -119,6 +126,7 @@ class PostgresKeyStore(KeyStore):
             connection.execute(_ONE_CHANGE)
             yield PostgresRewrapping(connection)
 
+    @override
     def close(self) -> None:
         """Do nothing: the connections belong to the engine."""
 
@@ -129,16 +137,17 @@ class PostgresKeyTable(KeyTable):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @override
     def master_fingerprint(self) -> str | None:
         """Return the fingerprint of the wrapping master key, None when new."""
         return _fingerprint(self._connection)
 
+    @override
     def all(self) -> list[tuple[str, bytes]]:
-        """Return every owner with its wrapped key, in the order of owners."""
         return [(owner, wrapped) for owner, wrapped in self._connection.execute(_ALL)]
 
+    @override
     def replace(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
-        """Put other wrapped keys, and the fingerprint that goes with them, in place."""
         self._connection.execute("DELETE FROM postwatch.data_keys")
         with self._connection.cursor() as cursor, cursor.copy(_COPY) as copy:
             for key in keys:
@@ -157,17 +166,18 @@ class PostgresRewrapping(Rewrapping):
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @override
     def master_fingerprint(self) -> str | None:
         """Return the fingerprint of the wrapping master key, None when new."""
         return _fingerprint(self._connection)
 
+    @override
     def count(self) -> int:
-        """Return how many keys there are now."""
         ((count,),) = self._connection.execute("SELECT count(*) FROM postwatch.data_keys")
         return int(count)
 
+    @override
     def rewrap(self, master: str, wrap: Wrap) -> int:
-        """Wrap every key anew, those that come meanwhile too; return how many there were."""
         done: set[str] = set()
         last = ""
         while rows := self._connection.execute(_PAGE, (last, PAGE)).fetchall():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
+from typing_extensions import override
 
 from domain.errors import StoreError
 from store.ports.engine import place_of
@@ -120,8 +121,8 @@ class PostgresLeases(Leases):
         self._connection: Connection | None = None
         self._session = 0
 
+    @override
     def look(self, beat: Heartbeat) -> FleetSnapshot:
-        """Say that we live, as a member, and return how things stand."""
         said = (
             *(self._location, beat.holder, beat.country, beat.lag_seconds),
             *(beat.checks_per_second, beat.clock_offset_seconds),
@@ -137,20 +138,20 @@ class PostgresLeases(Leases):
             )
         return FleetSnapshot(session, time, tuple(_session(*row[2:]) for row in rows if row[2]))
 
+    @override
     def take(self, shards: Collection[int]) -> frozenset[int]:
-        """Lock those of some shards that nobody holds; return them."""
         return frozenset(shard for (shard,) in self._ask(_TAKE, list(shards), self._key))
 
+    @override
     def give(self, shards: Collection[int]) -> None:
-        """Unlock some of our shards."""
         self._ask(_GIVE, self._key, list(shards))
 
+    @override
     def leave(self) -> None:
-        """Be no member any more. The locks stay until they are given."""
         self._ask(_LEAVE, self._key, _MEMBER)
 
+    @override
     def end(self, session: int) -> bool:
-        """End the session of another checker; return False when we lack the right."""
         try:
             self._ask(_END, self._key, session)
         except DatabaseRefusedError as error:
@@ -159,8 +160,8 @@ class PostgresLeases(Leases):
             raise
         return True
 
+    @override
     def close(self) -> None:
-        """End our own session."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

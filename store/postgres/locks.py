@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from psycopg import Error as DriverError
+from typing_extensions import override
 
 from domain.clock import iso_milliseconds
 from store.ports.locks import LockHandle, LockHeldError, LockHolder, Locks
@@ -66,6 +67,7 @@ class PostgresLocks(Locks):
         self._database = database
         self._connections = connections
 
+    @override
     @contextmanager
     def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
         """Hold a lock while the block runs. Raises LockHeldError, DatabaseUnavailableError."""
@@ -85,8 +87,8 @@ class PostgresLocks(Locks):
                     with suppress(DriverError):
                         session.execute(_GIVE_BACK)
 
+    @override
     def holder(self, name: str) -> LockHolder | None:
-        """Return who holds a lock now; None when nobody does."""
         with self._connections.get() as connection:
             row = connection.execute(_HOLDER, (NAMED, _number(name))).fetchone()
         if row is None:
@@ -121,6 +123,7 @@ class _Beats(LockHandle):
         self._end = Event()
         self._thread = Thread(target=self._run, name=f"beats of {name}", daemon=True)
 
+    @override
     @property
     def is_lost(self) -> bool:
         """Whether the lock may be somebody else's by now.

@@ -36,6 +36,7 @@ from eventsourcing import postgres
 from eventsourcing.persistence import BaseInfrastructureFactory
 from psycopg import sql
 from psycopg.rows import dict_row, tuple_row
+from typing_extensions import override
 
 from domain.errors import LostEventsError
 from domain.event_mapper import Row
@@ -355,21 +356,21 @@ class PostgresRows(StoredRows):
         self._position_of = sql.SQL(_POSITION_OF).format(**names)
         self._last_given = sql.SQL(LAST_GIVEN).format(**names)
 
+    @override
     def after(self, position: int, limit: int, *, through: int | None = None) -> Sequence[Row]:
-        """Return up to `limit` rows after `position`, in order, up to position `through`."""
         last = _LAST_POSSIBLE if through is None else through
         with self._connections.get() as connection:
             rows = connection.execute(self._after, (position, last, limit), binary=True).fetchall()
         return [Row(*row) for row in rows]
 
+    @override
     def position_of(self, stream: UUID, version: int) -> int | None:
-        """Return where the event of a version in a stream stands; None when it does not."""
         with self._connections.get() as connection:
             found = connection.execute(self._position_of, (stream, version)).fetchone()
         return found[0] if found else None
 
+    @override
     def last_given(self) -> int:
-        """Return the highest position that was ever given, also when its event is gone."""
         with self._connections.get() as connection:
             ((found,),) = connection.execute(self._last_given).fetchall()
         position: int = found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from eventsourcing.persistence import PersistenceError
 from psycopg import sql
+from typing_extensions import override
 
 from store.ports.engine import LOGS, ChangeSignal
 from store.ports.errors import outage_reason
@@ -113,8 +114,8 @@ class PostgresChangeSignal(ChangeSignal):
         self._listener = listener
         self._asked_at = 0.0
 
+    @override
     def changed(self) -> bool:
-        """Return whether there may be something new since the last call; True on the first."""
         now = time.monotonic()
         patience = FALLBACK_SECONDS if self._listener.listens else POLL_SECONDS
         if not self.notified and now - self._asked_at < patience:
@@ -124,6 +125,7 @@ class PostgresChangeSignal(ChangeSignal):
         self._asked_at = now
         return True
 
+    @override
     def close(self) -> None:
         """Stop listening for this one."""
         self._listener.forget(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from eventsourcing.persistence import PersistenceError
+from typing_extensions import override
 
 from domain.errors import ArchiveError
 from store.ports.engine import SegmentStore
@@ -34,10 +35,11 @@ class PostgresSegments(SegmentStore):
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
+    @override
     def place(self, first: int, last: int) -> str:
-        """Return, for people, where the segment of these positions stands."""
         return f"{first}-{last} in the table postwatch.segments"
 
+    @override
     def write(self, first: int, last: int, data: bytes) -> None:
         """Write a segment; it is durable when this returns. Raises ArchiveError."""
         try:
@@ -49,8 +51,8 @@ class PostgresSegments(SegmentStore):
                 "its checks stay in the log"
             ) from error
 
+    @override
     def read(self, first: int, last: int) -> bytes:
-        """Return the bytes of a segment. Raises ArchiveError."""
         try:
             with self._connections.get() as connection:
                 row = connection.execute(_READ, (first, last), binary=True).fetchone()
@@ -60,18 +62,19 @@ class PostgresSegments(SegmentStore):
             raise ArchiveError("it is missing; put it back from a backup")
         return bytes(row[0])
 
+    @override
     def size_of(self, first: int, last: int) -> int | None:
-        """Return the bytes of a segment; None when it is missing."""
         with self._connections.get() as connection:
             row = connection.execute(_SIZE_OF, (first, last)).fetchone()
         return row[0] if row else None
 
+    @override
     def size(self) -> int:
-        """Return the bytes of all segments."""
         with self._connections.get() as connection:
             ((size,),) = connection.execute(_SIZE).fetchall()
         total: int = size
         return total
 
+    @override
     def remove_unfinished(self) -> None:
         """Do nothing: a segment is written in one transaction."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import orjson
+from typing_extensions import override
 
 from store.proof.tiles import (
     TILE,
@@ -59,20 +60,20 @@ class _Reading(TileReader):
         self._connection = connection
         self._log = log
 
+    @override
     def last_leaf_tile(self) -> LeafTile | None:
-        """Return the newest leaf tile, None in an empty tree."""
         return next(iter(self._leaf_tiles(_LAST)), None)
 
+    @override
     def leaf_tiles(self, number: int, limit: int) -> Sequence[LeafTile]:
-        """Return up to `limit` leaf tiles from a number on."""
         return self._leaf_tiles(_FROM, number, limit)
 
+    @override
     def leaf_tile_at(self, position: int) -> LeafTile | None:
-        """Return the last leaf tile that begins at or before a position."""
         return next(iter(self._leaf_tiles(_AT, position)), None)
 
+    @override
     def node_tile(self, level: int, number: int) -> bytes:
-        """Return the hashes of a node tile so far, level 1 or above."""
         found = self._connection.execute(_NODE_TILE, (self._log, level, number), binary=True)
         row = found.fetchone()
         return row[0] if row else b""
@@ -85,13 +86,13 @@ class _Reading(TileReader):
 class _Writing(_Reading, TileWriter):
     """Writes within the transaction of its connection."""
 
+    @override
     def put_leaf_tile(self, tile: LeafTile) -> None:
-        """Store a leaf tile in the place of its earlier form."""
         values = (tile.number, tile.first_position, write_runs(tile.runs), tile.hashes)
         self._connection.execute(_PUT_LEAF, (self._log, *values))
 
+    @override
     def put_node_tile(self, level: int, number: int, hashes: bytes) -> None:
-        """Store a node tile in the place of its earlier form."""
         self._connection.execute(_PUT_NODE, (self._log, level, number, hashes))
 
 
@@ -102,21 +103,21 @@ class PostgresTiles(TileStore):
         self._connections = connections
         self._log = log
 
+    @override
     @contextmanager
     def reading(self) -> Iterator[TileReader]:
-        """Return a reader; each of its answers is as new as can be."""
         with self._connections.get() as connection:
             yield _Reading(connection, self._log)
 
+    @override
     @contextmanager
     def growing(self) -> Iterator[TileWriter]:
-        """Return a transaction that no other writer enters; all of it is stored, or none."""
         with self._connections.transaction() as connection:
             connection.execute(_ALONE, (GROWING, self._log))
             yield _Writing(connection, self._log)
 
+    @override
     def forget_leaves(self, through: int) -> int:
-        """Drop the leaf hashes of full tiles up to a position; return of how many tiles."""
         with self.reading() as reader:
             last = reader.leaf_tile_at(through)
         if last is None:
@@ -149,6 +150,7 @@ class PostgresHeads(HeadStore):
         self._connections = connections
         self._log = log
 
+    @override
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield each stored head with its number, from 1."""
         last = 0
@@ -161,14 +163,14 @@ class PostgresHeads(HeadStore):
                 return
             last = rows[-1][0]
 
+    @override
     def newest(self, count: int) -> list[TreeHead]:
-        """Return the newest heads, newest first. Raises ProofError on a damaged one."""
         with self._connections.get() as connection:
             rows = connection.execute(_NEWEST, (self._log, count)).fetchall()
         return [parse_head(line) for (line,) in rows]
 
+    @override
     def append(self, head: TreeHead) -> bool:
-        """Add a head, durably; return False and add nothing unless it is larger than the last."""
         with self._connections.transaction() as connection:
             connection.execute(_LOCK)
             last = connection.execute(_NEWEST, (self._log, 1)).fetchone()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from domain.errors import StoreError
 from store.files.file_locks import FileLocks, WriteQueue
 from store.files.head_file import HeadFile
@@ -35,10 +37,12 @@ class SqliteEngine(Engine):
         self.segments = SegmentFiles(folder.archive)
         self._queues: list[WriteQueue] = []
 
+    @override
     def prepare_store(self) -> None:
         """Make the folder of the files; each of them is made when it is opened."""
         self.folder.create()
 
+    @override
     def require_store(self) -> None:
         """Raise StoreError unless the files of a store are there.
 
@@ -52,51 +56,55 @@ class SqliteEngine(Engine):
         if not (self.folder.views.is_dir() and self.folder.locks.is_dir()):
             self.folder.make(self.folder.views, self.folder.locks)
 
+    @override
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
-        """Return the event store's own settings for a log."""
         return log_environment(str(self.folder.log(log)), create=create)
 
+    @override
     def rows(self, log: str) -> StoredRows:
-        """Return the rows of a log as they are stored."""
         return SqliteRows(self.folder.log(log))
 
+    @override
     def prune(self, position: int, through: int) -> int:
-        """Take checks behind a position out of their log, up to another; return how many."""
         return prune(self.folder.checks_log, position, through)
 
+    @override
     def signal(self, log: str) -> ChangeSignal:
-        """Return what tells that somebody wrote to a log."""
         return SqliteChangeSignal(str(self.folder.log(log)))
 
+    @override
     def keys(self, *, create: bool) -> KeyStore:
-        """Return where the wrapped data keys are."""
         return SqliteKeyStore(self.folder.keys, create=create)
 
+    @override
     def tiles(self, log: str) -> TileStore:
-        """Return where the tiles of a log's Merkle tree are, made if they are not there yet."""
         return SqliteTiles(self.folder.proof / f"{log}.db")
 
+    @override
     def heads(self, log: str) -> HeadStore:
-        """Return where the signed heads of a log are."""
         return HeadFile(self.folder.proof / f"{log}.heads")
 
+    @override
     def turn(self, name: str) -> Turn:
         """Return a queue: SQLite lets in one writer at a time, and polls to find its turn."""
         queue = WriteQueue(self.folder.locks / f"{name}.turn")
         self._queues.append(queue)
         return queue.turn
 
+    @override
     def check_writable(self) -> None:
-        """Raise PersistenceError unless the `monitoring` log can be written now."""
         check_writable(str(self.folder.monitoring_log))
 
+    @override
     def leases(self, location: str, number: int) -> None:
         """Return None: the lock of a file lets one checker into each location."""
 
+    @override
     def fleet(self) -> Sequence[FleetRow]:
         """Return nobody: no monitors are shared."""
         return ()
 
+    @override
     def close(self) -> None:
         """Close the files of the queues."""
         while self._queues:

@@ -12,6 +12,8 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from store.keys.key_ring import KeyStore, KeyTable, Rewrapping, WrappedKey
 from store.sqlite.log import LOCK_TIMEOUT_SECONDS
 
@@ -44,34 +46,37 @@ class SqliteKeyStore(KeyStore):
             with closing(self._connect()) as connection:
                 connection.executescript(_SCHEMA)
 
+    @override
     def master_fingerprint(self) -> str | None:
         """Return the fingerprint of the wrapping master key, None when new."""
         row = self._row(_MASTER)
         return row[0] if row else None
 
+    @override
     def set_master_fingerprint(self, fingerprint: str) -> None:
-        """Record which master key wraps the keys; the first one to do so wins."""
         self._execute("INSERT OR IGNORE INTO master VALUES (1, ?)", fingerprint)
 
+    @override
     def get(self, owner: str) -> WrappedKey | None:
-        """Return the wrapped data key of an owner, None when there is none."""
         row = self._row(_GET, owner)
         return WrappedKey(*row) if row else None
 
+    @override
     def add(self, owner: str, key: WrappedKey) -> WrappedKey | None:
         """Keep a wrapped key unless the owner has one or the master key is another."""
         self._execute(_ADD, owner, key.wrapped, key.master)
         return self.get(owner)
 
+    @override
     def destroy(self, owner: str) -> None:
-        """Overwrite and remove the owner's key."""
         self._execute("DELETE FROM data_keys WHERE owner = ?", owner)
 
+    @override
     def owners(self) -> list[str]:
-        """Return every owner of a key."""
         with closing(self._connect()) as connection:
             return [owner for (owner,) in connection.execute("SELECT owner FROM data_keys")]
 
+    @override
     @contextmanager
     def table(self) -> Iterator[SqliteKeyTable]:
         """Take the file's write lock. Readers go on until the commit, which is short."""
@@ -87,10 +92,12 @@ class SqliteKeyStore(KeyStore):
                     connection.execute("ROLLBACK")
                 raise
 
+    @override
     def rewrapping(self) -> AbstractContextManager[SqliteKeyTable]:
         """Take the file's write lock: a file has one writer. Readers go on."""
         return self.table()
 
+    @override
     def close(self) -> None:
         """Do nothing: no connection is kept."""
 
@@ -115,30 +122,32 @@ class SqliteKeyTable(KeyTable, Rewrapping):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    @override
     def master_fingerprint(self) -> str | None:
         """Return the fingerprint of the wrapping master key, None when new."""
         row = self._connection.execute(_MASTER).fetchone()
         return row[0] if row else None
 
+    @override
     def all(self) -> list[tuple[str, bytes]]:
-        """Return every owner with its wrapped key, in the order of owners."""
         return self._connection.execute(
             "SELECT owner, wrapped FROM data_keys ORDER BY owner"
         ).fetchall()
 
+    @override
     def count(self) -> int:
-        """Return how many keys there are now."""
         count: int = self._connection.execute("SELECT count(*) FROM data_keys").fetchone()[0]
         return count
 
+    @override
     def rewrap(self, master: str, wrap: Wrap) -> int:
         """Wrap every key anew; return how many there were."""
         keys = self.all()
         self.replace(master, ((owner, wrap(owner, wrapped)) for owner, wrapped in keys))
         return len(keys)
 
+    @override
     def replace(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
-        """Put other wrapped keys, and the fingerprint that goes with them, in place."""
         self._connection.execute("DELETE FROM data_keys")
         self._connection.executemany("INSERT INTO data_keys VALUES (?, ?)", keys)
         self._connection.execute("INSERT OR REPLACE INTO master VALUES (1, ?)", (master,))

@@ -43,6 +43,7 @@ from eventsourcing.persistence import (
     OperationalError,
     StoredEvent,
 )
+from typing_extensions import override
 
 from domain.errors import TransferError
 from domain.event_mapper import Row
@@ -296,6 +297,7 @@ class SqliteChangeSignal(ChangeSignal):
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._seen = -1
 
+    @override
     def changed(self) -> bool:
         """Return whether there was a commit since the last call; True on the first call."""
         version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
@@ -303,6 +305,7 @@ class SqliteChangeSignal(ChangeSignal):
         self._seen = version
         return changed
 
+    @override
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -325,21 +328,21 @@ class SqliteRows(StoredRows):
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    @override
     def after(self, position: int, limit: int, *, through: int | None = None) -> Sequence[Row]:
-        """Return up to `limit` rows after `position`, in order, up to position `through`."""
         last = _LAST_POSSIBLE if through is None else through
         with closing(self._connect()) as connection:
             rows = connection.execute(_AFTER, (position, last, limit)).fetchall()
         return [Row(*row) for row in rows]
 
+    @override
     def position_of(self, stream: UUID, version: int) -> int | None:
-        """Return where the event of a version in a stream stands; None when it does not."""
         with closing(self._connect()) as connection:
             found = connection.execute(_POSITION_OF, (stream.hex, version)).fetchone()
         return found[0] if found else None
 
+    @override
     def last_given(self) -> int:
-        """Return the highest position that was ever given, also when its event is gone."""
         with closing(self._connect()) as connection:
             found: int = connection.execute(LAST_GIVEN).fetchone()[0]
         return found
@@ -414,8 +417,8 @@ class SqliteSink(EventSink):
         self._connection.execute("BEGIN EXCLUSIVE")
         self._pending: list[tuple[int, str, int, str, bytes]] = []
 
+    @override
     def append(self, row: Row) -> None:
-        """Take an event. Raises TransferError when its stream has that version already."""
         self._pending.append(
             (
                 row.position,
@@ -428,8 +431,8 @@ class SqliteSink(EventSink):
         if len(self._pending) >= _BATCH:
             self._flush()
 
+    @override
     def finish(self, last_given: int) -> None:
-        """Write what is left, and the highest position that was ever given."""
         self._flush()
         self._connection.execute(_FORGET_POSITIONS)
         self._connection.execute(_SET_LAST_GIVEN, (last_given,))

@@ -13,6 +13,8 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from store.files.data_folder import make_folder
 from store.proof.tiles import (
     TILE,
@@ -54,21 +56,21 @@ class _Reading(TileReader):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    @override
     def last_leaf_tile(self) -> LeafTile | None:
-        """Return the newest leaf tile, None in an empty tree."""
         return next(iter(self._leaf_tiles("ORDER BY number DESC LIMIT 1")), None)
 
+    @override
     def leaf_tiles(self, number: int, limit: int) -> Sequence[LeafTile]:
-        """Return up to `limit` leaf tiles from a number on."""
         return self._leaf_tiles("WHERE number >= ? ORDER BY number LIMIT ?", number, limit)
 
+    @override
     def leaf_tile_at(self, position: int) -> LeafTile | None:
-        """Return the last leaf tile that begins at or before a position."""
         condition = "WHERE first_position <= ? ORDER BY first_position DESC LIMIT 1"
         return next(iter(self._leaf_tiles(condition, position)), None)
 
+    @override
     def node_tile(self, level: int, number: int) -> bytes:
-        """Return the hashes of a node tile so far, level 1 or above."""
         statement = "SELECT CAST(hashes AS BLOB) FROM node_tiles WHERE level = ? AND number = ?"
         row = self._connection.execute(statement, (level, number)).fetchone()
         return row[0] if row else b""
@@ -83,15 +85,15 @@ class _Reading(TileReader):
 class _Writing(_Reading, TileWriter):
     """Writes within the transaction of its connection."""
 
+    @override
     def put_leaf_tile(self, tile: LeafTile) -> None:
-        """Store a leaf tile in the place of its earlier form."""
         self._connection.execute(
             "INSERT OR REPLACE INTO leaf_tiles VALUES (?, ?, ?, ?)",
             (tile.number, tile.first_position, write_runs(tile.runs), tile.hashes),
         )
 
+    @override
     def put_node_tile(self, level: int, number: int, hashes: bytes) -> None:
-        """Store a node tile in the place of its earlier form."""
         self._connection.execute(
             "INSERT OR REPLACE INTO node_tiles VALUES (?, ?, ?)", (level, number, hashes)
         )
@@ -107,23 +109,23 @@ class SqliteTiles(TileStore):
         with closing(self._connect()) as connection:
             connection.executescript(_SCHEMA)
 
+    @override
     @contextmanager
     def reading(self) -> Iterator[TileReader]:
-        """Return a reader; each of its answers is as new as can be."""
         with closing(self._connect()) as connection:
             yield _Reading(connection)
 
+    @override
     @contextmanager
     def growing(self) -> Iterator[TileWriter]:
-        """Return a transaction that no other writer enters; all of it is stored, or none."""
         with closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield _Writing(connection)
             # Without this the connection is closed, and the transaction with it.
             connection.execute("COMMIT")
 
+    @override
     def forget_leaves(self, through: int) -> int:
-        """Drop the leaf hashes of full tiles up to a position; return of how many tiles."""
         with self.reading() as reader:
             last = reader.leaf_tile_at(through)
         if last is None:

@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
+from typing_extensions import override
 
 from domain.check import ChecksArchived
 from domain.errors import MasterKeyError, TransferError
@@ -143,12 +144,12 @@ class FilesBulkLoad(BulkLoad, ExitStack):
         self.folder = folder
         self.segments = SegmentFiles(folder.archive)
 
+    @override
     def sink(self, log: str) -> EventSink:
-        """Return what takes the events of a log."""
         return self.enter_context(closing(SqliteSink(self.folder.log(log))))
 
+    @override
     def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
-        """Put in the wrapped keys by owner, and the fingerprint of their master key."""
         with SqliteKeyStore(self.folder.keys, create=False).table() as table:
             table.replace(master, keys)
 
