@@ -26,10 +26,11 @@ from api.resources.health import Health, Readiness
 from api.resources.log_proofs import LogProofs
 from api.resources.metrics import Metrics, RequestMetrics, count_events
 from api.resources.monitor_history import MonitorHistory
-from api.resources.monitors import FAMILIES, MonitorCollection, MonitorItem, Monitors
+from api.resources.monitors import MonitorCollection, MonitorItem, Monitors
 from api.resources.organization import Locations, OrganizationResource
 from api.resources.tokens import TokenCollection, TokenItem, Tokens
 from api.resources.uptime import Uptime
+from domain.kinds import KINDS
 from store.log_reader import LastChecks
 
 if TYPE_CHECKING:
@@ -79,16 +80,16 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     app.add_route("/docs/{name}", documentation, suffix="file")
     past = views.projector("history")
     as_of = AsOf(reader, views.history, past, LastChecks(store.checks, store.archive))
-    for family in FAMILIES:
-        monitors = Monitors(family, monitoring, reader, projector, as_of)
-        app.add_route(family.path, MonitorCollection(monitors))
-        app.add_route(family.path + "/{public_id}", MonitorItem(monitors))
+    for kind in KINDS.values():
+        monitors = Monitors(kind, monitoring, reader, projector, as_of)
+        app.add_route(kind.path, MonitorCollection(monitors))
+        app.add_route(kind.path + "/{public_id}", MonitorItem(monitors))
         history = MonitorHistory(monitors, views.history, past)
-        app.add_route(family.path + "/{public_id}/history", history)
+        app.add_route(kind.path + "/{public_id}/history", history)
         checks = CheckHistory(monitors, store.checks)
-        app.add_route(family.path + "/{public_id}/check-history", checks)
+        app.add_route(kind.path + "/{public_id}/check-history", checks)
         app.add_route(
-            family.path + "/{public_id}/uptime",
+            kind.path + "/{public_id}/uptime",
             Uptime(monitors, views.roll_ups, views.projector("roll_ups")),
         )
     app.add_route("/api/events", Events(reader, views.history, past))

@@ -19,9 +19,9 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from domain.kinds import TlsMode
 from mail.protocols import PROTOCOLS
 from mail.protocols.redaction import MAX_TEXT, Redactor
-from mail.protocols.target import TlsMode
 from tests.mail.dialogue_player import play, target
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What is true: monitors, customers, tokens and checks as events.
+"""What is true: monitors, customers, tokens and checks as events, and the commands on them.
 
-Knows nothing of HTTP, of trio or of views. SQL stands only in `store`.
+Pure Python over `eventsourcing`: no HTTP, no SQL, no sockets and no views.
 """

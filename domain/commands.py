@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from domain.actor import Role
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config, Kind
 
 
 @dataclass(frozen=True, slots=True)

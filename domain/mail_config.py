@@ -1,87 +1,31 @@
-"""The config object of a monitor: `smtpConfig` and `imapPopConfig` as documented.
+"""The config object of a monitor: checked, sealed and masked by the table of kinds.
 
-Known keys are checked and coerced, unknown keys are kept as sent (contract Q-11). The
-order of keys stays, so that an answer looks like the request. Defaults are not written
-into the stored object: they are the checker's rule.
+Known keys are checked and coerced, unknown keys are kept as sent (contract Q-11). The order
+of keys is kept, so that an answer looks like the request. Defaults are not written into the
+stored object: they are the checker's rule.
 
-Which field of a config is a secret, and what becomes of it (contract Q-2, Q-3).
-
-A stored config holds a sealed text in the place of the secret. These functions know
-places, not cryptography.
+A stored config holds a sealed text in the place of its secret (contract Q-2, Q-3). The
+functions here know where that place is; they know no cryptography.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from domain.errors import InvalidInputError, InvalidValueError, Problem
+from domain.kinds import KINDS, MASK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from domain.kinds import Config, ConfigFields, Kind, Path
 
-Kind = Literal["smtp", "imap_pop"]
-KINDS: Final[tuple[Kind, ...]] = ("smtp", "imap_pop")
 
 MAX_BYTES: Final = 16 * 1024
 MAX_DEPTH: Final = 8
-MAX_CREDENTIAL_LENGTH: Final = 1024
-
-Config = dict[str, Any]
-Rules = dict[str, "Callable[[object], object] | Rules"]
-
-
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value in (1, 0):
-        return value == 1
-    if isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    raise InvalidValueError("type", "must be true or false")
-
-
-def _credential(value: object) -> str:
-    if not isinstance(value, str):
-        raise InvalidValueError("type", "must be a string or null")
-    if any(char in value for char in "\r\n\0"):
-        raise InvalidValueError("invalid", "must not contain CR, LF or NUL")
-    if len(value) > MAX_CREDENTIAL_LENGTH:
-        raise InvalidValueError("too_long", f"must have at most {MAX_CREDENTIAL_LENGTH} characters")
-    return value
-
-
-def _one_of(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or value.lower() not in choices:
-            raise InvalidValueError("invalid", f"must be one of {', '.join(choices)}")
-        return value.lower()
-
-    return parse
-
-
-_TLS_OPTIONS: Final[Rules] = {"rejectUnauthorized": _boolean}
-
-RULES: Final[Mapping[Kind, Rules]] = {
-    "smtp": {
-        "secure": _boolean,
-        "ignoreTls": _boolean,
-        "requireTls": _boolean,
-        "auth": {"user": _credential, "pass": _credential},
-        "tlsOptions": _TLS_OPTIONS,
-    },
-    "imap_pop": {
-        "protocol": _one_of("imap", "pop3"),
-        "user": _credential,
-        "password": _credential,
-        "tls": _boolean,
-        "mailbox": _credential,
-        "startTls": _one_of("never", "auto", "require"),
-        "tlsOptions": _TLS_OPTIONS,
-    },
-}
 
 
 def parse_config(kind: Kind, value: object) -> Config:
@@ -97,25 +41,26 @@ def parse_config(kind: Kind, value: object) -> Config:
         raise InvalidInputError((Problem("", "type", "must be an object"),))
     _refuse_oversize(value)
     problems: list[Problem] = []
-    config = _apply(RULES[kind], value, "", problems)
-    problems += _contradictions(kind, config)
+    config = _parse_fields(KINDS[kind].config, value, "", problems)
+    contradiction = KINDS[kind].contradiction(config)
+    if contradiction is not None:
+        problems.append(Problem(contradiction.key, "contradiction", contradiction.message))
     if problems:
         raise InvalidInputError(tuple(problems))
     return config
 
 
 def check_credentials(kind: Kind, config: Config) -> None:
-    """Refuse half a login for IMAP and POP3 (contract Q-17).
-
-    For SMTP the documented rule is another: half a login is no login.
-    """
-    if kind == "smtp":
+    """Refuse half a login where a kind needs a whole one (contract Q-17)."""
+    monitor_kind = KINDS[kind]
+    user, secret = read_user(kind, config), read_secret(kind, config)
+    if not monitor_kind.needs_whole_login or (user is None) == (secret is None):
         return
-    user, password = bool(config.get("user")), bool(config.get("password"))
-    if user and not password:
-        raise InvalidInputError((Problem("password", "required", "is needed beside user"),))
-    if password and not user:
-        raise InvalidInputError((Problem("user", "required", "is needed beside password"),))
+    given, missing = monitor_kind.user_path, monitor_kind.secret_path
+    if user is None:
+        given, missing = missing, given
+    problem = Problem(".".join(missing), "required", f"is needed beside {given[-1]}")
+    raise InvalidInputError((problem,))
 
 
 def _refuse_oversize(value: Config) -> None:
@@ -139,55 +84,36 @@ def _depth(value: object) -> int:
     return deepest
 
 
-def _apply(rules: Rules, value: Config, prefix: str, problems: list[Problem]) -> Config:
+def _parse_fields(
+    fields: ConfigFields, value: Config, prefix: str, problems: list[Problem]
+) -> Config:
     parsed: Config = {}
     for key, item in value.items():
-        rule = rules.get(key)
+        field = fields.get(key)
         path = f"{prefix}{key}"
-        if rule is None or item is None:
+        if field is None or item is None:
             parsed[key] = item
-        elif isinstance(rule, dict):
+        elif isinstance(field, Mapping):
             if isinstance(item, dict):
-                parsed[key] = _apply(rule, item, f"{path}.", problems)
+                parsed[key] = _parse_fields(field, item, f"{path}.", problems)
             else:
                 problems.append(Problem(path, "type", "must be an object or null"))
         else:
             try:
-                parsed[key] = rule(item)
+                parsed[key] = field.parse(item)
             except InvalidValueError as error:
                 problems.append(Problem(path, error.code, error.message))
     return parsed
 
 
-def _contradictions(kind: Kind, config: Config) -> list[Problem]:
-    if kind == "smtp" and config.get("ignoreTls") and config.get("requireTls"):
-        return [Problem("ignoreTls", "contradiction", "must not be true together with requireTls")]
-    if kind == "imap_pop" and config.get("tls") and config.get("startTls") in ("auto", "require"):
-        return [Problem("startTls", "contradiction", "has no meaning together with tls: true")]
-    return []
-
-
-MASK: Final = "********"
-"""Stands for a stored secret in everything that is read; sent back it keeps the secret."""
-
-SECRET_PATHS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "smtp": ("auth", "pass"),
-    "imap_pop": ("password",),
-}
-USER_PATHS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    "smtp": ("auth", "user"),
-    "imap_pop": ("user",),
-}
-
-
 def read_secret(kind: Kind, config: Config) -> str | None:
     """Return what stands in the secret's place; None when there is no secret."""
-    return _read(config, SECRET_PATHS[kind]) or None
+    return _read(config, KINDS[kind].secret_path) or None
 
 
 def read_user(kind: Kind, config: Config) -> str | None:
     """Return the user name of a config; None when there is none."""
-    return _read(config, USER_PATHS[kind]) or None
+    return _read(config, KINDS[kind].user_path) or None
 
 
 def replace_secret(kind: Kind, config: Config, replace: Callable[[str], str]) -> Config:
@@ -195,7 +121,7 @@ def replace_secret(kind: Kind, config: Config, replace: Callable[[str], str]) ->
     secret = read_secret(kind, config)
     if secret is None:
         return config
-    return _with(config, SECRET_PATHS[kind], replace(secret))
+    return _with(config, KINDS[kind].secret_path, replace(secret))
 
 
 def mask_secret(kind: Kind, config: Config) -> Config:
@@ -210,7 +136,7 @@ def keep_stored_secret(kind: Kind, sent: Config, stored: Config) -> tuple[Config
     left out while the user stayed the same. Raises InvalidInputError when the mask was
     sent and nothing is stored.
     """
-    path = SECRET_PATHS[kind]
+    path = KINDS[kind].secret_path
     sealed = read_secret(kind, stored)
     if _read(sent, path) == MASK:
         if sealed is None:
@@ -223,18 +149,18 @@ def keep_stored_secret(kind: Kind, sent: Config, stored: Config) -> tuple[Config
     return sent, False
 
 
-def _has(config: Config, path: tuple[str, ...]) -> bool:
+def _has(config: Config, path: Path) -> bool:
     holder = _holder(config, path)
     return holder is not None and path[-1] in holder
 
 
-def _read(config: Config, path: tuple[str, ...]) -> str | None:
+def _read(config: Config, path: Path) -> str | None:
     holder = _holder(config, path)
     value = holder.get(path[-1]) if holder is not None else None
     return value if isinstance(value, str) else None
 
 
-def _holder(config: Config, path: tuple[str, ...]) -> dict[str, Any] | None:
+def _holder(config: Config, path: Path) -> dict[str, Any] | None:
     holder: Any = config
     for key in path[:-1]:
         holder = holder.get(key)
@@ -243,7 +169,7 @@ def _holder(config: Config, path: tuple[str, ...]) -> dict[str, Any] | None:
     return holder if isinstance(holder, dict) else None
 
 
-def _with(config: Config, path: tuple[str, ...], value: str) -> Config:
+def _with(config: Config, path: Path, value: str) -> Config:
     if len(path) == 1:
         return {**config, path[0]: value}
     return {**config, path[0]: _with(config[path[0]], path[1:], value)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from domain.actor import Actor
     from domain.commands import CreateMonitor
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config, Kind
 
 
 CHANGEABLE = (

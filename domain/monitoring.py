@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from domain.actor import Actor
     from domain.commands import CreateMonitor, UpdateMonitor
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config, Kind
 
 
 class Ownership(NumberedLog):

@@ -14,6 +14,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from eventsourcing.domain import DomainEvent
 from eventsourcing.utils import register_topic
 
+from domain.kinds import Kind
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from domain.actor import Actor
 
 
-NumberedKind = Literal["organization", "customer", "access_token", "smtp", "imap_pop", "location"]
+NumberedKind = Literal["organization", "customer", "access_token", Kind, "location"]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
 _STREAM_OF: Final[dict[NumberedKind, UUID]] = {

@@ -23,7 +23,7 @@ from soak.played import Played, refused
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, TESTER
 
 if TYPE_CHECKING:
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config, Kind
 
 
 hands = st.integers(0, 1)

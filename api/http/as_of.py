@@ -13,7 +13,7 @@ from projections.core.table import ViewUnavailableError
 from projections.views.time_travel import MonitorsAsOf
 
 if TYPE_CHECKING:
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.projector import Projector
     from projections.core.table import Record
     from projections.readers.history import HistoryReader

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.http.fields import NUMBER, UUID
+from api.openapi import names
 from api.openapi.vocabulary import STRING, TIME, closed, nullable, ref
 from domain.check import Category, Phase
-from projections.shapes.check import STATUS, TIMING_KEY
+from domain.kinds import KINDS
+from projections.shapes.check import STATUS
 
 if TYPE_CHECKING:
     from api.http.fields import Schema
-    from domain.mail_config import Kind
 
 
 _MILLISECONDS: Final[Schema] = {"type": "number", "minimum": 0, "description": "Milliseconds."}
@@ -27,23 +28,17 @@ _CATEGORY: Final[Schema] = {
 }
 
 
-def history_name(kind: Kind) -> str:
-    """Return the component's name of a history."""
-    return {"smtp": "SmtpCheckHistory", "imap_pop": "ImapPopCheckHistory"}[kind]
-
-
 def components() -> Schema:
     """Return every schema of this family."""
-    kinds: tuple[Kind, ...] = ("smtp", "imap_pop")
     found: Schema = {
         "CheckWarning": closed({"code": STRING, "message": STRING}),
         "CheckTls": closed(_tls()),
         "CheckDiagnostics": closed(_diagnostics()),
     }
-    for kind in kinds:
-        check = history_name(kind).removesuffix("History")
-        found[check] = closed(_check(TIMING_KEY[kind]))
-        found[history_name(kind)] = closed({"data": {"type": "array", "items": ref(check)}})
+    for kind in KINDS.values():
+        checks = {"type": "array", "items": ref(names.check(kind))}
+        found[names.check(kind)] = closed(_check(kind.timing_key))
+        found[names.check_history(kind)] = closed({"data": checks})
     return found
 
 

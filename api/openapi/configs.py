@@ -1,25 +1,23 @@
 """The config objects as schemas: what is sent and what comes back.
 
-The keys are those of the domain's rules; each leaf is described here. A key without a
-description, or a description without a key, fails when the document is made.
+Keys and descriptions are those of the domain's table of kinds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from api.openapi.vocabulary import described
-from domain.mail_config import MASK, MAX_BYTES, MAX_CREDENTIAL_LENGTH, MAX_DEPTH, RULES
+from domain.kinds import MAX_CREDENTIAL_LENGTH, Choice, Flag, Text
+from domain.mail_config import MAX_BYTES, MAX_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from api.http.fields import Schema
-    from domain.mail_config import Kind, Rules
+    from domain.kinds import ConfigField, ConfigFields, MonitorKind
 
-
-COMPONENTS: Final[Mapping[Kind, str]] = {"smtp": "SmtpConfig", "imap_pop": "ImapPopConfig"}
-"""What the config of a kind is called."""
 
 _BOOLEAN: Final[Schema] = {
     "anyOf": [
@@ -33,14 +31,9 @@ _TEXT: Final[Schema] = {
     "maxLength": MAX_CREDENTIAL_LENGTH,
     "pattern": "^[^\\r\\n\\u0000]*$",
 }
-_SECRET: Final = described(
-    _TEXT,
-    f"Stored encrypted; shown as `{MASK}` in every read. That mask sent back, or no value "
-    "beside the same user, keeps the stored secret; null removes it.",
-)
 
 
-def _choice(*values: str, description: str) -> Schema:
+def _choice(*values: str) -> Schema:
     """Return the schema of words that are read in any case, and stored in lower case."""
     in_any_case = "|".join(
         "".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in value)
@@ -51,78 +44,43 @@ def _choice(*values: str, description: str) -> Schema:
             {"type": ["string", "null"], "enum": [*values, None]},
             {"type": "string", "pattern": f"^({in_any_case})$"},
         ],
-        "description": description,
     }
 
 
-_REJECT_UNAUTHORIZED: Final = described(
-    _BOOLEAN,
-    "Default true, also for POP3. false: a bad certificate is reported and does not fail the "
-    "check.",
-)
-_LEAVES: Final[Mapping[Kind, Mapping[str, Schema]]] = {
-    "smtp": {
-        "secure": described(
-            _BOOLEAN, "TLS from the first byte; the port defaults to 465. Default false: port 25."
-        ),
-        "ignoreTls": described(_BOOLEAN, "Never use STARTTLS. Not together with requireTls."),
-        "requireTls": described(_BOOLEAN, "Fail when STARTTLS is not offered or does not work."),
-        "auth.user": described(_TEXT, "Used only when both user and password are given."),
-        "auth.pass": _SECRET,
-        "tlsOptions.rejectUnauthorized": _REJECT_UNAUTHORIZED,
-    },
-    "imap_pop": {
-        "protocol": _choice("imap", "pop3", description="Default `imap`."),
-        "user": described(_TEXT, "Needs a password, and the other way round."),
-        "password": _SECRET,
-        "tls": described(
-            _BOOLEAN, "TLS from the first byte: port 993 (IMAP) or 995 (POP3). Default false."
-        ),
-        "mailbox": described(_TEXT, "Opened read-only after the login; needs a login."),
-        "startTls": _choice(
-            "never",
-            "auto",
-            "require",
-            description="Only with `tls: false`. Default `never`.",
-        ),
-        "tlsOptions.rejectUnauthorized": _REJECT_UNAUTHORIZED,
-    },
-}
-
-
-def input_name(kind: Kind) -> str:
-    """Return the component's name of a config as it is sent."""
-    return COMPONENTS[kind] + "Input"
-
-
-def sent(kind: Kind) -> Schema:
+def sent(kind: MonitorKind) -> Schema:
     """Return what a body may hold."""
     return {
-        **_object(RULES[kind], dict(_LEAVES[kind])),
+        **_object(kind.config, _leaf),
         "description": f"At most {MAX_BYTES} bytes of JSON and {MAX_DEPTH} levels. Unknown keys "
         "are stored and returned as sent. On an update it replaces the stored config as a whole.",
     }
 
 
-def shown(kind: Kind) -> Schema:
+def shown(kind: MonitorKind) -> Schema:
     """Return what an answer holds: as `sent`, with known keys in their normal form."""
-    leaves = {path: _normal(leaf) for path, leaf in _LEAVES[kind].items()}
-    return {**_object(RULES[kind], leaves), "description": "As it was sent; secrets masked."}
+    shape = _object(kind.config, lambda field: _normal(_leaf(field)))
+    return {**shape, "description": "As it was sent; secrets masked."}
 
 
-def _object(rules: Rules, leaves: dict[str, Schema], prefix: str = "") -> Schema:
-    """Return the object that the rules describe; `leaves` must be used up by it."""
+def _object(fields: ConfigFields, leaf: Callable[[ConfigField], Schema]) -> Schema:
+    """Return the object that a table of fields describes."""
     properties: Schema = {}
-    for key, rule in rules.items():
-        path = f"{prefix}{key}"
-        if isinstance(rule, dict):
-            below = _object(rule, leaves, f"{path}.")
-            properties[key] = {**below, "type": ["object", "null"]}
+    for key, field in fields.items():
+        if isinstance(field, Mapping):
+            properties[key] = {**_object(field, leaf), "type": ["object", "null"]}
         else:
-            properties[key] = leaves.pop(path)
-    if not prefix and leaves:
-        raise LookupError(f"described, but no key of a config: {', '.join(leaves)}")
+            properties[key] = leaf(field)
     return {"type": "object", "properties": properties, "additionalProperties": True}
+
+
+def _leaf(field: ConfigField) -> Schema:
+    match field:
+        case Flag():
+            return described(_BOOLEAN, field.description)
+        case Choice():
+            return described(_choice(*field.words), field.description)
+        case Text():
+            return described(_TEXT, field.description)
 
 
 def _normal(leaf: Schema) -> Schema:

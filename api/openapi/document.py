@@ -10,6 +10,7 @@ from api.openapi import (
     check_responses,
     configs,
     monitor_operations,
+    names,
     owner_operations,
     owner_responses,
     problems,
@@ -20,13 +21,13 @@ from api.openapi import (
     uptime_operations,
 )
 from api.openapi.vocabulary import SUCCESS, closed
+from domain.kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from api.http.fields import Schema
     from api.openapi.operations import Operation
-    from domain.mail_config import Kind
 
 
 _DESCRIPTION: Final = """\
@@ -40,8 +41,7 @@ Every answer bears `X-Request-Id`; a request may bring its own (8 to 64 of `A-Z 
 Every error has the same body, which names the request and, for a wrong body, every wrong field.
 """
 _TAGS: Final = (
-    ("SMTP monitors", "Servers that take mail."),
-    ("IMAP/POP monitors", "Servers that hand mail out."),
+    *((names.tag(kind), kind.about) for kind in KINDS.values()),
     (owner_operations.CUSTOMERS, "Whose monitors they are."),
     (owner_operations.TOKENS, "Who may call. Two doors to the same tokens."),
     (owner_operations.ORGANIZATION, "The organization of the token, and where checks are made."),
@@ -49,7 +49,6 @@ _TAGS: Final = (
     (proof_operations.TAG, "That a log was not changed: docs/proof.md says how to check them."),
     (service_operations.TAG, "The service itself."),
 )
-_KINDS: Final[tuple[Kind, ...]] = ("smtp", "imap_pop")
 
 
 def build_document(documentation_files: Iterable[str]) -> Schema:
@@ -99,10 +98,10 @@ def _paths(operations: Iterable[Operation]) -> Schema:
 
 def _schemas() -> Schema:
     bodies = {}
-    for kind in _KINDS:
-        bodies[monitor_operations.body_name("Create", kind)] = requests.create_monitor(kind)
-        bodies[monitor_operations.body_name("Update", kind)] = requests.update_monitor(kind)
-        bodies[configs.input_name(kind)] = configs.sent(kind)
+    for kind in KINDS.values():
+        bodies[names.body("Create", kind)] = requests.create_monitor(kind)
+        bodies[names.body("Update", kind)] = requests.update_monitor(kind)
+        bodies[names.sent_config(kind)] = configs.sent(kind)
     return {
         **bodies,
         **owner_operations.bodies(),

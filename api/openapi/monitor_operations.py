@@ -2,67 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from api.http.as_of import HEADER
 from api.http.fields import UUID
+from api.openapi import names
 from api.openapi.audit_operations import BEFORE
-from api.openapi.check_responses import history_name
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.parameters import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, LIMIT, PAGE
 from api.openapi.problems import BODY_ERRORS
-from api.openapi.responses import list_name, monitor_name
 from api.openapi.vocabulary import identifier_in_text, ref
+from domain.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from api.http.fields import Schema
-    from domain.mail_config import Kind
+    from domain.kinds import MonitorKind
 
 
 _ENTITY_TAG: Final = {"ETag": ref("EntityTag", "headers")}
 _AS_OF: Final = {HEADER: ref("AsOfPosition", "headers")}
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """How a kind is called in names, tags and texts."""
-
-    name: str
-    tag: str
-    path: str
-    snake: str
-
-
-_WORDS: Final[Mapping[Kind, _Words]] = {
-    "smtp": _Words("SmtpMonitor", "SMTP monitors", "/api/smtp-monitors", "smtp_monitor"),
-    "imap_pop": _Words(
-        "ImapPopMonitor", "IMAP/POP monitors", "/api/imap-pop-monitors", "imap_pop_monitor"
-    ),
-}
-
-
 def operations() -> Iterator[Operation]:
     """Return the endpoints of every kind."""
-    for kind in _WORDS:
+    for kind in KINDS.values():
         yield from _collection(kind)
         yield from _item(kind)
 
 
-def body_name(action: str, kind: Kind) -> str:
-    """Return the component's name of a body."""
-    return f"{action}{_WORDS[kind].name}"
-
-
-def _collection(kind: Kind) -> Iterator[Operation]:
-    words = _WORDS[kind]
+def _collection(kind: MonitorKind) -> Iterator[Operation]:
     yield Operation(
         method="get",
-        path=words.path,
-        name=f"list{words.name}s",
-        tag=words.tag,
+        path=kind.path,
+        name=f"list{names.monitor(kind)}s",
+        tag=names.tag(kind),
         summary="List monitors",
         description="By number, in pages. Secrets are masked.",
         parameters=(
@@ -82,52 +57,51 @@ def _collection(kind: Kind) -> Iterator[Operation]:
         ),
         answers={
             200: json_answer(
-                "A page", list_name(kind), headers=_AS_OF, example=f"list_{words.snake}s"
+                "A page", names.page(kind), headers=_AS_OF, example=f"list_{names.example(kind)}s"
             ),
         },
         errors=(400, 403, 404),
     )
     yield Operation(
         method="post",
-        path=words.path,
-        name=f"create{words.name}",
-        tag=words.tag,
+        path=kind.path,
+        name=f"create{names.monitor(kind)}",
+        tag=names.tag(kind),
         summary="Create a monitor",
         description="It is checked at once. The answer shows the secret that was sent.",
         parameters=(IDEMPOTENCY_KEY,),
-        body=ref(body_name("Create", kind)),
-        example=f"create_{words.snake}",
+        body=ref(names.body("Create", kind)),
+        example=f"create_{names.example(kind)}",
         answers={
             201: json_answer(
                 "The monitor",
-                monitor_name(kind, "written"),
+                names.monitor(kind, "written"),
                 headers={"Location": ref("Location", "headers"), **_ENTITY_TAG},
-                links=_links(words),
-                example=f"create_{words.snake}",
+                links=_links(kind),
+                example=f"create_{names.example(kind)}",
             )
         },
         errors=(*BODY_ERRORS, 403, 404, 409),
     )
 
 
-def _item(kind: Kind) -> Iterator[Operation]:
-    words = _WORDS[kind]
-    path = words.path + "/{public_id}"
+def _item(kind: MonitorKind) -> Iterator[Operation]:
+    path, example = kind.path + "/{public_id}", names.example(kind)
     public_id = path_parameter("public_id", UUID, "The monitor's `publicId`.")
     yield Operation(
         method="get",
         path=path,
-        name=f"get{words.name}",
-        tag=words.tag,
+        name=f"get{names.monitor(kind)}",
+        tag=names.tag(kind),
         summary="Show a monitor",
         description="Secrets are masked.",
         parameters=(public_id, AS_OF),
         answers={
             200: json_answer(
                 "The monitor",
-                monitor_name(kind, "read"),
+                names.monitor(kind),
                 headers={**_ENTITY_TAG, **_AS_OF},
-                example=f"get_{words.snake}",
+                example=f"get_{names.example(kind)}",
             )
         },
         errors=(400, 403, 404),
@@ -135,20 +109,20 @@ def _item(kind: Kind) -> Iterator[Operation]:
     yield Operation(
         method="patch",
         path=path,
-        name=f"update{words.name}",
-        tag=words.tag,
+        name=f"update{names.monitor(kind)}",
+        tag=names.tag(kind),
         summary="Change a monitor",
         description="A key that is absent is unchanged; null clears. A token of the role "
         "`readonly` may send `status` and nothing else. A change of nothing records nothing.",
         parameters=(public_id, IF_MATCH),
-        body=ref(body_name("Update", kind)),
-        example=f"update_{words.snake}",
+        body=ref(names.body("Update", kind)),
+        example=f"update_{names.example(kind)}",
         answers={
             200: json_answer(
                 "The monitor",
-                monitor_name(kind, "written"),
+                names.monitor(kind, "written"),
                 headers=_ENTITY_TAG,
-                example=f"update_{words.snake}",
+                example=f"update_{names.example(kind)}",
             )
         },
         errors=(*BODY_ERRORS, 403, 404, 409, 412),
@@ -156,8 +130,8 @@ def _item(kind: Kind) -> Iterator[Operation]:
     yield Operation(
         method="delete",
         path=path,
-        name=f"delete{words.name}",
-        tag=words.tag,
+        name=f"delete{names.monitor(kind)}",
+        tag=names.tag(kind),
         summary="Delete a monitor",
         description="Its history stays, its secret is destroyed.",
         parameters=(public_id, IF_MATCH),
@@ -167,38 +141,39 @@ def _item(kind: Kind) -> Iterator[Operation]:
     yield Operation(
         method="get",
         path=path + "/history",
-        name=f"get{words.name}History",
-        tag=words.tag,
+        name=f"get{names.monitor(kind)}History",
+        tag=names.tag(kind),
         summary="Show who changed what of a monitor",
         description="Newest first. Secrets are shown as changed, never what they are. The history "
         "of a deleted monitor is for the roles `admin` and `supporter`.",
         parameters=(public_id, BEFORE, LIMIT),
-        answers={
-            200: json_answer("The events", "MonitorHistory", example=f"{words.snake}_history")
-        },
+        answers={200: json_answer("The events", "MonitorHistory", example=f"{example}_history")},
         errors=(400, 403, 404),
     )
     yield Operation(
         method="get",
         path=path + "/check-history",
-        name=f"get{words.name}CheckHistory",
-        tag=words.tag,
+        name=f"get{names.monitor(kind)}CheckHistory",
+        tag=names.tag(kind),
         summary="Show the newest checks of a monitor",
         description="From all locations, newest first.",
         parameters=(public_id, LIMIT),
         answers={
             200: json_answer(
-                "The checks", history_name(kind), example=f"{words.snake}_check_history"
+                "The checks",
+                names.check_history(kind),
+                example=f"{example}_check_history",
             )
         },
         errors=(400, 403, 404),
     )
 
 
-def _links(words: _Words) -> Schema:
+def _links(kind: MonitorKind) -> Schema:
     """Return where one goes from a new monitor."""
-    names = [f"{action}{words.name}" for action in ("get", "update", "delete")]
+    monitor = names.monitor(kind)
+    actions = [f"{action}{monitor}" for action in ("get", "update", "delete")]
     return {
         name: {"operationId": name, "parameters": {"public_id": "$response.body#/publicId"}}
-        for name in (*names, f"get{words.name}History", f"get{words.name}CheckHistory")
+        for name in (*actions, f"get{monitor}History", f"get{monitor}CheckHistory")
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.openapi import configs
+from api.openapi import names
 from api.openapi.vocabulary import identifier, ref
 from api.resources import monitor_body
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from api.http.fields import Fields, Schema
-    from domain.mail_config import Kind
+    from domain.kinds import MonitorKind
 
 
 _IGNORED: Final[Schema] = {
@@ -39,7 +39,7 @@ def update_body(fields: Fields, **others: Schema) -> Schema:
     return _body({**properties, **others}, [])
 
 
-def create_monitor(kind: Kind) -> Schema:
+def create_monitor(kind: MonitorKind) -> Schema:
     """Return the body that creates a monitor."""
     customer = identifier("The customer")
     return create_body(
@@ -51,7 +51,7 @@ def create_monitor(kind: Kind) -> Schema:
     )
 
 
-def update_monitor(kind: Kind) -> Schema:
+def update_monitor(kind: MonitorKind) -> Schema:
     """Return the body that changes a monitor."""
     return update_body(
         monitor_body.FIELDS,
@@ -66,12 +66,12 @@ def ignored(keys: Collection[str]) -> Schema:
     return dict.fromkeys(sorted(keys), _IGNORED)
 
 
-def _configs(kind: Kind) -> Schema:
-    own, alias = monitor_body.CONFIG_KEYS[kind]
-    config = {"anyOf": [ref(configs.input_name(kind)), {"type": "null"}]}
+def _configs(kind: MonitorKind) -> Schema:
+    own = kind.config_key
+    config = {"anyOf": [ref(names.sent_config(kind)), {"type": "null"}]}
     return {
         own: config,
-        alias: {**config, "description": f"Another name of `{own}`; both must be the same."},
+        "config": {**config, "description": f"Another name of `{own}`; both must be the same."},
     }
 
 

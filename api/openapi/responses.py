@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.http.fields import NUMBER, UUID
-from api.openapi import configs
+from api.openapi import configs, names
 from api.openapi.vocabulary import COUNT, COUNTRY_CODES, STRING, TIME, closed, nullable, ref
 from domain import values
+from domain.kinds import KINDS
 from projections.shapes import monitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from api.http.fields import Schema
-    from domain.mail_config import Kind
-    from projections.shapes.monitor import ShapeForm
 
 
 _MONITOR: Final[Mapping[str, Schema]] = {
@@ -53,29 +52,19 @@ _MONITOR: Final[Mapping[str, Schema]] = {
     "publicId": UUID,
     "allowedCheckCountryCodes": COUNTRY_CODES,
 }
-_KIND_NAMES: Final[Mapping[Kind, str]] = {"smtp": "SmtpMonitor", "imap_pop": "ImapPopMonitor"}
-_FORM_NAMES: Final[Mapping[ShapeForm, str]] = {"written": "Written", "read": "", "listed": "Item"}
-
-
-def monitor_name(kind: Kind, form: ShapeForm) -> str:
-    """Return the component's name of a monitor in one of its forms."""
-    return _KIND_NAMES[kind] + _FORM_NAMES[form]
-
-
-def list_name(kind: Kind) -> str:
-    """Return the component's name of a page of monitors."""
-    return _KIND_NAMES[kind] + "List"
 
 
 def monitor_components() -> Schema:
     """Return every schema that the endpoints of monitors answer with."""
     found: Schema = {}
-    for kind, name in configs.COMPONENTS.items():
-        found[name] = configs.shown(kind)
-    for (kind, form), keys in monitor.KEYS.items():
-        found[monitor_name(kind, form)] = closed({key: _monitor_key(kind, key) for key in keys})
-    for kind in configs.COMPONENTS:
-        found[list_name(kind)] = page_of(monitor_name(kind, "listed"))
+    for kind in KINDS.values():
+        found[names.config(kind)] = configs.shown(kind)
+    for (name, form), keys in monitor.KEYS.items():
+        kind = KINDS[name]
+        shape = {key: _MONITOR.get(key) or ref(names.config(kind)) for key in keys}
+        found[names.monitor(kind, form)] = closed(shape)
+    for kind in KINDS.values():
+        found[names.page(kind)] = page_of(names.monitor(kind, "listed"))
     return found
 
 
@@ -89,7 +78,3 @@ def page_of(item: str) -> Schema:
             "perPage": {**NUMBER, "maximum": 200},
         }
     )
-
-
-def _monitor_key(kind: Kind, key: str) -> Schema:
-    return _MONITOR.get(key) or ref(configs.COMPONENTS[kind])

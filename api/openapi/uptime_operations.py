@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.http.fields import UUID
+from api.openapi import names
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.vocabulary import COUNT, TIME, closed, described, ref
 from domain.availability import STATES
+from domain.kinds import KINDS
 from projections.views.uptime_report import GRANULARITIES, RANGES
 
 if TYPE_CHECKING:
@@ -16,21 +18,17 @@ if TYPE_CHECKING:
     from api.http.fields import Schema
 
 
-_KINDS: Final = (
-    ("SmtpMonitor", "SMTP monitors", "/api/smtp-monitors"),
-    ("ImapPopMonitor", "IMAP/POP monitors", "/api/imap-pop-monitors"),
-)
 _DURATION: Final[Schema] = {"type": "number", "minimum": 0, "description": "Milliseconds."}
 
 
 def operations() -> Iterator[Operation]:
     """Return the endpoint of every kind."""
-    for name, tag, path in _KINDS:
+    for kind in KINDS.values():
         yield Operation(
             method="get",
-            path=path + "/{public_id}/uptime",
-            name=f"get{name}Uptime",
-            tag=tag,
+            path=kind.path + "/{public_id}/uptime",
+            name=f"get{names.monitor(kind)}Uptime",
+            tag=names.tag(kind),
             summary="Show how long a monitor was up",
             description="By hours or days (UTC), the first of them whole. A check vouches for the "
             "time until the next one should have ended; where none does, the state is unknown "

@@ -22,6 +22,7 @@ from api.http.scope import asked_customer, asked_organization
 from api.resources.monitor_history import page
 from domain.clock import parse_time
 from domain.errors import InvalidValueError, NotFoundError
+from domain.kinds import KINDS
 from projections.readers.history import EntryFilter
 from projections.views.history import ENTRY_TYPES
 
@@ -90,7 +91,7 @@ def _monitor(req: falcon.Request, principal: Principal, history: HistoryReader) 
             description="Invalid monitorId: must be the public ID (UUID) of a monitor"
         )
     thing: Record | None = history.thing(key)
-    is_monitor = thing is not None and thing["kind"] in {"smtp", "imap_pop"}
+    is_monitor = thing is not None and thing["kind"] in KINDS
     if thing is None or not is_monitor or not principal.sees_organization(thing["organization_id"]):
         raise NotFoundError("Monitor not found")
     if not principal.covers_customer(thing["customer_id"]):

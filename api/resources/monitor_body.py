@@ -20,13 +20,14 @@ from api.http.fields import (
 )
 from domain import values
 from domain.errors import InvalidInputError, Problem
+from domain.kinds import KINDS
 from domain.mail_config import check_credentials, parse_config
 from domain.values import parse_country_codes, parse_hostname
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
 
 
 FIELDS: Final[Fields] = {
@@ -87,10 +88,6 @@ FIELDS: Final[Fields] = {
         "allowed_check_country_codes", parse_country_codes, COUNTRY_CODES
     ),
 }
-CONFIG_KEYS: Final[Mapping[Kind, tuple[str, str]]] = {
-    "smtp": ("smtpConfig", "config"),
-    "imap_pop": ("imapPopConfig", "config"),
-}
 READ_ONLY: Final = frozenset(
     {
         "id",
@@ -144,7 +141,7 @@ def touches_more_than_status(body: Body) -> bool:
 
 
 def _parse_known(kind: Kind, body: Body, problems: list[Problem]) -> dict[str, Any]:
-    config_keys = CONFIG_KEYS[kind]
+    config_keys = (KINDS[kind].config_key, "config")
     parsed = read_known(FIELDS, body, problems, also={*READ_ONLY, *config_keys, "customerId"})
     sent = [key for key in config_keys if key in body]
     if sent:
@@ -169,7 +166,7 @@ def _credential_problems(kind: Kind, config: dict[str, Any]) -> list[Problem]:
     try:
         check_credentials(kind, config)
     except InvalidInputError as error:
-        return below(CONFIG_KEYS[kind][0], error.problems)
+        return below(KINDS[kind].config_key, error.problems)
     return []
 
 

@@ -44,8 +44,8 @@ class MonitorHistory:
 
     def _require(self, key: str, principal: Principal) -> None:
         thing = self._history.thing(key)
-        if thing is None or thing["kind"] != self._monitors.family.kind:
-            raise NotFoundError(self._monitors.family.not_found)
+        if thing is None or thing["kind"] != self._monitors.kind.name:
+            raise NotFoundError(self._monitors.kind.not_found)
         self._monitors.require_scope(principal, thing["organization_id"], thing["customer_id"])
         require(principal, Action.READ_HISTORY)
         if thing["gone"] != FOR_EVER:

@@ -9,7 +9,6 @@ What the endpoints of one kind of monitors share: finding, judging and showing t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.http.as_of import Answers, AsOf
-    from domain.mail_config import Kind
+    from domain.kinds import MonitorKind
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class MonitorCollection:
-    """POST and GET of a family's collection."""
+    """POST and GET of the collection of a kind."""
 
     supports_as_of = True
 
@@ -57,23 +56,23 @@ class MonitorCollection:
         """Create a monitor (contract part B, 4.2 and 5.2)."""
         principal: Principal = req.context.principal
         require(principal, Action.CREATE_MONITOR)
-        family = self._monitors.family
-        fields = monitor_body.parse_create(family.kind, read_object(req))
+        kind = self._monitors.kind
+        fields = monitor_body.parse_create(kind.name, read_object(req))
         customer = self._customer(fields.pop("customer"), principal)
         command = CreateMonitor(
-            kind=family.kind,
+            kind=kind.name,
             organization_id=UUID(customer["organization_id"]),
             customer_id=UUID(customer["public_id"]),
             **fields,
         )
         monitoring = self._monitors.monitoring
         actor = principal.actor(req.context.request_id)
-        repeat = repeat_key(req, monitoring, principal, family.path)
+        repeat = repeat_key(req, monitoring, principal, kind.path)
         monitor = self._monitors.command(
             lambda: monitoring.create_monitor(command, actor, repeat=repeat)
         )
         resp.status = falcon.HTTP_201
-        resp.location = f"{family.path}/{monitor.id}"
+        resp.location = f"{kind.path}/{monitor.id}"
         resp.etag = entity_tag(1)
         resp.media = self._monitors.created(monitor.id, customer, principal)
 
@@ -86,7 +85,7 @@ class MonitorCollection:
         organization = asked_organization(req, principal, answers)
         customer = asked_customer(req, principal, answers)
         which = MonitorFilter(
-            kind=self._monitors.family.kind,
+            kind=self._monitors.kind.name,
             organization_id=organization["public_id"]
             if organization
             else principal.organization_id,
@@ -138,7 +137,7 @@ class MonitorItem:
         body = read_object(req)
         if monitor_body.touches_more_than_status(body):
             require(principal, Action.UPDATE_MONITOR)
-        changes = monitor_body.parse_update(self._monitors.family.kind, body, view.customer)
+        changes = monitor_body.parse_update(self._monitors.kind.name, body, view.customer)
         monitor_id = UUID(view.monitor["public_id"])
         command = UpdateMonitor(monitor_id, changes, expected_version(req))
         actor = principal.actor(req.context.request_id)
@@ -160,27 +159,6 @@ class MonitorItem:
         resp.media = {"success": True}
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One of the two kinds of monitors, in the words of its documented pages."""
-
-    kind: Kind
-    path: str
-    id_required: str
-    not_found: str
-
-
-FAMILIES: Final = (
-    Family("smtp", "/api/smtp-monitors", "SMTP monitor public ID (UUID) required", "Not found"),
-    Family(
-        "imap_pop",
-        "/api/imap-pop-monitors",
-        "IMAP/POP monitor public ID (UUID) required",
-        "IMAP/POP monitor not found",
-    ),
-)
-
-
 _UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_UNAVAILABLE)
 """Why a stored password cannot be had: its key was destroyed, or cannot be read now."""
 
@@ -190,13 +168,13 @@ class Monitors:
 
     def __init__(
         self,
-        family: Family,
+        kind: MonitorKind,
         monitoring: Monitoring,
         reader: MonitorReader,
         projector: Projector,
         as_of: AsOf,
     ) -> None:
-        self.family = family
+        self.kind = kind
         self.monitoring = monitoring
         self.reader = reader
         self.as_of = as_of
@@ -205,11 +183,11 @@ class Monitors:
     def find(self, public_id: str, principal: Principal) -> MonitorRecords:
         """Return a monitor that the caller may know of; raises 400, 404 or 403."""
         key = self.key(public_id)
-        found = self.reader.monitor(self.family.kind, key)
+        found = self.reader.monitor(self.kind.name, key)
         if found is None and read_your_writes.retry_after_catch_up(self._projector):
-            found = self.reader.monitor(self.family.kind, key)
+            found = self.reader.monitor(self.kind.name, key)
         if found is None:
-            raise NotFoundError(self.family.not_found)
+            raise NotFoundError(self.kind.not_found)
         monitor = found.monitor
         self.require_scope(principal, monitor["organization_id"], monitor["customer_id"])
         return found
@@ -219,7 +197,7 @@ class Monitors:
 
         What the view does not show may be in the log, unless somebody asks for the past.
         """
-        kind, key = self.family.kind, self.key(public_id)
+        kind, key = self.kind.name, self.key(public_id)
         found = answers.rendered_monitor(kind, key)
         if (
             found is None
@@ -228,7 +206,7 @@ class Monitors:
         ):
             found = answers.rendered_monitor(kind, key)
         if found is None:
-            raise NotFoundError(self.family.not_found)
+            raise NotFoundError(self.kind.not_found)
         self.require_scope(principal, found.organization_id, found.customer_id)
         return found
 
@@ -243,14 +221,14 @@ class Monitors:
     def updated(self, monitor_id: UUID, principal: Principal, resp: falcon.Response) -> Shape:
         """Return the answer to a PATCH, after the view has caught up with it."""
         is_shown = self.catch_up()
-        view = self.reader.monitor(self.family.kind, str(monitor_id))
+        view = self.reader.monitor(self.kind.name, str(monitor_id))
         if view is not None and not is_shown:
             record = read_your_writes.folded(
                 self.monitoring, self._projector.projection, monitor_id
             )
             view = view._replace(monitor=record) if record else None
         if view is None:
-            raise NotFoundError(self.family.not_found)
+            raise NotFoundError(self.kind.not_found)
         resp.etag = entity_tag(view.monitor["version"])
         return self._with_secret(view, principal)
 
@@ -263,20 +241,20 @@ class Monitors:
         try:
             return send()
         except InvalidInputError as error:
-            key = monitor_body.CONFIG_KEYS[self.family.kind][0]
+            key = self.kind.config_key
             raise invalid(monitor_body.below(key, error.problems)) from None
 
     def key(self, public_id: str) -> str:
         """Return a public id in its normal form; raises 400 for what is none."""
         key = parse_uuid(public_id)
         if key is None:
-            raise falcon.HTTPBadRequest(description=self.family.id_required)
+            raise falcon.HTTPBadRequest(description=f"{self.kind.label} public ID (UUID) required")
         return key
 
     def require_scope(self, principal: Principal, organization_id: str, customer_id: str) -> None:
         """Raise 404 for another organization's monitor, 403 for another customer's."""
         if not principal.sees_organization(organization_id):
-            raise NotFoundError(self.family.not_found)
+            raise NotFoundError(self.kind.not_found)
         if not principal.covers_customer(customer_id):
             raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
 
@@ -285,7 +263,7 @@ class Monitors:
 
         The write is recorded by now: when the key cannot be read, the answer has the mask.
         """
-        kind, monitor = self.family.kind, view.monitor
+        kind, monitor = self.kind.name, view.monitor
         masked = mask_secret(kind, monitor["config"])
         if not principal.may(Action.SEE_SECRETS):
             return monitor_shape(view, "written", masked)

@@ -19,9 +19,10 @@ from uuid import UUID
 from checker.runtime.store_retry import Patience
 from domain.check import Category, Outcome, Verdict
 from domain.errors import MasterKeyError, SecretUnreadableError
-from domain.mail_config import Config, Kind, read_secret, read_user
+from domain.kinds import KINDS, Config, Kind
+from domain.mail_config import read_secret, read_user
 from mail.protocols import PROTOCOLS
-from mail.protocols.target import ProbeTarget, ProtocolName, TlsMode
+from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
     from checker.loop.watched_monitors import ScheduledMonitor
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 Unseal = Callable[[UUID, Kind, Config], Config]
 """Returns a config with its secret in clear; raises SecretUnreadableError."""
-
-_START_TLS: Final[dict[object, TlsMode]] = {"auto": "auto", "require": "require"}
 
 
 def aim(monitor: ScheduledMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
@@ -59,7 +58,7 @@ def target_of(monitor: ScheduledMonitor, config: Config) -> ProbeTarget:
 
     Raises ValueError when no probe can work with it.
     """
-    protocol, tls = _smtp(config) if monitor.kind == "smtp" else _imap_pop(config)
+    protocol, tls = KINDS[monitor.kind].connection(config)
     login = has_login(monitor.kind, config)
     return ProbeTarget(
         protocol=protocol,
@@ -70,29 +69,13 @@ def target_of(monitor: ScheduledMonitor, config: Config) -> ProbeTarget:
         verify_certificate=_verify_certificate(config),
         user=read_user(monitor.kind, config) if login else None,
         password=read_secret(monitor.kind, config) if login else None,
-        mailbox=_mailbox(config) if login and monitor.kind == "imap_pop" else None,
+        mailbox=_mailbox(config) if login and PROTOCOLS[protocol].has_mailbox else None,
     )
 
 
 def has_login(kind: Kind, config: Config) -> bool:
     """Return whether a login is tried: half a login is none."""
     return read_user(kind, config) is not None and read_secret(kind, config) is not None
-
-
-def _smtp(config: Config) -> tuple[ProtocolName, TlsMode]:
-    if config.get("secure"):
-        return "smtp", "implicit"
-    # Together with ignoreTls, which is refused on input, the safer one would win.
-    if config.get("requireTls"):
-        return "smtp", "require"
-    return "smtp", "never" if config.get("ignoreTls") else "auto"
-
-
-def _imap_pop(config: Config) -> tuple[ProtocolName, TlsMode]:
-    protocol: ProtocolName = "pop3" if config.get("protocol") == "pop3" else "imap"
-    if config.get("tls"):
-        return protocol, "implicit"
-    return protocol, _START_TLS.get(config.get("startTls"), "never")
 
 
 def _verify_certificate(config: Config) -> bool:

@@ -13,8 +13,8 @@ from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
 
+from domain.kinds import KINDS, Kind
 from domain.location import MonitoringLocation, location_id
-from domain.mail_config import KINDS, Kind
 from domain.monitor import Monitor
 from domain.organization import Customer
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from checker.runtime.location import Location
-    from domain.mail_config import Config
+    from domain.kinds import Config
 
 
-_KINDS: Final[dict[str, Kind]] = {kind: kind for kind in KINDS}
 _COUNTRIES: Final = "allowed_check_country_codes"
 _NO_CONFIG: Final = b"{}"
 _SHARED: Final = 512
@@ -122,7 +121,7 @@ class MonitorRegistry:
         self._monitors[event.originator_id] = ScheduledMonitor(
             monitor_id=event.originator_id,
             version=event.originator_version,
-            kind=_KINDS[event.kind],
+            kind=KINDS[event.kind].name,
             customer_id=intern(event.customer_id),
             hostname=event.hostname,
             port=event.port,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.demo.servers import PASSWORD, USER, DemoServer, DemoServers
 from domain.check import Category
+from domain.kinds import KIND_OF_PROTOCOL
 
 if TYPE_CHECKING:
     from mail.protocols.target import ProtocolName
@@ -29,11 +30,10 @@ class DemoMonitor:
     @property
     def path(self) -> str:
         """The path of the API that creates it."""
-        return "/api/smtp-monitors" if self.protocol == "smtp" else "/api/imap-pop-monitors"
+        return KIND_OF_PROTOCOL[self.protocol].path
 
     def body(self, customer: int) -> dict[str, Any]:
         """Return the body of the request that creates it for a customer."""
-        key = "smtpConfig" if self.protocol == "smtp" else "imapPopConfig"
         return {
             "customerId": customer,
             "name": self.name,
@@ -41,7 +41,7 @@ class DemoMonitor:
             "port": self.server.port,
             "checkInterval": INTERVAL_MINUTES,
             "timeoutSeconds": TIMEOUT_SECONDS,
-            key: self.config,
+            KIND_OF_PROTOCOL[self.protocol].config_key: self.config,
         }
 
 

@@ -32,7 +32,7 @@ from rich.text import Text
 from cli.terminal.output import console, print_json
 from domain.check import Category
 from domain.errors import InvalidValueError
-from domain.mail_config import MAX_CREDENTIAL_LENGTH
+from domain.kinds import MAX_CREDENTIAL_LENGTH
 from domain.values import parse_hostname
 from mail.prober import Prober
 from mail.protocols import PROTOCOLS
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from domain.check import Outcome, TlsFacts
-    from mail.protocols.target import ProtocolName, TlsMode
+    from domain.kinds import TlsMode
+    from mail.protocols.target import ProtocolName
 
     Row = tuple[str, Text]
 

@@ -21,6 +21,7 @@ from cli.terminal.session import session
 from domain.availability import milliseconds, watched_spans
 from domain.clock import parse_point, utc_now
 from domain.errors import InvalidValueError
+from domain.kinds import KINDS
 from domain.mail_config import mask_secret
 from projections.readers.monitors import MonitorRecords
 from projections.shapes import customer as customer_shapes
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 
 
 _PAGE: Final = 500
-_MONITORS: Final = frozenset({"smtp", "imap_pop"})
 _COLUMNS: Final = {
     "position": "Position",
     "time": "When",
@@ -74,7 +74,7 @@ def history(public_id: str, *, as_json: bool) -> None:
     with session("history") as opened:
         reader, key = opened.views.history, str(parse_public_id(public_id))
         thing = reader.thing(key)
-        if thing is None or thing["kind"] not in _MONITORS:
+        if thing is None or thing["kind"] not in KINDS:
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
         entries = list(_entries(reader, key))
     if as_json:
@@ -118,7 +118,6 @@ def parse_public_id(text: str) -> UUID:
 
 
 Shape = dict[str, Any]
-_KEY_OF: Final = {"smtp": "smtpMonitors", "imap_pop": "imapPopMonitors"}
 
 
 @click.command("replay")
@@ -163,8 +162,9 @@ def _print(folded: Replay) -> None:
             for each in customers.values()
         ),
     )
-    for kind, key in _KEY_OF.items():
-        _print_list(key, _monitors(folded, kind, customers, organizations))
+    for kind in KINDS.values():
+        shapes = _monitors(folded, kind.name, customers, organizations)
+        _print_list(f"{kind.resource}s", shapes)
     sys.stdout.write("\n}\n")
 
 

@@ -15,8 +15,9 @@ from mail.protocols import imap, pop3, smtp
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from domain.kinds import TlsMode
     from mail.protocols.dialogue import Dialogue
-    from mail.protocols.target import ProbeTarget, ProtocolName, TlsMode
+    from mail.protocols.target import ProbeTarget, ProtocolName
 
 
 DialogueFactory: TypeAlias = "Callable[[ProbeTarget, str], Dialogue]"

@@ -6,18 +6,15 @@ Knows nothing of monitors, schedules or sockets.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from domain.kinds import TlsMode
+
 
 ProtocolName: TypeAlias = str
 """A key of `mail.protocols.PROTOCOLS`."""
 
-TlsMode: TypeAlias = Literal["implicit", "never", "auto", "require"]
-"""When the connection is encrypted.
-
-`implicit`: from the first byte (RFC 8314). `never`: not at all, whatever is offered.
-`auto`: by STARTTLS when the server offers it; an offer that then fails is a failure.
-`require`: by STARTTLS, or the server is down.
-"""
 
 _LINE_BREAKERS = frozenset("\r\n\0")
 

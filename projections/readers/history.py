@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.table import Record
     from projections.readers.monitors import MonitorFilter, MonitorRecords
 

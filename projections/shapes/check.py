@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid5
 
 from domain.clock import iso_milliseconds
+from domain.kinds import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from domain.check import CheckPerformed
     from projections.core.table import Record
 
 
 STATUS: Final = {"up": "success", "down": "failure"}
-TIMING_KEY: Final[Mapping[str, str]] = {"smtp": "timingSmtp", "imap_pop": "timingImapPop"}
 
 
 def check_shape(check: CheckPerformed, location: Record | None) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def check_shape(check: CheckPerformed, location: Record | None) -> dict[str, Any
         "status": STATUS[outcome["verdict"]],
         "errorMessage": outcome["message"] if outcome["verdict"] == "down" else None,
         "warningMessage": warnings or None,
-        TIMING_KEY[check.kind]: round(outcome["timings"].get("total", 0)),
+        KINDS[check.kind].timing_key: round(outcome["timings"].get("total", 0)),
         "diagnostics": {
             "message": outcome["message"],
             "category": outcome["category"],

@@ -5,17 +5,17 @@ The order of keys is the documented one (contract part B, 4 and 5), then our add
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
+from domain.kinds import KINDS
 from domain.mail_config import mask_secret
 from projections.shapes import customer as customer_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config
     from projections.core.table import Record
     from projections.readers.monitors import MonitorRecords
 
@@ -32,38 +32,47 @@ _SMTP_CONTACTS: Final = ("notificationEmail", "notificationPhoneNumber")
 _IMAP_SETTINGS: Final = ("checkInterval", "timeoutSeconds")
 _IMAP_CONTACTS: Final = ("status", "notificationPhoneNumber", "notificationEmail")
 
-CONFIG_KEY: Final[Mapping[Kind, str]] = {"smtp": "smtpConfig", "imap_pop": "imapPopConfig"}
-"""Each kind's own name of its config."""
+_CONFIG_KEYS: Final = frozenset({"config", *(each.config_key for each in KINDS.values())})
+_OTHERS: Final = ("organizationId", "customerId", "customerName", "lastCheckedAt", "customer")
+"""Keys whose value is not in the monitor's own record."""
 
-_CONFIG_KEYS: Final = frozenset({"config", *CONFIG_KEY.values()})
+_Keys = Mapping[ShapeForm, tuple[str, ...]]
 
-KEYS: Final[Mapping[tuple[Kind, ShapeForm], tuple[str, ...]]] = {
-    ("smtp", "written"): (
-        *(*_HEAD, *_SMTP_SETTINGS, *_SMTP_CONTACTS, *_TIMES),
-        *("config", "smtpConfig", *_OURS),
-    ),
-    ("smtp", "read"): (
-        *(*_HEAD, *_SMTP_SETTINGS, "customerName", *_SMTP_CONTACTS, *_TIMES),
-        *("config", "smtpConfig", *_OURS),
-    ),
-    ("smtp", "listed"): (
-        *(*_HEAD, *_SMTP_SETTINGS, "customerName", *_SMTP_CONTACTS, *_TIMES),
-        *("config", *_OURS),
-    ),
-    ("imap_pop", "written"): (
+
+def _keys(config_key: str) -> _Keys:
+    """Return the keys of a kind whose shapes follow those of SMTP monitors."""
+    settings, tail = (*_HEAD, *_SMTP_SETTINGS), (*_SMTP_CONTACTS, *_TIMES, "config")
+    return {
+        "written": (*settings, *tail, config_key, *_OURS),
+        "read": (*settings, "customerName", *tail, config_key, *_OURS),
+        "listed": (*settings, "customerName", *tail, *_OURS),
+    }
+
+
+_IMAP_POP_KEYS: Final[_Keys] = {
+    "written": (
         *(*_HEAD, *_IMAP_SETTINGS, *_IMAP_CONTACTS, *_TIMES),
         *("config", "imapPopConfig", *_OURS),
     ),
-    ("imap_pop", "read"): (
+    "read": (
         *(*_HEAD, *_IMAP_SETTINGS, "config", "allowedCheckCountryCodes"),
         *(*_IMAP_CONTACTS, *_TIMES, "customer", "imapPopConfig", "publicId"),
     ),
-    ("imap_pop", "listed"): (
+    "listed": (
         *(*_HEAD, *_IMAP_SETTINGS, "customerName", "config", *_IMAP_CONTACTS, *_TIMES),
         *_OURS,
     ),
 }
+"""The documented order of IMAP and POP monitors, which differs from form to form."""
 
+KEYS: Final[Mapping[tuple[str, ShapeForm], tuple[str, ...]]] = {
+    (kind.name, form): keys
+    for kind in KINDS.values()
+    for form, keys in (
+        _IMAP_POP_KEYS if kind.name == "imap_pop" else _keys(kind.config_key)
+    ).items()
+}
+"""The keys of each kind in each form, in the documented order."""
 
 FIELDS: Final[Mapping[str, str]] = {
     "id": "number",
@@ -87,11 +96,8 @@ _PLAN: Final = {
 }
 
 
-HOLES: Final[Mapping[tuple[Kind, ShapeForm], tuple[str, ...]]] = {
-    ("smtp", "read"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
-    ("imap_pop", "read"): ("organizationId", "customerId", "lastCheckedAt", "customer"),
-    ("smtp", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
-    ("imap_pop", "listed"): ("organizationId", "customerId", "customerName", "lastCheckedAt"),
+HOLES: Final[Mapping[tuple[str, ShapeForm], tuple[str, ...]]] = {
+    which: tuple(key for key in keys if key in _OTHERS) for which, keys in KEYS.items()
 }
 """What a shape shows of others than the monitor itself, in the order of its keys."""
 

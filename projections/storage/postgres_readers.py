@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from psycopg import errors
 
+from domain.kinds import KINDS
 from projections.core.projection import INVALIDATED, is_readable
 from projections.core.table import ViewSnapshot, not_built
 from projections.readers.monitors import MonitorFilter, MonitorRecords, Page, RenderedMonitor
+from projections.shapes.monitor import HOLES
 from projections.storage.derived import count_key
 from projections.storage.ports import ViewStorage
 from projections.storage.postgres_connection import Reading, standing
@@ -36,7 +38,7 @@ from store.postgres.engine import PostgresEngine
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.projection import Projection
     from projections.core.table import Record, StoredRow, Table, View
     from projections.readers.history import EntryFilter, HistoryReader
@@ -72,18 +74,27 @@ _LAST_CHECKED: Final = f"""coalesce((
     SELECT '"' || checked_at || '"' FROM {_VIEWS}.last_checks
     WHERE monitor_id = m.key ORDER BY checked_at DESC LIMIT 1
 ), 'null')"""
-_OTHERS: Final[Mapping[Kind, str]] = {
-    "smtp": f"c.listed_name, {_LAST_CHECKED}",
-    "imap_pop": f"{_LAST_CHECKED}, format(c.embedded, o.number)",
+_OTHERS: Final = {
+    "organizationId": "o.number",
+    "customerId": "c.number",
+    "customerName": "c.listed_name",
+    "lastCheckedAt": _LAST_CHECKED,
+    "customer": "format(c.embedded, o.number)",
 }
-"""What fills a template behind the numbers of organization and customer."""
+"""What fills each hole of a template."""
 
-_SHOWN: Final[Mapping[Kind, bytes]] = {
+
+def _fill(kind: str) -> str:
+    """Return what fills the template of one monitor, in the order of its holes."""
+    return ", ".join(_OTHERS[each] for each in HOLES[kind, "read"])
+
+
+_SHOWN: Final[Mapping[str, bytes]] = {
     kind: (
         "SELECT m.organization_id, m.customer_id, m.version, "
-        f"format(m.shown, o.number, c.number, {others}), {_MONITORS_POSITION} {_WITH_OWNERS}"
+        f"format(m.shown, {_fill(kind)}), {_MONITORS_POSITION} {_WITH_OWNERS}"
     ).encode()
-    for kind, others in _OTHERS.items()
+    for kind in KINDS
 }
 # The items are put together here, as they are sent. The numbers of a page come first, from an
 # index or a search, so that no row is read that is not shown.

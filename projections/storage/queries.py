@@ -20,7 +20,7 @@ from projections.views.history import OF_NOBODY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.table import Record
     from projections.readers.monitors import MonitorFilter
 

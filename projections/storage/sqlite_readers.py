@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from domain.kinds import KINDS
 from projections.core.projection import INVALIDATED, is_readable
 from projections.core.table import not_built
 from projections.readers.monitors import MonitorFilter, MonitorRecords, Page, RenderedMonitor
+from projections.shapes.monitor import HOLES
 from projections.storage.derived import count_key, is_indexed, part_query
 from projections.storage.ports import ViewStorage
 from projections.storage.queries import Bound, HistoryQueries, OwnerQueries, within
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.projection import Projection
     from projections.core.table import Record, View
     from projections.readers.history import EntryFilter, HistoryReader
@@ -64,16 +66,27 @@ _LAST_CHECKED: Final = """coalesce((
     SELECT '"' || checked_at || '"' FROM checks.last_checks
     WHERE monitor_id = m.key ORDER BY checked_at DESC LIMIT 1
 ), 'null')"""
-_OTHERS: Final[Mapping[Kind, str]] = {
-    "smtp": f"c.listed_name, {_LAST_CHECKED}",
-    "imap_pop": f"{_LAST_CHECKED}, printf(c.embedded, o.number)",
+_OTHERS: Final = {
+    "organizationId": "o.number",
+    "customerId": "c.number",
+    "customerName": "c.listed_name",
+    "lastCheckedAt": _LAST_CHECKED,
+    "customer": "printf(c.embedded, o.number)",
 }
-"""What fills a template behind the numbers of organization and customer."""
+"""What fills each hole of a template."""
 
-_SHOWN: Final[Mapping[Kind, str]] = {
-    kind: "SELECT m.organization_id, m.customer_id, m.version, "
-    f"printf(m.shown, o.number, c.number, {others}), {_POSITION} {_WITH_OWNERS}"
-    for kind, others in _OTHERS.items()
+
+def _fill(kind: str) -> str:
+    """Return what fills the template of one monitor, in the order of its holes."""
+    return ", ".join(_OTHERS[each] for each in HOLES[kind, "read"])
+
+
+_SHOWN: Final[Mapping[str, str]] = {
+    kind: (
+        "SELECT m.organization_id, m.customer_id, m.version, "
+        f"printf(m.shown, {_fill(kind)}), {_POSITION} {_WITH_OWNERS}"
+    )
+    for kind in KINDS
 }
 # The items are put together here, because Python gives up its lock for each row of a result,
 # and under several threads that costs more than everything else about a list. CROSS JOIN

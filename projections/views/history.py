@@ -23,19 +23,20 @@ from eventsourcing.utils import get_topic
 
 from domain.check import ChecksArchived
 from domain.clock import iso_milliseconds
-from domain.mail_config import MASK, SECRET_PATHS, read_secret
+from domain.kinds import KINDS, MASK
+from domain.mail_config import read_secret
 from domain.monitor import CHANGEABLE
 from domain.values import is_same
 from projections.core.projection import EventHandler, Projection, RowBuffer, batched
 from projections.core.table import Table
-from projections.shapes.monitor import CONFIG_KEY, FIELDS
+from projections.shapes.monitor import FIELDS
 from projections.views import monitors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from domain.actor import Actor
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config, Kind
     from projections.core.table import Record, Transaction
     from store.log_reader import LoggedEvent
 
@@ -97,7 +98,7 @@ def change(key: str, was: object, now: object) -> FieldChange:
 def _config_changes(kind: Kind, before: Config, after: Config) -> Iterator[FieldChange]:
     """Compare configs leaf by leaf; null stands for what is not there, too."""
     was, now = dict(_leaves((), before)), dict(_leaves((), after))
-    secret = SECRET_PATHS[kind]
+    secret = KINDS[kind].secret_path
     if read_secret(kind, before) or read_secret(kind, after):
         hidden = read_secret(kind, before), read_secret(kind, after)
         was.pop(secret, None)
@@ -125,14 +126,13 @@ def _in_order(was: Iterable[Path], now: Iterable[Path]) -> dict[Path, None]:
 
 
 def _key(kind: Kind, path: Path) -> str:
-    return ".".join((CONFIG_KEY[kind], *path))
+    return ".".join((KINDS[kind].config_key, *path))
 
 
 HistoryEntry = dict[str, Any]
 
 SUBJECT_KINDS: Final[Mapping[str, str]] = {
-    "smtp": "smtpMonitor",
-    "imap_pop": "imapPopMonitor",
+    **{kind.name: kind.resource for kind in KINDS.values()},
     "customer": "customer",
     "organization": "organization",
     "token": "token",

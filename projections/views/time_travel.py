@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from domain.clock import Point
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.table import Record, Table
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorFilter, MonitorRecords

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from domain.mail_config import RULES
+from domain.kinds import KINDS
 from domain.values import CODES
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ credentials = st.text(
 
 
 def _unknown(kind: str) -> SearchStrategy[dict[str, Any]]:
-    known = set(RULES["smtp" if kind == "smtp" else "imap_pop"])
+    known = set(KINDS[kind].config)
     return st.dictionaries(keys.filter(lambda key: key not in known), json_values, max_size=3)
 
 

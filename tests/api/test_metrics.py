@@ -20,7 +20,7 @@ from pathlib import Path
 from falcon.testing import TestClient
 
 from api.app import create_app
-from api.resources.monitors import FAMILIES
+from domain.kinds import KINDS
 from api.http.log_throttle import BETWEEN_SECONDS
 from store.store import create_store
 from projections.catalog import Views
@@ -31,7 +31,7 @@ ID = "/33333333-3333-4333-8333-333333333333"
 PATHS = [
     "/api/organization", "/api/customers", "/api/customers/1", "/api/events", "/healthz",
     "/api/monitoring-locations", "/api/organization/tokens", "/api/customer/tokens", "/nowhere",
-    *(family.path + below for family in FAMILIES
+    *(kind.path + below for kind in KINDS.values()
       for below in ("", ID, ID + "/history", ID + "/check-history", ID + "/uptime")),
 ]
 logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)

@@ -6,6 +6,7 @@ import gzip
 import json
 import runpy
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +15,18 @@ import pytest
 from falcon import inspect
 from openapi_spec_validator import validate
 
-from api.openapi import configs
+from api.openapi import names
 from api.openapi.document import build_document
 from api.openapi.examples import example
 from api.openapi.page import FILES, document_text
-from domain.mail_config import RULES
+from domain.kinds import KINDS
 from tests import documented
 from tests.api.world import IMAP, SMTP, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.mail_config import Rules
+    from domain.kinds import ConfigFields
     from tests.api.world import Caller, World
 
 
@@ -152,8 +153,10 @@ def test_the_examples_are_those_of_the_documented_pages(name: str) -> None:
 
 
 def test_every_key_of_a_config_is_described() -> None:
-    def keys(rules: Rules) -> dict[str, Any]:
-        return {key: keys(each) if isinstance(each, dict) else {} for key, each in rules.items()}
+    def keys(fields: ConfigFields) -> dict[str, Any]:
+        return {
+            key: keys(each) if isinstance(each, Mapping) else {} for key, each in fields.items()
+        }
 
     def described(schema: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -161,15 +164,10 @@ def test_every_key_of_a_config_is_described() -> None:
             for key, each in schema["properties"].items()
         }
 
-    for kind, name in configs.COMPONENTS.items():
-        for component in (name, name + "Input"):
+    for kind in KINDS.values():
+        for component in (names.config(kind), names.sent_config(kind)):
             schema = DOCUMENT["components"]["schemas"][component]
-            assert described(schema) == keys(RULES[kind])
-
-
-def test_a_description_without_a_key_is_noticed() -> None:
-    with pytest.raises(LookupError, match="nonsense"):
-        configs._object(RULES["smtp"], {**configs._LEAVES["smtp"], "nonsense": {}})
+            assert described(schema) == keys(kind.config)
 
 
 def test_an_update_has_no_defaults_that_a_client_might_send() -> None:

@@ -15,7 +15,7 @@ from tests.api.bodies import bodies, configs
 from tests.api.world import PATHS
 
 if TYPE_CHECKING:
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from tests.api.world import World
 
 

@@ -15,7 +15,7 @@ from domain.check import Category, Outcome, Verdict
 from domain.commands import CreateCustomer, CreateMonitor, UpdateMonitor
 
 if TYPE_CHECKING:
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from domain.monitor import Monitor
     from store.store import Store
 

@@ -17,7 +17,7 @@ from tests.checker.virtual import new_monitor, no_secrets
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from domain.mail_config import Config, Kind
+    from domain.kinds import Config, Kind
     from domain.monitor import Monitor
     from store.store import Store
     from tests.checker.monitors import Owner

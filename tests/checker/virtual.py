@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from domain.check import CheckPerformed, Outcome
     from domain.checks import PerformedCheck
-    from domain.mail_config import Config
+    from domain.kinds import Config
     from mail.protocols.target import ProbeTarget
 
 

@@ -11,7 +11,7 @@ from domain.errors import InvalidInputError
 from domain.mail_config import MAX_BYTES, MAX_DEPTH, check_credentials, parse_config
 
 if TYPE_CHECKING:
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
 
 
 def problems(kind: Kind, value: object) -> list[tuple[str, str]]:

@@ -8,14 +8,14 @@ import pytest
 
 from domain import mail_config
 from domain.errors import InvalidInputError
+from domain.kinds import MASK
 
 if TYPE_CHECKING:
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
 
 
 SMTP_STORED = {"auth": {"user": "u", "pass": "SEALED"}}
 IMAP_STORED = {"user": "u", "password": "SEALED"}
-MASK = mail_config.MASK
 
 
 @pytest.mark.parametrize(

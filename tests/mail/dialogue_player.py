@@ -9,11 +9,12 @@ from domain.check import Category
 from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import Enter, ProbeFailed, Receive, Send, Upgrade, Warn
 from mail.protocols.line_reader import LineReader
-from mail.protocols.target import ProbeTarget, TlsMode
+from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from domain.kinds import TlsMode
     from mail.protocols.dialogue import Action, Dialogue
     from mail.protocols.target import ProtocolName
 

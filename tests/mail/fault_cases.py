@@ -13,7 +13,8 @@ from tests.mailservers.certificates import CertificateShop, ServerCertificate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mail.protocols.target import ProtocolName, TlsMode
+    from domain.kinds import TlsMode
+    from mail.protocols.target import ProtocolName
     from tests.mailservers.scripted import Peer, Script
 
 

@@ -18,7 +18,7 @@ from tests.mailservers.scripted import NEEDS_IPV6, Peer, deaf, scripted, steps
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mail.protocols.target import TlsMode
+    from domain.kinds import TlsMode
     from tests.mailservers.scripted import Script
 
 

@@ -16,7 +16,8 @@ from mail.protocols.line_reader import MAX_LINE_BYTES, MAX_REPLY_BYTES, LineRead
 from tests.mail.dialogue_player import play, target
 
 if TYPE_CHECKING:
-    from mail.protocols.target import ProtocolName, TlsMode
+    from domain.kinds import TlsMode
+    from mail.protocols.target import ProtocolName
 
 
 # Fragments that lead deep into the dialogues; hypothesis puts them together at random.

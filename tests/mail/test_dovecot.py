@@ -21,8 +21,9 @@ from tests.mailservers.dovecot import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from domain.kinds import TlsMode
     from mail.prober import Prober
-    from mail.protocols.target import ProtocolName, TlsMode
+    from mail.protocols.target import ProtocolName
     from tests.mailservers.certificates import CertificateShop
 
 

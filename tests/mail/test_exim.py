@@ -14,8 +14,8 @@ from tests.mailservers.exim import PASSWORD, USER, Exim, exim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from domain.kinds import TlsMode
     from mail.prober import Prober
-    from mail.protocols.target import TlsMode
     from tests.mailservers.certificates import CertificateShop
 
 

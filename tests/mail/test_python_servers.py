@@ -16,8 +16,9 @@ from tests.mailservers.twisted_server import Twisted, twisted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from domain.kinds import TlsMode
     from mail.prober import Prober
-    from mail.protocols.target import ProtocolName, TlsMode
+    from mail.protocols.target import ProtocolName
     from tests.mailservers.certificates import CertificateShop
 
 

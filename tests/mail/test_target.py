@@ -10,7 +10,8 @@ from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
-    from mail.protocols.target import ProtocolName, TlsMode
+    from domain.kinds import TlsMode
+    from mail.protocols.target import ProtocolName
 
 
 def _target(

@@ -20,8 +20,8 @@ from tests.mail.fault_cases import TIMEOUT_SECONDS
 from tests.mailservers.scripted import scripted, steps
 
 if TYPE_CHECKING:
+    from domain.kinds import TlsMode
     from mail.prober import Prober
-    from mail.protocols.target import TlsMode
 
 
 class _Socket:

@@ -17,7 +17,7 @@ from tests.domain.given import CREATE_IMAP, CREATE_SMTP, NOON, TESTER, Owners
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from store.store import Store
 
 

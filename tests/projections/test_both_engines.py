@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from domain.mail_config import Kind
+    from domain.kinds import Kind
     from projections.core.table import View
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorReader
