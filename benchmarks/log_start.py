@@ -57,7 +57,7 @@ def measure(folder: Path, monitors: int) -> None:
     print(f"  {process:6.2f} s  before that: the interpreter and its imports", flush=True)
 
 
-_IMPORTS: Final = "import cli.run.checker"
+_IMPORTS: Final = "import cli.run.checker, service.checker_process"
 
 
 async def _until_ready(folder: Path) -> float:

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
-from cli.run.api import ApiServer
 from service import logging
-from service.api_server import share_counts
+from service.api_server import ApiServer, make_counters_folder
 from service.settings import Settings
 from store.files.data_folder import DataFolder
 
@@ -139,7 +138,7 @@ def main() -> None:
     """Serve until SIGTERM; print a line when the first worker is ready."""
     settings = Settings.from_env()
     logging.configure(settings.log_level, settings.log_format)
-    share_counts(DataFolder(settings.data))
+    make_counters_folder(DataFolder(settings.data))
     server = SERVERS[sys.argv[1]](settings)
     server.cfg.set("post_worker_init", lambda _: print("ready", flush=True))
     server.run()

@@ -1,89 +1,218 @@
-"""The address of the API: that it is free, and that no client holds a connection for ever.
-
-Where the workers of the API keep the counts that they share, for Prometheus.
-"""
+"""The process of the API: gunicorn with our settings, its log lines and its shared counters."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
-import socket
-import struct
+import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from api.storage.rate_counters import SqliteCounter
+from projections.catalog import Views
+from service import logging as logs
 from service.errors import CommandError, ExitCode
+from service.listening import SEND_TIMEOUT_SECONDS, set_send_timeout
+from service.opening import open_from_settings, wait_for_database
+from store.files.data_folder import DataFolder
+from store.sqlite.engine import SqliteEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gunicorn.arbiter import Arbiter
-    from gunicorn.sock import BaseSocket
     from gunicorn.workers.base import Worker
 
+    from api.app import App, Options
+    from api.http.rate_limit import Counter
     from service.settings import Settings
-    from store.files.data_folder import DataFolder
+    from store.store import Store
 
 
-STALLED_SECONDS: Final = 15
-"""How long a client may take nothing of its answer, which holds a thread meanwhile.
+log = logging.getLogger("postwatch.api")
 
-It was seen to take up to thrice that: what could be sent in part begins anew.
-"""
-
-
-def refuse_address_in_use(settings: Settings) -> None:
-    """Raise CommandError when something listens on the API's address already.
-
-    Workers share the port by SO_REUSEPORT, which would also let a second service of the
-    same user in, unseen; a bind without that option tells.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind((settings.host, settings.port))
-    except OSError as error:
-        raise CommandError(
-            ExitCode.ADDRESS_IN_USE,
-            f"cannot listen on {settings.bind}: {error.strerror}; set POSTWATCH_BIND to "
-            "another host:port, or stop what listens there",
-        ) from error
-
-
-def let_go_of_stalled(
-    listeners: Iterable[socket.socket | BaseSocket], seconds: int = STALLED_SECONDS
-) -> None:
-    """Let sending fail on each connection to a listener when its client takes nothing so long.
-
-    Connections inherit it. It is no limit for an answer as a whole: slow is not stalled.
-    """
-    for listener in listeners:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, 0))
-
+THREADS: Final = 4
+"""Threads of each worker."""
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
 
 
-def share_counts(folder: DataFolder) -> None:
-    """Give the workers an empty folder for the counts that they share.
+def serve_api(settings: Settings) -> None:
+    """Serve the API until a signal ends it.
 
-    In shared memory where there is such a thing: workers write to these files by mapping
-    them, and on a disk that is full that ends a process (SIGBUS).
+    Raises CommandError, StoreError or MasterKeyError when it cannot begin.
+    """
+    # Opened and closed before the fork: a wrong master key ends the process here, in one line.
+    wait_for_database(lambda: open_from_settings(settings)).close()
+    make_counters_folder(DataFolder(settings.data))
+    ApiServer(settings).run()
+
+
+class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
+    """Sends gunicorn's own lines to the root logger; the API logs its requests itself."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        """Leave the handlers to the root logger."""
+        self.loglevel = getattr(logging, cfg.loglevel.upper(), logging.INFO)
+        self.error_log.setLevel(max(self.loglevel, logging.WARNING))
+        self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as above
+        """Log a fault with its traceback; a client that stopped reading is no fault."""
+        if isinstance(sys.exception(), BlockingIOError):
+            self.warning(
+                "a client read nothing for %d s or more; its connection is closed",
+                SEND_TIMEOUT_SECONDS,
+            )
+        else:
+            super().exception(msg, *args, **kwargs)
+
+
+class LoggingArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn's first process, which logs the signal that ends it."""
+
+    def handle_term(self) -> None:
+        """End when the requests under way are answered."""
+        log.info("SIGTERM: finishing what is running")
+        super().handle_term()
+
+    def handle_int(self) -> None:
+        """End at once."""
+        log.info("SIGINT: ending at once")
+        super().handle_int()
+
+
+class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """Gunicorn with our settings. Each worker opens the store for itself, after the fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._views: Views | None = None
+        self._worker: Worker | None = None
+        super().__init__()
+
+    def run(self) -> None:
+        """Serve until a signal ends it. Raises CommandError when gunicorn cannot begin."""
+        try:
+            LoggingArbiter(self).run()
+        except RuntimeError as error:
+            raise CommandError(ExitCode.FAILED, f"the API cannot be served: {error}") from None
+
+    def load_config(self) -> None:
+        """Set what docs/decisions.md explains."""
+        options = {
+            "bind": [self.settings.bind],
+            "workers": self.settings.workers,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "reuse_port": True,
+            "control_socket_disable": True,
+            "keepalive": 15,
+            "timeout": 30,
+            "graceful_timeout": 30,
+            "worker_tmp_dir": str(SHARED_MEMORY) if SHARED_MEMORY.is_dir() else None,
+            "loglevel": self.settings.log_level,
+            "logger_class": RootLogger,
+            "when_ready": _log_ready,
+            "post_fork": self._note_worker,
+            "post_worker_init": lambda worker: set_send_timeout(worker.sockets),
+            "worker_exit": self._close,
+            "child_exit": remove_worker_counters,
+            "on_exit": remove_counters_folder,
+            "proc_name": "postwatch-api",
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> App:
+        """Return the WSGI application of one worker."""
+        # Imported here: the counters read the name of their folder when they are imported.
+        from api.app import create_app  # noqa: PLC0415
+
+        assert self._worker is not None  # noqa: S101 - gunicorn has forked it by now
+        # A worker that starts while the database is unreachable must not end the others.
+        store = wait_for_database(self._open, meanwhile=self._worker.notify)
+        assert self._views is not None  # noqa: S101 - opened with the store
+        return create_app(store, self._views, self._options(store))
+
+    def _open(self) -> Store:
+        """Open store and views, and bring the monitors view up to date."""
+        with ExitStack() as stack:
+            store = stack.enter_context(open_from_settings(self.settings))
+            views = stack.enter_context(Views(store))
+            _catch_up(views)
+            stack.pop_all()
+        self._views = views
+        return store
+
+    def _note_worker(self, _arbiter: Arbiter, worker: Worker) -> None:
+        self._worker = worker
+
+    def _options(self, store: Store) -> Options:
+        from api.app import Options  # noqa: PLC0415 - as above
+        from api.http.request_log import log_line  # noqa: PLC0415 - as above
+
+        limit = self.settings.rate_limit
+        counter = counter_of(store) if limit else None
+        lines = logs.request_lines(self.settings.log_format)
+        return Options(limit, counter, self.settings.cors_origins, lines or log_line)
+
+    def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
+        if self._views is not None:
+            self._views.close()
+
+
+def counter_of(store: Store) -> Counter:
+    """Return the counter of requests that all workers of a store share."""
+    if isinstance(store.engine, SqliteEngine):
+        return SqliteCounter(store.folder.views / "rate_limit.db")
+    # Imported here: a process with SQLite saves the time and memory of the driver.
+    from api.storage.rate_counters import PostgresCounter  # noqa: PLC0415 - as said above
+    from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
+
+    assert isinstance(store.engine, PostgresEngine)  # noqa: S101 - there are two engines
+    return PostgresCounter(store.engine.connections)
+
+
+def _catch_up(views: Views) -> None:
+    """Catch up the monitors view; log the views that the projections process must make first."""
+    missing = [name for name, each in views.projectors.items() if not each.is_current()]
+    if missing:
+        log.warning(
+            "views not made by this version yet: %s; `postwatch projections run` (a part of "
+            "`postwatch up`) makes them, and requests that need them get 503 until then",
+            ", ".join(missing),
+        )
+    if "monitors" not in missing:
+        views.projector("monitors").catch_up()
+
+
+def _log_ready(arbiter: Arbiter) -> None:
+    log.info("api: listening on %s with %d workers", arbiter.address, arbiter.num_workers)
+
+
+def make_counters_folder(folder: DataFolder, shared_memory: Path = SHARED_MEMORY) -> None:
+    """Make an empty folder for the Prometheus counters that the workers share.
+
+    It is in shared memory where the system has that: workers map these files, and a write
+    to a mapped file on a full disk ends the process (SIGBUS).
     """
     shutil.rmtree(folder.metrics, ignore_errors=True)
-    path = _in_shared_memory(folder)
+    path = _make_in_shared_memory(folder, shared_memory)
     if path is None:
         path = folder.metrics
         folder.make(path)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)
 
 
-def _in_shared_memory(folder: DataFolder) -> Path | None:
-    """Return an empty folder of ours that goes with a data folder; None if there can be none."""
+def _make_in_shared_memory(folder: DataFolder, shared_memory: Path) -> Path | None:
+    """Return an empty folder that belongs to a data folder; None if none can be made."""
     name = hashlib.sha256(str(folder.root.resolve()).encode()).hexdigest()[:16]
-    path = SHARED_MEMORY / f"postwatch-{os.getuid()}-{name}"
+    path = shared_memory / f"postwatch-{os.getuid()}-{name}"
     try:
         if path.is_symlink() or (path.exists() and path.stat().st_uid != os.getuid()):
             return None
@@ -94,13 +223,14 @@ def _in_shared_memory(folder: DataFolder) -> Path | None:
     return path
 
 
-def forget_worker(_arbiter: Arbiter, worker: Worker) -> None:
-    """Drop what only a living worker counts; its sums stay."""
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - as above
+def remove_worker_counters(_arbiter: Arbiter, worker: Worker) -> None:
+    """Remove the gauges of a worker that ended; its sums stay."""
+    # Imported here: it reads the name of the folder when it is imported.
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call] # has no types
 
 
-def forget_counts(_arbiter: Arbiter) -> None:
-    """Remove the folder."""
+def remove_counters_folder(_arbiter: Arbiter) -> None:
+    """Remove the folder of the counters."""
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

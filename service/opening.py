@@ -1,23 +1,20 @@
-"""The store that the settings name: in a data folder, or in a database.
+"""Opens the store that the settings name, and holds the lock of a part of it.
 
-A command that is given by hand tells at once that the database does not answer. A part of
-the service waits for it: whoever starts containers or units in any order, or restarts the
-database, need not start the parts again. What waiting does not mend, such as a wrong
-password, ends either of them.
-
-One process for each part of a store, and the line for whoever comes second.
+A command of an operator fails at once when the database does not answer. A part of the
+service waits for it, so that containers and units can start in any order and the database
+can restart. A failure that waiting does not mend, such as a wrong password, ends both.
 """
 
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import CommandError, ExitCode
+from service.signals import exiting_on_sigterm
 from store.files.data_folder import DataFolder
 from store.ports.errors import DatabaseUnavailableError
 from store.ports.locks import LockHeldError
@@ -25,7 +22,6 @@ from store.store import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from service.settings import Settings
     from store.ports.locks import LockHandle, Locks
@@ -36,80 +32,74 @@ T = TypeVar("T")
 
 log = logging.getLogger("postwatch.store")
 
-_LOOK_SECONDS: Final = 1.0
-_TELL_SECONDS: Final = 60.0
-"""How often somebody who waits says so."""
+_RETRY_SECONDS: Final = 1.0
+_LOG_SECONDS: Final = 60.0
+"""How often a process that waits for the database logs that it waits."""
 
 
-def opened_store(settings: Settings) -> Store:
-    """Open it. Raises StoreError when there is none, MasterKeyError, DatabaseUnavailableError."""
+def open_from_settings(settings: Settings) -> Store:
+    """Open the store.
+
+    Raises StoreError when there is none, MasterKeyError, DatabaseUnavailableError.
+    """
     return open_store(settings.data, *settings.master_keys, database=settings.database)
 
 
-def created_store(settings: Settings) -> Store:
-    """Open it, made if it is not there yet. Raises as `opened_store` does."""
+def create_from_settings(settings: Settings) -> Store:
+    """Open the store and make it first where there is none. Raises as `open_from_settings`."""
     return create_store(settings.data, *settings.master_keys, database=settings.database)
 
 
-def tell_of_key_of_one_host(settings: Settings) -> None:
-    """Say on stderr that other hosts of the database lack the master key of this one."""
+def warn_of_host_local_key(settings: Settings) -> None:
+    """Print a warning when only this host of a database has the master key."""
     file = DataFolder(settings.data).master_key
     if settings.database is not None and settings.master_key is None and file.exists():
         print(
-            f"the master key is in {file}, which no other host has; name it with "
-            "POSTWATCH_MASTER_KEY_FILE on each of them",
+            f"the master key is in {file}, on this host only; copy it to every other host and "
+            "name it there with POSTWATCH_MASTER_KEY_FILE",
             file=sys.stderr,
         )
 
 
-def awaited(opening: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None) -> T:
-    """Return what `opening` opens, as soon as the database lets it.
+def wait_for_database(
+    opening: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None
+) -> T:
+    """Return what `opening` opens, retried every second until the database answers.
 
-    `meanwhile` is called every second. SIGTERM ends the process as long as it waits.
+    `meanwhile` is called before each retry. SIGTERM ends the process while it waits. Raises
+    DatabaseUnavailableError when waiting does not help.
     """
-    told_at = 0.0
-    with _ending_on_sigterm():
+    logged_at = 0.0
+    with exiting_on_sigterm():
         while True:
             try:
                 return opening()
             except DatabaseUnavailableError as error:
                 if not error.diagnosis.passes:
                     raise
-                if not told_at or time.monotonic() - told_at > _TELL_SECONDS:
-                    told_at = time.monotonic()
-                    log.warning("waiting for it before this process does anything: %s", error)
+                if not logged_at or time.monotonic() - logged_at > _LOG_SECONDS:
+                    logged_at = time.monotonic()
+                    log.warning(
+                        "waiting for the database before this process does anything: %s", error
+                    )
             meanwhile()
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_RETRY_SECONDS)
 
 
 @contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """End the process on SIGTERM, also where it is the first one of a container."""
+def hold_part(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
+    """Hold the lock of a part of the service while the block runs.
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        sys.exit()
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def hold(locks: Locks, part: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
-    """Hold the lock of a part while the block runs.
-
-    Waits up to `wait_seconds` for a holder that is just ending. Raises CommandError that
-    says which process holds the lock.
+    Waits up to `wait_seconds` for a holder that is about to end. Raises CommandError that
+    names the process that holds the lock.
     """
     with ExitStack() as stack:
         try:
-            held = stack.enter_context(locks.hold(part, wait_seconds=wait_seconds))
+            handle = stack.enter_context(locks.hold(part, wait_seconds=wait_seconds))
         except LockHeldError as error:
             raise CommandError(
                 ExitCode.ALREADY_RUNNING,
                 f"{part} is already running on {locks.place}: {error}; "
                 "stop that process, or name another store with POSTWATCH_DATA",
             ) from None
-        yield held
+        yield handle

@@ -9,9 +9,9 @@ import sys
 
 from cli.main import main
 from service.errors import exit_on_failure
-from service.supervision import follow_supervisor
+from service.supervised_part import exit_with_supervisor
 
 if __name__ == "__main__":
     with exit_on_failure():
-        follow_supervisor(int(sys.argv[1]))
+        exit_with_supervisor(int(sys.argv[1]))
     main(["up", "--json"])

@@ -38,7 +38,7 @@ from projections.views.uptime_report import (
     uptime_shape,
 )
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import opened_store
+from service.opening import open_from_settings
 from service.settings import Settings
 from store.log_reader import LogReader
 
@@ -136,7 +136,7 @@ def command(point: str) -> None:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        with opened_store(settings) as store:
+        with open_from_settings(settings) as store:
             log = LogReader(store.monitoring)
             head = log.head()
             until = parsed(

@@ -22,7 +22,7 @@ import orjson
 from cli.terminal.lazy_group import LazyGroup
 from cli.terminal.output import print_json, print_rows, progress
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import opened_store
+from service.opening import open_from_settings
 from service.settings import Settings
 from store.ports.engine import LOGS
 from store.proof.leaf import leaf_bytes
@@ -65,7 +65,7 @@ log_option = click.option(
 def proof_of(log: str) -> Iterator[LogProof]:
     """Open the store that the settings name; give what proves one of its logs."""
     settings = Settings.from_env()
-    with opened_store(settings) as store:
+    with open_from_settings(settings) as store:
         yield log_proof(store, log)
 
 

@@ -9,7 +9,7 @@ import click
 
 from cli.terminal.output import print_json, print_rows, progress
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import hold, opened_store, tell_of_key_of_one_host
+from service.opening import hold_part, open_from_settings, warn_of_host_local_key
 from service.settings import Settings
 from store.files.data_folder import DataFolder
 from store.keys.key_ring import DIGEST_KEY, SIGNING_KEY
@@ -29,7 +29,7 @@ def status(*, as_json: bool) -> None:
     """Show which master key is in use, and how many data keys it wraps."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with opened_store(settings) as store:
+        with open_from_settings(settings) as store:
             owners = set(store.keys.store.owners()) - {DIGEST_KEY, SIGNING_KEY}
             row = {
                 "master_key": store.keys.store.master_fingerprint(),
@@ -38,7 +38,7 @@ def status(*, as_json: bool) -> None:
                 else "POSTWATCH_MASTER_KEY",
                 "data_keys": len(owners),
             }
-        tell_of_key_of_one_host(settings)
+        warn_of_host_local_key(settings)
     if as_json:
         print_json(row)
         return
@@ -65,8 +65,8 @@ def rotate_command(*, as_json: bool) -> None:
         settings = Settings.from_env()
         _refuse_key_of_one_host(settings)
         with (
-            opened_store(settings) as store,
-            hold(store.engine.locks, "keys-rotate"),
+            open_from_settings(settings) as store,
+            hold_part(store.engine.locks, "keys-rotate"),
         ):
             with progress("wrapping keys anew", "keys") as report:
                 done = rotate(store.keys.store, store.master_keys, report)

@@ -16,7 +16,7 @@ from cli.terminal.session import session
 from domain.clock import utc_now
 from projections.shapes.location import location_status
 from service.errors import CommandError, ExitCode
-from service.presence import checker_lock, checkers_at, vacant
+from service.presence import checker_lock, checkers_at, without_checkers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -77,7 +77,7 @@ def retire(code: str) -> None:
     """
     with session("monitors") as opened:
         record = _find(opened.reader.locations(), code)
-        with vacant(opened.store.engine, record):
+        with without_checkers(opened.store.engine, record):
             opened.store.monitoring.retire_location(code, opened.actor)
         opened.catch_up()
         print(f"location {code} ({record['name']}) is retired")

@@ -13,7 +13,7 @@ from cli.terminal.output import print_json
 from domain.access_token import new_token
 from projections.catalog import Views
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import created_store, tell_of_key_of_one_host
+from service.opening import create_from_settings, warn_of_host_local_key
 from service.settings import Settings
 
 ORGANIZATION = "My organization"
@@ -34,7 +34,7 @@ def set_up(settings: Settings) -> FirstStart:
     Raises StoreError and MasterKeyError.
     """
     token = settings.admin_token or new_token()
-    with created_store(settings) as store:
+    with create_from_settings(settings) as store:
         store.keys.signing_seed()  # The key is there from the first event on.
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:
@@ -57,7 +57,7 @@ def init(*, as_json: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         first = set_up(settings)
-        tell_of_key_of_one_host(settings)
+        warn_of_host_local_key(settings)
     if as_json:
         print_json(
             {

@@ -8,41 +8,29 @@ Whether a view is what its log makes of it, for people and for machines.
 from __future__ import annotations
 
 import json
-import logging
-import signal
 import sys
-from contextlib import ExitStack, closing, contextmanager
-from queue import SimpleQueue
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.terminal.output import print_json, print_rows, progress
 from domain.clock import utc_now
-from projections.catalog import PROJECTIONS, PROJECTIONS_LOCK, Views, rebuild_lock
-from projections.core import runner as process
+from projections.catalog import PROJECTIONS, Views, rebuild_lock
 from projections.core.runner import relax_gc
 from projections.core.verify import verify
 from service import logging as logs
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import awaited, hold, opened_store
+from service.opening import open_from_settings
+from service.projections_process import keep_projections
 from service.settings import Settings
-from service.supervision import follow_supervisor, lock_wait, supervised_option
-from store.keys.rotation import destroy_left_over, finish_rotation
-from store.leadership import run_as_leader
-from store.ports.engine import LOGS
+from service.supervised_part import exit_with_supervisor, supervised_option
 from store.ports.locks import LockHeldError
-from store.proving import log_proof
-from store.tree_keeper import TreeKeeper, keep_in_background
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Mapping, Sequence
 
     from projections.core.projector import OnProgress, Projector
     from projections.core.verify import ViewComparison, ViewDifference
-    from store.ports.locks import LockHandle
     from store.store import Store
 
 
@@ -161,10 +149,7 @@ def _as_json(name: str, verdict: ViewComparison) -> dict[str, Any]:
     }
 
 
-log = logging.getLogger("postwatch.projections")
-
 _NAMES = [projection.name for projection in PROJECTIONS]
-_NO_SIGNAL: Final = 0
 
 
 @click.group()
@@ -183,42 +168,8 @@ def run(*, supervised_by: int | None) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         logs.configure(settings.log_level, settings.log_format)
-        follow_supervisor(supervised_by)
-        with ExitStack() as opened:
-            store, views = awaited(lambda: _opened(settings, opened))
-            stop = opened.enter_context(_stopping_on_signal())
-
-            def work(over: Event, held: LockHandle) -> None:
-                _keep(store, views, settings, over, held)
-
-            locks = store.engine.locks
-            if locks.spans_hosts:
-                run_as_leader(locks, PROJECTIONS_LOCK, work, stop)
-            else:
-                with hold(locks, PROJECTIONS_LOCK, wait_seconds=lock_wait(supervised_by)) as held:
-                    work(stop, held)
-
-
-def _opened(settings: Settings, opened: ExitStack) -> tuple[Store, Views]:
-    """Open store and views, all or none; `opened` closes them."""
-    with ExitStack() as stack:
-        store = stack.enter_context(opened_store(settings))
-        views = stack.enter_context(Views(store))
-        opened.push(stack.pop_all())
-    return store, views
-
-
-def _keep(store: Store, views: Views, settings: Settings, over: Event, held: LockHandle) -> None:
-    """Do what one process of a store does, until it is over."""
-    _tidy_keys(store)
-    # While we stood by, a standby with another history may have become the primary.
-    views.prepare()
-    with ExitStack() as opened:
-        signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
-        proofs = [log_proof(store, name) for name in LOGS]
-        keeper = TreeKeeper(proofs, settings.tree_head_seconds, hold=held)
-        with keep_in_background(keeper, over):
-            process.run(views.projectors, signals, over)
+        exit_with_supervisor(supervised_by)
+        keep_projections(settings, supervised_by)
 
 
 @projections.command()
@@ -233,7 +184,7 @@ def rebuild(name: str | None, *, from_start: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         relax_gc()
-        with opened_store(settings) as store, Views(store) as views:
+        with open_from_settings(settings) as store, Views(store) as views:
             for each in [name] if name else _NAMES:
                 _rebuild(each, views.projector(each), from_start=from_start)
 
@@ -250,7 +201,7 @@ def verify_views(name: str | None, *, as_json: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         relax_gc()
-        with opened_store(settings) as store, Views(store) as views:
+        with open_from_settings(settings) as store, Views(store) as views:
             names = [name] if name else _NAMES
             verdicts = {each: verify_view(each, views) for each in names}
     print_verdicts(verdicts, as_json=as_json)
@@ -264,17 +215,9 @@ def status(*, as_json: bool) -> None:
     """Show position, lag, rows and generation of each view, and how far a rebuild is."""
     with exit_on_failure():
         settings = Settings.from_env()
-        with opened_store(settings) as store, Views(store) as views:
+        with open_from_settings(settings) as store, Views(store) as views:
             standings = [standing(store, each) for each in views.projectors.values()]
     print_standings(standings, as_json=as_json)
-
-
-def _tidy_keys(store: Store) -> None:
-    """Finish what a killed process began: a change of the master key, a destroyed data key."""
-    finish_rotation(store.keys.store, store.master_keys)
-    swept = destroy_left_over(store.monitoring, store.keys)
-    if swept:
-        log.warning("%d left-over keys of deleted monitors are destroyed", swept)
 
 
 def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
@@ -302,31 +245,3 @@ def _telling_where_it_begins(name: str, report: OnProgress) -> OnProgress:
         report(position, head)
 
     return told
-
-
-@contextmanager
-def _stopping_on_signal() -> Iterator[Event]:
-    """Give an event that SIGTERM or SIGINT sets, and say so in the log."""
-    stop = Event()
-    # Its `put` is made for signal handlers; a handler that logs may meet itself in the middle.
-    came: SimpleQueue[int] = SimpleQueue()
-
-    def request_stop(number: int, _frame: FrameType | None) -> None:
-        came.put(number)
-        stop.set()
-
-    teller = Thread(target=_tell_stop, args=(came,), name="stop teller", daemon=True)
-    teller.start()
-    signal.signal(signal.SIGTERM, request_stop)
-    signal.signal(signal.SIGINT, request_stop)
-    try:
-        yield stop
-    finally:
-        came.put(_NO_SIGNAL)
-        teller.join()
-
-
-def _tell_stop(came: SimpleQueue[int]) -> None:
-    number = came.get()
-    if number != _NO_SIGNAL:
-        log.info("%s: finishing what is running", signal.Signals(number).name)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
+import socket
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -14,11 +15,11 @@ import trio
 
 from cli.run.init import FirstStart, set_up
 from service import logging
-from service.api_server import refuse_address_in_use
 from service.errors import exit_on_failure
-from service.opening import awaited, hold
+from service.listening import refuse_address_in_use
+from service.opening import hold_part, wait_for_database
 from service.settings import Settings
-from service.supervision import Part, own_command, supervise
+from service.supervision import Part, postwatch_command, supervise
 from store.files.data_folder import DataFolder
 from store.files.file_locks import FileLocks
 
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 
 READY_SECONDS: Final = 60
-_LOOK_SECONDS: Final = 0.05
-_OK: Final = 200
+_RETRY_SECONDS: Final = 0.05
+_HEALTH_REQUEST: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @click.command()
@@ -44,18 +45,18 @@ def up(*, as_json: bool) -> None:
         logging.configure(settings.log_level, settings.log_format)
         folder = DataFolder(settings.data)
         folder.make(folder.locks)
-        with hold(FileLocks(folder.locks), "up"):
+        with hold_part(FileLocks(folder.locks), "up"):
             refuse_address_in_use(settings)
-            first = awaited(lambda: set_up(settings))
+            first = wait_for_database(lambda: set_up(settings))
             trio.run(supervise, _parts(), _announcer(settings, first, as_json=as_json))
 
 
 def _parts() -> list[Part]:
     mine = ("--supervised-by", str(os.getpid()))
     return [
-        Part("api", own_command("api", *mine)),
-        Part("projections", own_command("projections", "run", *mine)),
-        Part("checker", own_command("checker", *mine)),
+        Part("api", postwatch_command("api", *mine)),
+        Part("projections", postwatch_command("projections", "run", *mine)),
+        Part("checker", postwatch_command("checker", *mine)),
     ]
 
 
@@ -100,18 +101,18 @@ def _print_welcome(settings: Settings, first: FirstStart) -> None:
 
 
 def _answers(settings: Settings) -> bool:
-    """Wait until the API answers; return whether it did."""
+    """Wait until the API answers its health check; return whether it did."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection(
-            settings.base_url.removeprefix("http://"), timeout=1
-        )
-        try:
-            connection.request("GET", "/healthz")
-            if connection.getresponse().status == _OK:
+        with suppress(OSError):
+            if _is_healthy(settings.local_host, settings.port):
                 return True
-        except OSError:
-            time.sleep(_LOOK_SECONDS)
-        finally:
-            connection.close()
+        time.sleep(_RETRY_SECONDS)
     return False
+
+
+def _is_healthy(host: str, port: int) -> bool:
+    # By a socket: the import of http.client would take CPU from the starting parts.
+    with socket.create_connection((host, port), timeout=1) as connection:
+        connection.sendall(_HEALTH_REQUEST)
+        return connection.makefile("rb").readline().split(b" ")[1:2] == [b"200"]

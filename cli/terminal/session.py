@@ -11,7 +11,7 @@ from domain.actor import Actor, operator
 from projections.catalog import Views
 from projections.core.table import ViewUnavailableError
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import opened_store
+from service.opening import open_from_settings
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def session(*needed: str) -> Iterator[Session]:
     """
     with exit_on_failure():
         settings = Settings.from_env()
-        with opened_store(settings) as store, Views(store) as views:
+        with open_from_settings(settings) as store, Views(store) as views:
             opened = Session(store, views)
             opened.require(*needed)
             yield opened

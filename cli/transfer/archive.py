@@ -12,7 +12,7 @@ import click
 from cli.terminal.output import print_json, print_rows, progress
 from cli.terminal.session import session
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import hold
+from service.opening import hold_part
 from store.archiving import Archiver
 from store.log_reader import LogReader
 
@@ -41,7 +41,7 @@ def archive(older_than: str, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         age = _age(older_than)
-    with session() as opened, hold(opened.store.engine.locks, "archive"):
+    with session() as opened, hold_part(opened.store.engine.locks, "archive"):
         seen, head = _seen(opened)
         with progress("archiving", "positions") as report:
             moved = Archiver(opened.store, opened.actor, report=report).run(age, seen)

@@ -15,7 +15,7 @@ from cli.transfer.export_import import (
     naming_the_option,
 )
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import opened_store
+from service.opening import open_from_settings
 from service.settings import Settings
 from store.transfer.backup import make_backup, restore_backup
 
@@ -38,7 +38,7 @@ def backup(destination: Path, *, with_master_key: bool) -> None:
         settings = Settings.from_env()
         _refuse_database(settings, "pg_dump or pg_basebackup copies it")
         with (
-            opened_store(settings) as store,
+            open_from_settings(settings) as store,
             progress("copying", "pages") as report,
         ):
             made = make_backup(store, destination, with_master_key=with_master_key, report=report)

@@ -17,7 +17,7 @@ import orjson
 from cli.terminal.output import STDOUT, progress, whole
 from domain.errors import MasterKeyError
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import opened_store, tell_of_key_of_one_host
+from service.opening import open_from_settings, warn_of_host_local_key
 from service.settings import Settings
 from store.files.staging_folder import refuse_unless_empty
 from store.keys.master_keys import read_key_file
@@ -45,7 +45,7 @@ def export(file: Path, new_master_key_file: Path | None) -> None:
         settings = Settings.from_env()
         new = None if new_master_key_file is None else read_key_file(new_master_key_file)
         with (
-            opened_store(settings) as store,
+            open_from_settings(settings) as store,
             _output(file) as output,
             progress("exporting", "positions") as report,
         ):
@@ -117,7 +117,7 @@ def import_command(file: Path, master_key_file: Path | None) -> None:
     place = settings.database.place if settings.database else settings.data
     print(f"imported {counts} events and {done.keys} keys into {place}")
     print(MAKES_VIEWS, file=sys.stderr)
-    tell_of_key_of_one_host(settings)
+    warn_of_host_local_key(settings)
 
 
 def given_master_key(settings: Settings, file: Path | None) -> ImportKey:

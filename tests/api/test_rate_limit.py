@@ -16,7 +16,7 @@ from falcon.testing import TestClient
 from api.app import Options
 from api.http.rate_limit import Counter
 from api.storage.rate_counters import ANSWER_SECONDS, PostgresCounter
-from cli.run.api import counter_of
+from service.api_server import counter_of
 from soak.room import family
 from store.ports.errors import STORE_UNAVAILABLE
 from store.postgres.engine import PostgresEngine

@@ -13,8 +13,8 @@ from falcon.testing import create_environ
 from gunicorn.config import Config
 
 from api.http.response import MOST
-from cli.run.api import THREADS, RootLogger
-from service.api_server import STALLED_SECONDS, let_go_of_stalled
+from service.api_server import THREADS, RootLogger
+from service.listening import SEND_TIMEOUT_SECONDS, set_send_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def test_a_stream_that_nobody_closes_makes_room_too(fresh_world: World) -> None:
 
 def test_a_client_that_takes_nothing_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        let_go_of_stalled([listener], seconds=1)
+        set_send_timeout([listener], seconds=1)
         with socket.create_connection(listener.getsockname()), listener.accept()[0] as connection:
             with pytest.raises(BlockingIOError) as stalled:
                 connection.sendall(bytes(_MORE_THAN_ANY_BUFFER))
@@ -92,6 +92,8 @@ def test_a_client_that_takes_nothing_is_let_go(caplog: pytest.LogCaptureFixture)
     except OSError:
         logger.exception("Socket error processing request.")
     told, fault = caplog.records
-    assert told.getMessage().startswith(f"a client took nothing for {STALLED_SECONDS} s or more")
+    assert told.getMessage().startswith(
+        f"a client read nothing for {SEND_TIMEOUT_SECONDS} s or more"
+    )
     assert (told.levelname, told.exc_info) == ("WARNING", None)
     assert (fault.levelname, fault.exc_info is None) == ("ERROR", False)

@@ -12,8 +12,8 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from checker.runtime.metrics import Histogram, Status, metrics_served
-from cli.run.checker import _metrics
 from domain.check import Category, Outcome, Phase, Verdict
+from service.checker_process import serve_metrics
 from service.errors import CommandError, ExitCode
 from service.settings import Settings
 from tests.checker.whole_run import FakeProbe, running_checker, until
@@ -94,14 +94,14 @@ def test_address_in_use_is_said_and_ends_the_start() -> None:
         bind = f"{HOST}:{taken.getsockname()[1]}"
         settings = Settings.from_env({"POSTWATCH_METRICS_BIND": bind})
         text = f"cannot serve metrics on {bind}"
-        with pytest.raises(CommandError, match=text) as raised, _metrics(settings, Status()):
+        with pytest.raises(CommandError, match=text) as raised, serve_metrics(settings, Status()):
             pass
     assert raised.value.code is ExitCode.ADDRESS_IN_USE
 
 
 def test_no_setting_serves_nothing() -> None:
     before = set(threading.enumerate())
-    with _metrics(Settings.from_env({}), Status()):
+    with serve_metrics(Settings.from_env({}), Status()):
         # A thread of an earlier test may just end.
         assert set(threading.enumerate()) <= before
 

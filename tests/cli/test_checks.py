@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cli.main import main
 from projections.catalog import Views
 from service.errors import ExitCode
-from service.opening import hold
+from service.opening import hold_part
 from tests.domain.given import TESTER, make_owners
 from tests.domain.realistic import Fleet, record
 from tests.intruder import intruder_of
@@ -95,7 +95,7 @@ def test_two_do_not_archive_at_once(
     run: Callable[..., Result], store: Store, monitor_id: UUID
 ) -> None:
     del monitor_id
-    with hold(store.engine.locks, "archive"):
+    with hold_part(store.engine.locks, "archive"):
         done = run("checks", "archive", "--older-than", "30d")
 
     assert done.exit_code == ExitCode.ALREADY_RUNNING

@@ -51,7 +51,7 @@ def test_all_parts_wait_for_the_database_and_go_on(tmp_path: Path) -> None:
 
             _commands_are_refused_at_once(fleet)
             late = fleet.part("late", "projections", "run")
-            late.start("waiting for it before this process does anything: the database ")
+            late.start("waiting for the database before this process does anything: the database ")
 
             again = start(server.binaries, server.folder, {"fsync": "off"}, server.port)
             try:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
-from service import supervision
 from service.errors import CommandError, ExitCode
 from service.supervision import Part, supervise
 
@@ -37,14 +37,12 @@ async def test_a_part_that_cannot_start_ends_everything(tmp_path: Path) -> None:
     assert error.value.code == ExitCode.STORE_UNUSABLE
 
 
-async def test_a_part_that_fails_later_is_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervision, "START_SECONDS", 0.2)
+async def test_a_part_that_fails_later_is_started_again(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(supervise, [part(starts, 0.3)], lambda: None)
+            supervised = partial(supervise, [part(starts, 0.3)], lambda: None, start_seconds=0.2)
+            nursery.start_soon(supervised)
             while not starts.exists() or len(starts.read_text().splitlines()) < 2:  # noqa: ASYNC110 - a file
                 await trio.sleep(0.02)
             nursery.cancel_scope.cancel()

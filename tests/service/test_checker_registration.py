@@ -1,4 +1,4 @@
-"""A checker comes to its location: what its start says and changes, and where it may not start."""
+"""The start of a checker registers its location, logs what that changes, or is refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from checker.runtime.location import Location
+from service.checker_process import location_from, register_location
 from service.errors import CommandError, ExitCode
-from service.presence import arrive, location_of
 from service.settings import Settings
 from tests.domain.given import TESTER
 
@@ -35,9 +35,9 @@ def _everything_is_said(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_start_that_changes_nothing_says_nothing(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert arrive(store, NUREMBERG, is_named=True) == 1
-    assert arrive(store, NUREMBERG, is_named=True) == 1
-    assert arrive(store, Location("local", "Local"), is_named=False) == 2
+    assert register_location(store, NUREMBERG, is_named=True) == 1
+    assert register_location(store, NUREMBERG, is_named=True) == 1
+    assert register_location(store, Location("local", "Local"), is_named=False) == 2
 
     assert said(caplog) == []
 
@@ -45,11 +45,11 @@ def test_a_start_that_changes_nothing_says_nothing(
 def test_a_start_says_in_one_line_what_it_changes(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrive(store, NUREMBERG, is_named=True)
+    register_location(store, NUREMBERG, is_named=True)
 
-    arrive(store, Location("de-nbg", "Nürnberg", "DE"), is_named=True)
-    arrive(store, Location("de-nbg", "Nürnberg", "FI"), is_named=True)
-    arrive(store, Location("de-nbg", "Local", None), is_named=True)
+    register_location(store, Location("de-nbg", "Nürnberg", "DE"), is_named=True)
+    register_location(store, Location("de-nbg", "Nürnberg", "FI"), is_named=True)
+    register_location(store, Location("de-nbg", "Local", None), is_named=True)
 
     decides = "the country decides which monitors are checked there"
     name = "name from Nürnberg to Local"
@@ -63,10 +63,10 @@ def test_a_start_says_in_one_line_what_it_changes(
 def test_a_retired_location_that_is_named_is_in_use_again(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arrive(store, NUREMBERG, is_named=True)
+    register_location(store, NUREMBERG, is_named=True)
     store.monitoring.retire_location("de-nbg", TESTER)
 
-    assert arrive(store, Location("de-nbg", "Nuremberg (DE)", "AT"), is_named=True) == 1
+    assert register_location(store, Location("de-nbg", "Nuremberg (DE)", "AT"), is_named=True) == 1
 
     back, changed = said(caplog)
     assert back == "location de-nbg was retired; this start brings it back"
@@ -81,12 +81,12 @@ def test_a_retired_location_that_is_named_is_in_use_again(
 
 def test_a_retired_location_that_nobody_named_stays_retired(store: Store) -> None:
     local = Location("local", "Local")
-    arrive(store, local, is_named=False)
+    register_location(store, local, is_named=False)
     store.monitoring.retire_location("local", TESTER)
     head = store.reader("monitoring").head()
 
     with pytest.raises(CommandError, match="location local is retired") as refused:
-        arrive(store, local, is_named=False)
+        register_location(store, local, is_named=False)
 
     assert refused.value.code == ExitCode.SETTINGS_WRONG
     assert "--location or POSTWATCH_LOCATION" in str(refused.value)
@@ -96,20 +96,20 @@ def test_a_retired_location_that_nobody_named_stays_retired(store: Store) -> Non
 def test_a_checker_with_a_database_must_be_told_where_it_stands() -> None:
     settings = Settings.from_env({"POSTWATCH_DATABASE_URL": URL})
 
-    with pytest.raises(CommandError, match="must be told where it stands") as refused:
-        location_of(settings, is_supervised=False)
+    with pytest.raises(CommandError, match="needs a location") as refused:
+        location_from(settings, is_supervised=False)
 
     assert refused.value.code == ExitCode.SETTINGS_WRONG
     assert "canary" not in str(refused.value)
-    assert location_of(settings, is_supervised=True) == Location("local", "Local")
+    assert location_from(settings, is_supervised=True) == Location("local", "Local")
 
 
 def test_a_checker_of_files_stands_at_local_unless_it_is_told() -> None:
     told = {"POSTWATCH_LOCATION": "de-nbg", "POSTWATCH_COUNTRY": "de"}
 
-    assert location_of(Settings.from_env({}), is_supervised=False) == Location("local", "Local")
+    assert location_from(Settings.from_env({}), is_supervised=False) == Location("local", "Local")
     for env in (told, {**told, "POSTWATCH_DATABASE_URL": URL}):
-        found = location_of(Settings.from_env(env), is_supervised=False)
+        found = location_from(Settings.from_env(env), is_supervised=False)
         assert found == Location("de-nbg", "de-nbg", "DE")
     named = Settings.from_env({**told, "POSTWATCH_LOCATION_NAME": "Nuremberg"})
-    assert location_of(named, is_supervised=False).name == "Nuremberg"
+    assert location_from(named, is_supervised=False).name == "Nuremberg"

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from service import api_server
-from service.api_server import share_counts
+from service.api_server import make_counters_folder
 from store.files.data_folder import DataFolder
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in the place of the system's shared memory."""
     path = tmp_path / "memory"
     path.mkdir()
-    monkeypatch.setattr(api_server, "SHARED_MEMORY", path)
     monkeypatch.setenv(NAME, "")
     return path
 
@@ -37,13 +35,13 @@ def folder(tmp_path: Path) -> DataFolder:
 
 
 def test_counts_lie_in_memory_and_begin_anew(memory: Path, folder: DataFolder) -> None:
-    share_counts(folder)
+    make_counters_folder(folder, memory)
     (path,) = memory.iterdir()
     assert os.environ[NAME] == str(path)
     assert path.stat().st_mode & 0o777 == 0o700
     (path / "counter_1.db").touch()
 
-    share_counts(folder)
+    make_counters_folder(folder, memory)
 
     assert os.environ[NAME] == str(path)
     assert list(path.iterdir()) == []
@@ -51,8 +49,8 @@ def test_counts_lie_in_memory_and_begin_anew(memory: Path, folder: DataFolder) -
 
 
 def test_two_data_folders_share_nothing(memory: Path, folder: DataFolder, tmp_path: Path) -> None:
-    share_counts(folder)
-    share_counts(DataFolder(tmp_path / "other"))
+    make_counters_folder(folder, memory)
+    make_counters_folder(DataFolder(tmp_path / "other"), memory)
 
     assert len(list(memory.iterdir())) == 2
 
@@ -60,13 +58,13 @@ def test_two_data_folders_share_nothing(memory: Path, folder: DataFolder, tmp_pa
 def test_a_link_that_somebody_left_there_is_not_followed(
     memory: Path, folder: DataFolder, tmp_path: Path
 ) -> None:
-    share_counts(folder)
+    make_counters_folder(folder, memory)
     (path,) = memory.iterdir()
     path.rmdir()
     (tmp_path / "elsewhere").mkdir()
     path.symlink_to(tmp_path / "elsewhere")
 
-    share_counts(folder)
+    make_counters_folder(folder, memory)
 
     assert os.environ[NAME] == str(folder.metrics)
     assert path.is_symlink()
@@ -75,7 +73,7 @@ def test_a_link_that_somebody_left_there_is_not_followed(
 def test_without_shared_memory_the_data_folder_serves(memory: Path, folder: DataFolder) -> None:
     memory.rmdir()
 
-    share_counts(folder)
+    make_counters_folder(folder, memory)
 
     assert os.environ[NAME] == str(folder.metrics)
     assert folder.metrics.is_dir()
