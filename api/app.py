@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 import orjson
@@ -28,7 +28,7 @@ from api.resources.metrics import Metrics, RequestMetrics, count_events
 from api.resources.monitor_history import MonitorHistory
 from api.resources.monitors import MonitorCollection, MonitorItem, Monitors
 from api.resources.organization import Locations, OrganizationResource
-from api.resources.tokens import TokenCollection, TokenItem, Tokens
+from api.resources.tokens import CustomerTokens, OrganizationTokens, TokenCollection, TokenItem
 from api.resources.uptime import Uptime
 from domain.kinds import KINDS
 from store.log_reader import LastChecks
@@ -39,6 +39,16 @@ if TYPE_CHECKING:
 
 
 App = falcon.App[falcon.Request, falcon.Response]
+
+EXPOSED_HEADERS: Final = (
+    "ETag",
+    "Location",
+    "X-Request-Id",
+    "Retry-After",
+    AS_OF_HEADER,
+    NEXT_HEADER,
+)
+"""Headers of answers that scripts of other origins may read (CORS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +105,10 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     app.add_route("/api/events", Events(reader, views.history, past))
     app.add_route("/api/customers", CustomerCollection(monitoring, reader, projector))
     app.add_route("/api/customers/{identifier}", CustomerItem(monitoring, reader, projector))
-    for door, of_customers in (("organization", False), ("customer", True)):
-        tokens = Tokens(monitoring, reader, projector, of_customers=of_customers)
-        app.add_route(f"/api/{door}/tokens", TokenCollection(tokens))
-        app.add_route(f"/api/{door}/tokens/{{number}}", TokenItem(tokens))
+    for scope in (OrganizationTokens, CustomerTokens):
+        tokens = scope(monitoring, reader, projector)
+        app.add_route(scope.path, TokenCollection(tokens))
+        app.add_route(scope.path + "/{number}", TokenItem(tokens))
     proofs = LogProofs(store)
     app.add_route("/api/logs/{name}/head", proofs, suffix="head")
     app.add_route("/api/logs/{name}/inclusion", proofs, suffix="inclusion")
@@ -118,10 +128,7 @@ def _middleware(store: Store, views: Views, options: Options) -> list[Any]:
         parts.append(
             falcon.CORSMiddleware(
                 allow_origins=options.cors_origins,
-                expose_headers=[
-                    *("ETag", "Location", "X-Request-Id", "Retry-After"),
-                    *(AS_OF_HEADER, NEXT_HEADER),
-                ],
+                expose_headers=EXPOSED_HEADERS,
             )
         )
     parts += [Authentication(views.reader, limit=limit), LastUse(store.monitoring)]

@@ -1,6 +1,6 @@
 """A program that writes to a store in every way, and tells what was acknowledged to it.
 
-Run under a tracer of system calls: `python -m tests.soak.writer FOLDER ROUNDS TOLD`. Each
+Run under a tracer of system calls: `python -m soak.writer FOLDER ROUNDS TOLD`. Each
 line of the file TOLD is written after a command returned: how far the logs went by then.
 """
 

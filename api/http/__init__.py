@@ -1,1 +1,1 @@
-"""What all resources share: bodies, parameters, errors, authentication, rate limits."""
+"""What all resources share: bodies, parameters, errors, authentication, rate limit."""

@@ -1,4 +1,4 @@
-"""`?asOf=`: a read answered as it would have been answered then."""
+"""`?asOf=`: a read of monitors is answered as it would have been at a time or position."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 PARAMETER: Final = "asOf"
 HEADER: Final = "X-As-Of-Position"
-"""The position that an answer shows, of now as well as of the past: `asOf` takes it."""
+"""Header with the position of the audit log that an answer shows; `asOf` accepts it."""
 
 
 class RejectAsOf:
-    """Falcon middleware: nobody who asks for the past is shown the present without a word.
+    """Falcon middleware that refuses `asOf` where it would be ignored.
 
-    A resource whose GET knows the past says so by an attribute `supports_as_of`.
+    A resource whose GET reads the past has the attribute `supports_as_of`.
     """
 
     def process_resource(
@@ -39,7 +39,7 @@ class RejectAsOf:
         resource: object,
         _params: dict[str, str],
     ) -> None:
-        """Raise 400 for `asOf` where it says nothing."""
+        """Raise 400 for `asOf` on a resource or method that does not read the past."""
         if not req.query_string or PARAMETER not in req.params:
             return
         if not _responds(resource, req.method):
@@ -56,7 +56,7 @@ def _responds(resource: object, method: str) -> bool:
 
 
 class Answers(Protocol):
-    """What answers a GET of monitors: the views of now, or of a point in the past."""
+    """The source of answers to GET of monitors: the views of now, or of a point in the past."""
 
     def organization(self, identifier: int | str) -> Record | None:
         """Return an organization by number or public id."""
@@ -72,7 +72,7 @@ class Answers(Protocol):
 
 
 class AsOf:
-    """Chooses who answers."""
+    """Chooses the source of an answer: the present, or the past that `asOf` names."""
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class AsOf:
         self._clock = clock
 
     def answers(self, req: falcon.Request) -> Answers:
-        """Return who answers a request.
+        """Return the source of answers to a request.
 
-        Raises 400 for a point that is malformed, or that lies beyond the log or in the future.
+        Raises 400 for a malformed point, a position beyond the log, or a time in the future.
         """
         text = req.get_param(PARAMETER)
         return self._now if text is None else self._past(text)
@@ -106,7 +106,7 @@ class AsOf:
                 description=f"Invalid {PARAMETER}: {error.message}"
             ) from None
         catch_up_best_effort(self._projector)
-        # First: what is read behind this is as the log was, whoever follows it meanwhile.
+        # Before the reads: a position up to `head` stays readable while the view goes on.
         if self._history.position() < (head if isinstance(point, str) else point):
             raise ViewUnavailableError("the view history is behind its log; try again in a moment")
         position = self._history.position_at(point) if isinstance(point, str) else point

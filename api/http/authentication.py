@@ -1,6 +1,7 @@
-"""Who calls: a bearer token becomes a principal, or the request ends with 401.
+"""Authentication by bearer token, and the record of when a token was last used.
 
-`lastUsedAt` of tokens: noted after an answer, and recorded at most once an hour.
+A valid token becomes the principal of the request; otherwise the request ends with 401.
+After the answer the use of the token is recorded, at most once an hour for each token.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from uuid import UUID
 import falcon
 from eventsourcing.persistence import PersistenceError
 
-from api.http.log_throttle import SELDOM
+from api.http.log_throttle import LOG_THROTTLE
 from api.http.permissions import Principal
 from domain.access_token import PREFIX, USE_RECORDED_EVERY, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
@@ -85,12 +86,18 @@ def _unauthorized(description: str) -> falcon.HTTPUnauthorized:
 
 
 class LastUse:
-    """Falcon middleware. A store that cannot record a use does not spoil the answer."""
+    """Falcon middleware that records the use of a token, at most once an hour.
+
+    Each process remembers until when it need not record again, because the view, which
+    gives `last_used_at`, may be behind. A store that cannot record a use does not spoil the
+    answer.
+    """
 
     def __init__(self, monitoring: Monitoring, clock: Clock = utc_now) -> None:
         self._monitoring = monitoring
         self._clock = clock
-        self._next_note: dict[str, datetime] = {}
+        self._next_record: dict[str, datetime] = {}
+        """By token id: a use before this time is not recorded."""
 
     def process_response(
         self,
@@ -99,29 +106,28 @@ class LastUse:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Record the use unless one within the hour is known.
-
-        The view may be behind, so this process also remembers until when it need not ask.
-        """
-        principal = getattr(req.context, "principal", None)
+        """Record the use of the request's token if one is due."""
+        principal: Principal | None = getattr(req.context, "principal", None)
         if principal is None:
             return
         now = self._clock()
-        next_note = self._next_note.get(principal.token_id)
-        if next_note is not None and now < next_note:
-            return
-        if principal.last_used_at is not None:
-            next_note = datetime.fromisoformat(principal.last_used_at) + USE_RECORDED_EVERY
-            if now < next_note:
-                self._next_note[principal.token_id] = next_note
-                return
+        if now >= self._due_at(principal, now):
+            self._record(principal, req.context.request_id, now)
+
+    def _due_at(self, principal: Principal, now: datetime) -> datetime:
+        """Return when the next use of a token is to be recorded."""
+        due_at = self._next_record.get(principal.token_id, now)
+        if due_at <= now and principal.last_used_at is not None:
+            due_at = datetime.fromisoformat(principal.last_used_at) + USE_RECORDED_EVERY
+            self._next_record[principal.token_id] = due_at
+        return due_at
+
+    def _record(self, principal: Principal, request_id: str, now: datetime) -> None:
+        token_id, actor = UUID(principal.token_id), principal.actor(request_id)
         try:
-            self._monitoring.use_token(
-                UUID(principal.token_id), principal.actor(req.context.request_id)
-            )
-            self._next_note[principal.token_id] = now + USE_RECORDED_EVERY
+            self._monitoring.use_token(token_id, actor)
         except PersistenceError as error:
-            SELDOM.tell(
-                *(logging.WARNING, self, "the use of a token was not recorded: %s"),
-                outage_reason(error),
-            )
+            message = "the use of a token was not recorded: %s"
+            LOG_THROTTLE.log(logging.WARNING, self, message, outage_reason(error))
+            return
+        self._next_record[principal.token_id] = now + USE_RECORDED_EVERY

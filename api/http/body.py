@@ -1,4 +1,4 @@
-"""Strict reading of a JSON body: size, type and syntax, before anyone looks at fields."""
+"""Strict reading of a JSON body: size, media type and syntax, before its fields."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 
 class _AmbiguousError(ValueError):
-    """JSON that two readers would understand differently."""
+    """JSON that two parsers would read differently."""
 
 
 def _refuse_ambiguity(data: bytes) -> None:
-    """Refuse doubled keys and integers that do not fit 64 bits: orjson would bend both."""
+    """Refuse doubled keys and integers beyond 64 bits: orjson drops or rounds them silently."""
     json.loads(data, object_pairs_hook=_unique, parse_int=_exact)
 
 

@@ -1,15 +1,20 @@
-"""Errors as the documented body: from Falcon's errors and from the domain's, in a table."""
+"""Error handlers: each error that a request may raise becomes a status and the documented body.
+
+Falcon calls the handler of the nearest base class of an error. An error without a handler
+of its own is a fault of the service: 500.
+"""
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import falcon
 import orjson
 
-from api.http.log_throttle import SELDOM
+from api.http.log_throttle import LOG_THROTTLE
 from domain.errors import (
     ArchiveError,
     ConflictError,
@@ -30,35 +35,37 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.api")
 
 STATUS_OF: Final[dict[type[DomainError], HTTPStatus]] = {
-    InvalidInputError: HTTPStatus.BAD_REQUEST,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     StaleVersionError: HTTPStatus.PRECONDITION_FAILED,
     NotInTreeError: HTTPStatus.NOT_FOUND,
-    ViewUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Anything else that the domain raises in a request is a fault of ours: 500."""
+"""Errors that are answered with their own text."""
 
-VIEW_AWAY: Final = (
+VIEW_UNAVAILABLE: Final = (
     "What is shown must first be built from the log, which `postwatch projections run` (a part "
     "of `postwatch up`) does; nothing was changed, try again"
 )
-VIEW_AWAY_SECONDS: Final = 2
+VIEW_RETRY_SECONDS: Final = 2
 _ARCHIVE_UNREADABLE: Final = "Archived checks cannot be read; the log of the service says which"
 _MAX_MESSAGE: Final = 1000
 
-RETRY_SECONDS: Final = 5
-"""When a client may look again whether the store is back."""
+STORE_RETRY_SECONDS: Final = 5
+"""When a client may try again after the store was unavailable."""
 
 
 def register(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Make every error of the app answer with the documented body."""
     app.set_error_serializer(_serialize)
-    app.add_error_handler(DomainError, _handle_domain_error)
     app.add_error_handler(Exception, _handle_fault)
-    store_away = _StoreAway()
-    for away in STORE_UNAVAILABLE:
-        app.add_error_handler(away, store_away.handle)
+    for error_class, status in STATUS_OF.items():
+        app.add_error_handler(error_class, partial(_handle_refusal, status))
+    app.add_error_handler(InvalidInputError, _handle_invalid_input)
+    app.add_error_handler(ViewUnavailableError, _handle_unavailable_view)
+    app.add_error_handler(ArchiveError, _handle_unreadable_archive)
+    store_handler = _StoreUnavailableHandler()
+    for unavailable in STORE_UNAVAILABLE:
+        app.add_error_handler(unavailable, store_handler.handle)
 
 
 def invalid(problems: Iterable[Problem]) -> InvalidInputError:
@@ -77,23 +84,41 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     _answer(req, resp, status, error.description or status.phrase)
 
 
-def _handle_domain_error(
-    req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, object]
+def _handle_refusal(
+    status: HTTPStatus,
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: Exception,
+    _params: dict[str, object],
 ) -> None:
-    status = STATUS_OF.get(type(error)) if isinstance(error, DomainError) else None
-    if isinstance(error, ArchiveError):
-        # Its text names a file and positions, no stored data.
-        log.error("request %s failed: %s", req.context.request_id, error)
-        _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, _ARCHIVE_UNREADABLE)
-    elif status is None:
-        _handle_fault(req, resp, error, params)
-    elif isinstance(error, ViewUnavailableError):
-        resp.set_header("Retry-After", str(VIEW_AWAY_SECONDS))
-        _answer(req, resp, status, VIEW_AWAY)
-    elif isinstance(error, InvalidInputError):
-        _answer(req, resp, status, _summary(error.problems), error.problems)
-    else:
-        _answer(req, resp, status, str(error))
+    _answer(req, resp, status, str(error))
+
+
+def _handle_invalid_input(
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: InvalidInputError,
+    _params: dict[str, object],
+) -> None:
+    _answer(req, resp, HTTPStatus.BAD_REQUEST, _summary(error.problems), error.problems)
+
+
+def _handle_unavailable_view(
+    req: falcon.Request,
+    resp: falcon.Response,
+    _error: ViewUnavailableError,
+    _params: dict[str, object],
+) -> None:
+    resp.set_header("Retry-After", str(VIEW_RETRY_SECONDS))
+    _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, VIEW_UNAVAILABLE)
+
+
+def _handle_unreadable_archive(
+    req: falcon.Request, resp: falcon.Response, error: ArchiveError, _params: dict[str, object]
+) -> None:
+    # The text names a file and positions, and no stored data.
+    log.error("request %s failed: %s", req.context.request_id, error)
+    _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, _ARCHIVE_UNREADABLE)
 
 
 def _handle_fault(
@@ -108,8 +133,8 @@ def _handle_fault(
     _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here, not with you")
 
 
-class _StoreAway:
-    """Tells clients that the store is away, and the log not for each of them."""
+class _StoreUnavailableHandler:
+    """Answers 503 to each request that meets an unavailable store, and throttles the log."""
 
     def handle(
         self,
@@ -118,15 +143,13 @@ class _StoreAway:
         error: Exception,
         _params: dict[str, object],
     ) -> None:
-        """Answer 503: the store takes nothing now, or the answer got lost: no acknowledgement."""
+        """Answer 503: the change was not recorded, or its acknowledgement was lost."""
         why = "has no room left on its disk" if is_disk_full(error) else "cannot be used just now"
-        # An outage stands in the log once as an error; what comes of it is none of its own.
+        # The log has one error for an outage; the requests that fail in it are warnings.
         level = logging.WARNING if is_logged(error) else logging.ERROR
-        SELDOM.tell(
-            *(level, self, "request %s failed: the store %s"),
-            *(req.context.request_id, why),
-        )
-        resp.set_header("Retry-After", str(RETRY_SECONDS))
+        request_id = req.context.request_id
+        LOG_THROTTLE.log(level, self, "request %s failed: the store %s", request_id, why)
+        resp.set_header("Retry-After", str(STORE_RETRY_SECONDS))
         message = f"The store {why}; nothing was acknowledged, try again later"
         _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, message)
 

@@ -1,10 +1,8 @@
-"""The fields of a body as data: key, name in the domain, check, and JSON Schema.
+"""The fields of a body as a table: key, name in the domain, parser, and JSON Schema.
 
-One table for each body serves twice: it reads the body, finding every problem in one
-pass and repeating no value, and it describes the body in `/openapi.json`. camelCase
-ends here.
-
-JSON Schemas that several bodies share.
+One table for each body serves twice. `read_known` reads the body with it, finds every problem
+in one pass and repeats no value; `/openapi.json` describes the body with it. camelCase names
+end here. Schemas that several bodies share follow below.
 """
 
 from __future__ import annotations
@@ -27,9 +25,10 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A documented key of a body. `default` holds when a create leaves the key out.
+    """A documented key of a body. A create without the key takes `default`.
 
-    `schema` says for clients what `parse` accepts, with unit and meaning.
+    `parse` raises InvalidValueError; `schema` tells clients what it accepts, with unit and
+    meaning.
     """
 
     name: str
@@ -47,9 +46,9 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def read_known(
     fields: Fields, body: Body, problems: list[Problem], *, also: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the fields that a body holds, in the words of the domain.
+    """Return the fields of a body by their names in the domain.
 
-    Keys in `also` are somebody else's business; any other unknown key is a problem.
+    Keys in `also` are accepted and left out; any other unknown key is a problem.
     """
     parsed: dict[str, Any] = {}
     for key, value in body.items():
@@ -98,7 +97,7 @@ UUID: Final[Schema] = {
 }
 NUMBER: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": MAX_NUMBER}
 IDENTIFIER: Final = (NUMBER, UUID)
-"""A thing is named by its number or by its public id."""
+"""The schemas of an identifier: a number or a public id."""
 
 NAME: Final[Schema] = {
     "type": "string",

@@ -1,6 +1,7 @@
-"""Log lines about what every request meets while it lasts: few of them, and how many more.
+"""Throttle for log lines that every request would write during an outage.
 
-A store that is away fails every request. The log shall say so, and go on to be readable.
+A store that is unavailable fails every request. The log says so once every ten seconds, with
+the number of lines that were left out, and stays readable.
 """
 
 from __future__ import annotations
@@ -21,26 +22,29 @@ BETWEEN_SECONDS: Final = 10.0
 
 
 class LogThrottle:
-    """Lets one line about a subject into the log in ten seconds."""
+    """Logs at most one line about a subject in `BETWEEN_SECONDS`, and counts the others."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._told: WeakKeyDictionary[object, tuple[float, int]] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[object, tuple[float, int]] = WeakKeyDictionary()
 
-    def tell(self, level: int, subject: object, message: str, *values: object) -> None:
-        """Log a line about a subject, or count it for the next one."""
+    def log(self, level: int, subject: object, message: str, *values: object) -> None:
+        """Log a line about a subject, or count it; the next line that is logged tells the count.
+
+        `subject` is compared by identity and held by a weak reference.
+        """
         now = self._clock()
         with self._lock:
-            told_at, left_out = self._told.get(subject, (float("-inf"), 0))
-            if now - told_at < BETWEEN_SECONDS:
-                self._told[subject] = (told_at, left_out + 1)
+            logged_at, left_out = self._last.get(subject, (float("-inf"), 0))
+            if now - logged_at < BETWEEN_SECONDS:
+                self._last[subject] = (logged_at, left_out + 1)
                 return
-            self._told[subject] = (now, 0)
+            self._last[subject] = (now, 0)
         if left_out:
             message += f" (and {left_out} times in between)"
         log.log(level, message, *values)
 
 
-SELDOM: Final = LogThrottle()
+LOG_THROTTLE: Final = LogThrottle()
 """Module-level, because a process has one log. Each app is a subject of its own."""

@@ -1,8 +1,7 @@
-"""Reading query and path parameters.
+"""Query and path parameters: identifiers, sizes of pages, positions of the audit log.
 
-How much of a list is asked for: `page` and `perPage` (part B, 2.5; Q-28), or `limit`.
-
-Positions of the audit log in a query: where a page begins or ends.
+Lists of monitors take `page` and `perPage` (contract part B, 2.5; Q-28), histories and the
+audit log `limit`, and a position where a page begins or ends.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ def whole_number(text: str) -> int | None:
 
 
 def identifier_of(text: str) -> int | str | None:
-    """Return the numeric id or the UUID that a text stands for; None for anything else."""
+    """Return the numeric id or the UUID that a text is; None for anything else."""
     number = whole_number(text)
     return parse_uuid(text) if number is None else parse_identifier(number)
 
 
 def query_identifier(req: falcon.Request, name: str) -> int | str | None:
-    """Return an identifier from the query, None when it is not there. Raises 400."""
+    """Return an identifier from the query, None when the query lacks it. Raises 400."""
     text = req.get_param(name)
     if text is None:
         return None
@@ -47,16 +46,16 @@ DEFAULTS: Final[Mapping[str, int]] = {"page": 1, "perPage": 50, "limit": 50}
 MAX_PER_PAGE: Final = 200
 MAX_LIMIT: Final = 200
 LARGEST: Final[Mapping[str, int]] = {"page": 10**9, "perPage": 10**9, "limit": 10**18 - 1}
-"""What is refused above. A larger page is asked for by mistake; a larger size is cut."""
+"""The largest accepted numbers. A `perPage` or `limit` above 200 is accepted, and cut."""
 
 
 def read_page(req: falcon.Request) -> tuple[int, int]:
-    """Return page and page size; a size above 200 is 200. Raises 400 on anything below 1."""
+    """Return page and page size, which is 200 at most. Raises 400 for numbers below 1."""
     return _number(req, "page"), min(_number(req, "perPage"), MAX_PER_PAGE)
 
 
 def read_limit(req: falcon.Request) -> int:
-    """Return how many entries a list shall have, 200 at most. Raises 400 on anything below 1."""
+    """Return the number of entries that is asked for, 200 at most. Raises 400 below 1."""
     return min(_number(req, "limit"), MAX_LIMIT)
 
 
@@ -71,7 +70,7 @@ def _number(req: falcon.Request, name: str) -> int:
 
 
 def query_position(req: falcon.Request, name: str, *, head: int) -> int | None:
-    """Return a position from the query, None when it is not there.
+    """Return a position from the query, None when the query lacks it.
 
     Raises 400 for anything but a whole number up to the head of the log.
     """

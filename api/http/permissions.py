@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Action(StrEnum):
-    """Something that an endpoint does."""
+    """What an endpoint does; the text completes "may not ..."."""
 
     READ_MONITOR = "read a monitor"
     READ_HISTORY = "read the history of a monitor"
@@ -65,7 +65,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
 
 
 class Principal(NamedTuple):
-    """Who calls: the token's role and scope. `customer_id` None means all customers."""
+    """The caller: role and scope of its token. `customer_id` None means all customers."""
 
     token_id: str
     name: str
@@ -79,7 +79,7 @@ class Principal(NamedTuple):
         return self.role in ALLOWED[action]
 
     def sees_organization(self, organization_id: str) -> bool:
-        """Return whether anything of an organization may be known to the caller."""
+        """Return whether the caller may know that things of an organization exist."""
         return self.role == "supporter" or organization_id == self.organization_id
 
     def covers_customer(self, customer_id: str) -> bool:

@@ -20,16 +20,16 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 def entity_tag(version: int) -> str:
     """Return the `ETag` of a version of a monitor's configuration (RFC 9110, 8.8.3).
 
-    The tag names the configuration. `lastCheckedAt` moves without it, which is why no
-    answer is ever "304 Not Modified".
+    The tag names the configuration. `lastCheckedAt` changes without it, so no answer is
+    "304 Not Modified".
     """
     return f'"v{version}"'
 
 
 def expected_version(req: falcon.Request) -> int | None:
-    """Return the version that `If-Match` asks for; None when any will do.
+    """Return the version that `If-Match` asks for; None for any version.
 
-    Raises 400 for a tag that never was one of ours (RFC 9110, 13.1.1).
+    Raises 400 for a tag that the service cannot have given (RFC 9110, 13.1.1).
     """
     header = req.get_header("If-Match")
     if header is None or header.strip() == "*":
@@ -47,8 +47,8 @@ def repeat_key(
 ) -> IdempotencyKey | None:
     """Return the key of a request that may be sent again; None without an `Idempotency-Key`.
 
-    The key counts for one token and one sort of thing. `req.context.body` holds the
-    bytes of the body, once it was read. Raises 400 for a malformed key.
+    A key counts for one token and one kind of thing (`what`). Call this after the body was
+    read: `req.context.body` holds its bytes then. Raises 400 for a malformed key.
     """
     key = req.get_header("Idempotency-Key")
     if key is None:

@@ -1,8 +1,8 @@
-"""How often a caller may ask, by a setting; one count for all workers (contract Q-26).
+"""Rate limit: requests a minute for each caller, counted for all workers (contract Q-26).
 
-A token counts for itself, wherever it calls from; requests without a valid token count
-for their address, so that guessing at tokens is slow. A limit is not worth an outage: what
-cannot be counted, because the disk is full, say, is not limited meanwhile.
+A request with a valid token counts for the token, another one for its address, so that
+guessing at tokens is slow. While the counter fails, on a full disk for example, requests are
+answered without a limit.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class RateLimit:
             )
 
     def _counted(self, caller: str, window: int) -> int:
-        """Return how many requests there are in the window; 0 when nobody can tell."""
+        """Return how many requests there are in the window; 0 when the counter fails."""
         try:
             used = self._counter.count(caller, window)
         except STORE_UNAVAILABLE as error:
             if not self._is_away:
-                log.error("requests are not counted, so not limited: %s", type(error).__name__)  # noqa: TRY400 - expected, told in one line
+                log.error("requests are not counted, so not limited: %s", type(error).__name__)  # noqa: TRY400 - expected, and one line is enough
             self._is_away = True
             return 0
         self._is_away = False

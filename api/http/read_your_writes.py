@@ -1,9 +1,8 @@
-"""Reading what was just written, also while the view cannot follow.
+"""Read your writes: after a command the view catches up with the log before the answer.
 
-A command that is in the log is acknowledged, whatever becomes of the view: a client that
-was told to try again would do the same thing twice.
-
-Refuses to change anything while nobody could read the change afterwards.
+A command that is in the log is acknowledged even if the view cannot follow: a client that
+got 503 would repeat it. Before a command `ViewGuard` refuses the request when no view could
+show the change afterwards.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from api.http.log_throttle import SELDOM
+from api.http.log_throttle import LOG_THROTTLE
 from projections.core.table import ViewUnavailableError
 from store.ports.errors import STORE_UNAVAILABLE, outage_reason
 
@@ -27,44 +26,43 @@ if TYPE_CHECKING:
     from projections.readers.monitors import MonitorReader
 
 
-_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, ViewUnavailableError)
+_CANNOT_FOLLOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, ViewUnavailableError)
 
 
 def catch_up(projector: Projector) -> bool:
-    """Let every worker read what was written; return whether that worked.
+    """Catch the view up with its log, for all workers; return whether that worked.
 
-    No request makes a view that is missing: that may take longer than any client waits.
+    A missing view is not built here: that may take longer than any client waits.
     """
     try:
         projector.catch_up(makes=False)
-    except _NOT_NOW as error:
+    except _CANNOT_FOLLOW as error:
         why = (
             type(error).__name__
             if isinstance(error, ViewUnavailableError)
             else outage_reason(error)
         )
-        SELDOM.tell(
-            *(logging.WARNING, projector, "view %s cannot follow its log now: %s"),
-            *(projector.projection.name, why),
-        )
+        name = projector.projection.name
+        message = "view %s cannot follow its log now: %s"
+        LOG_THROTTLE.log(logging.WARNING, projector, message, name, why)
         return False
     return True
 
 
 def catch_up_best_effort(projector: Projector) -> None:
-    """Let a reader see what was recorded; what the view shows already, if it cannot follow.
+    """Catch the view up before a read; if that fails, the read gets what the view shows now.
 
-    Raises ViewUnavailableError when the view is none that this version of the code can read.
+    Raises ViewUnavailableError when this version of the code cannot read the view.
     """
     if not catch_up(projector):
         projector.require_current()
 
 
 def retry_after_catch_up(projector: Projector) -> bool:
-    """Let the view follow its log for something that was not found; return whether to look again.
+    """Catch the view up after something was not found; return whether to look again.
 
-    Raises an error of STORE_UNAVAILABLE when the view has no room to follow: it may be in the log
-    then, and nobody can say that it is not there.
+    Raises an error of STORE_UNAVAILABLE when the view cannot follow: the thing may be in the
+    log, so 404 could be wrong.
     """
     if not projector.is_current():
         return False
@@ -73,7 +71,7 @@ def retry_after_catch_up(projector: Projector) -> bool:
 
 
 def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Record | None:
-    """Return what the view will show of a thing: its stream folded as the view folds it."""
+    """Fold the stream of a thing to the record that the view will hold."""
     record: Record | None = None
     for event in application.events.get(thing):
         document = projection.handlers.get(type(event))
@@ -82,18 +80,18 @@ def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Rec
     return record
 
 
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ViewGuard:
-    """Falcon middleware. While a view is being made anew, reads go on as far as they can."""
+    """Falcon middleware that refuses changes while the view is being rebuilt; reads go on."""
 
     def __init__(self, projector: Projector, reader: MonitorReader) -> None:
         self._projector = projector
         self._reader = reader
 
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
-        """Raise ViewUnavailableError before anything is recorded, so that a client may repeat."""
-        if req.method not in _READING:
+        """Raise ViewUnavailableError before anything is recorded, so that the client may repeat."""
+        if req.method not in _READ_METHODS:
             self._projector.require_current()
             self._reader.require_readable()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.api")
 
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes that machines ask all the time: their lines are for debugging only."""
+"""Routes that machines poll: their lines have the level `debug`."""
 
 _RANDOM_BYTES: Final = 16
 _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -26,18 +26,18 @@ _ACCEPTABLE: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 Line = dict[str, str | int | float | None]
 Emit = Callable[[int, Line], None]
-"""Takes the level of a line and what it says, `message` among it."""
+"""Takes the level of a line and its fields, `message` among them."""
 
 
 def log_line(level: int, line: Line) -> None:
-    """Send a line where all others go."""
+    """Log a line with the service's other lines."""
     # Not log.info(): it would look for the calling line, which is always this one.
     message = str(line.pop("message"))
     log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, extra=line))
 
 
 class RequestLog:
-    """Falcon middleware, the first of all: also a refused request has an id and a line."""
+    """Falcon middleware, the outermost: refused requests have an id and a line, too."""
 
     def __init__(self, emit: Emit = log_line) -> None:
         self._emit = emit
@@ -80,10 +80,10 @@ class RequestLog:
 
 
 class RouteOfRefused:
-    """Falcon middleware, the last of all: names the route of what was refused before routing.
+    """Falcon middleware, the innermost: finds the route of requests refused before routing.
 
-    Who calls is asked before where. So that the log and the metrics tell where refused
-    callers knock, the route is looked up when the answer is on its way; no answer shows it.
+    Authentication comes before routing. Log and metrics shall name the route of refused
+    requests, too, so it is looked up after the answer; no answer shows it.
     """
 
     def __init__(self, router: CompiledRouter) -> None:
@@ -96,7 +96,7 @@ class RouteOfRefused:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Look the route up, if routing did not come to it."""
+        """Look the route up if the request was refused before routing."""
         if req.uri_template is None:
             found = self._router.find(req.path, req)
             req.uri_template = found[-1] if found else None

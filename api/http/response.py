@@ -1,8 +1,8 @@
-"""What every answer carries: headers for browsers and caches, and gzip where it pays.
+"""Answers: static files, headers and gzip for all of them, and a limit on streams.
 
-Files that never change while the process runs: small, whole, and ready compressed.
-
-Answers that are streams: few at a time, so that slow readers leave threads to others.
+`StaticFile` answers a file from memory, plain or compressed. `TransportHeaders` adds headers
+for browsers and caches, and compresses large bodies. `Streams` limits how many streams a
+worker writes at a time, because each occupies a thread for as long as its reader takes.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 _HEADERS: Final = list(HEADERS.items())
 GZIP_FROM_BYTES: Final = 2048
-"""Below this an answer fits a packet or two, and packing it costs more than it saves."""
+"""Smaller answers fit one or two packets: compressing them costs more than it saves."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _FAST: Final = 1
 
 
 class TransportHeaders:
-    """Falcon middleware. An endpoint that sets one of the headers itself replaces ours."""
+    """Falcon middleware that adds `HEADERS`; an endpoint that sets one of them wins."""
 
     def process_request(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Add the headers, before anything can fail."""
@@ -109,22 +109,22 @@ class TransportHeaders:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Pack a large body for a client that takes gzip (RFC 9110, 8.4)."""
+        """Compress a large body for a client that takes gzip (RFC 9110, 8.4)."""
         # From the environment: get_header() raises within when there is none.
         accepted = req.env.get("HTTP_ACCEPT_ENCODING")
         if accepted is not None and accepts_gzip(accepted):
-            _pack(resp)
+            _compress(resp)
 
 
-def _pack(resp: falcon.Response) -> None:
+def _compress(resp: falcon.Response) -> None:
     if resp.get_header("Content-Encoding") is not None:
         return
     body = resp.render_body()
     if body is None or len(body) < GZIP_FROM_BYTES:
         return
-    packer = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
+    compressor = zlib.compressobj(_FAST, zlib.DEFLATED, _GZIP)
     resp.media = None
-    resp.data = packer.compress(body) + packer.flush()
+    resp.data = compressor.compress(body) + compressor.flush()
     resp.set_header("Content-Encoding", "gzip")
     resp.append_header("Vary", "Accept-Encoding")
 
@@ -136,7 +136,7 @@ _RETRY_SECONDS: Final = 5
 
 
 class Streams:
-    """Hands out streams. Each takes a thread for as long as its reader takes."""
+    """Starts streams, `most` at a time. Each occupies a thread until its reader has all of it."""
 
     def __init__(self, most: int = MOST) -> None:
         self._free = BoundedSemaphore(most)
@@ -152,11 +152,11 @@ class Streams:
 
 
 class _Stream:
-    """Pieces; `close`, which the server calls whatever happens, makes room for another one."""
+    """The pieces of one stream. The server always calls `close`, which frees the place."""
 
     def __init__(self, pieces: Iterator[bytes], room: BoundedSemaphore) -> None:
         self._pieces = pieces
-        # Also when an answer never comes to be sent.
+        # A finalizer, because an answer that is never sent is never closed.
         self.close = weakref.finalize(self, room.release)
 
     def __iter__(self) -> Self:

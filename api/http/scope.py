@@ -1,4 +1,4 @@
-"""`organizationId` and `customerId` of a query: whose things a list holds."""
+"""The scope of a list: `organizationId` and `customerId` of a query, within the caller's rights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from api.http.as_of import Answers
     from api.http.permissions import Principal
     from projections.core.table import Record
+
+
+def referenced(record: Record | None) -> Record:
+    """Return a record that another record of the view refers to.
+
+    Raises LookupError when the view lacks it: that is a fault of the view, not of a caller.
+    """
+    if record is None:
+        raise LookupError("a view lacks a record that another record of it refers to")
+    return record
 
 
 def asked_organization(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from api.http.errors import VIEW_AWAY, phrase
+from api.http.errors import VIEW_UNAVAILABLE, phrase
 from api.openapi.vocabulary import closed, ref
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
             "The store takes nothing just now, or what is shown is being built anew from the log; "
             "nothing was acknowledged."
         ),
-        VIEW_AWAY,
+        VIEW_UNAVAILABLE,
     ),
 }
 BODY_ERRORS: Final = (400, 411, 413, 415)

@@ -1,7 +1,4 @@
-"""The endpoints of customers (contract part B, 9).
-
-The bodies of customers (contract part B, 9).
-"""
+"""The endpoints and the bodies of customers (contract part B, 9)."""
 
 from __future__ import annotations
 
@@ -28,6 +25,7 @@ from api.http.parameters import identifier_of, query_identifier
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import repeat_key
 from api.http.read_your_writes import catch_up, folded, retry_after_catch_up
+from api.http.scope import referenced
 from domain import values
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import InvalidValueError, NotFoundError, Problem
@@ -193,15 +191,15 @@ class CustomerCollection:
         fields = parse_create(read_object(req))
         name, email = fields.pop("name"), fields.pop("email")
         command = CreateCustomer(UUID(principal.organization_id), name, email, fields)
-        # Before the command: what is recorded then is acknowledged, whatever cannot be read.
-        organization: Any = self._reader.organization(principal.organization_id)
+        # Before the command: once it is recorded, a failing read must not prevent the answer.
+        organization = referenced(self._reader.organization(principal.organization_id))
         made = self._monitoring.create_customer(
             command,
             principal.actor(req.context.request_id),
             repeat=repeat_key(req, self._monitoring, principal, "customers"),
         )
         catch_up(self._projector)
-        # The customer as it was made, also when asked again after a change.
+        # From the event: a repeated request gets the same answer, also after a change.
         customer = records.customer(None, self._monitoring.created_customer(made.id))
         resp.status = falcon.HTTP_201
         resp.location = f"/api/customers/{made.id}"
@@ -271,6 +269,5 @@ class CustomerItem:
 
 
 def _with_organization(reader: MonitorReader, customer_id: str) -> tuple[Record, Record]:
-    customer: Any = reader.customer(customer_id)
-    organization: Any = reader.organization(customer["organization_id"])
-    return customer, organization
+    customer = referenced(reader.customer(customer_id))
+    return customer, referenced(reader.organization(customer["organization_id"]))

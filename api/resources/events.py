@@ -1,10 +1,8 @@
 """GET /api/events: the audit log as a feed, oldest first, from any position on.
 
-A page says where the next one begins. Positions are given out in order and never again,
-and the view shows everything up to the position that it has reached; so whoever asks from
-`next` on misses nothing and sees nothing twice.
-
-The filters of the audit log, and the part of it that a caller may see.
+Each page names the position after which the next one begins. Positions are never given twice,
+and the view holds every event up to its own position, so a client that follows `next` gets
+each event once.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
 from api.http.response import Streams
-from api.http.scope import asked_customer, asked_organization
+from api.http.scope import asked_customer, asked_organization, referenced
 from api.resources.monitor_history import page
 from domain.clock import parse_time
 from domain.errors import InvalidValueError, NotFoundError
@@ -38,22 +36,21 @@ if TYPE_CHECKING:
 def read_filter(
     req: falcon.Request, principal: Principal, reader: MonitorReader, history: HistoryReader
 ) -> EntryFilter:
-    """Return what the caller asks for within what it may see. Raises 400, 403, 404."""
+    """Return the filter that a query asks for, within the caller's scope. Raises 400, 403, 404."""
     types, begin, end = _types(req), _time(req, "from"), _time(req, "to")
     if begin is not None and end is not None and end < begin:
         raise falcon.HTTPBadRequest(description="Invalid to: must not lie before from")
-    organization: Any = asked_organization(req, principal, reader)
+    organization = asked_organization(req, principal, reader)
     if organization is None:
-        organization = reader.organization(principal.organization_id)
-    customer: Any = asked_customer(req, principal, reader)
-    of_one_customer = principal.customer_id is not None
-    if customer is None and of_one_customer:
-        customer = reader.customer(str(principal.customer_id))
+        organization = referenced(reader.organization(principal.organization_id))
+    customer = asked_customer(req, principal, reader)
+    if customer is None and principal.customer_id is not None:
+        customer = referenced(reader.customer(principal.customer_id))
     return EntryFilter(
         organization=organization["number"],
-        # What belongs to nobody is for those who look after a whole organization.
-        installation=not of_one_customer,
-        customer=customer["number"] if customer or of_one_customer else None,
+        # Events of no organization (locations, archived checks): not for one customer's token.
+        installation=principal.customer_id is None,
+        customer=None if customer is None else customer["number"],
         thing=_monitor(req, principal, history),
         actor=req.get_param("actor"),
         types=types,
@@ -106,7 +103,7 @@ _BATCH: Final = 500
 
 
 class Events:
-    """The audit log of an organization, or of one customer of it."""
+    """The audit log of an organization, or of one of its customers."""
 
     def __init__(self, reader: MonitorReader, history: HistoryReader, projector: Projector) -> None:
         self._reader = reader
@@ -115,14 +112,14 @@ class Events:
         self._streams = Streams()
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Show the entries after a position: a page, or as a stream of lines all there are."""
+        """Show the entries after a position: one page, or all of them as a stream of lines."""
         principal: Principal = req.context.principal
         require(principal, Action.READ_EVENTS)
         catch_up_best_effort(self._projector)
         limit = read_limit(req)
         after = query_position(req, "after", head=self._projector.log.head()) or 0
         which = read_filter(req, principal, self._reader, self._history)
-        # A view that cannot follow its log may lie behind what the caller has: never go back.
+        # A view that cannot follow its log may be behind the caller's position: never go back.
         reached = max(self._history.position(), after)
         as_lines = req.client_prefers((falcon.MEDIA_JSON, NDJSON)) == NDJSON
         if as_lines and not req.has_param("limit"):

@@ -1,4 +1,4 @@
-"""Whether the process is alive, and whether it is fit to serve. Neither needs a token."""
+"""GET /healthz and /readyz: liveness and readiness, without a token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LAG: Final = 1000
 
 
 class Health:
-    """GET /healthz: touches nothing."""
+    """GET /healthz: the worker answers; it touches neither store nor views."""
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer that this worker takes requests."""
@@ -29,7 +29,7 @@ class Health:
 
 
 class Readiness:
-    """GET /readyz: is the log writable, and are the views caught up."""
+    """GET /readyz: the log is writable, and the views have caught up with it."""
 
     def __init__(self, store: Store, projectors: Mapping[str, Projector]) -> None:
         self._store = store

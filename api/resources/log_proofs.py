@@ -1,7 +1,7 @@
 """Proofs about whole logs: signed heads, inclusion, consistency (docs/proof.md).
 
-A log holds the events of all organizations, so no event is shown here, only hashes, and
-only to those who may know about the whole installation.
+A log holds the events of all organizations, so the answers show hashes only, and only to
+callers who may know about the whole installation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LogProofs:
-    """The proofs of a store's logs. Reads what the projections process has grown and signed."""
+    """The proofs of a store's logs, from the trees that the projections process grows and signs."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,8 +1,8 @@
-"""Numbers for Prometheus, right under several workers.
+"""GET /metrics: numbers for Prometheus, summed over all workers.
 
-Counters are kept by prometheus-client, which shares them between workers by files when
-`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported. What the store knows
-(positions, lag) is read when somebody asks.
+prometheus-client keeps the counters, and shares them between workers in files when
+`PROMETHEUS_MULTIPROC_DIR` is set before this module is imported. Numbers of the store
+(positions, lag, archive) are read at each scrape.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from api.http.log_throttle import SELDOM
+from api.http.log_throttle import LOG_THROTTLE
 from api.http.permissions import Action, Principal, require
 from store.ports.errors import STORE_UNAVAILABLE
 
@@ -55,8 +55,8 @@ EVENTS: Final = Counter(
     registry=OWN,
 )
 _NO_ROOM: Final = (OSError, IndexError)
-"""What counting raises while the file of the counts cannot grow: at first the one, and then,
-because the library takes it for grown, the other (prometheus_client.mmap_dict)."""
+"""What counting raises while the counter file cannot grow: OSError at first, then IndexError,
+because prometheus_client.mmap_dict takes the file for grown."""
 
 _METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
 
@@ -71,9 +71,9 @@ class RequestMetrics:
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Count by route, never by path: a path holds ids, and there is no end of them.
+        """Count by route, never by path: paths hold ids, so their number has no bound.
 
-        What cannot be counted is answered all the same.
+        A request that cannot be counted is answered all the same.
         """
         method = req.method if req.method in _METHODS else "other"
         route = req.uri_template or "none"
@@ -83,31 +83,31 @@ class RequestMetrics:
             count.inc()
             duration.observe(time.perf_counter() - req.context.started)
         except _NO_ROOM as error:
-            _tell_uncounted(error)
+            _log_uncounted(error)
 
 
 @cache
 def _series(method: str, route: str, status: str) -> tuple[Counter, Histogram]:
-    """Return what counts and times such requests; there are as many as routes and statuses."""
+    """Return counter and histogram of such requests; there are as many as routes and statuses."""
     return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
 
 
 _counter: Final = cache(EVENTS.labels)
-"""Return what counts the events of a topic."""
+"""Return the counter of a topic's events."""
 
 
 def count_events(recordings: list[Recording[UUID]]) -> None:
-    """Count what a command recorded. It is recorded by now, whether it can be counted or not."""
+    """Count the events of a command. They are recorded by now: a failure to count is logged."""
     try:
         for recording in recordings:
             _counter(recording.notification.topic).inc()
     except _NO_ROOM as error:
-        _tell_uncounted(error)
+        _log_uncounted(error)
 
 
-def _tell_uncounted(error: Exception) -> None:
+def _log_uncounted(error: Exception) -> None:
     what = "metrics lack counts: there is no room for them (%s)"
-    SELDOM.tell(logging.WARNING, OWN, what, type(error).__name__)
+    LOG_THROTTLE.log(logging.WARNING, OWN, what, type(error).__name__)
 
 
 class ViewCollector(Collector):
@@ -132,7 +132,10 @@ class ViewCollector(Collector):
 
 
 class ArchiveCollector(Collector):
-    """What is archived, read at each scrape: a timer that does not run any more shows here."""
+    """What is archived, read at each scrape.
+
+    A position that does not move any more shows that `postwatch checks archive` does not run.
+    """
 
     def __init__(self, archive: CheckArchive) -> None:
         self._archive = archive
@@ -149,26 +152,26 @@ class ArchiveCollector(Collector):
 
 
 class StoreCollector(Collector):
-    """What the store knows, as far as it answers. That it does not is a number, too."""
+    """Metrics of the store. A part that cannot be read is left out, and a metric says so."""
 
     def __init__(self, *parts: Collector) -> None:
         self._parts = parts
 
     def collect(self) -> Iterator[Metric]:
         """Give the metrics of all parts that can be read."""
-        is_away = False
+        is_unavailable = False
         for part in self._parts:
             try:
                 yield from list(part.collect())
             except STORE_UNAVAILABLE:
-                is_away = True
+                is_unavailable = True
         yield GaugeMetricFamily(
-            "postwatch_store_away", "1 while the store does not answer.", int(is_away)
+            "postwatch_store_away", "1 while the store does not answer.", int(is_unavailable)
         )
 
 
 class Metrics:
-    """GET /metrics: for those who may read the numbers of the whole installation."""
+    """GET /metrics: for roles that may read the numbers of the whole installation."""
 
     def __init__(self, projectors: Mapping[str, Projector], archive: CheckArchive) -> None:
         self._registry = CollectorRegistry()

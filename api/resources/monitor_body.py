@@ -1,4 +1,4 @@
-"""The body of create and PATCH of a monitor."""
+"""The bodies of POST and PATCH of a monitor."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _parse_config(
 
 
 def _credential_problems(kind: Kind, config: dict[str, Any]) -> list[Problem]:
-    """Return what is wrong with half a login, so that it is said with all the rest."""
+    """Return the problems of an incomplete login, to be reported with the others."""
     try:
         check_credentials(kind, config)
     except InvalidInputError as error:

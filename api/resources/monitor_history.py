@@ -1,4 +1,4 @@
-"""GET history: every event of a monitor, and what it changed, newest first."""
+"""GET history: the events of a monitor with what each changed, newest first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MonitorHistory:
         self._projector = projector
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
-        """Show up to `limit` events before a position; `next` is where older ones follow."""
+        """Show up to `limit` events before a position; `next` is the `before` of older ones."""
         principal: Principal = req.context.principal
         catch_up_best_effort(self._projector)
         key = self._monitors.key(public_id)
@@ -53,5 +53,5 @@ class MonitorHistory:
 
 
 def page(entries: Sequence[PlacedEntry], more: dict[str, object]) -> bytes:
-    """Return a page of entries as JSON, followed by what says how to go on."""
+    """Return a page of entries as JSON, followed by the keys of `more`."""
     return orjson.dumps({"items": [orjson.Fragment(each.body) for each in entries], **more})

@@ -1,10 +1,8 @@
-"""The endpoints of monitors: both kinds behave alike and differ in words and shapes.
+"""The endpoints of monitors: one family of URLs for each kind of monitor.
 
-The order of checks is the contract's: 401, path id 400, 404, scope 403, role 403,
-body 400. The customer of a new monitor stands in the body, so there it is the body
-first, then 404 and the scope.
-
-What the endpoints of one kind of monitors share: finding, judging and showing them.
+The families behave alike and differ in words and shapes. Each request is checked in the
+order of the contract: 401, path id 400, 404, scope 403, role 403, body 400. A POST names the
+customer in its body, so there the body comes before 404 and scope.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from api.http.fields import parse_uuid
 from api.http.parameters import read_page
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import entity_tag, expected_version, repeat_key
-from api.http.scope import asked_customer, asked_organization
+from api.http.scope import asked_customer, asked_organization, referenced
 from api.resources import monitor_body
 from domain.commands import CreateMonitor, UpdateMonitor
 from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
@@ -160,7 +158,7 @@ class MonitorItem:
 
 
 _UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_UNAVAILABLE)
-"""Why a stored password cannot be had: its key was destroyed, or cannot be read now."""
+"""What reading a stored password raises: its key was destroyed, or cannot be read now."""
 
 
 class Monitors:
@@ -181,7 +179,7 @@ class Monitors:
         self._projector = projector
 
     def find(self, public_id: str, principal: Principal) -> MonitorRecords:
-        """Return a monitor that the caller may know of; raises 400, 404 or 403."""
+        """Return a monitor in the caller's scope. Raises 400, 404, 403."""
         key = self.key(public_id)
         found = self.reader.monitor(self.kind.name, key)
         if found is None and read_your_writes.retry_after_catch_up(self._projector):
@@ -193,9 +191,9 @@ class Monitors:
         return found
 
     def read(self, public_id: str, principal: Principal, answers: Answers) -> RenderedMonitor:
-        """Return the answer to GET one; raises 400, 404 or 403.
+        """Return the answer to GET of one monitor. Raises 400, 404, 403.
 
-        What the view does not show may be in the log, unless somebody asks for the past.
+        A monitor that the view lacks may be in the log; a request for the past reads no log.
         """
         kind, key = self.kind.name, self.key(public_id)
         found = answers.rendered_monitor(kind, key)
@@ -211,10 +209,10 @@ class Monitors:
         return found
 
     def created(self, monitor_id: UUID, customer: Record, principal: Principal) -> Shape:
-        """Return the answer to a create: the monitor as it was made, also when asked again."""
+        """Return the answer to a POST, from the event: the same for a repeated request."""
         self.catch_up()
         event = self.monitoring.created(monitor_id)
-        organization: Any = self.reader.organization(event.organization_id)
+        organization = referenced(self.reader.organization(event.organization_id))
         view = MonitorRecords(records.monitor(None, event), customer, organization, None)
         return self._with_secret(view, principal)
 
@@ -233,11 +231,11 @@ class Monitors:
         return self._with_secret(view, principal)
 
     def catch_up(self) -> bool:
-        """Let the caller read what it wrote, on any worker; return whether that worked."""
+        """Catch the view up after a command, for all workers; return whether that worked."""
         return read_your_writes.catch_up(self._projector)
 
     def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
-        """Run a command; problems of a config get the path of the documented key."""
+        """Run a command; problems of its config get the path of the documented key."""
         try:
             return send()
         except InvalidInputError as error:
@@ -259,9 +257,9 @@ class Monitors:
             raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
 
     def _with_secret(self, view: MonitorRecords, principal: Principal) -> Shape:
-        """Return the answer to a write: with the secret for those who may write it.
+        """Return the answer to a write, with the secret for callers who may write it.
 
-        The write is recorded by now: when the key cannot be read, the answer has the mask.
+        The write is recorded by now: when the secret cannot be read, the answer has the mask.
         """
         kind, monitor = self.kind.name, view.monitor
         masked = mask_secret(kind, monitor["config"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from api.http.permissions import Action, Principal, require
+from api.http.scope import referenced
 from domain.clock import Clock, utc_now
 from projections.shapes.location import location_shape
 
@@ -24,7 +25,7 @@ class OrganizationResource:
         """Show the organization. Postwatch bills nobody: the billing keys are null."""
         principal: Principal = req.context.principal
         require(principal, Action.READ_ORGANIZATION)
-        organization: Any = self._reader.organization(principal.organization_id)
+        organization = referenced(self._reader.organization(principal.organization_id))
         billing = ("companyName", "street", "postalCode", "city", "country", "vatId")
         resp.media = {
             "id": organization["number"],
@@ -37,7 +38,7 @@ class OrganizationResource:
 
 
 class Locations:
-    """The places from which servers are checked (contract Q-35)."""
+    """The locations from which checkers check servers (contract Q-35)."""
 
     def __init__(self, reader: MonitorReader, clock: Clock = utc_now) -> None:
         self._reader = reader

@@ -1,16 +1,15 @@
 """The endpoints of access tokens (contract part B, 6; Q-24).
 
-Two doors to the same tokens: an organization's admin sees all of them, a customer's
-door shows and makes tokens of customers only. Nobody makes a token that may more than
-his own, and global supporters are made by the command line only.
-
-The body that issues a token (contract part B, 6.1 and 6.4).
+Two URL families show the same tokens: `/api/organization/tokens` all of an organization,
+`/api/customer/tokens` those of its customers only. A caller issues no token with a role
+above that of its own token; tokens of global supporters are issued on the command line only.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 
 import falcon
@@ -31,6 +30,7 @@ from api.http.parameters import query_identifier, whole_number
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import repeat_key
 from api.http.read_your_writes import catch_up
+from api.http.scope import referenced
 from domain import values
 from domain.access_token import new_token, token_hash
 from domain.clock import Clock, iso_milliseconds, utc_now
@@ -107,15 +107,15 @@ FIELDS: Final[Fields] = {
 
 
 def is_above(role: Role, own: Role) -> bool:
-    """Return whether a role may more than one's own; a global supporter's always does."""
+    """Return whether a role is above the caller's own; that of a global supporter always is."""
     return role not in RANKS or RANKS.index(role) > RANKS.index(own)
 
 
 def parse_create(body: Body, principal: Principal, *, needs_customer: bool) -> dict[str, Any]:
     """Return the fields of a new token, with `customer` still an identifier or None.
 
-    With `needs_customer` a caller of one customer means that one. Raises
-    InvalidInputError with every problem of the body.
+    With `needs_customer` a token must belong to a customer; where the body names none, it is
+    that of the caller's own token. Raises InvalidInputError with every problem of the body.
     """
     problems: list[Problem] = []
     fields = read_known(FIELDS, body, problems)
@@ -132,48 +132,42 @@ def parse_create(body: Body, principal: Principal, *, needs_customer: bool) -> d
     return fields
 
 
-class Tokens:
-    """What both doors share."""
+class Tokens(ABC):
+    """The tokens of one URL family, as a caller may see and change them."""
+
+    path: ClassVar[str]
+    of_customers_only: ClassVar[bool]
+    """Whether tokens of the whole organization are left out, and cannot be issued."""
 
     def __init__(
         self,
         monitoring: Monitoring,
         reader: MonitorReader,
         projector: Projector,
-        *,
-        of_customers: bool,
         clock: Clock = utc_now,
     ) -> None:
         self.monitoring = monitoring
         self.reader = reader
-        self.of_customers = of_customers
         self._projector = projector
         self._clock = clock
 
+    @abstractmethod
     def require(self, principal: Principal) -> None:
-        """Raise 403 unless the caller may manage tokens at this door."""
-        if self.of_customers:
-            require(principal, Action.MANAGE_CUSTOMER_TOKENS)
-            return
-        require(principal, Action.MANAGE_ORGANIZATION_TOKENS)
-        if principal.customer_id is not None:
-            raise falcon.HTTPForbidden(
-                description="A token of one customer may not manage the organization's tokens"
-            )
+        """Raise 403 unless the caller may manage these tokens."""
 
     def visible(self, principal: Principal) -> list[Record]:
-        """Return the tokens that stand behind this door for the caller."""
+        """Return the tokens that the caller may see here, without revoked ones."""
         return [
             each
             for each in self.reader.tokens(principal.organization_id)
             if each["revoked_at"] is None
-            and (each["customer_id"] is not None or not self.of_customers)
+            and (each["customer_id"] is not None or not self.of_customers_only)
             and (each["customer_id"] is None or principal.covers_customer(each["customer_id"]))
         ]
 
     def issue(self, req: falcon.Request, principal: Principal) -> dict[str, Any]:
         """Issue a token and return the answer, the only one that shows it."""
-        fields = parse_create(read_object(req), principal, needs_customer=self.of_customers)
+        fields = parse_create(read_object(req), principal, needs_customer=self.of_customers_only)
         customer = self._customer(fields["customer"], principal)
         secret = new_token()
         days = fields["days"]
@@ -207,7 +201,7 @@ class Tokens:
         }
 
     def catch_up(self) -> None:
-        """Let every worker know what changed."""
+        """Catch the view up after a command, for all workers."""
         catch_up(self._projector)
 
     def _customer(self, identifier: int | str | None, principal: Principal) -> Record | None:
@@ -221,8 +215,34 @@ class Tokens:
         return customer
 
 
+class OrganizationTokens(Tokens):
+    """All tokens of an organization, for its admins."""
+
+    path = "/api/organization/tokens"
+    of_customers_only = False
+
+    def require(self, principal: Principal) -> None:
+        """Raise 403 unless the caller may manage all tokens of its organization."""
+        require(principal, Action.MANAGE_ORGANIZATION_TOKENS)
+        if principal.customer_id is not None:
+            raise falcon.HTTPForbidden(
+                description="A token of one customer may not manage the organization's tokens"
+            )
+
+
+class CustomerTokens(Tokens):
+    """The tokens of an organization's customers."""
+
+    path = "/api/customer/tokens"
+    of_customers_only = True
+
+    def require(self, principal: Principal) -> None:
+        """Raise 403 unless the caller may manage tokens of customers."""
+        require(principal, Action.MANAGE_CUSTOMER_TOKENS)
+
+
 class TokenCollection:
-    """POST and GET of a door."""
+    """POST and GET of a URL family's tokens."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -238,20 +258,17 @@ class TokenCollection:
         """List tokens by number (6.2, 6.5)."""
         principal: Principal = req.context.principal
         self._tokens.require(principal)
-        organization: Any = self._tokens.reader.organization(principal.organization_id)
+        reader = self._tokens.reader
+        organization = referenced(reader.organization(principal.organization_id))
         customers = {
-            each["public_id"]: each
-            for each in self._tokens.reader.customers(principal.organization_id)
+            each["public_id"]: each for each in reader.customers(principal.organization_id)
         }
         wanted = query_identifier(req, "customerId")
-        rows = [
-            _listed(each, organization, customers.get(each["customer_id"]))
-            for each in self._tokens.visible(principal)
-        ]
         resp.media = [
             row
-            for row, each in zip(rows, self._tokens.visible(principal), strict=True)
-            if wanted in (None, row["customerId"], each["customer_id"])
+            for token in self._tokens.visible(principal)
+            for row in [_listed(token, organization, customers.get(token["customer_id"]))]
+            if wanted in (None, row["customerId"], token["customer_id"])
         ]
 
 

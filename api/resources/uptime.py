@@ -1,4 +1,4 @@
-"""GET uptime: how long a monitor was up, down, in maintenance, or nobody knows."""
+"""GET uptime: how long a monitor was up, down, in maintenance, or in an unknown state."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class Uptime:
         self._clock = clock
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
-        """Show the whole time that was asked for, and each hour or day of it."""
+        """Show the sums of the whole range, and of each hour or day in it."""
         principal: Principal = req.context.principal
         view = self._monitors.find(public_id, principal)
         require(principal, Action.READ_MONITOR)
         now = self._clock()
         time = _asked(req, now)
-        # A check that is recorded and not read yet would leave time unknown that is known.
+        # A recorded check that the view has not read yet would leave its time unknown.
         catch_up_best_effort(self._projector)
         monitor_id: str = view.monitor["public_id"]
         events = self._monitors.monitoring.events.get(UUID(monitor_id))

@@ -1,13 +1,8 @@
-"""Where the API keeps what its workers share: the only SQL of the API.
+"""The counters of the rate limit: in an SQLite file, or in PostgreSQL for several hosts.
 
-The counts of the rate limit, in an SQLite file that all workers open.
-
-Nothing here is worth an fsync: after a crash the count begins anew.
-
-The counts of the rate limit in PostgreSQL: one for all workers of all hosts.
-
-The table is not logged: after a crash of the server the count begins anew. No request waits
-long to be counted: when the server is slow or away nobody is counted for some seconds.
+This is the only SQL of the API. No count is synced to disk (`synchronous=OFF`; the table of
+PostgreSQL is not logged): after a crash counting begins anew. A request waits a second at most
+to be counted; when PostgreSQL does not answer, requests are not counted for some seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +34,7 @@ ON CONFLICT (caller) DO UPDATE SET
 RETURNING used
 """
 
-# Callers that came once, from very many addresses, would fill the file.
+# Otherwise callers that came once, from very many addresses, would fill the file.
 _SQLITE_FORGET: Final = "DELETE FROM counts WHERE window < ?"
 
 
@@ -71,10 +66,10 @@ class SqliteCounter(Counter):
 
 
 ANSWER_SECONDS: Final = 1.0
-"""How long one request, now and then, waits to be counted when the server is frozen."""
+"""How long a request waits to be counted."""
 
 OPEN_SECONDS: Final = 5.0
-"""How long nobody is counted then."""
+"""How long requests are not counted after the server did not answer."""
 
 _POSTGRES_COUNT: Final = """
 INSERT INTO postwatch.rate_counts AS counted VALUES (%(caller)s, %(window)s, 1)
@@ -84,7 +79,7 @@ ON CONFLICT (caller) DO UPDATE SET
 RETURNING used
 """
 
-# Callers that came once, from very many addresses, would fill the table.
+# Otherwise callers that came once, from very many addresses, would fill the table.
 _POSTGRES_FORGET: Final = "DELETE FROM postwatch.rate_counts WHERE minute < %s"
 
 
@@ -110,7 +105,7 @@ class PostgresCounter(Counter):
         return counted
 
     def _forget_before(self, window: int) -> None:
-        """Forget, once a window, who came before it: that may take longer than to count."""
+        """Delete older counts, once a window: that may take longer than to count."""
         if window <= self._window:
             return
         self._window = window

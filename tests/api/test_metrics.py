@@ -22,8 +22,8 @@ from falcon.testing import TestClient
 from api.app import create_app
 from domain.kinds import KINDS
 from api.http.log_throttle import BETWEEN_SECONDS
-from store.store import create_store
 from projections.catalog import Views
+from store.store import create_store
 
 TOKEN = "wsm_" + "t" * 40
 LIMITS = {"not made": 0, "not grown": 1 << 16, "roomy": resource.RLIM_INFINITY}

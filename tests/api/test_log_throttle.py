@@ -1,4 +1,4 @@
-"""What every request meets is told in few lines."""
+"""A line that every request would log is throttled."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Subject:
     """What lines are about."""
 
 
-def test_a_thousand_failures_are_two_lines(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thousand_failures_log_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     now, subject, other = [0.0], Subject(), Subject()
-    seldom = LogThrottle(lambda: now[0])
+    throttle = LogThrottle(lambda: now[0])
 
     for _ in range(1000):
-        seldom.tell(logging.ERROR, subject, "the store %s", "is away")
+        throttle.log(logging.ERROR, subject, "the store %s", "is away")
     now[0] = 10.0
-    seldom.tell(logging.ERROR, other, "the store %s", "is full")
-    seldom.tell(logging.ERROR, subject, "the store %s", "is away")
+    throttle.log(logging.ERROR, other, "the store %s", "is full")
+    throttle.log(logging.ERROR, subject, "the store %s", "is away")
 
     assert caplog.messages == [
         "the store is away",
