@@ -23,7 +23,7 @@ from benchmarks.checker_stub import HOST
 from checker.run import run_checker
 from checker.runtime.limits import Limits
 from checker.runtime.location import Location
-from checker.runtime.metrics import Status
+from checker.runtime.metrics import CheckerMetrics
 from domain.actor import operator
 from domain.clock import utc_now
 from domain.commands import CreateCustomer, CreateMonitor
@@ -141,11 +141,13 @@ def whole_path(prober: Prober, seconds: float, fields: dict[str, Any], expected:
 
 
 @asynccontextmanager
-async def running_checker(store: Store, probe: Probe, limits: Limits) -> AsyncIterator[Status]:
+async def running_checker(
+    store: Store, probe: Probe, limits: Limits
+) -> AsyncIterator[CheckerMetrics]:
     """Run a checker until the block ends; the block begins when it is ready."""
-    status, ready, stop = Status(), trio.Event(), trio.Event()
+    status, ready, stop = CheckerMetrics(), trio.Event(), trio.Event()
 
-    def begin(_: Status) -> None:
+    def begin(_: CheckerMetrics) -> None:
         gc.freeze()
         gc.enable()
         ready.set()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from benchmarks.checker_path import HERE, populate, running_checker
-from checker.loop.watched_monitors import MonitorRegistry
+from checker.loop.monitor_registry import MonitorRegistry
 from checker.runtime.limits import Limits
 from checker.schedule.schedule import Schedule
 from domain.check import Category, Outcome, Verdict
@@ -37,11 +37,11 @@ def measure(folder: Path, monitors: int) -> None:
         rows = _seconds(lambda: _walk(folder, reader.head()))
         events: list[object] = []
         read = _seconds(lambda: events.extend(each.event for each in reader.after(0, 1 << 30)))
-        configuration = MonitorRegistry(HERE)
-        fold = _seconds(lambda: [configuration.apply(each) for each in events])
+        registry = MonitorRegistry(HERE)
+        fold = _seconds(lambda: [registry.apply(each) for each in events])
         schedule = Schedule(origin=0.0)
-        schedule.expect(len(configuration))
-        plan = _seconds(lambda: _schedule_all(schedule, configuration))
+        schedule.expect(len(registry))
+        plan = _seconds(lambda: _schedule_all(schedule, registry))
     gc.enable()
     print(
         f"start of a checker with {monitors} monitors: ready {ready:.2f} s after its store opens; "
@@ -71,8 +71,8 @@ async def _until_ready(folder: Path) -> float:
             return time.perf_counter() - began
 
 
-def _schedule_all(schedule: Schedule, configuration: MonitorRegistry) -> None:
-    for each in configuration.all_watched():
+def _schedule_all(schedule: Schedule, registry: MonitorRegistry) -> None:
+    for each in registry.all_watched():
         schedule.resume(each.monitor_id, each.interval_seconds, 0.0, None)
 
 

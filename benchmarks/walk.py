@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import CodeType, FrameType
 
-    from checker.runtime.metrics import Status
+    from checker.runtime.metrics import CheckerMetrics
     from mail.prober import Prober
     from store.store import Store
 
@@ -158,7 +158,7 @@ async def _follow_check(walk: Walk, store: Store, prober: Prober) -> None:
             await _until_recorded(status, 3)
 
 
-async def _until_recorded(status: Status, checks: int) -> None:
+async def _until_recorded(status: CheckerMetrics, checks: int) -> None:
     while status.recorded < checks:  # noqa: ASYNC110 - a benchmark may poll
         await trio.sleep(0.01)
 

@@ -18,18 +18,18 @@ import trio
 from checker.fleet.claims import AllShards, Claims
 from checker.fleet.shard_monitors import ShardMonitors
 from checker.loop.check import Ports, Probe
-from checker.loop.dispatcher import Checking
+from checker.loop.dispatcher import Dispatcher
 from checker.loop.event_feed import Batch, EventFeed, Feed
-from checker.loop.login_backoff import Logins
+from checker.loop.login_backoff import LoginBackoff
 from checker.loop.missed_checks import MissedChecks
+from checker.loop.monitor_registry import MonitorRegistry
 from checker.loop.target_builder import TargetCache
-from checker.loop.watched_monitors import MonitorRegistry
 from checker.recording.check_log import CheckLog
 from checker.recording.recorder import Recorder
 from checker.runtime.limits import Limits
-from checker.runtime.loop_lag import Pulse
-from checker.runtime.metrics import Status
-from checker.runtime.store_retry import Patience
+from checker.runtime.loop_lag import LoopLagMeter
+from checker.runtime.metrics import CheckerMetrics
+from checker.runtime.store_retry import StoreRetry
 from checker.schedule.schedule import Schedule
 from checker.schedule.wall_clock import follow_clock
 from domain.clock import Clock, utc_now
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from uuid import UUID
 
-    from checker.loop.watched_monitors import ScheduledMonitor
+    from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.location import Location
     from domain.check import CheckPerformed
     from store.store import Store
@@ -56,9 +56,9 @@ async def run_checker(
     location: Location,
     policy: str = "default",
     limits: Limits | None = None,
-    status: Status | None = None,
+    status: CheckerMetrics | None = None,
     stop: trio.Event | None = None,
-    on_ready: Callable[[Status], None] = lambda _: None,
+    on_ready: Callable[[CheckerMetrics], None] = lambda _: None,
     wall: Clock = utc_now,
     claims: Claims | None = None,
 ) -> None:
@@ -75,7 +75,7 @@ async def run_checker(
         probe,
         location=location,
         limits=limits or Limits(),
-        status=status or Status(),
+        status=status or CheckerMetrics(),
         wall=wall,
         claims=claims,
     )
@@ -106,7 +106,7 @@ class _Checker:
         *,
         location: Location,
         limits: Limits,
-        status: Status,
+        status: CheckerMetrics,
         wall: Clock,
         claims: Claims | None,
     ) -> None:
@@ -114,35 +114,39 @@ class _Checker:
         self._store = store
         self._wall = wall
         self._limits = limits
-        self._pulse = Pulse(on_lag=status.loop_lag.note)
-        self._aiming = TargetCache(store.monitoring.unsealed)
+        self._lag_meter = LoopLagMeter(on_lag=status.loop_lag.note)
+        self._targets = TargetCache(store.monitoring.unsealed)
         self._is_shared = claims is not None
         self._claims: Claims = claims or AllShards()
         self._check_log = CheckLog(store.checks, location, wall=wall, is_shared=self._is_shared)
         self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
-        self._configuration = configuration = MonitorRegistry(location)
+        self._registry = registry = MonitorRegistry(location)
         self._schedule = schedule = Schedule(origin=trio.current_time() - wall().timestamp())
-        self._logins = logins = Logins()
-        self._arrears = MissedChecks(self._last_of, schedule, logins, on_change=self._nudge)
-        self._patience = Patience("read the last checks")
-        find = self._find_ours if self._is_shared else configuration.watched
-        self._intake = EventFeed(configuration, schedule, status, find, on_change=self._changed)
-        self._shares = ShardMonitors(
+        self._login_backoff = login_backoff = LoginBackoff()
+        self._missed_checks = MissedChecks(
+            self._last_of, schedule, login_backoff, on_change=self._nudge
+        )
+        self._retry = StoreRetry("read the last checks")
+        find = self._find_ours if self._is_shared else registry.watched
+        self._intake = EventFeed(registry, schedule, status, find, on_change=self._changed)
+        self._shard_monitors = ShardMonitors(
             Heartbeat(f"{socket.gethostname()}:{os.getpid()}", location.country),
-            *(configuration, schedule, self._arrears, self._recorder),
+            *(registry, schedule, self._missed_checks, self._recorder),
             status=status,
             find=find,
             wall=wall,
             absent_since=self._absent_since,
             on_change=self._nudge,
         )
-        ports = Ports(find, self._aiming.aim, probe, self._recorder, wall, logins)
-        self._checking = Checking(schedule, ports, limits=limits, pulse=self._pulse, status=status)
+        ports = Ports(find, self._targets.build_target, probe, self._recorder, wall, login_backoff)
+        self._dispatcher = Dispatcher(
+            schedule, ports, limits=limits, lag_meter=self._lag_meter, status=status
+        )
         self._probes = trio.CancelScope()
 
     async def run(self, stop: trio.Event, ready: Callable[[], None]) -> None:
         """Check until stopped. The recorder outlives the probes, also when one of them fails."""
-        with self._pulse.listening():
+        with self._lag_meter.listening():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._recorder.run)
                 try:
@@ -159,9 +163,9 @@ class _Checker:
             async with trio.open_nursery() as probes:
                 leaving = trio.Event()
                 async with trio.open_nursery() as loop:
-                    self._shares.look_in(loop)
+                    self._shard_monitors.look_in(loop)
                     # The claims outlive the loop: what is ours is given up as its checks end.
-                    claim = partial(probes.start, self._claims.keep, self._shares, leaving)
+                    claim = partial(probes.start, self._claims.keep, self._shard_monitors, leaving)
                     loop.start_soon(self._follow, probes, claim, ready)
                     await stop.wait()
                     loop.cancel_scope.cancel()
@@ -187,7 +191,7 @@ class _Checker:
                 await self._intake.read_up(receive)
                 await claim()
                 ready()
-                nursery.start_soon(self._checking.keep_time, probes)
+                nursery.start_soon(self._dispatcher.run, probes)
                 nursery.start_soon(follow_clock, self._schedule, self._wall)
                 await self._intake.follow(receive)
         finally:
@@ -200,8 +204,8 @@ class _Checker:
         """
         if self._is_shared:
             return trio.current_time()
-        patience = Patience("read when the last check was made")
-        last = await patience.insist(self._check_log.last_check_at)
+        retry = StoreRetry("read when the last check was made")
+        last = await retry.run(self._check_log.last_check_at)
         if last is None:
             return None
         return trio.current_time() - (self._wall() - last).total_seconds()
@@ -209,18 +213,18 @@ class _Checker:
     def _find_ours(self, monitor_id: UUID) -> ScheduledMonitor | None:
         if not self._claims.holds(monitor_id):
             return None
-        return self._configuration.watched(monitor_id)
+        return self._registry.watched(monitor_id)
 
     async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
-        return await self._patience.insist(lambda: self._check_log.last_of(monitor_ids))
+        return await self._retry.run(lambda: self._check_log.last_of(monitor_ids))
 
     def _changed(self, monitor_id: UUID) -> None:
-        self._aiming.forget(monitor_id)
-        self._logins.forget(monitor_id)
+        self._targets.forget(monitor_id)
+        self._login_backoff.forget(monitor_id)
         self._nudge()
 
     def _nudge(self) -> None:
-        self._checking.nudge()
+        self._dispatcher.nudge()
 
 
 async def _stop_on_signals(

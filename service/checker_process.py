@@ -14,7 +14,7 @@ from checker.fleet.leased_claims import LeasedClaims
 from checker.run import run_checker
 from checker.runtime.limits import Limits, fit_to_descriptors
 from checker.runtime.location import Location
-from checker.runtime.metrics import Status, metrics_served
+from checker.runtime.metrics import CheckerMetrics, metrics_server
 from checker.schedule.wall_clock import SharedClock
 from domain.clock import utc_now
 from domain.errors import RetiredError
@@ -115,7 +115,7 @@ def _describe_changes(registration: Arrival) -> Iterator[str]:
 def _run(store: Store, prober: Prober, settings: Settings, location: Location) -> None:
     number = register_location(store, location, is_named=settings.location is not None)
     leases = store.engine.leases(location.code, number)
-    status, clock, claims = Status(), utc_now, None
+    status, clock, claims = CheckerMetrics(), utc_now, None
     if leases is not None:
         clock = SharedClock()
         claims = LeasedClaims(leases, clock, status)
@@ -139,13 +139,13 @@ def _run(store: Store, prober: Prober, settings: Settings, location: Location) -
         )
 
 
-def _collect_garbage_of_checks_only(_: Status) -> None:
+def _collect_garbage_of_checks_only(_: CheckerMetrics) -> None:
     gc.freeze()
     gc.enable()
 
 
 @contextmanager
-def serve_metrics(settings: Settings, status: Status) -> Iterator[None]:
+def serve_metrics(settings: Settings, status: CheckerMetrics) -> Iterator[None]:
     """Serve the metrics while the block runs, if a setting names an address for them.
 
     Raises CommandError when the address is in use.
@@ -154,7 +154,7 @@ def serve_metrics(settings: Settings, status: Status) -> Iterator[None]:
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
             try:
-                stack.enter_context(metrics_served(status, host, port))
+                stack.enter_context(metrics_server(status, host, port))
             except OSError as error:
                 raise CommandError(
                     ExitCode.ADDRESS_IN_USE,

@@ -59,7 +59,7 @@ def decide(members: Mapping[int, frozenset[int]], elsewhere: frozenset[int], me:
     raise ValueError(f"{me} is no member")
 
 
-class Work(Protocol):
+class ShardWork(Protocol):
     """What follows the claims: the checking of the monitors of shards."""
 
     def beat(self) -> Heartbeat:
@@ -83,7 +83,7 @@ class Claims(Protocol):
 
     async def keep(
         self,
-        work: Work,
+        work: ShardWork,
         leaving: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -103,7 +103,7 @@ class AllShards:
 
     async def keep(
         self,
-        work: Work,
+        work: ShardWork,
         leaving: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from uuid import UUID
 
-    from checker.fleet.claims import Work
-    from checker.runtime.metrics import Status
+    from checker.fleet.claims import ShardWork
+    from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.wall_clock import SharedClock
     from store.ports.leases import FleetSession, FleetSnapshot, Leases
 
@@ -80,11 +80,11 @@ STRANGE_SECONDS: Final = 5.0
 """A checker that is leaving, or just starting, is no stranger for longer."""
 
 
-class LeaseReport:
+class LeaseLog:
     """Says each thing once, when it changes."""
 
-    def __init__(self, status: Status) -> None:
-        self._status = status
+    def __init__(self, status: CheckerMetrics) -> None:
+        self._metrics = status
         self._away_since: float | None = None
         self._said: tuple[int, int] | None = None
         self._strangers: dict[int, float] = {}
@@ -94,7 +94,7 @@ class LeaseReport:
 
     def away(self, error: Exception) -> None:
         """Tell that nothing is ours, because the database cannot be reached."""
-        self._status.shards_held = 0
+        self._metrics.shards_held = 0
         if self._away_since is None:
             self._away_since = trio.current_time()
             log.warning("cannot claim monitors, so none are checked from here: %s", error)
@@ -116,7 +116,7 @@ class LeaseReport:
             )
         self._tell_strangers(standing)
         self._tell_countries(standing)
-        self._tell_offset(self._status.clock_offset_seconds)
+        self._tell_offset(self._metrics.clock_offset_seconds)
 
     def ended(self, session: FleetSession, *, has_ended: bool) -> None:
         """Tell that a checker that was still was sent away, or could not be."""
@@ -206,19 +206,19 @@ class LeasedClaims:
     """The claims of one checker among others."""
 
     def __init__(
-        self, leases: Leases, clock: SharedClock, status: Status, call: Call = in_thread
+        self, leases: Leases, clock: SharedClock, status: CheckerMetrics, call: Call = in_thread
     ) -> None:
         """Take the session, and the clock that is to be set by it."""
         self._leases = leases
         self._clock = clock
-        self._status = status
+        self._metrics = status
         self._call = call
         self._session = 0
         self._held: set[int] = set()
         self._releasing: dict[int, float] = {}
         self._good_until = float("-inf")
-        self._stillness = LivenessMonitor()
-        self._report = LeaseReport(status)
+        self._liveness = LivenessMonitor()
+        self._report = LeaseLog(status)
 
     def holds(self, monitor_id: UUID) -> bool:
         """Return whether a monitor is ours now."""
@@ -226,7 +226,7 @@ class LeasedClaims:
 
     async def keep(
         self,
-        work: Work,
+        work: ShardWork,
         leaving: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
@@ -241,7 +241,7 @@ class LeasedClaims:
                 await leaving.wait()
         await self._try(self._leave, work)
 
-    async def _try(self, step: Callable[[Work], Awaitable[None]], work: Work) -> bool:
+    async def _try(self, step: Callable[[ShardWork], Awaitable[None]], work: ShardWork) -> bool:
         """Take a step; without the database nothing is ours any more."""
         try:
             await step(work)
@@ -253,7 +253,7 @@ class LeasedClaims:
         self._report.back()
         return True
 
-    async def _turn(self, work: Work) -> None:
+    async def _turn(self, work: ShardWork) -> None:
         if self._releasing and trio.current_time() < self._good_until - LEASE_SECONDS / 2:
             await self._release(work)
             return
@@ -262,14 +262,14 @@ class LeasedClaims:
         await self._rebalance(standing, work)
         await self._release(work)
         await self._evict(standing)
-        self._status.shards_held = len(self._held)
+        self._metrics.shards_held = len(self._held)
         self._report.standing(standing, self._held)
 
-    async def _look(self, work: Work) -> FleetSnapshot:
+    async def _look(self, work: ShardWork) -> FleetSnapshot:
         began, sent, beat = trio.current_time(), self._clock.monotonic(), work.beat()
         standing: FleetSnapshot = await self._call(lambda: self._leases.look(beat))
         self._clock.note(standing.time, sent, self._clock.monotonic())
-        self._status.clock_offset_seconds = self._clock.host_offset_seconds
+        self._metrics.clock_offset_seconds = self._clock.host_offset_seconds
         if began > self._good_until or standing.session != self._session:
             # Nobody knows what happened meanwhile: begin anew with what is still ours.
             await self._lose(work, set(self._held))
@@ -279,13 +279,13 @@ class LeasedClaims:
         self._good_until = began + LEASE_SECONDS
         return standing
 
-    async def _keep_up(self, standing: FleetSnapshot, work: Work) -> None:
+    async def _keep_up(self, standing: FleetSnapshot, work: ShardWork) -> None:
         """Follow what the database says is ours."""
         ours = standing.shards_of(self._session)
         await self._lose(work, self._held - ours)
         await self._gain(work, ours - self._held - self._releasing.keys())
 
-    async def _rebalance(self, standing: FleetSnapshot, work: Work) -> None:
+    async def _rebalance(self, standing: FleetSnapshot, work: ShardWork) -> None:
         members = {each.number: each.shards for each in standing.sessions if each.is_member}
         others = [each.shards for each in standing.sessions if not each.is_member]
         decision = decide(members, frozenset().union(*others), self._session)
@@ -298,7 +298,7 @@ class LeasedClaims:
             taken = await self._call(lambda: self._leases.take(decision.take))
             await self._gain(work, taken)
 
-    async def _release(self, work: Work) -> None:
+    async def _release(self, work: ShardWork) -> None:
         now = trio.current_time()
         done = [
             shard
@@ -312,14 +312,14 @@ class LeasedClaims:
 
     async def _evict(self, standing: FleetSnapshot) -> None:
         others = [each for each in standing.sessions if each.number != self._session]
-        for each in self._stillness.still(others, trio.current_time()):
+        for each in self._liveness.still(others, trio.current_time()):
             await self._end(each)
 
     async def _end(self, session: FleetSession) -> None:
         has_ended = await self._call(lambda: self._leases.end(session.number))
         self._report.ended(session, has_ended=has_ended)
 
-    async def _leave(self, work: Work) -> None:
+    async def _leave(self, work: ShardWork) -> None:
         """Give up all shards, each when its checks under way are recorded."""
         if not self._session:
             return
@@ -331,12 +331,12 @@ class LeasedClaims:
             await self._release(work)
             await trio.sleep(HANDOVER_SECONDS)
 
-    async def _gain(self, work: Work, shards: Collection[int]) -> None:
+    async def _gain(self, work: ShardWork, shards: Collection[int]) -> None:
         if shards:
             self._held |= set(shards)
             await work.gained(shards)
 
-    async def _lose(self, work: Work, shards: Collection[int]) -> None:
+    async def _lose(self, work: ShardWork, shards: Collection[int]) -> None:
         if shards:
             self._held -= set(shards)
             await work.lost(shards)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from checker.loop.check import Find
     from checker.loop.missed_checks import MissedChecks
-    from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
-    from checker.runtime.metrics import Status
+    from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
+    from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.schedule import Schedule
     from domain.clock import Clock
 
@@ -57,12 +57,12 @@ class ShardMonitors:
     def __init__(
         self,
         who: Heartbeat,
-        configuration: MonitorRegistry,
+        registry: MonitorRegistry,
         schedule: Schedule,
-        arrears: MissedChecks,
+        missed_checks: MissedChecks,
         recorder: Written,
         *,
-        status: Status,
+        status: CheckerMetrics,
         find: Find,
         wall: Clock,
         absent_since: AbsentSince,
@@ -71,11 +71,11 @@ class ShardMonitors:
         """Take the parts; `who` says who and where this checker is."""
         self._on_change = on_change
         self._who = who
-        self._configuration = configuration
+        self._registry = registry
         self._schedule = schedule
-        self._arrears = arrears
+        self._missed_checks = missed_checks
         self._recorder = recorder
-        self._status = status
+        self._metrics = status
         self._find = find
         self._wall = wall
         self._absent_since = absent_since
@@ -96,7 +96,7 @@ class ShardMonitors:
             country=self._who.country,
             lag_seconds=max(0.0, now - due) if due is not None else 0.0,
             checks_per_second=self._rate(now),
-            clock_offset_seconds=self._status.clock_offset_seconds,
+            clock_offset_seconds=self._metrics.clock_offset_seconds,
         )
 
     async def gained(self, shards: Collection[int]) -> None:
@@ -106,7 +106,7 @@ class ShardMonitors:
             self._running.pop(shard, None)
             self._marks.pop(shard, None)
         absent_since = await self._absent_since()
-        self._schedule.expect(len(self._configuration))
+        self._schedule.expect(len(self._registry))
         ids = []
         for number, monitor in enumerate(self._of(shards), start=1):
             # One that was just changed is there already, and is checked at once.
@@ -115,7 +115,7 @@ class ShardMonitors:
             ids.append(monitor.monitor_id)
             if number % HANDFUL == 0:
                 await trio.lowlevel.checkpoint()
-        self._status.watched = len(self._schedule)
+        self._metrics.watched = len(self._schedule)
         self._on_change()
         if self._nursery is not None:
             self._nursery.start_soon(self._look, ids)
@@ -131,7 +131,7 @@ class ShardMonitors:
             self._schedule.remove(monitor.monitor_id)
             if number % HANDFUL == 0:
                 await trio.lowlevel.checkpoint()
-        self._status.watched = len(self._schedule)
+        self._metrics.watched = len(self._schedule)
 
     def has_settled(self, shard: int) -> bool:
         """Return whether every check of a lost shard that had begun is recorded."""
@@ -144,7 +144,7 @@ class ShardMonitors:
 
     def _of(self, shards: Collection[int]) -> list[ScheduledMonitor]:
         wanted = frozenset(shards)
-        watched = self._configuration.all_watched()
+        watched = self._registry.all_watched()
         return [each for each in watched if shard_of(each.monitor_id) in wanted]
 
     def _resume(self, monitor: ScheduledMonitor, absent_since: float | None) -> None:
@@ -161,11 +161,11 @@ class ShardMonitors:
         mark = self._recorder.taken
         while self._recorder.written < mark:  # noqa: ASYNC110 - a store may be away meanwhile
             await trio.sleep(FLUSH_SECONDS)
-        await self._arrears.look(ids, self._find, self._wall)
+        await self._missed_checks.look(ids, self._find, self._wall)
 
     def _rate(self, now: float) -> float:
         counts = self._counts
-        counts.append((now, self._status.recorded))
+        counts.append((now, self._metrics.recorded))
         while now - counts[0][0] > _RATE_SECONDS:
             counts.popleft()
         seconds, checks = now - counts[0][0], counts[-1][1] - counts[0][1]

@@ -21,10 +21,10 @@ from mail.net.errors import exhaustion
 
 if TYPE_CHECKING:
     from checker.loop.check import Ports
-    from checker.loop.watched_monitors import ScheduledMonitor
+    from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.limits import Limits
-    from checker.runtime.loop_lag import Pulse
-    from checker.runtime.metrics import Status
+    from checker.runtime.loop_lag import LoopLagMeter
+    from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.grid import Due
     from checker.schedule.schedule import Schedule
 
@@ -83,18 +83,24 @@ EXHAUSTED_PAUSE_SECONDS: Final = 1.0
 """How long nothing begins after the process ran out of sockets or memory."""
 
 
-class Checking:
+class Dispatcher:
     """The checks of one process. Begins them in a nursery that its caller drains."""
 
     def __init__(
-        self, schedule: Schedule, ports: Ports, *, limits: Limits, pulse: Pulse, status: Status
+        self,
+        schedule: Schedule,
+        ports: Ports,
+        *,
+        limits: Limits,
+        lag_meter: LoopLagMeter,
+        status: CheckerMetrics,
     ) -> None:
         self._schedule = schedule
         self._ports = ports
         self._limits = limits
-        self._pulse = pulse
-        self._status = status
-        self._contact = CheckRunner(ports, pulse=pulse, status=status)
+        self._lag_meter = lag_meter
+        self._metrics = status
+        self._contact = CheckRunner(ports, lag_meter=lag_meter, status=status)
         self._destinations = HostLimiter(limits.per_destination)
         self._admitted: deque[Admitted] = deque()
         self._nap = trio.CancelScope()
@@ -102,7 +108,7 @@ class Checking:
         self._exhausted_until = float("-inf")
         self._exhaustion_told_until = float("-inf")
 
-    async def keep_time(self, probes: trio.Nursery) -> None:
+    async def run(self, probes: trio.Nursery) -> None:
         """Begin what is due, for ever: a handful, then nothing until the next tick.
 
         A tick also gathers what is due a moment later, which saves wake-ups.
@@ -133,7 +139,7 @@ class Checking:
             if admitted is not None:
                 begun.append(admitted)
         for each in begun:
-            self._status.in_flight += 1
+            self._metrics.in_flight += 1
             probes.start_soon(self._check, each)
         return len(begun)
 
@@ -143,13 +149,13 @@ class Checking:
             self._schedule.done(due.monitor_id, now)
             return None
         admitted = self._destinations.enter(due, monitor.hostname)
-        self._status.waiting += admitted is None
+        self._metrics.waiting += admitted is None
         return admitted
 
     def _allowance(self, now: float) -> int:
         if now < self._exhausted_until or not self._ports.results.has_room:
             return 0
-        free = self._limits.open_sockets - self._status.in_flight
+        free = self._limits.open_sockets - self._metrics.in_flight
         return min(free, self._limits.starts_per_tick)
 
     def _next_start(self) -> float:
@@ -167,12 +173,12 @@ class Checking:
 
     def _tell_skipped(self, now: float) -> None:
         """Say that due times were skipped, but not with each of them."""
-        self._status.worst_loop_lag = self._pulse.worst
-        self._status.overrun = self._schedule.overrun
-        skipped = self._schedule.skipped - self._status.skipped
+        self._metrics.worst_loop_lag = self._lag_meter.worst
+        self._metrics.overrun = self._schedule.overrun
+        skipped = self._schedule.skipped - self._metrics.skipped
         if skipped and now >= self._silent_until:
             self._silent_until = now + SILENCE_SECONDS
-            self._status.skipped += skipped
+            self._metrics.skipped += skipped
             log.warning("%d checks were due and could not begin in time: skipped", skipped)
 
     async def _check(self, admitted: Admitted) -> None:
@@ -183,10 +189,10 @@ class Checking:
             if monitor is not None:
                 await self._make(monitor, admitted)
         except trio.Cancelled:
-            self._status.not_made += 1
+            self._metrics.not_made += 1
             raise
         finally:
-            self._status.in_flight -= 1
+            self._metrics.in_flight -= 1
             self._schedule.done(monitor_id, trio.current_time())
             self._leave(admitted.place)
             if self._next_start() < self._nap.deadline:
@@ -206,7 +212,7 @@ class Checking:
     def _leave(self, place: str) -> None:
         next_one = self._destinations.leave(place)
         if next_one is not None:
-            self._status.waiting -= 1
+            self._metrics.waiting -= 1
             self._admitted.append(next_one)
 
     def _pause(self, due: Due, lack: OSError) -> None:
@@ -215,13 +221,13 @@ class Checking:
         The check is not recorded. It is made again after the pause.
         """
         now = trio.current_time()
-        self._status.exhausted += 1
+        self._metrics.exhausted += 1
         self._schedule.again(due)
         self._exhausted_until = now + EXHAUSTED_PAUSE_SECONDS
         if now >= self._exhaustion_told_until:
             log.error(
                 "checks pause, because this process lacks what a connection needs: %s; "
                 "%d checks are under way",
-                *(lack.strerror or lack, self._status.in_flight),
+                *(lack.strerror or lack, self._metrics.in_flight),
             )
         self._exhaustion_told_until = now + SILENCE_SECONDS

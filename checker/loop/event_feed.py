@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from checker.runtime.store_retry import Patience
+from checker.runtime.store_retry import StoreRetry
 from domain.errors import RetiredError
 from store.ports.errors import STORE_UNAVAILABLE
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from checker.loop.check import Find
-    from checker.loop.watched_monitors import MonitorRegistry
-    from checker.runtime.metrics import Status
+    from checker.loop.monitor_registry import MonitorRegistry
+    from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.schedule import Schedule
     from store.log_reader import LoggedEvent
 
@@ -68,7 +68,7 @@ class Feed:
     def __init__(self, reader: Reader, signal: Signal) -> None:
         self._reader = reader
         self._signal = signal
-        self._patience = Patience("read what is to be checked")
+        self._retry = StoreRetry("read what is to be checked")
 
     async def follow(self, send: trio.MemorySendChannel[Batch]) -> None:
         """Send all batches from the first position on, for ever.
@@ -100,7 +100,7 @@ class Feed:
             return True
 
     async def _read(self, position: int) -> Batch:
-        events = await self._patience.insist(lambda: self._reader.after(position, BATCH))
+        events = await self._retry.run(lambda: self._reader.after(position, BATCH))
         last = events[-1].position if events else position
         return Batch(events, last, at_head=len(events) < BATCH)
 
@@ -110,17 +110,17 @@ class EventFeed:
 
     def __init__(
         self,
-        configuration: MonitorRegistry,
+        registry: MonitorRegistry,
         schedule: Schedule,
-        status: Status,
+        status: CheckerMetrics,
         find: Find,
         on_change: Callable[[UUID], None],
     ) -> None:
         """Take the parts; `find` says which monitors are to be checked by this checker."""
-        self._configuration = configuration
+        self._registry = registry
         self._find = find
         self._schedule = schedule
-        self._status = status
+        self._metrics = status
         self._on_change = on_change
 
     async def read_up(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
@@ -143,15 +143,15 @@ class EventFeed:
                 self._require_location()
 
     def _require_location(self) -> None:
-        if self._configuration.is_retired:
+        if self._registry.is_retired:
             raise RetiredError(
-                f"location {self._configuration.location.code} was retired while this checker ran "
+                f"location {self._registry.location.code} was retired while this checker ran "
                 "or started, so it ends; start it again if servers are to be checked there"
             )
 
     def _fold(self, batch: Batch) -> dict[UUID, None]:
         """Return the monitors that changed, each once, in order."""
-        touched = (self._configuration.apply(each.event) for each in batch.events)
+        touched = (self._registry.apply(each.event) for each in batch.events)
         return dict.fromkeys(chain.from_iterable(touched))
 
     def _reschedule(self, monitor_id: UUID) -> None:
@@ -164,6 +164,6 @@ class EventFeed:
         self._on_change(monitor_id)
 
     def _count(self, batch: Batch) -> None:
-        self._status.position = batch.position
-        self._status.monitors = len(self._configuration)
-        self._status.watched = len(self._schedule)
+        self._metrics.position = batch.position
+        self._metrics.monitors = len(self._registry)
+        self._metrics.watched = len(self._schedule)

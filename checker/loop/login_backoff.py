@@ -18,7 +18,7 @@ from domain.check import Category, Finding, Phase, Verdict
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from checker.loop.watched_monitors import ScheduledMonitor
+    from checker.loop.monitor_registry import ScheduledMonitor
     from domain.check import Outcome
     from mail.protocols.target import ProbeTarget
 
@@ -43,7 +43,7 @@ class _Refused:
     next_login: float
 
 
-class Logins:
+class LoginBackoff:
     """The monitors whose logins are refused now."""
 
     def __init__(self) -> None:

@@ -20,8 +20,8 @@ from domain.check import Category, CheckPerformed
 
 if TYPE_CHECKING:
     from checker.loop.check import Find
-    from checker.loop.login_backoff import Logins
-    from checker.loop.watched_monitors import ScheduledMonitor
+    from checker.loop.login_backoff import LoginBackoff
+    from checker.loop.monitor_registry import ScheduledMonitor
     from checker.schedule.schedule import Schedule
     from domain.clock import Clock
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HANDFUL: Final = 50
 """How many monitors are compared at a stretch: a thread that decodes holds up the loop."""
 
-LastOf = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, CheckPerformed]]]
+ReadLastChecks = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, CheckPerformed]]]
 """Returns the last check of each monitor that has one."""
 
 
@@ -37,11 +37,15 @@ class MissedChecks:
     """Hastens what was not checked, and remembers logins that were refused."""
 
     def __init__(
-        self, last_of: LastOf, schedule: Schedule, logins: Logins, on_change: Callable[[], None]
+        self,
+        last_of: ReadLastChecks,
+        schedule: Schedule,
+        login_backoff: LoginBackoff,
+        on_change: Callable[[], None],
     ) -> None:
         self._last_of = last_of
         self._schedule = schedule
-        self._logins = logins
+        self._login_backoff = login_backoff
         self._on_change = on_change
 
     async def look(self, monitors: Iterable[UUID], find: Find, wall: Clock) -> None:
@@ -66,7 +70,7 @@ class MissedChecks:
         self._schedule.make_up(monitor.monitor_id, now, _due(last))
         if last.outcome.get("category") == Category.AUTH_FAILED:
             ago = (wall - last.timestamp).total_seconds()
-            self._logins.remember(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
+            self._login_backoff.remember(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
 
 
 def _is_older(last: CheckPerformed, monitor: ScheduledMonitor, wall: datetime) -> bool:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from checker.runtime.store_retry import Patience
+from checker.runtime.store_retry import StoreRetry
 from domain.check import Category, Outcome, Verdict
 from domain.errors import MasterKeyError, SecretUnreadableError
 from domain.kinds import KINDS, Config, Kind
@@ -25,14 +25,14 @@ from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
-    from checker.loop.watched_monitors import ScheduledMonitor
+    from checker.loop.monitor_registry import ScheduledMonitor
 
 
 Unseal = Callable[[UUID, Kind, Config], Config]
 """Returns a config with its secret in clear; raises SecretUnreadableError."""
 
 
-def aim(monitor: ScheduledMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
+def build_target(monitor: ScheduledMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
     """Return what to probe, or the outcome when a probe cannot even begin."""
     config = monitor.config
     try:
@@ -101,16 +101,16 @@ class TargetCache:
     def __init__(self, unseal: Unseal) -> None:
         self._unseal = unseal
         self._opened: dict[UUID, tuple[ScheduledMonitor, ProbeTarget]] = {}
-        self._patience = Patience("open stored passwords", threads=THREADS)
+        self._retry = StoreRetry("open stored passwords", threads=THREADS)
 
-    async def aim(self, monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
+    async def build_target(self, monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
         """Return the target of a monitor, or the outcome when it has none."""
         if not has_login(monitor.kind, monitor.config):
-            return aim(monitor, self._unseal)
+            return build_target(monitor, self._unseal)
         opened = self._opened.get(monitor.monitor_id)
         if opened is not None and opened[0] is monitor:
             return opened[1]
-        target = await self._patience.insist(lambda: aim(monitor, self._unseal))
+        target = await self._retry.run(lambda: build_target(monitor, self._unseal))
         if isinstance(target, ProbeTarget):
             self._opened[monitor.monitor_id] = (monitor, target)
         return target

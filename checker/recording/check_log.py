@@ -46,7 +46,7 @@ TOLERATED: Final = timedelta(seconds=5)
 _BEFORE: Final = 4
 """How many recorded checks are looked at beside as many as are to be recorded."""
 
-Look = Callable[[Sequence[UUID], int], Mapping[UUID, Sequence[CheckPerformed]]]
+ReadNewest = Callable[[Sequence[UUID], int], Mapping[UUID, Sequence[CheckPerformed]]]
 """Returns up to so many of the newest recorded checks of monitors from here, newest first.
 
 What is appended from now on goes on from there: it is refused if anybody else comes first.
@@ -64,7 +64,7 @@ class Verdict(Enum):
 class Fence:
     """Judges checks that are to be recorded."""
 
-    def __init__(self, look: Look, clock: Clock, *, is_shared: bool) -> None:
+    def __init__(self, look: ReadNewest, clock: Clock, *, is_shared: bool) -> None:
         """Take what reads the log. `is_shared`: other checkers may come to these monitors."""
         self._look = look
         self._clock = clock

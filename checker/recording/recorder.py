@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from checker.runtime.store_retry import Patience
+from checker.runtime.store_retry import StoreRetry
 from domain.checks import PerformedCheck
 
 if TYPE_CHECKING:
     from checker.recording.check_log import Appended
     from checker.runtime.limits import Limits
-    from checker.runtime.metrics import Status
+    from checker.runtime.metrics import CheckerMetrics
 
 
 log = logging.getLogger("postwatch.checker")
@@ -39,14 +39,14 @@ class Recorder:
         self,
         append: Append,
         limits: Limits,
-        status: Status,
+        status: CheckerMetrics,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
         self._append = append
         self._limits = limits
-        self._status = status
+        self._metrics = status
         self._on_room = on_room
-        self._patience = Patience("record checks", on_change=self._note_store)
+        self._retry = StoreRetry("record checks", on_change=self._note_store)
         self._scope = trio.CancelScope(shield=True)
         self._holds = 0
         self.taken = 0
@@ -69,7 +69,7 @@ class Recorder:
         """Take a check over. Never waits: its place was kept when its probe began."""
         self._send.send_nowait(check)
         self.taken += 1
-        self._status.queued = self.queued
+        self._metrics.queued = self.queued
 
     def close(self) -> None:
         """Take no more checks. The writer flushes what it has and ends."""
@@ -110,12 +110,12 @@ class Recorder:
                 return
 
     async def _write(self, batch: list[PerformedCheck]) -> None:
-        appended = await self._patience.insist(lambda: self._append(batch))
+        appended = await self._retry.run(lambda: self._append(batch))
         self.written += len(batch)
-        self._status.recorded += appended.recorded
-        self._status.queued = self.queued
+        self._metrics.recorded += appended.recorded
+        self._metrics.queued = self.queued
         if appended.fenced:
-            self._status.fenced += appended.fenced
+            self._metrics.fenced += appended.fenced
             log.warning(
                 "%d checks are left out: other checkers recorded their due times first",
                 appended.fenced,
@@ -123,4 +123,4 @@ class Recorder:
         self._on_room()
 
     def _note_store(self, is_away: bool) -> None:  # noqa: FBT001 - a state, not an option
-        self._status.store_away = is_away
+        self._metrics.store_away = is_away

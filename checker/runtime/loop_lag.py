@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TOLERATED_LAG_SECONDS: Final = 0.05
 
 
-class Pulse(trio.abc.Instrument):
+class LoopLagMeter(trio.abc.Instrument):
     """Remembers the last time that a pass of the loop was long, or began late."""
 
     def __init__(

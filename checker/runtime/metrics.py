@@ -56,27 +56,27 @@ _GAUGES: Final = {
 }
 
 
-class StatusCollector(Collector):
+class CheckerMetricsCollector(Collector):
     """Turns a status into metrics."""
 
-    def __init__(self, status: Status) -> None:
-        self._status = status
+    def __init__(self, status: CheckerMetrics) -> None:
+        self._metrics = status
 
     def collect(self) -> Iterator[Metric]:
         """Return everything, as it is now."""
         for name, text in _COUNTERS.items():
-            yield CounterMetricFamily(_PREFIX + name, text, getattr(self._status, name))
+            yield CounterMetricFamily(_PREFIX + name, text, getattr(self._metrics, name))
         for name, text in _GAUGES.items():
-            yield GaugeMetricFamily(_PREFIX + name, text, getattr(self._status, name))
+            yield GaugeMetricFamily(_PREFIX + name, text, getattr(self._metrics, name))
         yield self._checks()
         yield self._phases()
         yield _single(
             *("schedule_lag_seconds", "How late checks began that nothing held back."),
-            self._status.lateness,
+            self._metrics.lateness,
         )
         yield _single(
             *("loop_lag_seconds", "How long passes of the event loop took, or began late."),
-            self._status.loop_lag,
+            self._metrics.loop_lag,
         )
 
     def _checks(self) -> Metric:
@@ -84,7 +84,7 @@ class StatusCollector(Collector):
             _PREFIX + "checks", "Checks by what came of them.", labels=("kind", "category")
         )
         # A copy in one step: the loop thread may add to the original meanwhile.
-        for labels, count in self._status.checks.copy().items():
+        for labels, count in self._metrics.checks.copy().items():
             family.add_metric(labels, count)
         return family
 
@@ -92,16 +92,16 @@ class StatusCollector(Collector):
         family = HistogramMetricFamily(
             _PREFIX + "phase_seconds", "How long checks took.", labels=("kind", "phase")
         )
-        for labels, histogram in self._status.phases.copy().items():
+        for labels, histogram in self._metrics.phases.copy().items():
             family.add_metric(labels, *_buckets(histogram, _MILLISECOND))
         return family
 
 
 @contextmanager
-def metrics_served(status: Status, host: str, port: int) -> Iterator[int]:
+def metrics_server(status: CheckerMetrics, host: str, port: int) -> Iterator[int]:
     """Answer to HTTP for as long as the block takes; give the port. Raises OSError."""
     registry = CollectorRegistry()
-    registry.register(StatusCollector(status))
+    registry.register(CheckerMetricsCollector(status))
     server, thread = start_http_server(port, host, registry)
     try:
         yield server.server_port
@@ -179,7 +179,7 @@ PHASE_BOUNDS_MS: Final = (
 
 
 @dataclass(slots=True)
-class Status:
+class CheckerMetrics:
     """Counters since the start, and the current state of each part.
 
     `checks` counts by kind and category, `phases` holds durations by kind and phase.

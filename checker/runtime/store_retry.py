@@ -25,7 +25,7 @@ FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 2.0
 
 
-class Patience:
+class StoreRetry:
     """One use of a store, such as recording checks, and whether the store is there for it."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Patience:
         self._on_change = on_change
         self._away_since: float | None = None
 
-    async def insist(self, work: Callable[[], T]) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """Return what `work` returns, however long the store is away. Can be cancelled."""
         pause = FIRST_PAUSE_SECONDS
         while True:

@@ -11,7 +11,7 @@ import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from checker.runtime.metrics import Histogram, Status, metrics_served
+from checker.runtime.metrics import CheckerMetrics, Histogram, metrics_server
 from domain.check import Category, Outcome, Phase, Verdict
 from service.checker_process import serve_metrics
 from service.errors import CommandError, ExitCode
@@ -41,12 +41,12 @@ def scrape(port: int) -> dict[str, float]:
 
 
 def test_everything_that_happened_is_told() -> None:
-    status = Status(in_flight=7, queued=3, store_away=True, held_back=2)
+    status = CheckerMetrics(in_flight=7, queued=3, store_away=True, held_back=2)
     status.note_outcome("smtp", DOWN)
     status.note_outcome("smtp", DOWN)
     status.note_start(0.003)
     status.loop_lag.note(0.2)
-    with metrics_served(status, HOST, 0) as port:
+    with metrics_server(status, HOST, 0) as port:
         told = scrape(port)
 
     assert told["postwatch_checker_checks_total['smtp', 'timeout']"] == 2
@@ -66,7 +66,7 @@ def test_everything_that_happened_is_told() -> None:
 
 def test_server_ends_with_its_block() -> None:
     before = set(threading.enumerate())
-    with metrics_served(Status(), HOST, 0) as port:
+    with metrics_server(CheckerMetrics(), HOST, 0) as port:
         scrape(port)
 
     assert set(threading.enumerate()) <= before
@@ -78,7 +78,7 @@ async def test_running_checker_counts_what_it_does(store: Store, owner: Owner) -
     async with running_checker(store, FakeProbe()) as checker:
         owner.create(hostname="secret-name.example.org")
         await until(lambda: checker.status.recorded == 1)
-        with metrics_served(checker.status, HOST, 0) as port:
+        with metrics_server(checker.status, HOST, 0) as port:
             told = await trio.to_thread.run_sync(scrape, port)
 
     assert told["postwatch_checker_checks_total['ok', 'smtp']"] == 1
@@ -94,14 +94,17 @@ def test_address_in_use_is_said_and_ends_the_start() -> None:
         bind = f"{HOST}:{taken.getsockname()[1]}"
         settings = Settings.from_env({"POSTWATCH_METRICS_BIND": bind})
         text = f"cannot serve metrics on {bind}"
-        with pytest.raises(CommandError, match=text) as raised, serve_metrics(settings, Status()):
+        with (
+            pytest.raises(CommandError, match=text) as raised,
+            serve_metrics(settings, CheckerMetrics()),
+        ):
             pass
     assert raised.value.code is ExitCode.ADDRESS_IN_USE
 
 
 def test_no_setting_serves_nothing() -> None:
     before = set(threading.enumerate())
-    with serve_metrics(Settings.from_env({}), Status()):
+    with serve_metrics(Settings.from_env({}), CheckerMetrics()):
         # A thread of an earlier test may just end.
         assert set(threading.enumerate()) <= before
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from checker.loop.login_backoff import FIRST_SECONDS, LONGEST_SECONDS, Logins
-from checker.loop.watched_monitors import MonitorRegistry
+from checker.loop.login_backoff import FIRST_SECONDS, LONGEST_SECONDS, LoginBackoff
+from checker.loop.monitor_registry import MonitorRegistry
 from domain.check import Category, Outcome, Phase, Verdict
 from tests.checker.monitors import HERE, UP, ids
 from tests.checker.virtual import VirtualChecker, change, new_monitor, resting_monitors
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from checker.loop.watched_monitors import ScheduledMonitor
+    from checker.loop.monitor_registry import ScheduledMonitor
     from domain.monitor import Monitor
     from mail.protocols.target import ProbeTarget
 
@@ -242,25 +242,25 @@ async def test_outage_is_seen_while_logins_are_left_out(autojump_clock: MockCloc
 
 
 def watched(monitor: Monitor) -> ScheduledMonitor:
-    configuration = MonitorRegistry(HERE)
+    registry = MonitorRegistry(HERE)
     for event in monitor.collect_events():
-        configuration.apply(event)
-    found = configuration.watched(monitor.id)
+        registry.apply(event)
+    found = registry.watched(monitor.id)
     assert found is not None
     return found
 
 
 def test_failure_that_is_no_refusal_neither_counts_nor_forgives() -> None:
-    logins, monitor = Logins(), watched(new_monitor())
+    backoff, monitor = LoginBackoff(), watched(new_monitor())
     for category in (Category.AUTH_FAILED, Category.AUTH_FAILED, Category.TIMEOUT):
-        logins.note(monitor, category, 0)
-    assert logins.wait_seconds(monitor, 1) == 0
-    logins.note(monitor, Category.AUTH_FAILED, 0)
-    assert logins.wait_seconds(monitor, 1) == FIRST_SECONDS - 1
+        backoff.note(monitor, category, 0)
+    assert backoff.wait_seconds(monitor, 1) == 0
+    backoff.note(monitor, Category.AUTH_FAILED, 0)
+    assert backoff.wait_seconds(monitor, 1) == FIRST_SECONDS - 1
 
-    logins.remember(monitor.monitor_id, monitor.version, 0)
-    logins.note(monitor, Category.MAILBOX_UNAVAILABLE, 2)
-    assert logins.wait_seconds(monitor, 2) == 0
+    backoff.remember(monitor.monitor_id, monitor.version, 0)
+    backoff.note(monitor, Category.MAILBOX_UNAVAILABLE, 2)
+    assert backoff.wait_seconds(monitor, 2) == 0
 
 
 @pytest.mark.parametrize(

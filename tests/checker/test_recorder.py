@@ -13,7 +13,7 @@ from eventsourcing.persistence import IntegrityError, OperationalError
 from checker.recording.check_log import Appended, CheckLog
 from checker.recording.recorder import Recorder
 from checker.runtime.limits import Limits
-from checker.runtime.metrics import Status
+from checker.runtime.metrics import CheckerMetrics
 from domain.checks import Checks, PerformedCheck
 from domain.errors import ConflictError
 from store.log_reader import LogReader
@@ -67,8 +67,8 @@ async def run_with(
     append: Callable[[Sequence[PerformedCheck]], Appended],
     checks: Sequence[PerformedCheck],
     limits: Limits = QUICK,
-) -> Status:
-    status = Status()
+) -> CheckerMetrics:
+    status = CheckerMetrics()
     recorder = Recorder(append, limits, status)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
@@ -88,7 +88,7 @@ async def test_checks_are_recorded_in_order_in_batches(store: Store) -> None:
 
 
 async def test_single_check_does_not_wait_for_a_full_batch(store: Store) -> None:
-    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, Status())
+    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         recorder.put(check(1))
@@ -145,7 +145,7 @@ async def test_another_process_that_always_comes_first_ends_the_checker(store: S
 async def test_queue_takes_what_is_in_flight_and_then_tells_that_there_is_no_room(
     store: Store,
 ) -> None:
-    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, Status())
+    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
     rooms = []
     for number in range(QUICK.queue + QUICK.open_sockets):
         rooms.append(recorder.has_room)
@@ -158,7 +158,7 @@ async def test_queue_takes_what_is_in_flight_and_then_tells_that_there_is_no_roo
 async def test_room_is_announced(store: Store) -> None:
     announced = trio.Event()
     append = CheckLog(store.checks, HERE).append
-    recorder = Recorder(append, QUICK, Status(), on_room=announced.set)
+    recorder = Recorder(append, QUICK, CheckerMetrics(), on_room=announced.set)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         recorder.put(check(1))
@@ -168,7 +168,7 @@ async def test_room_is_announced(store: Store) -> None:
 
 
 async def test_cancellation_does_not_lose_what_is_queued(store: Store) -> None:
-    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, Status())
+    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)

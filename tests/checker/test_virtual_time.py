@@ -200,7 +200,7 @@ async def test_probes_pause_while_results_have_no_room_and_go_on_without_a_burst
         await trio.sleep(120)
         assert len(checker.results.checks) == paused
         checker.results.has_room = True
-        checker.checking.nudge()
+        checker.dispatcher.nudge()
         resumed = checker.wall()
         await trio.sleep(61)
         nursery.cancel_scope.cancel()

@@ -16,8 +16,8 @@ import trio.testing
 from checker.run import run_checker
 from checker.runtime.limits import Limits
 from checker.runtime.location import Location
-from checker.runtime.loop_lag import TOLERATED_LAG_SECONDS, Pulse
-from checker.runtime.metrics import Status
+from checker.runtime.loop_lag import TOLERATED_LAG_SECONDS, LoopLagMeter
+from checker.runtime.metrics import CheckerMetrics
 from domain.check import Category, Outcome, Phase, Verdict
 from tests.checker.monitors import HERE, UP, Owner
 from tests.checker.whole_run import FakeProbe, running_checker, until
@@ -146,7 +146,7 @@ async def test_bug_in_a_probe_is_loud_and_other_results_are_kept(
 async def test_signal_drains_and_a_second_one_hurries(store: Store, owner: Owner) -> None:
     probe = FakeProbe()
     probe.gate = trio.Event()
-    status = Status()
+    status = CheckerMetrics()
     owner.create(check_interval=0.1)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
@@ -263,15 +263,15 @@ async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
 
 def test_pulse_of_a_loop_that_wakes_in_time_is_even() -> None:
     now = [100.0]
-    pulse = Pulse(lambda: now[0])
-    pulse.before_io_wait(5)
+    lag_meter = LoopLagMeter(lambda: now[0])
+    lag_meter.before_io_wait(5)
     now[0] += 5
-    pulse.after_io_wait(5)
+    lag_meter.after_io_wait(5)
     now[0] += TOLERATED_LAG_SECONDS
-    assert pulse.lag_since(100, now[0]) == 0
+    assert lag_meter.lag_since(100, now[0]) == 0
 
     now[0] += 0.01
-    assert pulse.lag_since(100, now[0]) > TOLERATED_LAG_SECONDS
+    assert lag_meter.lag_since(100, now[0]) > TOLERATED_LAG_SECONDS
 
 
 async def test_monitor_is_checked_from_every_location_that_its_countries_allow(

@@ -10,15 +10,15 @@ import trio
 from checker.fleet.claims import AllShards, Claims
 from checker.fleet.shard_monitors import ShardMonitors
 from checker.loop.check import Ports
-from checker.loop.dispatcher import Checking
+from checker.loop.dispatcher import Dispatcher
 from checker.loop.event_feed import Batch, EventFeed
-from checker.loop.login_backoff import Logins
+from checker.loop.login_backoff import LoginBackoff
 from checker.loop.missed_checks import MissedChecks
-from checker.loop.target_builder import aim
-from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
+from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
+from checker.loop.target_builder import build_target
 from checker.runtime.limits import Limits
-from checker.runtime.loop_lag import Pulse
-from checker.runtime.metrics import Status
+from checker.runtime.loop_lag import LoopLagMeter
+from checker.runtime.metrics import CheckerMetrics
 from checker.schedule.grid import unit_fraction
 from checker.schedule.schedule import Schedule
 from domain.monitor import Monitor
@@ -82,33 +82,35 @@ class VirtualChecker:
         self._claims = claims or AllShards()
         self._looks_for_arrears = claims is not None
         self.began = clock.current_time() if began is None else began
-        self.status = Status()
+        self.status = CheckerMetrics()
         self.results = Results() if results is None else results
         self.schedule = Schedule(origin=self.began - NOW.timestamp())
-        self.configuration = MonitorRegistry(HERE)
-        self.checking = Checking(
+        self.registry = MonitorRegistry(HERE)
+        self.dispatcher = Dispatcher(
             self.schedule,
             Ports(self.find, aim_at, probe or answer, self.results, self.wall),
             limits=limits or Limits(),
-            pulse=Pulse(),
+            lag_meter=LoopLagMeter(),
             status=self.status,
         )
         self._intake = EventFeed(
-            self.configuration,
+            self.registry,
             self.schedule,
             self.status,
             self.find,
-            lambda _: self.checking.nudge(),
+            lambda _: self.dispatcher.nudge(),
         )
-        self.arrears = MissedChecks(self._last_of, self.schedule, Logins(), self.checking.nudge)
-        self.shares = ShardMonitors(
+        self.missed_checks = MissedChecks(
+            self._last_of, self.schedule, LoginBackoff(), self.dispatcher.nudge
+        )
+        self.shard_monitors = ShardMonitors(
             Heartbeat("here:1", HERE.country),
-            *(self.configuration, self.schedule, self.arrears, self.results),
+            *(self.registry, self.schedule, self.missed_checks, self.results),
             status=self.status,
             find=self.find,
             wall=self.wall,
             absent_since=self._get_absent_since,
-            on_change=self.checking.nudge,
+            on_change=self.dispatcher.nudge,
         )
         self._absent_since: float | None = self.began
         self.leaving = trio.Event()
@@ -117,7 +119,7 @@ class VirtualChecker:
 
     def find(self, monitor_id: UUID) -> ScheduledMonitor | None:
         """Return a monitor that is ours."""
-        return self.configuration.watched(monitor_id) if self._claims.holds(monitor_id) else None
+        return self.registry.watched(monitor_id) if self._claims.holds(monitor_id) else None
 
     def wall(self) -> datetime:
         """Return the virtual wall clock."""
@@ -133,9 +135,9 @@ class VirtualChecker:
         await self._intake.read_up(self._receive)
         async with trio.open_nursery() as nursery:
             if self._looks_for_arrears:
-                self.shares.look_in(nursery)
-            await nursery.start(self._claims.keep, self.shares, self.leaving)
-            nursery.start_soon(self.checking.keep_time, nursery)
+                self.shard_monitors.look_in(nursery)
+            await nursery.start(self._claims.keep, self.shard_monitors, self.leaving)
+            nursery.start_soon(self.dispatcher.run, nursery)
             nursery.start_soon(self._intake.follow, self._receive)
             task_status.started()
 
@@ -197,7 +199,7 @@ def grid(monitor: Monitor, seconds: float, begin: datetime, end: datetime) -> li
 
 async def aim_at(monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
     """Aim without threads: these monitors have no sealed secrets."""
-    return aim(monitor, in_clear)
+    return build_target(monitor, in_clear)
 
 
 def in_clear(monitor_id: UUID, kind: str, config: Config) -> Config:

@@ -12,7 +12,7 @@ from eventsourcing.persistence import IntegrityError
 
 from checker.fleet.leased_claims import LeasedClaims
 from checker.recording.check_log import CheckLog
-from checker.runtime.metrics import Status
+from checker.runtime.metrics import CheckerMetrics
 from checker.schedule.grid import unit_fraction
 from checker.schedule.wall_clock import SharedClock
 from tests.checker.monitors import HERE, NOW, UP, ids
@@ -113,7 +113,7 @@ class Member:
 
     def __init__(self, fleet: Fleet, name: str, clock_offset_seconds: float = 0.0) -> None:
         self.name = name
-        self.status = Status()
+        self.status = CheckerMetrics()
         self.begun: list[tuple[float, str]] = []
         self._fleet = fleet
         self._thawed = trio.Event()

@@ -9,7 +9,7 @@ import trio
 
 from checker.run import run_checker
 from checker.runtime.limits import Limits
-from checker.runtime.metrics import Status
+from checker.runtime.metrics import CheckerMetrics
 from store.log_reader import LogReader
 from tests.checker.monitors import HERE, UP
 
@@ -46,7 +46,7 @@ class Running:
     def __init__(self, store: Store, stop: trio.Event) -> None:
         self._reader = LogReader(store.checks)
         self.stop = stop
-        self.status = Status()
+        self.status = CheckerMetrics()
         self.ready = trio.Event()
 
     def recorded(self) -> list[CheckPerformed]:

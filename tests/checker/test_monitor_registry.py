@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
+from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
 from checker.runtime.location import Location
 from domain.commands import CreateCustomer
 from domain.location import MonitoringLocation
@@ -22,11 +22,11 @@ NOWHERE = Location("local", "Local")
 
 
 def fold(location: Location, *things: Monitor | Customer) -> MonitorRegistry:
-    configuration = MonitorRegistry(location)
+    registry = MonitorRegistry(location)
     for thing in things:
         for event in thing.collect_events():
-            configuration.apply(event)
-    return configuration
+            registry.apply(event)
+    return registry
 
 
 def watched(location: Location, monitor: Monitor) -> ScheduledMonitor | None:
@@ -70,11 +70,11 @@ def test_each_change_names_its_monitor_and_nothing_else_does() -> None:
     monitor = monitor_of(owner)
     change(monitor, NOW, port=1)
     monitor.delete(actor=ME, now=NOW)
-    configuration = MonitorRegistry(HERE)
+    registry = MonitorRegistry(HERE)
 
-    touched = [configuration.apply(event) for event in owner.collect_events()]
+    touched = [registry.apply(event) for event in owner.collect_events()]
     assert touched == [()]
-    touched = [configuration.apply(event) for event in monitor.collect_events()]
+    touched = [registry.apply(event) for event in monitor.collect_events()]
     assert touched == [(monitor.id,)] * 3
 
 
@@ -86,10 +86,10 @@ def test_status_says_whether_a_monitor_is_checked(status: str, *, is_checked: bo
 def test_deleted_monitor_is_gone() -> None:
     monitor = new_monitor()
     monitor.delete(actor=ME, now=NOW)
-    configuration = fold(HERE, monitor)
+    registry = fold(HERE, monitor)
 
-    assert configuration.watched(monitor.id) is None
-    assert len(configuration) == 0
+    assert registry.watched(monitor.id) is None
+    assert len(registry) == 0
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_countries_decide_who_checks(
     for location, expected in ((HERE, from_here), (NOWHERE, from_nowhere)):
         owner = customer(of_customer)
         monitor = monitor_of(owner, allowed_check_country_codes=own)
-        configuration = fold(location, owner, monitor)
-        assert (configuration.watched(monitor.id) is not None) is expected
-        assert len(list(configuration.all_watched())) == expected
+        registry = fold(location, owner, monitor)
+        assert (registry.watched(monitor.id) is not None) is expected
+        assert len(list(registry.all_watched())) == expected
 
 
 def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it() -> None:
@@ -123,20 +123,20 @@ def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it
     one, other, foreign = ids(3)
     follows = monitor_of(owner, monitor_id=one)
     has_own = monitor_of(owner, monitor_id=other, allowed_check_country_codes=["DE"])
-    configuration = fold(HERE, owner, follows, has_own, new_monitor(foreign))
+    registry = fold(HERE, owner, follows, has_own, new_monitor(foreign))
 
     owner.update({"allowed_check_country_codes": ["US"]}, actor=ME, now=NOW)
     (event,) = owner.collect_events()
-    assert configuration.apply(event) == [follows.id]
-    assert configuration.watched(follows.id) is None
-    assert configuration.watched(has_own.id) is not None
+    assert registry.apply(event) == [follows.id]
+    assert registry.watched(follows.id) is None
+    assert registry.watched(has_own.id) is not None
 
     owner.update({"allowed_check_country_codes": None}, actor=ME, now=NOW)
     owner.update({"status": "inactive"}, actor=ME, now=NOW)
     back, of_no_interest = owner.collect_events()
-    assert configuration.apply(back) == [follows.id]
-    assert configuration.apply(of_no_interest) == ()
-    assert configuration.watched(follows.id) is not None
+    assert registry.apply(back) == [follows.id]
+    assert registry.apply(of_no_interest) == ()
+    assert registry.watched(follows.id) is not None
 
 
 def test_restriction_can_be_taken_away() -> None:
@@ -177,12 +177,12 @@ def test_its_own_location_is_retired_until_it_is_restored_and_others_do_not_matt
         MonitoringLocation.register(1, code=code, name="A", country=None, actor=ME, now=NOW)
         for code in (HERE.code, "fi-hel")
     )
-    configuration = MonitorRegistry(HERE)
+    registry = MonitorRegistry(HERE)
 
     def is_retired_after(place: MonitoringLocation) -> bool:
         for event in place.collect_events():
-            assert configuration.apply(event) == ()
-        return configuration.is_retired
+            assert registry.apply(event) == ()
+        return registry.is_retired
 
     assert not is_retired_after(ours)
     other.retire(actor=ME, now=NOW)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from checker.loop.target_builder import TargetCache, aim
-from checker.loop.watched_monitors import MonitorRegistry, ScheduledMonitor
+from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
+from checker.loop.target_builder import TargetCache, build_target
 from domain.check import Category, Outcome, Verdict
 from mail.protocols.target import ProbeTarget
 from store.ports.errors import STORE_UNAVAILABLE
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 def watched(**fields: Any) -> ScheduledMonitor:  # noqa: ANN401 - any field of the command
     monitor = new_monitor(**fields)
-    configuration = MonitorRegistry(HERE)
+    registry = MonitorRegistry(HERE)
     for event in monitor.collect_events():
-        configuration.apply(event)
-    kept = configuration.watched(monitor.id)
+        registry.apply(event)
+    kept = registry.watched(monitor.id)
     assert kept is not None
     return kept
 
@@ -38,7 +38,7 @@ def target(**fields: Any) -> ProbeTarget:  # noqa: ANN401 - any field of the com
         del monitor_id, kind
         return config
 
-    aimed = aim(watched(**fields), as_it_is)
+    aimed = build_target(watched(**fields), as_it_is)
     assert isinstance(aimed, ProbeTarget)
     return aimed
 
@@ -109,7 +109,7 @@ def test_config_that_no_probe_can_work_with_is_an_outcome() -> None:
     monitor = watched(
         kind="imap_pop", config={"user": "u", "password": "secret", "mailbox": "a\r\nb"}
     )
-    outcome = aim(monitor, lambda _, __, config: config)
+    outcome = build_target(monitor, lambda _, __, config: config)
 
     assert isinstance(outcome, Outcome)
     assert (outcome.verdict, outcome.category) == (Verdict.DOWN, Category.CONFIG_INVALID)
@@ -118,10 +118,10 @@ def test_config_that_no_probe_can_work_with_is_an_outcome() -> None:
 
 
 def stored(store: Store, monitor: Monitor) -> ScheduledMonitor:
-    configuration = MonitorRegistry(HERE)
+    registry = MonitorRegistry(HERE)
     for event in store.monitoring.events.get(monitor.id):
-        configuration.apply(event)
-    kept = configuration.watched(monitor.id)
+        registry.apply(event)
+    kept = registry.watched(monitor.id)
     assert kept is not None
     return kept
 
@@ -137,14 +137,14 @@ async def test_sealed_password_is_opened_once_for_each_version(store: Store, own
     monitor = owner.create(config={"auth": {"user": "u", "pass": "first"}})
     version = stored(store, monitor)
     for _ in range(3):
-        aimed = await aiming.aim(version)
+        aimed = await aiming.build_target(version)
         assert isinstance(aimed, ProbeTarget)
         assert aimed.credentials == ("u", "first")
         assert "first" not in repr(aimed)
     assert len(calls) == 1
 
     owner.update(monitor, config={"auth": {"user": "u", "pass": "second"}})
-    aimed = await aiming.aim(stored(store, monitor))
+    aimed = await aiming.build_target(stored(store, monitor))
     assert isinstance(aimed, ProbeTarget)
     assert aimed.credentials == ("u", "second")
     aiming.forget(monitor.id)
@@ -156,7 +156,7 @@ async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, ow
     version = stored(store, monitor)
     store.keys.destroy(monitor.id)
 
-    outcome = await TargetCache(store.monitoring.unsealed).aim(version)
+    outcome = await TargetCache(store.monitoring.unsealed).build_target(version)
 
     assert isinstance(outcome, Outcome)
     assert (outcome.verdict, outcome.category) == (Verdict.DOWN, Category.SECRET_UNREADABLE)
@@ -173,8 +173,8 @@ async def test_key_store_that_is_away_is_waited_for() -> None:
         return config
 
     monitor = watched(config={"auth": {"user": "u", "pass": "p"}})
-    assert isinstance(await TargetCache(unseal).aim(monitor), ProbeTarget)
+    assert isinstance(await TargetCache(unseal).build_target(monitor), ProbeTarget)
 
 
 async def test_monitor_without_a_login_needs_no_key() -> None:
-    assert isinstance(await TargetCache(no_secrets).aim(watched()), ProbeTarget)
+    assert isinstance(await TargetCache(no_secrets).build_target(watched()), ProbeTarget)

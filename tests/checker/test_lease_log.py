@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from checker.fleet.leased_claims import LeaseReport
-from checker.runtime.metrics import Status
+from checker.fleet.leased_claims import LeaseLog
+from checker.runtime.metrics import CheckerMetrics
 from store.ports.leases import FleetSession, FleetSnapshot, Heartbeat
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def standing(*countries: str | None) -> FleetSnapshot:
 async def test_who_stands_elsewhere_is_named_once_and_so_is_the_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    report = LeaseReport(Status())
+    report = LeaseLog(CheckerMetrics())
 
     for seen in (
         standing("DE", "FR", "DE"),
