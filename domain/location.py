@@ -8,6 +8,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from eventsourcing.domain import Aggregate
 
 from domain.errors import ConflictError
+from domain.fields import assign
 from domain.values import real_changes
 
 if TYPE_CHECKING:
@@ -53,10 +54,6 @@ class MonitoringLocation(Aggregate):
         country: str | None
         actor: Actor
 
-        def apply(self, aggregate: MonitoringLocation) -> None:
-            """Assign the changeable fields."""
-            aggregate.fields = {"name": self.name, "country": self.country}
-
     class Updated(Event):
         """The place has another name or country. In `changes`: absent is unchanged."""
 
@@ -67,7 +64,7 @@ class MonitoringLocation(Aggregate):
 
         def apply(self, aggregate: MonitoringLocation) -> None:
             """Assign what changed."""
-            aggregate.fields.update(self.changes)
+            assign(aggregate, self.changes)
 
     class Retired(Event):
         """Nobody checks at the place any more. The checks made there keep its name."""
@@ -91,10 +88,11 @@ class MonitoringLocation(Aggregate):
             """Note that it is not retired any more."""
             aggregate.is_retired = False
 
-    def __init__(self, *, number: int, code: str) -> None:
+    def __init__(self, *, number: int, code: str, name: str, country: str | None) -> None:
         self.number = number
         self.code = code
-        self.fields: dict[str, str | None] = {}
+        self.name = name
+        self.country = country
         self.is_retired = False
 
     @classmethod
@@ -124,8 +122,9 @@ class MonitoringLocation(Aggregate):
         self, *, name: str, country: str | None, actor: Actor, now: datetime
     ) -> Mapping[str, Change]:
         """Record another name or country; return what changed."""
-        real = real_changes({"name": name, "country": country}, self.fields)
-        changes = {field: Change(self.fields[field], now_is) for field, now_is in real.items()}
+        before: dict[str, str | None] = {"name": self.name, "country": self.country}
+        real = real_changes({"name": name, "country": country}, before)
+        changes = {field: Change(before[field], now_is) for field, now_is in real.items()}
         if real:
             self.trigger_event(MonitoringLocation.Updated, timestamp=now, changes=real, actor=actor)
         return changes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventsourcing.domain import Aggregate
 
+from domain.fields import MONITOR_FIELDS, assign, current_values
 from domain.values import real_changes
 
 if TYPE_CHECKING:
@@ -15,21 +16,6 @@ if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.commands import CreateMonitor
     from domain.kinds import Config, Kind
-
-
-CHANGEABLE = (
-    "name",
-    "hostname",
-    "port",
-    "status",
-    "check_interval",
-    "timeout_seconds",
-    "notification_email",
-    "notification_phone_number",
-    "allowed_check_country_codes",
-    "config",
-)
-"""The fields that an update may change, all in their normal form."""
 
 
 class Monitor(Aggregate):
@@ -68,10 +54,6 @@ class Monitor(Aggregate):
         config: dict[str, Any]
         actor: Actor
 
-        def apply(self, aggregate: Monitor) -> None:
-            """Assign the changeable fields."""
-            aggregate.fields = {name: getattr(self, name) for name in CHANGEABLE}
-
     class Updated(Event):
         """Some fields changed. In `changes`: absent is unchanged, null is cleared.
 
@@ -85,7 +67,7 @@ class Monitor(Aggregate):
 
         def apply(self, aggregate: Monitor) -> None:
             """Assign what changed."""
-            aggregate.fields.update(self.changes)
+            assign(aggregate, self.changes)
 
     class Deleted(Event):
         """A monitor was deleted: it is not checked or shown any more, its history stays."""
@@ -98,12 +80,38 @@ class Monitor(Aggregate):
             """Note the deletion."""
             aggregate.deleted = True
 
-    def __init__(self, *, kind: Kind, number: int, organization_id: str, customer_id: str) -> None:
+    def __init__(
+        self,
+        *,
+        kind: Kind,
+        number: int,
+        organization_id: str,
+        customer_id: str,
+        name: str,
+        hostname: str,
+        port: int | None,
+        status: str,
+        check_interval: float,
+        timeout_seconds: float,
+        notification_email: str | None,
+        notification_phone_number: str | None,
+        allowed_check_country_codes: list[str] | None,
+        config: Config,
+    ) -> None:
         self.kind = kind
         self.number = number
         self.organization_id = organization_id
         self.customer_id = customer_id
-        self.fields: dict[str, Any] = {}
+        self.name = name
+        self.hostname = hostname
+        self.port = port
+        self.status = status
+        self.check_interval = check_interval
+        self.timeout_seconds = timeout_seconds
+        self.notification_email = notification_email
+        self.notification_phone_number = notification_phone_number
+        self.allowed_check_country_codes = allowed_check_country_codes
+        self.config = config
         self.deleted = False
 
     @classmethod
@@ -118,7 +126,7 @@ class Monitor(Aggregate):
         now: datetime,
     ) -> Monitor:
         """Return a new monitor, still to be saved. `config` holds its secret sealed."""
-        fields = {name: getattr(command, name) for name in CHANGEABLE if name != "config"}
+        fields = {name: getattr(command, name) for name in MONITOR_FIELDS if name != "config"}
         return cls._create(
             cls.Created,
             id=monitor_id,
@@ -134,7 +142,7 @@ class Monitor(Aggregate):
 
     def update(self, changes: dict[str, Any], *, actor: Actor, now: datetime) -> bool:
         """Record what really changes; return whether anything did."""
-        real = real_changes(changes, self.fields)
+        real = real_changes(changes, current_values(self, MONITOR_FIELDS))
         if real:
             self.trigger_event(Monitor.Updated, timestamp=now, changes=real, actor=actor)
         return bool(real)

@@ -329,7 +329,7 @@ class Monitoring(Ownership):
 
     def _config_for(self, monitor: Monitor, sent: Config) -> Config:
         """Return the config to store: the sent one, or with the stored secret kept."""
-        kind, stored = monitor.kind, monitor.fields["config"]
+        kind, stored = monitor.kind, monitor.config
         config, kept = secret_fields.keep_stored_secret(kind, sent, stored)
         mail_config.check_credentials(kind, config)
         sealed = secret_fields.read_secret(kind, stored)

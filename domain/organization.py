@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from eventsourcing.domain import Aggregate
 
+from domain.fields import CUSTOMER_DEFAULTS, CUSTOMER_FIELDS, assign, current_values
 from domain.values import real_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from domain.actor import Actor
@@ -48,19 +48,6 @@ class Organization(Aggregate):
         )
 
 
-CUSTOMER_DEFAULTS: Final[Mapping[str, Any]] = {
-    "notification_email": None,
-    "notification_phone_number": None,
-    "package_type": None,
-    "status": "active",
-    "allowed_check_country_codes": None,
-    "custom_fields": None,
-    "monthly_reports_enabled": True,
-    "alert_location_threshold_count": 1,
-}
-"""What a customer's optional fields are until somebody sets them."""
-
-
 class Customer(Aggregate):
     """A customer of an organization: the scope of monitors and of scoped tokens."""
 
@@ -83,11 +70,6 @@ class Customer(Aggregate):
         details: dict[str, Any]
         actor: Actor
 
-        def apply(self, aggregate: Customer) -> None:
-            """Assign the changeable fields."""
-            own = {"name": self.name, "email": self.email}
-            aggregate.fields = {**CUSTOMER_DEFAULTS, **self.details, **own}
-
     class Updated(Event):
         """Some fields changed. In `changes`: absent is unchanged, null is cleared."""
 
@@ -98,18 +80,22 @@ class Customer(Aggregate):
 
         def apply(self, aggregate: Customer) -> None:
             """Assign what changed."""
-            aggregate.fields.update(self.changes)
+            assign(aggregate, self.changes)
 
-    def __init__(self, *, number: int, organization_id: str) -> None:
+    def __init__(
+        self,
+        *,
+        number: int,
+        organization_id: str,
+        name: str,
+        email: str | None,
+        details: dict[str, Any],
+    ) -> None:
         self.number = number
         self.organization_id = organization_id
-        self.fields: dict[str, Any] = {}
-
-    @property
-    def name(self) -> str:
-        """What people call the customer."""
-        name: str = self.fields["name"]
-        return name
+        self.name = name
+        self.email = email
+        assign(self, {**CUSTOMER_DEFAULTS, **details})
 
     @classmethod
     def create(
@@ -130,7 +116,7 @@ class Customer(Aggregate):
 
     def update(self, changes: dict[str, Any], *, actor: Actor, now: datetime) -> bool:
         """Record what really changes; return whether anything did."""
-        real = real_changes(changes, self.fields)
+        real = real_changes(changes, current_values(self, CUSTOMER_FIELDS))
         if real:
             self.trigger_event(Customer.Updated, timestamp=now, changes=real, actor=actor)
         return bool(real)

@@ -150,7 +150,7 @@ def _passwords_can_be_opened(store: Store, ledger: Ledger) -> None:
     for public_id, password in ledger.passwords.items():
         monitor: Any = store.monitoring.repository.get(UUID(public_id))
         if not monitor.deleted:
-            config = store.monitoring.unsealed(monitor.id, "smtp", monitor.fields["config"])
+            config = store.monitoring.unsealed(monitor.id, "smtp", monitor.config)
             sent = ledger.sent_passwords[public_id]
             assert config["auth"]["pass"] in sent[sent.index(password) :]
 

@@ -104,7 +104,7 @@ def _passwords_open(store: Store, events: list[LoggedEvent]) -> None:
     for public_id in _monitors(events):
         monitor: Any = store.monitoring.repository.get(public_id)
         if not monitor.deleted:
-            config = store.monitoring.unsealed(public_id, "smtp", monitor.fields["config"])
+            config = store.monitoring.unsealed(public_id, "smtp", monitor.config)
             assert config["auth"]["pass"] == PASSWORD
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from domain.fields import CUSTOMER_FIELDS, keys_of
+
 if TYPE_CHECKING:
     from projections.core.table import Record
 
@@ -106,29 +108,19 @@ def embedded(customer: Record, organization: Record) -> dict[str, Any]:
 
 
 def _pick(keys: tuple[str, ...], customer: Record, organization: Record) -> dict[str, Any]:
-    values = {
-        "id": customer["number"],
-        "publicId": customer["public_id"],
-        "organizationId": organization["number"],
-        "name": customer["name"],
-        "email": customer["email"],
-        "notificationPhoneNumber": customer["notification_phone_number"],
-        "notificationEmail": customer["notification_email"],
-        "packageId": None,
-        "packageType": customer["package_type"],
-        "packageDisplayName": customer["package_type"],
-        "status": customer["status"],
-        "allowedCheckCountryCodes": customer["allowed_check_country_codes"],
-        "cancellationDate": None,
-        "cancelledAt": None,
-        "customFields": customer["custom_fields"],
-        "monthlyReportsEnabled": customer["monthly_reports_enabled"],
-        "notificationChannels": None,
-        "notificationTargets": None,
-        "notificationRules": None,
-        "smsUsageCurrentMonth": 0,
-        "createdAt": customer["created_at"],
-        "updatedAt": customer["updated_at"],
-        "alertLocationThresholdCount": customer["alert_location_threshold_count"],
-    }
-    return {key: values[key] for key in keys}
+    shape = {key: customer[_FIELDS[key]] if key in _FIELDS else None for key in keys}
+    shape["organizationId"] = organization["number"]
+    if "smsUsageCurrentMonth" in shape:
+        shape["smsUsageCurrentMonth"] = 0
+    return shape
+
+
+_FIELDS: Final = {
+    "id": "number",
+    "publicId": "public_id",
+    **keys_of(CUSTOMER_FIELDS),
+    "packageDisplayName": "package_type",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+}
+"""Documented keys whose value is in the customer's own record."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
+from domain.fields import MONITOR_FIELDS, keys_of
 from domain.kinds import KINDS
 from domain.mail_config import mask_secret
 from projections.shapes import customer as customer_shapes
@@ -77,19 +78,11 @@ KEYS: Final[Mapping[tuple[str, ShapeForm], tuple[str, ...]]] = {
 FIELDS: Final[Mapping[str, str]] = {
     "id": "number",
     "publicId": "public_id",
-    "name": "name",
-    "hostname": "hostname",
-    "port": "port",
-    "status": "status",
-    "checkInterval": "check_interval",
-    "timeoutSeconds": "timeout_seconds",
-    "notificationEmail": "notification_email",
-    "notificationPhoneNumber": "notification_phone_number",
-    "allowedCheckCountryCodes": "allowed_check_country_codes",
+    **{key: field for key, field in keys_of(MONITOR_FIELDS).items() if field != "config"},
     "createdAt": "created_at",
     "updatedAt": "updated_at",
 }
-"""Documented keys whose value stands in the monitor's own record."""
+"""Documented keys whose value is in the monitor's own record."""
 
 _PLAN: Final = {
     which: tuple((key, FIELDS.get(key)) for key in keys) for which, keys in KEYS.items()

@@ -23,13 +23,12 @@ from eventsourcing.utils import get_topic
 
 from domain.check import ChecksArchived
 from domain.clock import iso_milliseconds
+from domain.fields import CUSTOMER_FIELDS, MONITOR_FIELDS, keys_of
 from domain.kinds import KINDS, MASK
 from domain.mail_config import read_secret
-from domain.monitor import CHANGEABLE
 from domain.values import is_same
 from projections.core.projection import EventHandler, Projection, RowBuffer, batched
 from projections.core.table import Table
-from projections.shapes.monitor import FIELDS
 from projections.views import monitors
 
 if TYPE_CHECKING:
@@ -45,20 +44,9 @@ FieldChange = dict[str, Any]
 Path = tuple[str, ...]
 
 MONITOR: Final[Mapping[str, str]] = {
-    key: field for key, field in FIELDS.items() if field in CHANGEABLE
+    key: field for key, field in keys_of(MONITOR_FIELDS).items() if field != "config"
 }
-CUSTOMER: Final[Mapping[str, str]] = {
-    "name": "name",
-    "email": "email",
-    "notificationEmail": "notification_email",
-    "notificationPhoneNumber": "notification_phone_number",
-    "packageType": "package_type",
-    "status": "status",
-    "allowedCheckCountryCodes": "allowed_check_country_codes",
-    "customFields": "custom_fields",
-    "monthlyReportsEnabled": "monthly_reports_enabled",
-    "alertLocationThresholdCount": "alert_location_threshold_count",
-}
+CUSTOMER: Final[Mapping[str, str]] = keys_of(CUSTOMER_FIELDS)
 LOCATION: Final[Mapping[str, str]] = {"code": "code", "name": "name", "countryCode": "country"}
 ARCHIVE: Final[Mapping[str, str]] = {
     "firstPosition": "first_position",

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.clock import iso_milliseconds
-from domain.monitor import CHANGEABLE, Monitor
-from domain.organization import CUSTOMER_DEFAULTS
+from domain.fields import CUSTOMER_DEFAULTS, MONITOR_FIELDS
 
 if TYPE_CHECKING:
     from domain.access_token import AccessToken
     from domain.check import CheckPerformed
     from domain.location import MonitoringLocation
+    from domain.monitor import Monitor
     from domain.organization import Customer, Organization
     from projections.core.table import Record
 
@@ -116,7 +116,7 @@ def monitor(_: Record | None, event: Monitor.Created) -> Record:
         "number": event.number,
         "organization_id": event.organization_id,
         "customer_id": event.customer_id,
-        **{name: getattr(event, name) for name in CHANGEABLE},
+        **{name: getattr(event, name) for name in MONITOR_FIELDS},
         "version": event.originator_version,
         "created_at": created_at,
         "updated_at": created_at,

@@ -90,7 +90,7 @@ def test_a_change_records_the_changed_field_only_and_moves_updated_at(
     before = admin.get(path_of(monitor)).json
     later_than(before["updatedAt"])
 
-    answer = admin.patch(path_of(monitor), {"port": 25, "name": monitor.fields["name"]})
+    answer = admin.patch(path_of(monitor), {"port": 25, "name": monitor.name})
 
     assert answer.json["updatedAt"] > before["updatedAt"]
     assert answer.json["createdAt"] == before["createdAt"]
@@ -166,7 +166,7 @@ def test_a_patched_body_that_is_wrong_in_part_changes_nothing(world: World, admi
     monitor = world.monitor()
 
     assert admin.patch(path_of(monitor), {"name": "New", "port": 0}).status_code == 400
-    assert admin.get(path_of(monitor)).json["name"] == monitor.fields["name"]
+    assert admin.get(path_of(monitor)).json["name"] == monitor.name
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from domain.monitor import CHANGEABLE, Monitor
+from domain.fields import MONITOR_FIELDS
+from domain.monitor import Monitor
 from tests.domain.given import CREATE_SMTP, MONITOR_ID, NOON, TESTER
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def test_creating_records_every_field_once() -> None:
     assert event.originator_id == MONITOR_ID
     assert event.timestamp == NOON
     assert (event.number, event.kind, event.actor) == (7, "smtp", TESTER)
-    assert {name: getattr(event, name) for name in CHANGEABLE} == {
-        name: getattr(CREATE_SMTP, name) for name in CHANGEABLE
+    assert {name: getattr(event, name) for name in MONITOR_FIELDS} == {
+        name: getattr(CREATE_SMTP, name) for name in MONITOR_FIELDS
     }
 
 
@@ -53,7 +54,7 @@ def test_events_make_the_monitor_that_they_came_from() -> None:
     monitor = given(created())
 
     assert (monitor.id, monitor.version, monitor.number) == (MONITOR_ID, 1, 7)
-    assert monitor.fields["hostname"] == "smtp.example.com"
+    assert monitor.hostname == "smtp.example.com"
     assert monitor.created_on == NOON
     assert not monitor.deleted
 
@@ -70,8 +71,8 @@ def test_an_update_records_what_differs_and_nothing_else() -> None:
     assert type(event) is Monitor.Updated
     assert event.changes == {"name": "New"}
     assert (event.originator_version, event.timestamp) == (2, LATER)
-    assert monitor.fields["name"] == "New"
-    assert monitor.fields["port"] == 587
+    assert monitor.name == "New"
+    assert monitor.port == 587
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_null_clears_a_field() -> None:
 
     monitor.update({"port": None}, actor=TESTER, now=LATER)
 
-    assert monitor.fields["port"] is None
+    assert monitor.port is None
 
 
 def test_a_deletion_is_recorded_and_the_fields_stay_known() -> None:
@@ -127,4 +128,4 @@ def test_a_deletion_is_recorded_and_the_fields_stay_known() -> None:
     (event,) = monitor.collect_events()
     assert type(event) is Monitor.Deleted
     assert monitor.deleted
-    assert monitor.fields["name"] == "Outbound SMTP"
+    assert monitor.name == "Outbound SMTP"

@@ -161,11 +161,11 @@ def test_writers_of_different_fields_do_not_undo_each_other(store: Store, owners
         list(pool.map(change, changes))
 
     found: Monitor = store.monitoring.repository.get(monitor.id)
-    assert found.fields["name"] == "New"
-    assert found.fields["port"] == 25
-    assert found.fields["status"] == "disabled"
-    assert found.fields["hostname"] == "new.example.com"
-    clear = store.monitoring.unsealed(monitor.id, "smtp", found.fields["config"])
+    assert found.name == "New"
+    assert found.port == 25
+    assert found.status == "disabled"
+    assert found.hostname == "new.example.com"
+    clear = store.monitoring.unsealed(monitor.id, "smtp", found.config)
     assert clear == {"auth": {"user": "u", "pass": "p"}}
 
 

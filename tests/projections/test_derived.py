@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.monitor import CHANGEABLE
-from domain.organization import CUSTOMER_DEFAULTS
+from domain.fields import CUSTOMER_DEFAULTS, MONITOR_FIELDS
 from projections.catalog import PROJECTIONS
 from projections.readers.monitors import MonitorFilter
 from projections.storage.derived import SHORTEST_PART, count_key, follow, row
@@ -113,7 +112,7 @@ def record(key: int, kind: str, customer: str, name: str) -> dict[str, Any]:
         "organization_id": OWNERS[customer],
         "customer_id": customer,
         "number": key,
-        **dict.fromkeys(CHANGEABLE),
+        **dict.fromkeys(MONITOR_FIELDS),
         "name": name,
         "hostname": "mail.example.com",
         "config": {},

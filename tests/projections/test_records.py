@@ -120,7 +120,7 @@ def test_a_shape_shows_the_config_that_it_is_given_and_nothing_of_the_stored_one
 
     assert shape["config"] == shape["smtpConfig"] == {"given": True}
     assert "sealed:" not in str(shape)
-    assert shape["customerName"] == owners.customer.fields["name"]
+    assert shape["customerName"] == owners.customer.name
 
 
 def test_owners_and_tokens_are_found_by_number_and_by_id(

@@ -130,7 +130,7 @@ def test_a_change_that_is_asked_again_is_made_once(cut: Cut, moment: Moment) -> 
     cut.lose_answer(moment, lambda: monitoring.update_customer(customer, TESTER))
     monitoring.update_customer(customer, TESTER)
 
-    assert (changed.version, changed.fields["name"]) == (2, "Renamed")
+    assert (changed.version, changed.name) == (2, "Renamed")
     topics = cut.topics()
     assert (topics["MonitorUpdated"], topics["CustomerUpdated"]) == (1, 1)
 

@@ -83,7 +83,7 @@ def test_what_a_server_lost_is_forgotten_and_leaves_no_hole_in_a_stream(
 
         with Place(tmp_path / "data", database).open() as other:
             found = other.monitoring.load(Monitor, monitor.id, "")
-        assert (found.version, found.fields["name"]) == (3, "Second")
+        assert (found.version, found.name) == (3, "Second")
 
 
 def test_checker_goes_on_from_what_a_server_kept(postgres: Databases, tmp_path: Path) -> None:

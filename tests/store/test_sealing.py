@@ -147,7 +147,7 @@ def test_a_secret_is_sealed_in_the_log_and_opened_for_the_checker(
 ) -> None:
     config = {"auth": {"user": "u", "pass": "secret"}, "secure": True}
     monitor = store.monitoring.create_monitor(owners.create(config=config), TESTER)
-    sealed = monitor.fields["config"]
+    sealed = monitor.config
 
     assert sealed["auth"]["pass"].startswith("sealed:v1:")
     assert store.monitoring.unsealed(monitor.id, "smtp", sealed) == config
@@ -163,7 +163,7 @@ def test_deleting_a_monitor_destroys_its_secrets_old_and_new(store: Store, owner
 
     for each in (first, second):
         with pytest.raises(SecretUnreadableError):
-            store.monitoring.unsealed(first.id, "smtp", each.fields["config"])
+            store.monitoring.unsealed(first.id, "smtp", each.config)
 
 
 def test_a_new_secret_replaces_one_whose_key_is_lost(store: Store, owners: Owners) -> None:
@@ -174,5 +174,5 @@ def test_a_new_secret_replaces_one_whose_key_is_lost(store: Store, owners: Owner
 
     changed = store.monitoring.update_monitor(UpdateMonitor(monitor.id, changes), TESTER)
 
-    clear = store.monitoring.unsealed(monitor.id, "smtp", changed.fields["config"])
+    clear = store.monitoring.unsealed(monitor.id, "smtp", changed.config)
     assert clear == changes["config"]

@@ -127,7 +127,7 @@ def test_no_repr_of_a_command_an_event_or_a_monitor_holds_a_secret(
         UpdateMonitor(monitors[0].id, {"config": {"auth": {"pass": THIRD}}}),
         IssueToken(owners.organization.id, None, "Token", "user", TOKEN),
         *monitors,
-        *(each.fields for each in monitors),
+        *(vars(each) for each in monitors),
         *LogReader(store.monitoring).after(0, 100),
         *store.monitoring.recorder.select_notifications(start=None, limit=100),
         store,

@@ -99,7 +99,7 @@ def stored_passwords(data: Path) -> dict[str, str]:
                 monitor: Any = store.monitoring.repository.get(monitor_id)
             except (ValueError, AggregateNotFoundError):
                 continue  # a key of the service itself, or of a monitor that was being created
-            config = store.monitoring.unsealed(monitor_id, "smtp", monitor.fields["config"])
+            config = store.monitoring.unsealed(monitor_id, "smtp", monitor.config)
             found[owner] = config["auth"]["pass"]
     return found
 

@@ -218,7 +218,7 @@ def _assert_it_goes_on(moved: Moved, place: Place) -> None:
         before = {log: store.reader(log).last_given() for log in LOGS}
         monitoring = store.monitoring
         kept: Any = monitoring.repository.get(moved.made.kept)
-        opened = monitoring.unsealed(kept.id, "smtp", kept.fields["config"])
+        opened = monitoring.unsealed(kept.id, "smtp", kept.config)
         assert opened["auth"]["pass"] == SECRET
 
         owners = make_owners(store)

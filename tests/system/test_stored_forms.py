@@ -178,7 +178,7 @@ def passwords_of(store: Store, monitors: Iterable[str]) -> dict[str, list[str]]:
     found = {}
     for public_id in monitors:
         monitor: Any = store.monitoring.repository.get(UUID(public_id))
-        config = store.monitoring.unsealed(monitor.id, monitor.kind, monitor.fields["config"])
+        config = store.monitoring.unsealed(monitor.id, monitor.kind, monitor.config)
         found[public_id] = [monitor.kind, config.get("password") or config["auth"]["pass"]]
     return found
 
