@@ -118,8 +118,8 @@ def test_writer_looks_once_in_each_stream_after_a_loss(postgres: Databases, tmp_
             recorder.append([(each, version, "CheckPerformed", b"{}") for each in streams])
 
         def looked_for(version: int) -> dict[str, int]:
-            doubts = recorder._doubts.among([one, other], [version, version])
-            return dict(doubts.versions_before)
+            guard = recorder._failover_guard
+            return dict(guard.required_versions([one, other], [version, version]).by_stream)
 
         append(1, one, other)
         assert looked_for(2) == {}
@@ -152,7 +152,7 @@ def test_writer_that_froze_while_it_had_its_turn_loses_it(
     ):
         recorder = cast("LogRecorder", store.checks.recorder)
         began = time.monotonic()
-        for statement in recorder._let_in:
+        for statement in recorder._begin_append:
             frozen.execute(statement)
         recorder.append([(str(uuid4()), 1, "CheckPerformed", b"{}")])
 
