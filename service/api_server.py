@@ -103,7 +103,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             raise CommandError(ExitCode.FAILED, f"the API cannot be served: {error}") from None
 
     def load_config(self) -> None:
-        """Set what docs/decisions.md explains."""
+        """Set what docs/adr/0006-processes.md explains."""
         options = {
             "bind": [self.settings.bind],
             "workers": self.settings.workers,

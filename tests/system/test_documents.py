@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from tests.system.service import Service
 
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+_CODE_PATH = re.compile(r"`([a-z_]+/[\w./-]*)`")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -66,6 +70,12 @@ def test_every_shell_example_of_the_documents_works(service: Service, names: lis
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_path_of_the_code_is_there(name: str) -> None:
+    named = _CODE_PATH.findall(text_of(name))
+    assert [each for each in named if not (ROOT / each).exists()] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_leads_somewhere(document: Path) -> None:
     for target, place in _LINK.findall(document.read_text()):
@@ -82,9 +92,9 @@ def _places(document: Path) -> set[str]:
 
 def test_the_readme_names_real_make_targets() -> None:
     targets = set(
-        re.findall(r"\bmake ([a-z]+)\b", text_of("README.md") + text_of("CONTRIBUTING.md"))
+        re.findall(r"\bmake ([a-z-]+)\b", text_of("README.md") + text_of("CONTRIBUTING.md"))
     )
-    defined = set(re.findall(r"^([a-z]+):", text_of("Makefile"), re.MULTILINE))
+    defined = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     assert targets <= defined
     assert {"run", "test", "demo"} <= targets
 
