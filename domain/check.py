@@ -99,6 +99,7 @@ class Category(StrEnum):
     NOT_SMTP = "not_smtp"
     NOT_IMAP = "not_imap"
     NOT_POP3 = "not_pop3"
+    NOT_MANAGESIEVE = "not_managesieve"
     CODE_CHANGED = "code_changed"
     GREETING_TEMPORARY = "greeting_temporary"
     GREETING_REJECTED = "greeting_rejected"

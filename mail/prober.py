@@ -122,7 +122,7 @@ class Attempt:
     async def _perform(self, action: Action, connection: Connection) -> bytes:
         match action:
             case Receive():
-                return await self._receive(connection)
+                return await self._receive(action, connection)
             case Send():
                 await self._send(action, connection)
             case Enter():
@@ -137,15 +137,15 @@ class Attempt:
         if action.secret:
             self._course.hide(action.secret)
         if self._course.is_traced:
-            self._course.show("client", action.text + (b"***" if action.secret else b""))
+            self._course.show("client", action.shown)
         await connection.send(action.line)
 
-    async def _receive(self, connection: Connection) -> bytes:
-        line = await connection.receive_line()
+    async def _receive(self, action: Receive, connection: Connection) -> bytes:
+        received = await connection.receive(action.octets)
         self._course.heard_anything = True
         if self._course.is_traced:
-            self._course.show("server", line)
-        return line
+            self._course.show("server", received)
+        return received
 
     def _enter(self, phase: Phase) -> None:
         self._course.enter(phase)

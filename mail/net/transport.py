@@ -53,10 +53,14 @@ class Connection:
             if errors.from_network(error) is None:
                 raise
 
-    async def receive_line(self) -> bytes:
-        """Return the next line without its line end."""
+    async def receive(self, octets: int | None = None) -> bytes:
+        """Return the next line without its line end, or exactly so many octets.
+
+        Raises:
+            ProbeFailed: The connection ends or fails, or the reply is over its limits.
+        """
         self._has_talked = True
-        while (line := self._lines.next_line()) is None:
+        while (received := self._next(octets)) is None:
             try:
                 data = await self._receive_some()
             except OSError as error:
@@ -64,7 +68,10 @@ class Connection:
             if not data:
                 raise errors.closed()
             self._lines.feed(data)
-        return line
+        return received
+
+    def _next(self, octets: int | None) -> bytes | None:
+        return self._lines.next_line() if octets is None else self._lines.next_octets(octets)
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str | None) -> TlsSession:
         """Shake hands.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from mail.protocols import imap, pop3, smtp
+from mail.protocols import imap, managesieve, pop3, smtp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,5 +47,7 @@ PROTOCOLS: Final[Mapping[ProtocolName, MailProtocol]] = MappingProxyType(
         "smtp": MailProtocol(dialogue=smtp.dialogue, port=25, tls_port=465),
         "imap": MailProtocol(dialogue=imap.dialogue, port=143, tls_port=993, has_mailbox=True),
         "pop3": MailProtocol(dialogue=pop3.dialogue, port=110, tls_port=995, has_mailbox=True),
+        # RFC 5804 1.8 registers one port, where TLS begins by STARTTLS.
+        "managesieve": MailProtocol(dialogue=managesieve.dialogue, port=4190, tls_port=4190),
     }
 )

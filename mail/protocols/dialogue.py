@@ -1,58 +1,60 @@
-"""What a protocol dialogue asks of the transport, and nothing of how it is done.
+"""The actions of a protocol dialogue, and the exception that ends it when the server fails.
 
-A dialogue is a generator: it yields actions and is resumed with the line that a `Receive`
-asked for (with b"" after any other action). It ends by returning when the server can be
-used, and by raising `ProbeFailed` when it cannot. It never touches a socket or a clock.
-
-How the parts of a probe say that the server, or the way to it, failed.
-
-Raised inside the checker only: `mail.prober` turns it into an outcome, so that nobody
-outside ever sees it. A mistake of ours is never one of these.
+A dialogue is a generator: it yields actions, which `mail.prober` performs, and is resumed
+with the bytes that a `Receive` asked for (with b"" after any other action). It returns when
+the server can be used and raises `ProbeFailed` when it cannot. It has no socket and no clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from domain.check import Category, Phase
+from domain.check import Category, Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send one line. `secret` is its end that may be shown to nobody."""
+    """Send one line: `text`, then `secret`, which is never shown, then `end`."""
 
     text: bytes
     secret: bytes = b""
+    end: bytes = b""
 
     @property
     def line(self) -> bytes:
         """The line as it goes over the wire."""
-        return b"%b%b\r\n" % (self.text, self.secret)
+        return b"%b%b%b\r\n" % (self.text, self.secret, self.end)
+
+    @property
+    def shown(self) -> bytes:
+        """The line as a trace shows it: the secret masked, no line end."""
+        return b"%b%b%b" % (self.text, b"***" if self.secret else b"", self.end)
 
 
 @dataclass(frozen=True, slots=True)
 class Receive:
-    """Wait for the next line."""
+    """Wait for the next line, or for exactly `octets` bytes, which may hold line ends."""
+
+    octets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """Start TLS now, and judge the certificate before going on."""
+    """Start TLS now, and judge the certificate before the dialogue goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """The next phase begins. From `Phase.QUIT` on, nothing makes the server down any more."""
+    """Begin the next phase. From `Phase.QUIT` on, no failure makes the server down any more."""
 
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """Something worth knowing that is not a failure."""
+    """Record a finding that is not a failure. The code is stored in events."""
 
     code: str
     message: str
@@ -64,17 +66,17 @@ Dialogue: TypeAlias = Generator[Action, bytes, None]
 RECEIVE = Receive()
 UPGRADE = Upgrade()
 
-# Findings that more than one dialogue has; the codes are stored in events.
 PLAINTEXT = Warn("plaintext", "the server offers no TLS, so everything crossed the wire in clear")
 PASSWORD_IN_CLEAR = Warn("password_in_clear", "the password crossed the wire unencrypted")
 
 
 class ProbeFailed(Exception):  # noqa: N818 (it is a finding about a server, not an error of ours)
-    """A step of a probe showed that the server cannot be used.
+    """A step of a probe shows that the server cannot be used; never a mistake of ours.
 
-    `reply` holds the server's words as they came: they are cleaned only where they become
-    part of an outcome. They are kept out of the text of the exception, because a server
-    may echo a password. `phase` overrides the phase in which the probe stands.
+    The prober turns it into an outcome, so it does not leave this room. `reply` holds the
+    server's words as they came; they are cleaned when they become part of the outcome, and
+    they are not in the text of the exception, because a server may echo a password. `phase`
+    overrides the phase that the probe is in.
     """
 
     def __init__(
@@ -90,3 +92,12 @@ class ProbeFailed(Exception):  # noqa: N818 (it is a finding about a server, not
         self.message = message
         self.reply = reply
         self.phase = phase
+
+
+def starttls_not_offered(command: str = "STARTTLS") -> ProbeFailed:
+    """Return the failure of a server that must offer TLS and does not."""
+    return ProbeFailed(
+        Category.STARTTLS_UNAVAILABLE,
+        f"the server does not offer {command}",
+        phase=Phase.STARTTLS,
+    )

@@ -1,10 +1,8 @@
 """The IMAP dialogue: greeting, CAPABILITY, STARTTLS, login, EXAMINE, LOGOUT.
 
 Follows RFC 9051 and 3501 (2595 for STARTTLS, 4959 for SASL-IR, 5530 for response codes).
-Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It changes
-nothing in a mailbox: a mailbox is opened read-only.
-
-Mailbox names as IMAP4rev1 writes them: modified UTF-7 (RFC 3501 section 5.1.3).
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges responses. It
+changes nothing in a mailbox: a mailbox is opened read-only.
 """
 
 from __future__ import annotations
@@ -27,6 +25,7 @@ from mail.protocols.dialogue import (
     ProbeFailed,
     Send,
     Warn,
+    starttls_not_offered,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ _SHIFTED = re.compile(r"&|[^\x20-\x7e]+")
 
 
 def encode_mailbox(name: str) -> bytes:
-    """Return a mailbox name in modified UTF-7; printable ASCII stays as it is."""
+    """Return a mailbox name in modified UTF-7 (RFC 3501 5.1.3); printable ASCII stays."""
     return _SHIFTED.sub(_shift, name).encode("ascii")
 
 
@@ -145,15 +144,11 @@ class _Imap:
         self._capabilities = answer.capabilities
 
     def _starttls(self) -> Generator[Action, bytes, None]:
-        if self._target.tls not in {"auto", "require"}:
+        if not self._target.wants_starttls:
             return
         if b"STARTTLS" not in self._capabilities:
             if self._target.tls == "require":
-                raise ProbeFailed(
-                    Category.STARTTLS_UNAVAILABLE,
-                    "the server does not offer STARTTLS",
-                    phase=Phase.STARTTLS,
-                )
+                raise starttls_not_offered()
             yield PLAINTEXT
             return
         yield Enter(Phase.STARTTLS)
@@ -177,7 +172,7 @@ class _Imap:
         if not self._encrypted:
             yield PASSWORD_IN_CLEAR
         if plain and initial_response:
-            response = sasl.encode(sasl.PLAIN.answers[0](user, password, b""))
+            response = sasl.plain_response(user, password)
             answer = yield from self._ask(b"AUTHENTICATE PLAIN ", response)
         elif plain and not login_allowed:
             answer = yield from self._authenticate_in_two_steps(user, password)
@@ -191,8 +186,7 @@ class _Imap:
         answer = yield from self._ask(b"AUTHENTICATE PLAIN")
         if answer.status != b"+":
             return answer
-        response = sasl.encode(sasl.PLAIN.answers[0](user, password, b""))
-        yield Send(b"", response)
+        yield Send(b"", sasl.plain_response(user, password))
         return (yield from self._read_answer())
 
     def _login_command(self, user: str, password: str) -> Generator[Action, bytes, _Answer]:

@@ -1,6 +1,6 @@
-"""Bytes to lines, with hard limits: what a hostile server can make us hold is bounded.
+"""Makes lines of bytes, with limits on what a hostile server can make the checker hold.
 
-Sans-I/O: knows neither sockets nor protocols.
+Sans-I/O: it knows neither sockets nor protocols.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class LineReader:
 
     @property
     def has_unread(self) -> bool:
-        """Whether bytes are left over that no line has been made of."""
+        """Whether bytes were fed that belong to no line yet."""
         return bool(self._buffer)
 
     def start_reply(self) -> None:
-        """Begin to count anew: a command has been sent."""
+        """Reset the counts of lines and bytes: a command has been sent."""
         self._lines = 0
         self._bytes = 0
 
@@ -54,20 +54,32 @@ class LineReader:
         if end < 0:
             self._searched = length
             return None
-        self._count(length)
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        self._searched = 0
-        return line.removesuffix(b"\r")
-
-    def _count(self, length: int) -> None:
         self._lines += 1
-        self._bytes += length
         if self._lines > MAX_REPLY_LINES:
             raise ProbeFailed(
                 Category.TOO_MANY_LINES, f"a reply of more than {MAX_REPLY_LINES} lines"
             )
-        if self._bytes > MAX_REPLY_BYTES:
+        self._refuse_excess(length)
+        return self._take(length).removesuffix(b"\n").removesuffix(b"\r")
+
+    def next_octets(self, count: int) -> bytes | None:
+        """Return exactly `count` bytes, or None when more bytes are needed.
+
+        Raises:
+            ProbeFailed: The reply is over its limit, also when only the announced count is.
+        """
+        self._refuse_excess(count)
+        return self._take(count) if len(self._buffer) >= count else None
+
+    def _take(self, length: int) -> bytes:
+        taken = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        self._searched = 0
+        self._bytes += length
+        return taken
+
+    def _refuse_excess(self, length: int) -> None:
+        if self._bytes + length > MAX_REPLY_BYTES:
             raise ProbeFailed(
                 Category.RESPONSE_TOO_LARGE, f"a reply of more than {MAX_REPLY_BYTES} bytes"
             )

@@ -1,7 +1,7 @@
 """The POP3 dialogue: greeting, CAPA, STLS, login, STAT, QUIT (RFC 1939, 2449, 2595, 3206).
 
-Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It reads no
-message and deletes none.
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It reads
+no message and deletes none.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mail.protocols.dialogue import (
     Enter,
     ProbeFailed,
     Send,
+    starttls_not_offered,
 )
 
 if TYPE_CHECKING:
@@ -101,15 +102,11 @@ class _Pop3:
         self._capabilities = found
 
     def _stls(self) -> Generator[Action, bytes, None]:
-        if self._target.tls not in {"auto", "require"}:
+        if not self._target.wants_starttls:
             return
         if b"STLS" not in (self._capabilities or {}):
             if self._target.tls == "require":
-                raise ProbeFailed(
-                    Category.STARTTLS_UNAVAILABLE,
-                    "the server does not offer STLS",
-                    phase=Phase.STARTTLS,
-                )
+                raise starttls_not_offered("STLS")
             yield PLAINTEXT
             return
         yield Enter(Phase.STARTTLS)
@@ -157,8 +154,7 @@ class _Pop3:
         yield Send(b"AUTH PLAIN")
         line = yield RECEIVE
         if line.startswith(b"+ ") or line == b"+":
-            response = sasl.encode(sasl.PLAIN.answers[0](user, password, b""))
-            return (yield from _ask(b"", response))
+            return (yield from _ask(b"", sasl.plain_response(user, password)))
         return _parse(line, Category.PROTOCOL_ERROR)
 
     def _apop(

@@ -1,7 +1,7 @@
-"""The login mechanisms: what is answered to which challenge, before base64.
+"""The login mechanisms of SASL, which every protocol wraps in commands of its own.
 
 PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), CRAM-MD5 (RFC 2195), XOAUTH2 (where
-the password is an access token). Knows no protocol: SMTP, IMAP and POP3 wrap the same.
+the password is an access token). Responses and challenges are in base64 (RFC 4648 4).
 """
 
 from __future__ import annotations
@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-Answer: TypeAlias = Callable[[str, str, bytes], bytes]
-"""From user, password and decoded challenge to the answer."""
+Response: TypeAlias = Callable[[str, str, bytes], bytes]
+"""From user, password and decoded challenge to the response, before base64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """One way to log in. `initial` says that the first answer needs no challenge."""
+    """One way to log in: the responses in their order.
+
+    `initial` says that the first response needs no challenge. `reads_challenge` says that
+    the challenge counts: it is not decoded for the others, because servers send anything.
+    """
 
     name: bytes
-    answers: tuple[Answer, ...]
+    responses: tuple[Response, ...]
     initial: bool = False
+    reads_challenge: bool = False
     reveals_password: bool = True
 
 
@@ -57,7 +62,7 @@ def _xoauth2(user: str, token: str, _challenge: bytes) -> bytes:
 
 PLAIN = Mechanism(b"PLAIN", (_plain,), initial=True)
 LOGIN = Mechanism(b"LOGIN", (_user, _password))
-CRAM_MD5 = Mechanism(b"CRAM-MD5", (_cram_md5,), reveals_password=False)
+CRAM_MD5 = Mechanism(b"CRAM-MD5", (_cram_md5,), reads_challenge=True, reveals_password=False)
 XOAUTH2 = Mechanism(b"XOAUTH2", (_xoauth2,), initial=True)
 
 # The order of the clients that our users compare us with. PLAIN comes first because a
@@ -70,17 +75,36 @@ def choose(offered: Collection[bytes]) -> Mechanism | None:
     return next((each for each in _PREFERENCE if each.name in offered), None)
 
 
-def encode(answer: bytes) -> bytes:
-    """Return an answer as it goes over the wire (RFC 4648 section 4)."""
-    return b64encode(answer)
+class Login:
+    """One login under way: gives the responses of a mechanism, one after the other."""
+
+    def __init__(self, mechanism: Mechanism, user: str, password: str) -> None:
+        self._mechanism = mechanism
+        self._user = user
+        self._password = password
+        self._left = list(mechanism.responses)
+
+    @property
+    def has_response(self) -> bool:
+        """Whether the mechanism has a response left."""
+        return bool(self._left)
+
+    def respond(self, challenge: bytes = b"") -> bytes:
+        """Return the next response, in base64, to a challenge in base64.
+
+        Raises:
+            ProbeFailed: The mechanism reads the challenge, and it is not base64.
+        """
+        decoded = _decode(challenge) if self._mechanism.reads_challenge else b""
+        return b64encode(self._left.pop(0)(self._user, self._password, decoded))
 
 
-def decode(challenge: bytes) -> bytes:
-    """Return the challenge that a server sent in base64.
+def plain_response(user: str, password: str) -> bytes:
+    """Return the only response of PLAIN, in base64."""
+    return Login(PLAIN, user, password).respond()
 
-    Raises:
-        ProbeFailed: It is not base64.
-    """
+
+def _decode(challenge: bytes) -> bytes:
     try:
         return b64decode(challenge, validate=True)
     except (binascii.Error, ValueError):

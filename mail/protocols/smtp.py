@@ -1,6 +1,7 @@
 """The SMTP dialogue: greeting, EHLO, STARTTLS, AUTH, QUIT (RFC 5321, 3207, 4954).
 
-Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. Sends no mail.
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It sends
+no mail.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mail.protocols.dialogue import (
     Enter,
     ProbeFailed,
     Send,
+    starttls_not_offered,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def dialogue(target: ProbeTarget, client_name: str) -> Dialogue:
     _judge_greeting((yield from _read_reply(Category.NOT_SMTP)))
     extensions = yield from _hello(target, client_name)
     encrypted = target.tls == "implicit"
-    if target.tls in {"auto", "require"}:
+    if target.wants_starttls:
         encrypted = yield from _starttls(target, extensions)
         if encrypted:
             extensions = yield from _hello(target, client_name)
@@ -105,11 +107,7 @@ def _parse_extensions(lines: tuple[bytes, ...]) -> Extensions:
 def _starttls(target: ProbeTarget, extensions: Extensions) -> Generator[Action, bytes, bool]:
     if b"STARTTLS" not in extensions:
         if target.tls == "require":
-            raise ProbeFailed(
-                Category.STARTTLS_UNAVAILABLE,
-                "the server does not offer STARTTLS",
-                phase=Phase.STARTTLS,
-            )
+            raise starttls_not_offered()
         return False
     yield Enter(Phase.STARTTLS)
     reply = yield from _ask(b"STARTTLS")
@@ -130,21 +128,17 @@ def _login(
         )
     if mechanism.reveals_password and not encrypted:
         yield PASSWORD_IN_CLEAR
-    answers = iter(mechanism.answers)
+    login = sasl.Login(mechanism, *credentials)
     command = b"AUTH " + mechanism.name
     if mechanism.initial:
-        first = sasl.encode(next(answers)(*credentials, b""))
-        reply = yield from _ask(command + b" ", first)
+        reply = yield from _ask(command + b" ", login.respond())
     else:
         reply = yield from _ask(command)
-    for answer in answers:
-        if reply.code != _CHALLENGE:
-            break
-        challenge = sasl.decode(reply.texts[0]) if mechanism is sasl.CRAM_MD5 else b""
-        reply = yield from _ask(b"", sasl.encode(answer(*credentials, challenge)))
+    while reply.code == _CHALLENGE and login.has_response:
+        reply = yield from _ask(b"", login.respond(reply.texts[0]))
     if reply.code == _CHALLENGE:
-        # One more challenge than the mechanism has answers, such as the error details of
-        # XOAUTH2: give up (RFC 4954 4), and let the final reply decide.
+        # One more challenge than the mechanism has responses, such as the error details of
+        # XOAUTH2: cancel (RFC 4954 4), and let the final reply decide.
         reply = yield from _ask(b"*")
     _judge_login(reply)
 

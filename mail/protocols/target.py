@@ -52,6 +52,11 @@ class ProbeTarget:
                 raise ValueError(f"{name} must not contain line breaks or NUL")
 
     @property
+    def wants_starttls(self) -> bool:
+        """Whether TLS is to be started on a connection that begins in clear."""
+        return self.tls in {"auto", "require"}
+
+    @property
     def credentials(self) -> tuple[str, str] | None:
         """User and password, or None when a login is not wanted."""
         return (self.user, self.password) if self.user and self.password else None

@@ -71,7 +71,7 @@ def _play(dialogue: Dialogue, chunks: Iterator[bytes], played: Played) -> None:
         answer = b""
         match action:
             case Receive():
-                answer = _next_line(reader, chunks)
+                answer = _receive(reader, action.octets, chunks)
             case Send():
                 reader.start_reply()
                 played.sent.append(action.line)
@@ -83,10 +83,14 @@ def _play(dialogue: Dialogue, chunks: Iterator[bytes], played: Played) -> None:
                 pass
 
 
-def _next_line(reader: LineReader, chunks: Iterator[bytes]) -> bytes:
-    while (line := reader.next_line()) is None:
+def _receive(reader: LineReader, octets: int | None, chunks: Iterator[bytes]) -> bytes:
+    while (received := _next(reader, octets)) is None:
         chunk = next(chunks, None)
         if chunk is None:
             raise _EndOfStreamError
         reader.feed(chunk)
-    return line
+    return received
+
+
+def _next(reader: LineReader, octets: int | None) -> bytes | None:
+    return reader.next_line() if octets is None else reader.next_octets(octets)

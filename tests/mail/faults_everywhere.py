@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from domain.check import Category, Phase
+from mail.protocols import PROTOCOLS
 from tests.mail.fault_cases import (
     SHOP,
     FaultCase,
@@ -29,8 +30,14 @@ _NOT: dict[ProtocolName, Category] = {
     "smtp": Category.NOT_SMTP,
     "imap": Category.NOT_IMAP,
     "pop3": Category.NOT_POP3,
+    "managesieve": Category.NOT_MANAGESIEVE,
 }
-_STARTS: dict[ProtocolName, bytes] = {"smtp": b"220-", "imap": b"* OK ", "pop3": b"+OK "}
+_STARTS: dict[ProtocolName, bytes] = {
+    "smtp": b"220-",
+    "imap": b"* OK ",
+    "pop3": b"+OK ",
+    "managesieve": b'"IMPLEMENTATION" "',
+}
 
 _TLS_TALK = (b"220 mx\r\n", "EHLO", b"250 mx\r\n", "QUIT", b"221 bye\r\n")
 
@@ -216,9 +223,7 @@ CERTIFICATES = [
 ]
 
 CASES = [
-    *_greetings("smtp"),
-    *_greetings("imap"),
-    *_greetings("pop3"),
+    *(case for protocol in PROTOCOLS for case in _greetings(protocol)),
     *LIMITS,
     *HANDSHAKES,
     *CERTIFICATES,

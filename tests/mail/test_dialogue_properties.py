@@ -41,6 +41,15 @@ _FRAGMENTS = [
     b"+OK\r\nSTLS\r\nUSER\r\nSASL PLAIN\r\n.\r\n",
     b"+OK\r\nTOP\r\n.\r\n",
     b"-ERR [IN-USE] no\r\n",
+    b'"IMPLEMENTATION" "x"\r\n"SASL" "PLAIN LOGIN"\r\n"STARTTLS"\r\nOK\r\n',
+    b'"SASL" {8}\r\nCRAM-MD5\r\nOK {3}\r\na\r\n\r\n',
+    b"OK\r\n",
+    b'NO (TRYLATER) "no"\r\n',
+    b"BYE\r\n",
+    b'"PDE+"\r\n',
+    b'""\r\n',
+    b"{3}\r\n",
+    b"{70000}\r\n",
     b"\n",
     b"\r",
     b" ",
@@ -49,7 +58,7 @@ _FRAGMENTS = [
     b"x" * 700,
 ]
 
-_LOGIN = re.compile(rb"AUTH |PASS |APOP |a\d+ (LOGIN|AUTHENTICATE) ")
+_LOGIN = re.compile(rb"AUTH |PASS |APOP |AUTHENTICATE |a\d+ (LOGIN|AUTHENTICATE) ")
 
 _protocols = st.sampled_from(sorted(PROTOCOLS))
 _modes = st.sampled_from(["implicit", "never", "auto", "require"])
@@ -102,7 +111,7 @@ def test_no_password_is_sent_before_tls_where_tls_is_required(
     played = play(target(protocol, "require", password), stream)
 
     if not played.upgrades:
-        assert not any(line.startswith((b"AUTH", b"PASS", b"APOP")) for line in played.sent)
+        assert not any(_LOGIN.match(line) for line in played.sent)
         assert "password_in_clear" not in played.warnings
 
 
@@ -124,6 +133,7 @@ def test_the_reader_never_holds_more_than_it_may(chunks: list[bytes]) -> None:
             while (line := reader.next_line()) is not None:
                 assert len(line) < MAX_LINE_BYTES
                 taken += len(line)
+                taken += len(reader.next_octets(len(line) // 2) or b"")
         except ProbeFailed:
             break
     assert taken <= MAX_REPLY_BYTES

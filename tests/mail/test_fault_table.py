@@ -13,7 +13,13 @@ import trio
 
 from domain.check import Category, Verdict
 from mail.protocols.target import ProbeTarget
-from tests.mail import faults_everywhere, faults_imap, faults_pop3, faults_smtp
+from tests.mail import (
+    faults_everywhere,
+    faults_imap,
+    faults_managesieve,
+    faults_pop3,
+    faults_smtp,
+)
 from tests.mail.fault_cases import LONG_SECONDS, PASSWORD, TIMEOUT_SECONDS, FaultCase
 from tests.mailservers.scripted import scripted
 
@@ -22,11 +28,8 @@ if TYPE_CHECKING:
     from mail.prober import Prober
 
 
-CASES = {
-    f"{case.protocol}: {case.name}": case
-    for table in (faults_everywhere, faults_smtp, faults_imap, faults_pop3)
-    for case in table.CASES
-}
+_TABLES = (faults_everywhere, faults_smtp, faults_imap, faults_pop3, faults_managesieve)
+CASES = {f"{case.protocol}: {case.name}": case for table in _TABLES for case in table.CASES}
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +103,9 @@ def test_a_good_certificate_is_described(outcomes: dict[str, Outcome]) -> None:
 def test_the_words_of_the_server_are_kept(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["smtp: greets with 554"].server_reply == "554 no / service here"
     assert outcomes["imap: greets with BYE"].server_reply == "* BYE not you"
+
+
+def test_the_words_in_a_literal_are_kept(outcomes: dict[str, Outcome]) -> None:
+    outcome = outcomes["managesieve: answers the login with no (trylater) {5}\r\nlater"]
+
+    assert outcome.server_reply == "no (trylater) {5} / later"

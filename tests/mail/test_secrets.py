@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.check import Category
+from mail.protocols import PROTOCOLS
 from mail.protocols.redaction import MAX_TEXT, Redactor
 from mail.protocols.target import ProbeTarget
 from mail.transcript import Trace
@@ -32,8 +33,20 @@ _TO_LOGIN: dict[ProtocolName, tuple[bytes | str, ...]] = {
     "smtp": (b"220 mx\r\n", "EHLO", b"250-mx\r\n250 AUTH PLAIN\r\n"),
     "imap": (b"* OK hi\r\n", "CAPABILITY", b"* CAPABILITY IMAP4rev1\r\na1 OK done\r\n"),
     "pop3": (b"+OK hi\r\n", "CAPA", b"+OK\r\nUSER\r\n.\r\n", "USER", b"+OK\r\n"),
+    "managesieve": (b'"IMPLEMENTATION" "x"\r\n"SASL" "PLAIN"\r\nOK\r\n',),
 }
-_REFUSAL: dict[ProtocolName, bytes] = {"smtp": b"535 ", "imap": b"a2 NO ", "pop3": b"-ERR "}
+_REFUSAL: dict[ProtocolName, bytes] = {
+    "smtp": b"535 ",
+    "imap": b"a2 NO ",
+    "pop3": b"-ERR ",
+    "managesieve": b"NO ",
+}
+_MASKED: dict[ProtocolName, str] = {
+    "smtp": "AUTH PLAIN ***",
+    "imap": "a2 LOGIN ***",
+    "pop3": "PASS ***",
+    "managesieve": 'AUTHENTICATE "PLAIN" "***"',
+}
 
 _ECHOES: dict[str, Callable[[bytes], bytes]] = {
     "the line": lambda line: line,
@@ -56,7 +69,7 @@ def _echo(refusal: bytes, make: Callable[[bytes], bytes]) -> Callable[[Peer], No
     return lambda peer: peer.send(refusal + make(peer.read_line().strip()) + b"\r\n")
 
 
-@pytest.mark.parametrize("protocol", ["smtp", "imap", "pop3"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("what", _ECHOES)
 async def test_a_password_that_is_echoed_is_masked(
     prober: Prober, protocol: ProtocolName, what: str
@@ -93,7 +106,7 @@ async def test_a_password_that_is_echoed_over_several_lines_is_masked(
     assert not _leaks(outcome.server_reply.replace(" / ", ""))
 
 
-@pytest.mark.parametrize("protocol", ["smtp", "imap", "pop3"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_trace_shows_both_sides_without_the_password(
     prober: Prober, protocol: ProtocolName
 ) -> None:
@@ -102,7 +115,7 @@ async def test_a_trace_shows_both_sides_without_the_password(
         await prober.probe(_target(protocol, port), trace=trace)
 
     assert {line.side for line in trace.lines} == {"client", "server"}
-    assert trace.lines[-2].text.endswith("***")
+    assert trace.lines[-2].text == _MASKED[protocol]
     assert trace.lines[-1].text == (_REFUSAL[protocol] + b"no").decode()
     assert not _leaks(repr(trace))
 

@@ -37,6 +37,8 @@ def _target(
         ("imap", "implicit", 993),
         ("pop3", "require", 110),
         ("pop3", "implicit", 995),
+        ("managesieve", "require", 4190),
+        ("managesieve", "implicit", 4190),
     ],
 )
 def test_a_port_follows_from_protocol_and_tls(

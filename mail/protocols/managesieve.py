@@ -1,0 +1,256 @@
+"""The ManageSieve dialogue: greeting, STARTTLS, login, LOGOUT (RFC 5804).
+
+Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges responses. It reads
+no script and changes none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from domain.check import Category, Phase
+from mail.protocols import sasl
+from mail.protocols.dialogue import (
+    PASSWORD_IN_CLEAR,
+    PLAINTEXT,
+    RECEIVE,
+    UPGRADE,
+    Action,
+    Dialogue,
+    Enter,
+    ProbeFailed,
+    Receive,
+    Send,
+    starttls_not_offered,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from mail.protocols.target import ProbeTarget
+
+
+Capabilities: TypeAlias = dict[bytes, bytes]
+"""What a server can do: name in upper case to value, b"" where there is none (RFC 5804 1.7)."""
+
+# RFC 5804 section 4: a quoted string holds at most so many octets; a literal has no limit.
+_MAX_QUOTED_OCTETS = 1024
+
+_TOKEN = re.compile(
+    rb'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"'
+    rb"|\{(?P<literal>[0-9]+)\+?\}\Z"
+    rb"|(?P<mark>[()])"
+    rb'|(?P<atom>[^\s"()]+))',
+    re.DOTALL,
+)
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+
+
+class _Token(NamedTuple):
+    """One word of a response. The value of a literal is its length until it is received."""
+
+    kind: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """One response: its tokens, and the words as they came, for people."""
+
+    tokens: tuple[_Token, ...]
+    words: bytes
+
+    @property
+    def status(self) -> bytes:
+        """`OK`, `NO` or `BYE`; b"" for a capability or a challenge."""
+        return self.tokens[0].value.upper() if self.tokens[0].kind == "atom" else b""
+
+    @property
+    def code(self) -> bytes:
+        """The response code in parentheses (RFC 5804 1.3), upper case, or b""."""
+        return self.value(2).upper() if self.value(1) == b"(" else b""
+
+    def value(self, index: int) -> bytes:
+        """The value of one token, b"" behind the last."""
+        return self.tokens[index].value if index < len(self.tokens) else b""
+
+
+def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
+    """Talk to a ManageSieve server as a client would that wants to edit scripts."""
+    yield Enter(Phase.GREETING)
+    capabilities = yield from _greeting()
+    encrypted = target.tls == "implicit"
+    if target.wants_starttls:
+        encrypted = b"STARTTLS" in capabilities
+        if encrypted:
+            capabilities = yield from _starttls()
+        elif target.tls == "require":
+            raise starttls_not_offered()
+        else:
+            yield PLAINTEXT
+    if target.credentials:
+        yield Enter(Phase.AUTH)
+        yield from _login(target.credentials, capabilities, encrypted=encrypted)
+    yield Enter(Phase.QUIT)
+    response = yield from _ask(b"LOGOUT", leaving=True)
+    if response.status == b"NO":
+        raise ProbeFailed(Category.PROTOCOL_ERROR, "LOGOUT is refused", reply=response.words)
+
+
+def _greeting() -> Generator[Action, bytes, Capabilities]:
+    capabilities, response = yield from _read_capabilities(Category.NOT_MANAGESIEVE)
+    if response.status != b"OK":
+        temporary = response.code == b"TRYLATER"
+        raise ProbeFailed(
+            Category.GREETING_TEMPORARY if temporary else Category.GREETING_REJECTED,
+            "the server greets with a refusal",
+            reply=response.words,
+        )
+    if not capabilities:
+        # RFC 5804 1.7 obliges a server to name itself. Servers of other protocols say OK too.
+        raise ProbeFailed(
+            Category.NOT_MANAGESIEVE, "the greeting lists no capability", reply=response.words
+        )
+    return capabilities
+
+
+def _starttls() -> Generator[Action, bytes, Capabilities]:
+    """Start TLS. What the server said before is forgotten: it was not protected."""
+    yield Enter(Phase.STARTTLS)
+    response = yield from _ask(b"STARTTLS")
+    if response.status != b"OK":
+        raise ProbeFailed(
+            Category.STARTTLS_REJECTED,
+            "STARTTLS is offered and then refused",
+            reply=response.words,
+        )
+    yield UPGRADE
+    # RFC 5804 2.2: the server lists its capabilities again, without being asked.
+    yield Enter(Phase.CAPABILITY)
+    capabilities, response = yield from _read_capabilities(Category.PROTOCOL_ERROR)
+    if response.status == b"BYE":
+        raise _closing(response)
+    if response.status != b"OK":
+        raise ProbeFailed(
+            Category.PROTOCOL_ERROR,
+            "the server lists no capabilities after STARTTLS",
+            reply=response.words,
+        )
+    return capabilities
+
+
+def _login(
+    credentials: tuple[str, str], capabilities: Capabilities, *, encrypted: bool
+) -> Generator[Action, bytes, None]:
+    offered = capabilities.get(b"SASL", b"").upper().split()
+    mechanism = sasl.choose(offered)
+    if mechanism is None:
+        if offered or encrypted:
+            raise ProbeFailed(Category.AUTH_UNAVAILABLE, "the server offers no login that we know")
+        raise ProbeFailed(Category.AUTH_DISABLED, "the server allows no login without TLS")
+    if mechanism.reveals_password and not encrypted:
+        yield PASSWORD_IN_CLEAR
+    login = sasl.Login(mechanism, *credentials)
+    command = b'AUTHENTICATE "%b"' % mechanism.name
+    if mechanism.initial:
+        yield _send_string(command + b" ", login.respond())
+    else:
+        yield Send(command)
+    response = yield from _read_response(Category.PROTOCOL_ERROR)
+    while not response.status and login.has_response:
+        yield _send_string(b"", login.respond(response.value(0)))
+        response = yield from _read_response(Category.PROTOCOL_ERROR)
+    if not response.status:
+        # One more challenge than the mechanism has responses: cancel (RFC 5804 2.1).
+        response = yield from _ask(b'"*"')
+    _judge_login(response)
+
+
+def _judge_login(response: _Response) -> None:
+    if response.status == b"OK":
+        return
+    if response.status == b"BYE":
+        raise _closing(response)
+    if response.code == b"ENCRYPT-NEEDED":
+        category, message = Category.AUTH_REQUIRES_TLS, "the server wants TLS before a login"
+    elif response.code == b"TRYLATER":
+        category, message = Category.AUTH_TEMPORARY, "the server cannot check the login now"
+    else:
+        category, message = Category.AUTH_FAILED, "the server refuses the login"
+    raise ProbeFailed(category, message, reply=response.words)
+
+
+def _send_string(command: bytes, secret: bytes) -> Send:
+    """Send a base64 string, quoted if it is short enough, else as a literal (RFC 5804 4)."""
+    if len(secret) <= _MAX_QUOTED_OCTETS:
+        return Send(command + b'"', secret, b'"')
+    return Send(command + b"{%d+}\r\n" % len(secret), secret)
+
+
+def _ask(command: bytes, *, leaving: bool = False) -> Generator[Action, bytes, _Response]:
+    """Send a command and return the response that ends its answer."""
+    yield Send(command)
+    _, response = yield from _read_capabilities(Category.PROTOCOL_ERROR)
+    if response.status == b"BYE" and not leaving:
+        raise _closing(response)
+    return response
+
+
+def _read_capabilities(
+    when_malformed: Category,
+) -> Generator[Action, bytes, tuple[Capabilities, _Response]]:
+    """Read capabilities, if any, up to the response that ends them."""
+    capabilities: Capabilities = {}
+    while True:
+        response = yield from _read_response(when_malformed)
+        if response.status:
+            return capabilities, response
+        capabilities[response.value(0).upper()] = response.value(1)
+
+
+def _read_response(when_malformed: Category) -> Generator[Action, bytes, _Response]:
+    """Read one response: a line, and on after each literal in it."""
+    tokens: list[_Token] = []
+    words: list[bytes] = []
+    while True:
+        line = yield RECEIVE
+        words.append(line)
+        found = _parse(line)
+        if found is None:
+            raise ProbeFailed(when_malformed, "the answer is not ManageSieve", reply=line)
+        tokens += found
+        if not tokens or tokens[-1].kind != "literal":
+            break
+        literal = yield Receive(octets=int(tokens[-1].value))
+        words += literal.splitlines()
+        tokens[-1] = _Token("string", literal)
+    response = _Response(tuple(tokens), b" / ".join(filter(None, words)))
+    if not tokens or not (tokens[0].kind == "string" or response.status in {b"OK", b"NO", b"BYE"}):
+        raise ProbeFailed(when_malformed, "the answer is not ManageSieve", reply=response.words)
+    return response
+
+
+def _parse(line: bytes) -> list[_Token] | None:
+    """Return the tokens of a line, or None when it has a string without an end."""
+    line = line.rstrip()
+    tokens: list[_Token] = []
+    position = 0
+    while position < len(line):
+        found = _TOKEN.match(line, position)
+        if found is None or found.lastgroup is None:
+            return None
+        value = found[found.lastgroup]
+        if found.lastgroup == "quoted":
+            tokens.append(_Token("string", _ESCAPE.sub(rb"\1", value)))
+        else:
+            tokens.append(_Token(found.lastgroup, value))
+        position = found.end()
+    return tokens
+
+
+def _closing(response: _Response) -> ProbeFailed:
+    return ProbeFailed(
+        Category.SERVICE_UNAVAILABLE, "the server closes the service", reply=response.words
+    )
