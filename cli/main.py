@@ -38,7 +38,7 @@ _COMMANDS: Final = {
 )
 @click.version_option(package_name="postwatch", prog_name="postwatch")
 def main() -> None:
-    """Watch SMTP, IMAP and POP3 servers; keep every change and every check as an event.
+    """Watch SMTP, IMAP, POP3 and ManageSieve servers; record every change and check as an event.
 
     Settings are environment variables that begin with POSTWATCH_; docs/operations.md
     lists them, and the exit codes.

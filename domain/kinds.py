@@ -152,19 +152,21 @@ def _smtp_connection(config: Config) -> Connection:
 def _imap_pop_contradiction(config: Config) -> Contradiction | None:
     if config.get("tls") and config.get("startTls") in ("auto", "require"):
         return Contradiction("startTls", "has no meaning together with tls: true")
+    if config.get("mailbox") and config.get("protocol") == "managesieve":
+        return Contradiction("mailbox", "has no meaning together with protocol: managesieve")
     return None
 
 
 def _imap_pop_connection(config: Config) -> Connection:
     protocol = config.get("protocol")
-    if protocol not in _MAILBOX_PROTOCOLS:
-        protocol = _MAILBOX_PROTOCOLS[0]
+    if protocol not in _IMAP_POP_PROTOCOLS:
+        protocol = _IMAP_POP_PROTOCOLS[0]
     if config.get("tls"):
         return Connection(protocol, "implicit")
     return Connection(protocol, _START_TLS.get(config.get("startTls"), "never"))
 
 
-_MAILBOX_PROTOCOLS: Final = ("imap", "pop3")
+_IMAP_POP_PROTOCOLS: Final = ("imap", "pop3", "managesieve")
 _START_TLS: Final[Mapping[object, TlsMode]] = {"auto": "auto", "require": "require"}
 
 _PASSWORD: Final = Text(
@@ -217,11 +219,14 @@ _IMAP_POP: Final = MonitorKind(
     config_key="imapPopConfig",
     timing_key="timingImapPop",
     config={
-        "protocol": Choice(_MAILBOX_PROTOCOLS, "Default `imap`."),
+        "protocol": Choice(
+            _IMAP_POP_PROTOCOLS,
+            "Default `imap`. `managesieve` (RFC 5804) watches the server of mail filters.",
+        ),
         "user": Text("Needs a password, and the other way round."),
         "password": _PASSWORD,
         "tls": Flag("TLS from the first byte: port 993 (IMAP) or 995 (POP3). Default false."),
-        "mailbox": Text("Opened read-only after the login; needs a login."),
+        "mailbox": Text("Opened read-only after the login; needs a login. Not with ManageSieve."),
         "startTls": Choice(
             ("never", "auto", "require"), "Only with `tls: false`. Default `never`."
         ),
@@ -230,7 +235,7 @@ _IMAP_POP: Final = MonitorKind(
     secret_path=("password",),
     user_path=("user",),
     needs_whole_login=True,
-    protocols=_MAILBOX_PROTOCOLS,
+    protocols=_IMAP_POP_PROTOCOLS,
     contradiction=_imap_pop_contradiction,
     connection=_imap_pop_connection,
 )

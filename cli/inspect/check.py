@@ -109,7 +109,7 @@ def target_of(options: Options) -> ProbeTarget:
 def _tls_mode(options: Options) -> TlsMode:
     """Return when to encrypt. TLS from the first byte is what --require-tls wants, and more."""
     if options["starttls"] is not None and options["protocol"] == "smtp":
-        raise click.UsageError("--starttls is for imap and pop3; use --require-tls or --ignore-tls")
+        raise click.UsageError("--starttls is not for smtp; use --require-tls or --ignore-tls")
     asked: dict[str, TlsMode] = {}
     if options["secure"]:
         asked["--secure"] = "implicit"
@@ -368,7 +368,7 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 @click.option(
     "--starttls",
     type=click.Choice(["never", "auto", "require"]),
-    help="For IMAP and POP3. Default here: auto, STARTTLS when offered (a monitor's: never).",
+    help="Not for SMTP. Default here: auto, STARTTLS when offered (a monitor's: never).",
 )
 @click.option("--user", metavar="USER", help="Log in as this user.")
 @click.option("--password-file", metavar="FILE", help="Where the password stands; - is stdin.")

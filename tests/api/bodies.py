@@ -77,7 +77,9 @@ def _imap_configs() -> SearchStrategy[dict[str, Any]]:
     known = st.fixed_dictionaries(
         {},
         optional={
-            "protocol": st.sampled_from(["imap", "pop3", "IMAP", "POP3"]),
+            "protocol": st.sampled_from(
+                ["imap", "pop3", "managesieve", "IMAP", "POP3", "ManageSieve"]
+            ),
             "tls": switches,
             "tlsOptions": st.fixed_dictionaries({}, optional={"rejectUnauthorized": switches}),
         },

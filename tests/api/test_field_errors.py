@@ -222,6 +222,11 @@ def test_a_message_with_very_many_problems_is_cut_but_the_list_is_whole(admin: C
         ("smtp", {"ignoreTls": "true", "requireTls": 1}, "smtpConfig.ignoreTls"),
         ("imap_pop", {"tls": True, "startTls": "require"}, "imapPopConfig.startTls"),
         ("imap_pop", {"tls": 1, "startTls": "AUTO"}, "imapPopConfig.startTls"),
+        (
+            "imap_pop",
+            {"protocol": "MANAGESIEVE", "mailbox": "INBOX"},
+            "imapPopConfig.mailbox",
+        ),
     ],
 )
 def test_a_config_that_contradicts_itself_is_400(

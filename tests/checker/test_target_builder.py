@@ -70,6 +70,7 @@ def test_smtp_config(config: Config, tls: str, port: int) -> None:
         ({"startTls": "auto"}, "imap", "auto", 143),
         ({"protocol": "pop3", "startTls": "require"}, "pop3", "require", 110),
         ({"startTls": "never"}, "imap", "never", 143),
+        ({"protocol": "managesieve", "startTls": "require"}, "managesieve", "require", 4190),
     ],
 )
 def test_imap_pop_config(config: Config, protocol: str, tls: str, port: int) -> None:

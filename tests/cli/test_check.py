@@ -207,6 +207,22 @@ def test_a_server_that_cannot_be_used_is_down_and_ends_with_2(
     assert "failed here" in result.stdout
 
 
+def test_a_managesieve_server_is_checked(login: list[str]) -> None:
+    script = steps(
+        b'"IMPLEMENTATION" "test"\r\n"SASL" "PLAIN"\r\nOK\r\n',
+        "AUTHENTICATE",
+        b"OK\r\n",
+        "LOGOUT",
+        b"OK\r\n",
+    )
+    with scripted(script) as port:
+        result = _check("managesieve", "127.0.0.1", "--port", str(port), *login)
+
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"UP: managesieve 127.0.0.1:{port} can be used")
+    assert "act on: password_in_clear" in result.stdout
+
+
 def test_a_refused_login_shows_the_servers_own_words(servers: DemoServers, tmp_path: Path) -> None:
     result = _check(
         "smtp", *_at(servers.smtps, servers), "--secure", *_login(tmp_path, USER, "wrong-one")
@@ -246,6 +262,7 @@ def test_an_ipv6_address_is_shown_in_brackets(servers: DemoServers) -> None:
         (["smtp", "localhost", "--user", "alice"], "add --password-file"),
         (["smtp", "localhost", "--password-file", "-"], "add --user"),
         (["smtp", "localhost", "--mailbox", "INBOX"], "imap and pop3"),
+        (["managesieve", "localhost", "--mailbox", "INBOX"], "imap and pop3"),
         (["imap", "localhost", "--mailbox", "INBOX"], "needs a login"),
         (["smtp", "localhost", "--ca-file", "/nowhere/ca.pem"], "there is no such file"),
         (["smtp", "localhost", "--allow-network", "10.0.0.1/8"], "allowed networks"),

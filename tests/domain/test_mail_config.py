@@ -39,6 +39,7 @@ def problems(kind: Kind, value: object) -> list[tuple[str, str]]:
             {"tlsOptions": {"rejectUnauthorized": False, "ca": "x"}},
         ),
         ("imap_pop", {"protocol": "POP3"}, {"protocol": "pop3"}),
+        ("imap_pop", {"protocol": "ManageSieve"}, {"protocol": "managesieve"}),
         ("imap_pop", {"startTls": "Require"}, {"startTls": "require"}),
         ("imap_pop", {"tls": True, "startTls": "never"}, {"tls": True, "startTls": "never"}),
         ("imap_pop", {"secure": "anything"}, {"secure": "anything"}),

@@ -1,4 +1,4 @@
-"""Dovecot, probed over IMAP and POP3 the way its users reach it."""
+"""Dovecot, probed over IMAP, POP3 and ManageSieve the way its users reach it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.check import Category, Phase
+from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 from tests.mailservers.dovecot import (
     PASSWORD,
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.mailserver
 
+DOVECOT_PROTOCOLS = ("imap", "pop3", "managesieve")
 MODES = [
     (protocol, tls)
-    for protocol in ("imap", "pop3")
+    for protocol in DOVECOT_PROTOCOLS
     for tls in ("never", "auto", "require", "implicit")
 ]
 
@@ -50,11 +52,12 @@ def _target(server: Dovecot, protocol: ProtocolName, tls: TlsMode) -> ProbeTarge
 
 
 @pytest.mark.parametrize(("protocol", "tls"), MODES)
-async def test_the_right_password_opens_the_mailbox(
+async def test_the_right_password_lets_in_and_opens_the_mailbox(
     prober: Prober, server: Dovecot, protocol: ProtocolName, tls: TlsMode
 ) -> None:
+    mailbox = "INBOX" if PROTOCOLS[protocol].has_mailbox else None
     outcome = await prober.probe(
-        replace(_target(server, protocol, tls), user=USER, password=PASSWORD, mailbox="INBOX")
+        replace(_target(server, protocol, tls), user=USER, password=PASSWORD, mailbox=mailbox)
     )
 
     assert outcome.category is Category.OK
@@ -131,7 +134,23 @@ async def test_a_login_that_is_disabled_without_tls(
     assert outcome.warnings == ()
 
 
-@pytest.mark.parametrize("protocol", ["imap", "pop3"])
+async def test_without_tls_managesieve_logs_in_by_the_mechanism_that_hides_the_password(
+    prober: Prober, strict_server: Dovecot
+) -> None:
+    # Dovecot takes PLAIN and LOGIN off its list, and leaves CRAM-MD5 on it.
+    target = replace(
+        _target(strict_server, "managesieve", "never"),
+        hostname=strict_server.host,
+        user=USER,
+        password=PASSWORD,
+    )
+    outcome = await prober.probe(target)
+
+    assert outcome.category is Category.OK
+    assert outcome.warnings == ()
+
+
+@pytest.mark.parametrize("protocol", DOVECOT_PROTOCOLS)
 async def test_starttls_lifts_what_is_disabled_without_it(
     prober: Prober, strict_server: Dovecot, protocol: ProtocolName
 ) -> None:

@@ -1,4 +1,4 @@
-"""A private Dovecot: IMAP and POP3, plain, STARTTLS and implicit TLS, with one mailbox.
+"""A private Dovecot: IMAP, POP3 and ManageSieve, plain, STARTTLS and implicit TLS, two users.
 
 For Dovecot 2.3, whose configuration language 2.4 changed. Runs as root or as anybody.
 """
@@ -42,6 +42,11 @@ class Dovecot:
     imaps_port: int
     pop3_port: int
     pop3s_port: int
+    managesieve_port: int
+    managesieves_port: int
+
+
+_LIBRARIES = (Path("/usr/lib/dovecot"), Path("/usr/libexec/dovecot"))
 
 
 @contextlib.contextmanager
@@ -54,6 +59,9 @@ def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) ->
     binary = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if binary is None:
         pytest.skip("dovecot is not installed")
+    for service in ("imap", "pop3", "managesieve"):
+        if not any((folder / service).is_file() for folder in _LIBRARIES):
+            pytest.skip(f"dovecot is installed without {service}")
     if (
         "2.3."
         not in subprocess.run(
@@ -63,9 +71,16 @@ def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) ->
         pytest.skip("this configuration is for Dovecot 2.3")
     with tempfile.TemporaryDirectory(prefix="dovecot-") as folder:
         base = Path(folder)
-        server = Dovecot("127.0.0.1" if plaintext_logins else "127.0.0.2", *free_ports(4))
+        server = Dovecot("127.0.0.1" if plaintext_logins else "127.0.0.2", *free_ports(6))
         config = _write(base, server, certificate, plaintext_logins=plaintext_logins)
-        ports = (server.imap_port, server.imaps_port, server.pop3_port, server.pop3s_port)
+        ports = (
+            server.imap_port,
+            server.imaps_port,
+            server.pop3_port,
+            server.pop3s_port,
+            server.managesieve_port,
+            server.managesieves_port,
+        )
         with running([binary, "-F", "-c", config], ports, base / "output", host=server.host):
             yield server
 
@@ -88,7 +103,7 @@ def _write(
 base_dir = {base}/run
 state_dir = {base}/state
 log_path = {base}/dovecot.log
-protocols = imap pop3
+protocols = imap pop3 sieve
 listen = {server.host}
 mail_location = maildir:{mail}/%u
 mail_home = {mail}/%u
@@ -113,8 +128,9 @@ userdb {{
   driver = static
   args = uid={owner.pw_uid} gid={owner.pw_gid} home={mail}/%u allow_all_users=yes
 }}
-{_listener("imap", server.imap_port, server.imaps_port)}
-{_listener("pop3", server.pop3_port, server.pop3s_port)}
+{_listener("imap", "imap", server.imap_port, server.imaps_port)}
+{_listener("pop3", "pop3", server.pop3_port, server.pop3s_port)}
+{_listener("managesieve", "sieve", server.managesieve_port, server.managesieves_port)}
 service anvil {{
   unix_listener anvil-auth-penalty {{
     mode = 0
@@ -126,9 +142,9 @@ service anvil {{
     return config
 
 
-def _listener(protocol: str, plain: int, implicit: int) -> str:
+def _listener(service: str, protocol: str, plain: int, implicit: int) -> str:
     return f"""
-service {protocol}-login {{
+service {service}-login {{
   service_count = 0
   inet_listener {protocol} {{
     port = {plain}
@@ -147,7 +163,7 @@ def _identity() -> str:
     user, group = getpass.getuser(), grp.getgrgid(os.getgid()).gr_name
     rootless = "".join(
         f"service {name} {{\n  chroot =\n}}\n"
-        for name in ("imap-login", "pop3-login", "anvil", "stats", "auth")
+        for name in ("imap-login", "pop3-login", "managesieve-login", "anvil", "stats", "auth")
     )
     return f"""
 default_internal_user = {user}

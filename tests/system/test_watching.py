@@ -79,6 +79,15 @@ def test_real_mailboxes_are_judged_as_a_mail_client_would(
             "starttls": create_imap(service, good.imap_port, startTls="require"),
             "pop3s": create_imap(service, good.pop3s_port, protocol="pop3", tls=True),
             "pop3": create_imap(service, good.pop3_port, protocol="pop3"),
+            "sieve": create_imap(
+                service, good.managesieve_port, protocol="managesieve", startTls="require"
+            ),
+            "sieve password": create_imap(
+                service, good.managesieve_port, protocol="managesieve", password="wrong"
+            ),
+            "sieve name": create_imap(
+                service, other.managesieve_port, protocol="ManageSieve", startTls="auto"
+            ),
             "password": create_imap(service, good.imaps_port, tls=True, password="wrong"),
             "expired": create_imap(service, expired.imaps_port, tls=True),
             "name": create_imap(service, other.pop3s_port, protocol="pop3", tls=True),
@@ -88,7 +97,9 @@ def test_real_mailboxes_are_judged_as_a_mail_client_would(
         }
         judged = {name: outcome(service, created) for name, created in made.items()}
     assert judged == {
-        **dict.fromkeys(["imaps", "imap", "starttls", "pop3s", "pop3"], ("up", "ok")),
+        **dict.fromkeys(["imaps", "imap", "starttls", "pop3s", "pop3", "sieve"], ("up", "ok")),
+        "sieve password": ("down", "auth_failed"),
+        "sieve name": ("down", "cert_hostname_mismatch"),
         "unverified": ("up", "ok"),
         "password": ("down", "auth_failed"),
         "expired": ("down", "cert_expired"),
