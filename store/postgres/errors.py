@@ -1,8 +1,9 @@
-"""What the errors of a PostgreSQL server mean for people: what, where, what to do.
+"""Diagnoses of errors of a PostgreSQL server, in words for people: what, where, what to do.
 
-A refused connection bears no code, only libpq's words about each host that was tried, and
-the server's words in these. They are shown only where they are known to come from there:
-libpq also repeats wrong options of the URL.
+An error of a statement is recognized by its SQLSTATE. A refused connection has none, only
+libpq's text about each host that was tried, which quotes the server. Such text is shown only
+where it is known to quote the server or the network: libpq also repeats wrong options of the
+URL, which may hold a password.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ _BY_WORDS: Final = (
     (re.compile(r"too many (clients|connections)|connection slots"), _CROWDED),
     (re.compile(r"the database system is "), _STARTING),
 )
-"""Looked for in this order, in the words about any of the hosts."""
+"""What libpq's text about any of the hosts matches, tried in this order."""
 
 _BY_STATE: Final = {
     "53100": _FULL,
@@ -92,9 +93,9 @@ _BY_STATE: Final = {
     "57P02": _BROKEN,
     "57P03": _STARTING,
     "57P05": _BROKEN,
-    # We were frozen in the middle of a transaction, and the server did not wait for us.
+    # This process was frozen in a transaction, and the server ended the session.
     "25P03": _BROKEN,
-    # A statement that another client of the pool has prepared, or that we have on another session.
+    # A statement that another client of the pooler has prepared, or that is on another session.
     "42P05": _SHARED,
     "26000": _SHARED,
     "42501": _DENIED,
@@ -107,7 +108,7 @@ _WORDS: Final = re.compile(
     r"|(?P<time>connection timeout expired)"
     r"|(?P<name>failed to resolve host)"
 )
-_TOLD: Final = (
+_UNAVAILABLE: Final = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.ReadOnlySqlTransaction,
@@ -116,21 +117,21 @@ _TOLD: Final = (
 
 
 class SilentError(psycopg.OperationalError):
-    """The server did not answer in time. What it was asked may be done, or be done later."""
+    """The server did not answer in time. The statement may have been executed, or may be yet."""
 
 
 class InDoubtError(psycopg.OperationalError):
-    """A commit may be lost with the primary, because somebody broke its wait for a standby."""
+    """A commit may be lost with the primary, because its wait for a standby was cancelled."""
 
 
 def diagnose(
     error: psycopg.Error, place: str
 ) -> DatabaseUnavailableError | DatabaseRefusedError | None:
-    """Return what an error means for people; None when it is about a statement and its data."""
+    """Return the error to raise instead; None when this one is about a statement and its data."""
     if isinstance(error, psycopg.errors.ConnectionException) or error.sqlstate is None:
-        return _of_connection(error, place) if isinstance(error, _TOLD) else None
+        return _of_connection(error, place) if isinstance(error, _UNAVAILABLE) else None
     words = error.diag.message_primary or str(error).partition("\n")[0]
-    if isinstance(error, _TOLD):
+    if isinstance(error, _UNAVAILABLE):
         diagnosis = _BY_STATE.get(error.sqlstate, _NOT_NOW)
         return DatabaseUnavailableError(f"{place} {diagnosis.what}: {words}", diagnosis)
     if isinstance(error, psycopg.ProgrammingError):
@@ -153,7 +154,7 @@ def _of_connection(error: psycopg.Error, place: str) -> DatabaseUnavailableError
 
 
 def _words_of(text: str) -> list[str]:
-    """Return what was said about each host that was tried, or about the one."""
+    """Return what libpq's text says about each host that was tried, or about the only one."""
     lines = text.splitlines()
     hosts = [line for line in lines if _HOST.match(line)]
     found = []

@@ -1,9 +1,9 @@
 """Locks among all processes of a database: advisory locks, each in a session of its own.
 
-A lock ends with its session, and that ends with the process, or when the connection
-breaks. A process that is frozen, or cut off, would keep it: so the holder says something
-every second, and the server itself ends a session that has been silent for some. Whoever
-wakes up then finds that it holds nothing any more, and another one may have gone on.
+A lock ends with its session, and the session ends with the process or its connection. A
+process that is frozen or cut off would keep the lock; so the holder sends a heartbeat every
+second, and the server ends a session without one (`idle_session_timeout`). A holder that was
+suspended detects from the clock that its lock is lost, before it asks the server.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.store")
 
 NAMED: Final = 0x70770001
-"""The first half of the key of every lock that has a name."""
+"""The first half of the key of every named lock; a hash of the name is the second half."""
 
-BEAT_SECONDS: Final = 1.0
-"""How often a holder says that it lives, and finds out whether it still holds."""
+HEARTBEAT_SECONDS: Final = 1.0
+"""How often a holder sends a heartbeat, which also tells it whether it still holds the lock."""
 
 SILENT_SECONDS: Final = 10
-"""How long a holder may be silent before the server takes its locks from it."""
+"""How long the server waits for a heartbeat before it ends the session of a holder."""
 
-_BEAT_ANSWER_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.1
-_EXPECT_BEATS: Final = f"SET idle_session_timeout = '{SILENT_SECONDS}s'"
-_BEAT: Final = "SELECT"
-_GIVE_BACK: Final = "SELECT pg_advisory_unlock_all()"
+_HEARTBEAT_ANSWER_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.1
+_EXPECT_HEARTBEATS: Final = "SELECT set_config('idle_session_timeout', %s, false)"
+_HEARTBEAT: Final = "SELECT"
+_RELEASE: Final = "SELECT pg_advisory_unlock_all()"
 _TRY: Final = "SELECT pg_try_advisory_lock(%s, %s)"
 _HOLDER: Final = """
 SELECT activity.application_name, activity.backend_start
@@ -54,7 +54,7 @@ WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 2
 AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND held.classid = %s::bigint::oid AND held.objid = %s::bigint::oid
 """
-_NAME: Final = re.compile(r"postwatch \S+ (?P<host>\S+) (?P<pid>\d+)")
+_APPLICATION_NAME: Final = re.compile(r"postwatch \S+ (?P<host>\S+) (?P<pid>\d+)")
 
 
 class PostgresLocks(Locks):
@@ -62,30 +62,41 @@ class PostgresLocks(Locks):
 
     spans_hosts = True
 
-    def __init__(self, database: Database, connections: Connections) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connections: Connections,
+        *,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
+        """Take the database, and the connections with which holders are looked up."""
         self.place = database.place
         self._database = database
         self._connections = connections
+        self._heartbeat_seconds = heartbeat_seconds
+        self._silent_seconds = silent_seconds
 
     @override
     @contextmanager
     def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
-        """Hold a lock while the block runs. Raises LockHeldError, DatabaseUnavailableError."""
-        made = Connections(self._database.url, name, answer_seconds=_BEAT_ANSWER_SECONDS)
+        made = Connections(self._database.url, name, answer_seconds=_HEARTBEAT_ANSWER_SECONDS)
         with made.own() as session:
             self._acquire(session, name, time.monotonic() + wait_seconds)
-            session.execute(_EXPECT_BEATS)
-            beats = _Beats(session, name)
-            beats.start()
+            session.execute(_EXPECT_HEARTBEATS, (f"{round(self._silent_seconds * 1000)}ms",))
+            heartbeats = _LockHeartbeats(
+                session, name, self._heartbeat_seconds, self._silent_seconds
+            )
+            heartbeats.start()
             try:
-                yield beats
+                yield heartbeats
             finally:
-                beats.stop()
-                # The server notices the end of a session a moment later, and whoever comes
-                # next need not be told that somebody holds it still.
-                if not beats.is_lost:
+                heartbeats.stop()
+                # The server notices the end of a session a moment later: without this the
+                # next process might find the lock still held.
+                if not heartbeats.is_lost:
                     with suppress(DriverError):
-                        session.execute(_GIVE_BACK)
+                        session.execute(_RELEASE)
 
     @override
     def holder(self, name: str) -> LockHolder | None:
@@ -93,13 +104,11 @@ class PostgresLocks(Locks):
             row = connection.execute(_HOLDER, (NAMED, _number(name))).fetchone()
         if row is None:
             return None
-        found = _NAME.fullmatch(row[0])
+        found = _APPLICATION_NAME.fullmatch(row[0])
         since = iso_milliseconds(row[1])
-        return (
-            LockHolder(int(found["pid"]), since, found["host"])
-            if found
-            else LockHolder(None, since)
-        )
+        if found is None:
+            return LockHolder(None, since)
+        return LockHolder(int(found["pid"]), since, found["host"])
 
     def _acquire(self, session: Connection, name: str, deadline: float) -> None:
         while True:
@@ -108,52 +117,56 @@ class PostgresLocks(Locks):
                 return
             if time.monotonic() >= deadline:
                 raise LockHeldError(self.holder(name) or LockHolder(None, None))
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_RETRY_SECONDS)
 
 
-class _Beats(LockHandle):
-    """Says every second, in a thread, that the holder of a lock lives."""
+class _LockHeartbeats(LockHandle):
+    """Sends the heartbeats of a held lock, in a thread."""
 
-    def __init__(self, session: Connection, name: str) -> None:
+    def __init__(
+        self, session: Connection, name: str, heartbeat_seconds: float, silent_seconds: float
+    ) -> None:
         self._session = session
         self._name = name
+        self._heartbeat_seconds = heartbeat_seconds
+        self._silent_seconds = silent_seconds
         self._is_lost = False
         self._losing = Lock()
-        self._said_at = time.monotonic()
+        self._last_at = time.monotonic()
         self._end = Event()
-        self._thread = Thread(target=self._run, name=f"beats of {name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"heartbeats of {name}", daemon=True)
 
     @override
     @property
     def is_lost(self) -> bool:
-        """Whether the lock may be somebody else's by now.
+        """Whether another process may hold the lock by now.
 
-        Whoever was frozen knows it by the time, before it has asked the server.
+        After a suspend the clock says so, before the next heartbeat is answered.
         """
-        if time.monotonic() - self._said_at >= SILENT_SECONDS:
-            self._lose("nothing was said for too long")
+        if time.monotonic() - self._last_at >= self._silent_seconds:
+            self._lose("no heartbeat was sent for too long")
         return self._is_lost
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._end.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._end.wait(BEAT_SECONDS):
-            # The server counts from later on.
-            asked_at = time.monotonic()
+        while not self._end.wait(self._heartbeat_seconds):
+            # The server counts from a later moment on, so this is on the safe side.
+            sent_at = time.monotonic()
             try:
-                self._session.execute(_BEAT)
+                self._session.execute(_HEARTBEAT)
             except DriverError:
                 self._lose("its session has ended")
             if self.is_lost:
                 return
-            self._said_at = asked_at
+            self._last_at = sent_at
 
     def _lose(self, why: str) -> None:
         with self._losing:

@@ -1,7 +1,7 @@
-"""Waking up when a log grows: LISTEN on one connection of the process, and a timed fallback.
+"""Wake-ups when a log grows: LISTEN on one connection of the process, and a timed fallback.
 
-A notification may be lost, so whoever asks is told "perhaps" once a second in any case.
-Where the server lets nobody listen (a standby does not), that is five times a second.
+A notification may be lost, so a signal answers "perhaps" once a second in any case. While
+the listener has no connection (a standby refuses LISTEN), it does so five times a second.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.store")
 
 FALLBACK_SECONDS: Final = 1.0
-"""How late a change is noticed whose notification was lost."""
+"""How late a change is noticed when its notification was lost."""
 
 POLL_SECONDS: Final = 0.2
-"""How late it is noticed while nobody listens."""
+"""How late a change is noticed while the listener has no connection."""
 
-_PAUSE_SECONDS: Final = 0.5
-_ASK_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 0.2
+_RECONNECT_SECONDS: Final = 0.5
+_PROBE_SECONDS: Final = 5.0
+_STOP_CHECK_SECONDS: Final = 0.2
 
 
 class Listener:
@@ -48,7 +48,7 @@ class Listener:
         self.listens = False
 
     def signal(self, name: str) -> PostgresChangeSignal:
-        """Return what tells that somebody wrote to a log."""
+        """Return a signal for a log; the first one starts the thread."""
         made = PostgresChangeSignal(self, log_table(name))
         with self._lock:
             self._signals.append(made)
@@ -58,13 +58,13 @@ class Listener:
         return made
 
     def forget(self, signal: PostgresChangeSignal) -> None:
-        """Tell a signal no more."""
+        """Stop notifying a signal."""
         with self._lock:
             if signal in self._signals:
                 self._signals.remove(signal)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop the thread and close its connection."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -77,28 +77,28 @@ class Listener:
             except PersistenceError as error:
                 if self.listens:
                     log.warning(
-                        "the database tells nobody that logs grow (%s); it is asked again",
+                        "the database sends no notifications of new events (%s); trying again",
                         outage_reason(error),
                     )
             self.listens = False
-            self._stop.wait(_PAUSE_SECONDS)
+            self._stop.wait(_RECONNECT_SECONDS)
 
     def _listen(self, session: Connection) -> None:
         for each in LOGS:
             session.execute(sql.SQL("LISTEN {}").format(sql.Identifier(log_table(each))))
         self.listens = True
         # What was written before we listened.
-        self._tell(None)
-        asked_at = time.monotonic()
+        self._notify(None)
+        probed_at = time.monotonic()
         while not self._stop.is_set():
-            for notify in session.notifies(timeout=_STOP_SECONDS, stop_after=1):
-                self._tell(notify.channel)
-            # Whoever only listens never learns that a server has fallen silent for good.
-            if time.monotonic() - asked_at > _ASK_SECONDS:
+            for notify in session.notifies(timeout=_STOP_CHECK_SECONDS, stop_after=1):
+                self._notify(notify.channel)
+            # A connection that only listens never learns that the server is gone.
+            if time.monotonic() - probed_at > _PROBE_SECONDS:
                 session.execute("SELECT 1")
-                asked_at = time.monotonic()
+                probed_at = time.monotonic()
 
-    def _tell(self, channel: str | None) -> None:
+    def _notify(self, channel: str | None) -> None:
         with self._lock:
             for signal in self._signals:
                 if channel in (None, signal.channel):
@@ -112,17 +112,17 @@ class PostgresChangeSignal(ChangeSignal):
         self.channel = channel
         self.notified = True
         self._listener = listener
-        self._asked_at = 0.0
+        self._answered_at = 0.0
 
     @override
     def changed(self) -> bool:
         now = time.monotonic()
-        patience = FALLBACK_SECONDS if self._listener.listens else POLL_SECONDS
-        if not self.notified and now - self._asked_at < patience:
+        fallback_seconds = FALLBACK_SECONDS if self._listener.listens else POLL_SECONDS
+        if not self.notified and now - self._answered_at < fallback_seconds:
             return False
         # In this order: a notification between the two is not lost.
         self.notified = False
-        self._asked_at = now
+        self._answered_at = now
         return True
 
     @override

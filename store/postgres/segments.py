@@ -30,7 +30,7 @@ _SIZE: Final = "SELECT coalesce(sum(octet_length(contents)), 0)::bigint FROM pos
 
 
 class PostgresSegments(SegmentStore):
-    """The table of the segments."""
+    """Segments in a table of the database."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
@@ -41,7 +41,6 @@ class PostgresSegments(SegmentStore):
 
     @override
     def write(self, first: int, last: int, data: bytes) -> None:
-        """Write a segment; it is durable when this returns. Raises ArchiveError."""
         try:
             with self._connections.get() as connection:
                 connection.execute(WRITE, (first, last, data))
@@ -72,8 +71,7 @@ class PostgresSegments(SegmentStore):
     def size(self) -> int:
         with self._connections.get() as connection:
             ((size,),) = connection.execute(_SIZE).fetchall()
-        total: int = size
-        return total
+        return int(size)
 
     @override
     def remove_unfinished(self) -> None:

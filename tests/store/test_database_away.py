@@ -180,12 +180,9 @@ def test_a_session_that_the_server_ended_is_not_lent_again(migrated: str) -> Non
         assert selected(connections) == (1,)
 
 
-def test_no_more_connections_than_there_are_places(
-    migrated: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("store.postgres.connections.WAIT_SECONDS", 0.05)
+def test_no_more_connections_than_there_are_places(migrated: str) -> None:
     with closing(Connections(migrated, "test")) as connections:
-        connections._pool = Pool(connections._connect, 1)
+        connections._pool = Pool(connections._connect, 1, wait_seconds=0.05)
         with (
             connections.get(),
             pytest.raises(
@@ -196,11 +193,9 @@ def test_no_more_connections_than_there_are_places(
         assert selected(connections) == (1,)
 
 
-def test_connections_that_nobody_needs_are_closed(
-    migrated: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("store.postgres.connections.IDLE_SECONDS", 0.0)
+def test_connections_that_nobody_needs_are_closed(migrated: str) -> None:
     with closing(Connections(migrated, "test")) as connections:
+        connections._pool = Pool(connections._connect, 1, idle_seconds=0.0)
         with connections.get() as lent:
             pass
         assert lent.closed
@@ -289,7 +284,7 @@ def test_pools_come_and_go_while_all_of_them_are_told_to_forget() -> None:
             making = pool.submit(make)
             try:
                 for _ in range(50):
-                    one.forget_all()
+                    one.discard_all()
             finally:
                 over.set()
             making.result()

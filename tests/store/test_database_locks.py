@@ -16,7 +16,6 @@ import pytest
 from store.ports.engine import Database
 from store.ports.errors import DatabaseUnavailableError
 from store.ports.locks import LockHeldError, LockHolder
-from store.postgres import locks as postgres_locks
 from store.postgres.connections import Connections
 from store.postgres.locks import PostgresLocks
 from tests.mailservers.processes import free_ports
@@ -33,13 +32,13 @@ pytestmark = list(POSTGRES.marks)
 
 HOLD = """
 import sys
-from store.postgres import locks as postgres_locks
 from store.ports.engine import Database
 from store.postgres.connections import Connections
+from store.postgres.locks import PostgresLocks
 from tests.waiting import wait_until
-postgres_locks._EXPECT_BEATS = f"SET idle_session_timeout = '{sys.argv[2]}'"
-database = Database(sys.argv[1])
-with postgres_locks.PostgresLocks(database, Connections(sys.argv[1], "test")).hold("part") as hold:
+connections = Connections(sys.argv[1], "test")
+locks = PostgresLocks(Database(sys.argv[1]), connections, silent_seconds=float(sys.argv[2]))
+with locks.hold("part") as hold:
     print("held", flush=True)
     sys.stdin.readline()
     wait_until(lambda: hold.is_lost)
@@ -62,16 +61,18 @@ def locks(postgres: Databases) -> Iterator[PostgresLocks]:
 
 
 @contextmanager
-def locks_of(url: str) -> Iterator[PostgresLocks]:
+def locks_of(url: str, **seconds: float) -> Iterator[PostgresLocks]:
     with closing(Connections(url, "test")) as connections:
-        yield PostgresLocks(Database(url), connections)
+        yield PostgresLocks(Database(url), connections, **seconds)
 
 
 @contextmanager
-def another_holder(locks: PostgresLocks, patience: str = "1h") -> Iterator[subprocess.Popen[str]]:
+def another_holder(
+    locks: PostgresLocks, silent_seconds: float = 3600.0
+) -> Iterator[subprocess.Popen[str]]:
     """Run a process that holds the lock `part`; the server ends it when it is silent for long."""
     with subprocess.Popen(
-        [sys.executable, "-c", HOLD, locks._database.url, patience],
+        [sys.executable, "-c", HOLD, locks._database.url, str(silent_seconds)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -111,7 +112,7 @@ def test_a_killed_holder_leaves_nothing_behind(locks: PostgresLocks) -> None:
 
 
 def test_a_frozen_holder_loses_it_and_finds_that_out(locks: PostgresLocks) -> None:
-    with another_holder(locks, patience="2s") as process:
+    with another_holder(locks, silent_seconds=2.0) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.send_signal(signal.SIGSTOP)
@@ -126,12 +127,14 @@ def test_a_frozen_holder_loses_it_and_finds_that_out(locks: PostgresLocks) -> No
 
 
 def test_a_holder_beats_and_notices_that_its_session_ended(
-    locks: PostgresLocks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    postgres: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(postgres_locks, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(postgres_locks, "_EXPECT_BEATS", "SET idle_session_timeout = '4s'")
-    url = locks._database.url
-    with psycopg.connect(url, autocommit=True) as operator, locks.hold("part") as hold:
+    with (
+        postgres.migrated() as database,
+        locks_of(database.url, heartbeat_seconds=0.05, silent_seconds=4.0) as locks,
+        psycopg.connect(database.url, autocommit=True) as operator,
+        locks.hold("part") as hold,
+    ):
         wait_until(
             lambda: operator.execute(_IS_OLD).fetchone() == (True,), what="more than its patience"
         )
@@ -144,14 +147,14 @@ def test_a_holder_beats_and_notices_that_its_session_ended(
     assert "the lock part is lost: its session has ended" in caplog.messages
 
 
-def test_a_holder_that_was_silent_for_too_long_knows_it_before_it_asks(
-    locks: PostgresLocks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As one that was frozen, when it goes on: what it does next comes before its next beat."""
-    monkeypatch.setattr(postgres_locks, "BEAT_SECONDS", 3600)
-    monkeypatch.setattr(postgres_locks, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(postgres_locks, "_EXPECT_BEATS", "SET idle_session_timeout = '500ms'")
-    with locks.hold("part") as hold, locks.hold("part", wait_seconds=30):
+def test_a_holder_that_was_silent_for_too_long_knows_it_before_it_asks(postgres: Databases) -> None:
+    """As one that was frozen, when it goes on: what it does next comes before its heartbeat."""
+    with (
+        postgres.migrated() as database,
+        locks_of(database.url, heartbeat_seconds=3600.0, silent_seconds=0.5) as locks,
+        locks.hold("part") as hold,
+        locks.hold("part", wait_seconds=30),
+    ):
         assert hold.is_lost
 
 
