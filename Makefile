@@ -62,13 +62,13 @@ format: $(VENV)/.dev  ## format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-lock: $(VENV)/.dev  ## write the requirement files anew from pyproject.toml
+lock: $(VENV)/.dev  ## write the requirement files from pyproject.toml
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --extra build --output-file requirements-build.lock
 	$(LOCK) --extra build --extra demo --output-file requirements-demo.lock
 	$(LOCK) --extra build --extra demo --extra dev --output-file requirements-dev.lock
 
-openapi: $(VENV)/.dev  ## write docs/openapi.json anew from the tables of the API
+openapi: $(VENV)/.dev  ## write docs/openapi.json from the tables of the API
 	$(VENV)/bin/python -m api.openapi docs/openapi.json
 
 clean:  ## remove the virtual environment; data stays
