@@ -55,7 +55,7 @@ def test_an_import_says_where_the_store_is_and_that_other_hosts_need_its_key(
         assert f"imported 4 monitoring, 0 checks events and 1 keys into {database.place}" in (
             done.stdout
         )
-        assert "POSTWATCH_MASTER_KEY_FILE on each of them" in done.stderr
+        assert "name it there with POSTWATCH_MASTER_KEY_FILE" in done.stderr
         assert again.exit_code == ExitCode.STORE_UNUSABLE
         assert "holds a store already" in again.stderr
         listed = run(place, "customer", "list", "--json")
