@@ -71,7 +71,7 @@ class TlsChannel:
         await self._run(self._tls.do_handshake)
         cipher = self._tls.cipher()
         return TlsSession(
-            self._tls.version() or "", cipher[0] if cipher else "", _sent_chain(self._tls)
+            self._tls.version() or "", cipher[0] if cipher else "", sent_chain(self._tls)
         )
 
     async def receive_some(self) -> bytes:
@@ -114,7 +114,7 @@ class TlsChannel:
             self._incoming.write_eof()
 
 
-def _sent_chain(tls: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (ssl.SSLObject and what is in it)
+def sent_chain(tls: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (ssl.SSLObject and what is in it)
     """Return the certificates that the server sent, leaf first, as DER.
 
     Python has a public way to them from 3.13 on; before, only the object inside

@@ -12,7 +12,7 @@ import trio
 from domain.check import Category, Phase
 from mail import prober as attempt
 from mail.net.connect import ClientSocket
-from mail.net.tls import _sent_chain, probing_context
+from mail.net.tls import probing_context, sent_chain
 from mail.net.transport import Connection
 from mail.protocols.dialogue import ProbeFailed
 from mail.protocols.target import ProbeTarget
@@ -114,4 +114,4 @@ def test_the_public_way_to_the_chain_is_preferred() -> None:
         def get_unverified_chain(self) -> list[bytes]:
             return [b"leaf", b"inner"]
 
-    assert _sent_chain(_Newer()) == (b"leaf", b"inner")
+    assert sent_chain(_Newer()) == (b"leaf", b"inner")
