@@ -1,4 +1,4 @@
-"""The `postwatch` command. A sub-command's module is imported when it is called."""
+"""The `postwatch` command. The module of a sub-command is imported when that is called."""
 
 from __future__ import annotations
 
@@ -6,42 +6,58 @@ from typing import Final
 
 import click
 
+from cli.terminal.help import examples
 from cli.terminal.lazy_group import LazyGroup
 
-_COMMANDS: Final = {
-    "up": "cli.run.up:up",
-    "init": "cli.run.init:init",
-    "migrate": "cli.run.init:migrate",
-    "api": "cli.run.api:api",
-    "projections": "cli.run.projections:projections",
-    "checker": "cli.run.checker:checker",
-    "fleet": "cli.manage.locations:fleet",
-    "location": "cli.manage.locations:location",
-    "token": "cli.manage.tokens:token",
-    "organization": "cli.manage.customers:organization",
-    "customer": "cli.manage.customers:customer",
-    "check": "cli.inspect.check:check",
-    "history": "cli.inspect.history:history",
-    "replay": "cli.inspect.history:command",
-    "uptime": "cli.inspect.history:uptime_of",
-    "log": "cli.inspect.log:log",
-    "checks": "cli.transfer.archive:checks",
-    "keys": "cli.manage.keys:keys",
-    "backup": "cli.transfer.backup:backup",
-    "restore": "cli.transfer.backup:restore",
-    "demo": "cli.demo.command:demo",
+_SECTIONS: Final = {
+    "Run": {
+        "up": ("cli.run.up:up", "Run API, projections and checker on this machine."),
+        "demo": ("cli.demo.command:demo", "Watch example mail servers, healthy and broken."),
+        "init": ("cli.run.init:init", "Create the store, a first customer and an admin token."),
+        "migrate": ("cli.run.init:migrate", "Bring the schema of a database to this version."),
+        "api": ("cli.run.api:api", "Serve the REST API."),
+        "projections": ("cli.run.projections:projections", "Run, rebuild and verify the views."),
+        "checker": ("cli.run.checker:checker", "Check the mail servers from one location."),
+    },
+    "Inspect": {
+        "check": ("cli.inspect.check:check", "Check one mail server now, without a store."),
+        "history": ("cli.inspect.history:history", "Show who changed a monitor, when and how."),
+        "uptime": ("cli.inspect.history:uptime_of", "Show how long a monitor was up and down."),
+        "replay": ("cli.inspect.history:replay_command", "Print the configuration as it was."),
+        "log": ("cli.inspect.log:log", "Verify, prove, export and import the logs."),
+        "fleet": ("cli.manage.fleet:fleet", "Show the checkers that run, and their load."),
+    },
+    "Manage": {
+        "organization": ("cli.manage.customers:organization", "Create and list organizations."),
+        "customer": ("cli.manage.customers:customer", "Create and list customers."),
+        "token": ("cli.manage.tokens:token", "Create, list and revoke access tokens."),
+        "location": ("cli.manage.locations:location", "List and retire locations of checkers."),
+        "keys": ("cli.manage.keys:keys", "Show, create and rotate the master key."),
+    },
+    "Keep": {
+        "backup": ("cli.transfer.backup:backup", "Copy the store while everything runs."),
+        "restore": ("cli.transfer.backup:restore", "Create the store from a backup."),
+        "checks": ("cli.transfer.archive:checks", "Archive old checks in compressed files."),
+    },
 }
 
 
 @click.group(
-    cls=LazyGroup, table=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    sections=_SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "postwatch demo",
+        "POSTWATCH_DATA=./data postwatch up",
+        "postwatch check smtp smtp.example.com --port 587 --require-tls",
+    ),
 )
 @click.version_option(package_name="postwatch", prog_name="postwatch")
 def main() -> None:
     """Watch SMTP, IMAP, POP3 and ManageSieve servers; record every change and check as an event.
 
-    Settings are environment variables that begin with POSTWATCH_; docs/operations.md
-    lists them, and the exit codes.
+    Settings are environment variables that begin with POSTWATCH_, such as POSTWATCH_DATA,
+    the data folder (default: ./data). docs/operations.md lists all settings and exit codes.
     """
 
 

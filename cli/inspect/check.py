@@ -1,16 +1,9 @@
 """`postwatch check`: one probe now, without a store, for people and for other schedulers.
 
-Speaks the language of monitoring plugins: a first line that begins with the verdict, and
-exit status 0, 1, 2 or 3.
-
-What `postwatch check` was asked for, turned into a target and a prober.
-
-Every refusal is a click.UsageError: a sentence that says what is wrong and what to do. None
-shows a password.
-
-How one probe is shown: a verdict line, then what was found, for people or as JSON.
-
-Every text of a server is printed as it is, never read as markup. Knows no options.
+It follows the interface of monitoring plugins: a first line that begins with the verdict,
+and exit code 0, 1, 2 or 3. Three parts: the options become a target and a prober, the
+outcome becomes a report, the command joins them. A wrong option is a click.UsageError,
+which never shows a password. Texts of a server are printed literally, never as markup.
 """
 
 from __future__ import annotations
@@ -29,6 +22,7 @@ import trio
 from rich.table import Table
 from rich.text import Text
 
+from cli.terminal.help import examples, exit_codes
 from cli.terminal.output import console, print_json
 from domain.check import Category
 from domain.errors import InvalidValueError
@@ -46,15 +40,15 @@ if TYPE_CHECKING:
     from domain.kinds import TlsMode
     from mail.protocols.target import ProtocolName
 
-    Row = tuple[str, Text]
+    TableRow = tuple[str, Text]
 
 
 EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
-"""The operator asks for this one address: the policy protects the service, not from them."""
+"""The operator chose the address: the network policy is for monitors that others create."""
 
 
-class Options(TypedDict):
-    """What was asked for, by the names of the options."""
+class CheckOptions(TypedDict):
+    """The values of the options, by their names."""
 
     protocol: ProtocolName
     host: str
@@ -75,8 +69,8 @@ class Options(TypedDict):
     trace: bool
 
 
-def prober_of(options: Options) -> Prober:
-    """Return what probes. Raises click.UsageError."""
+def prober_of(options: CheckOptions) -> Prober:
+    """Return the prober for the options. Raises click.UsageError."""
     try:
         return Prober.from_settings(
             options["allow_network"] or EVERYWHERE, options["resolver"], options["ca_file"]
@@ -85,8 +79,8 @@ def prober_of(options: Options) -> Prober:
         raise click.UsageError(str(error)) from None
 
 
-def target_of(options: Options) -> ProbeTarget:
-    """Return what to probe. Reads the password. Raises click.UsageError."""
+def target_of(options: CheckOptions) -> ProbeTarget:
+    """Return the target of the probe, with its password. Raises click.UsageError."""
     tls = _tls_mode(options)
     _refuse_half_logins(options)
     path = options["password_file"]
@@ -106,8 +100,8 @@ def target_of(options: Options) -> ProbeTarget:
         raise click.UsageError(str(error)) from None
 
 
-def _tls_mode(options: Options) -> TlsMode:
-    """Return when to encrypt. TLS from the first byte is what --require-tls wants, and more."""
+def _tls_mode(options: CheckOptions) -> TlsMode:
+    """Return when to encrypt. --secure satisfies --require-tls, so both may be given."""
     if options["starttls"] is not None and options["protocol"] == "smtp":
         raise click.UsageError("--starttls is not for smtp; use --require-tls or --ignore-tls")
     asked: dict[str, TlsMode] = {}
@@ -124,7 +118,7 @@ def _tls_mode(options: Options) -> TlsMode:
     return next(iter(asked.values()), "auto")
 
 
-def _refuse_half_logins(options: Options) -> None:
+def _refuse_half_logins(options: CheckOptions) -> None:
     has_user, has_password = bool(options["user"]), options["password_file"] is not None
     if has_user != has_password:
         missing = "--password-file" if has_user else "--user"
@@ -137,12 +131,12 @@ def _refuse_half_logins(options: Options) -> None:
 
 
 def _read_password(path: str) -> str:
-    """Return the password from a file, or from stdin for `-`, without its last line end."""
+    """Return the password from a file, or from stdin for `-`, without a final line end."""
     if path == "-" and sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, err=True))
     try:
         with click.open_file(path, "rb") as file:
-            # Four bytes a character at most, and one byte to see that there is more.
+            # Four bytes a character at most, a line end, and one byte to see that there is more.
             words: bytes = file.read(4 * MAX_CREDENTIAL_LENGTH + 3)
         password = words.decode("utf-8")
     except OSError as error:
@@ -168,7 +162,10 @@ _SIDE_STYLES: Final[Mapping[str, str]] = {"client": "cyan", "server": "", "note"
 
 
 def as_json(outcome: Outcome, trace: Trace | None) -> dict[str, Any]:
-    """Return an outcome as JSON-native values, with the dialogue when there is a trace."""
+    """Return an outcome as JSON-native values, with its trace if there is one.
+
+    Programs read these keys: they stay as they are, unlike the camelCase of other commands.
+    """
     found = outcome.as_json()
     if trace is not None:
         found["trace"] = [
@@ -183,7 +180,7 @@ def print_report(
 ) -> None:
     """Print the verdict line and the table below it.
 
-    `urgent` are the codes of warnings that somebody should act on.
+    `urgent` are the codes of warnings that need action.
     """
     out = console()
     sections = _sections(outcome, trace, with_bars=out.is_terminal)
@@ -193,7 +190,7 @@ def print_report(
         out.print(_table(sections))
     text = captured.get()
     if not out.is_terminal:
-        # A table fills its cells with blanks, which are noise in a file or a mail.
+        # Without the blanks that fill the cells of a table: in a file or a mail they are noise.
         text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     sys.stdout.write(text)
 
@@ -224,7 +221,9 @@ def _tls_in_short(facts: TlsFacts) -> tuple[str, ...]:
     return facts.version, f"certificate valid for {_days(facts.days_left)}"
 
 
-def _sections(outcome: Outcome, trace: Trace | None, *, with_bars: bool) -> Mapping[str, list[Row]]:
+def _sections(
+    outcome: Outcome, trace: Trace | None, *, with_bars: bool
+) -> Mapping[str, list[TableRow]]:
     sections = {
         "phases": list(_phases(outcome, with_bars=with_bars)),
         "tls": list(_tls(outcome.tls)) if outcome.tls else [],
@@ -242,7 +241,7 @@ def _sections(outcome: Outcome, trace: Trace | None, *, with_bars: bool) -> Mapp
     return sections
 
 
-def _table(sections: Mapping[str, list[Row]]) -> Table:
+def _table(sections: Mapping[str, list[TableRow]]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(style="dim", no_wrap=True)
@@ -253,7 +252,7 @@ def _table(sections: Mapping[str, list[Row]]) -> Table:
     return table
 
 
-def _phases(outcome: Outcome, *, with_bars: bool) -> Iterator[Row]:
+def _phases(outcome: Outcome, *, with_bars: bool) -> Iterator[TableRow]:
     timings = dict(outcome.timings_ms)
     total = timings.pop("total")
     failed = outcome.phase.value if outcome.phase else None
@@ -269,7 +268,7 @@ def _phases(outcome: Outcome, *, with_bars: bool) -> Iterator[Row]:
     yield "total", Text(f"{total:8.1f} ms", "bold")
 
 
-def _tls(facts: TlsFacts) -> Iterator[Row]:
+def _tls(facts: TlsFacts) -> Iterator[TableRow]:
     is_good = facts.verdict is Category.OK
     yield "version", Text(facts.version)
     yield "cipher", Text(facts.cipher)
@@ -289,22 +288,22 @@ def _days(number: int) -> str:
     return "1 day" if number == 1 else f"{number} days"
 
 
-def _server(outcome: Outcome) -> Iterator[Row]:
+def _server(outcome: Outcome) -> Iterator[TableRow]:
     if outcome.address is not None:
         yield "address", Text(outcome.address)
     if outcome.server_reply is not None:
         yield "said", Text(outcome.server_reply)
 
 
-LOOK_AT: Final = frozenset({"cert_expires_soon", "password_in_clear", "preauth"})
-"""Warnings that somebody should act on, although the server can be used today."""
+URGENT_WARNINGS: Final = frozenset({"cert_expires_soon", "password_in_clear", "preauth"})
+"""Codes of warnings that need action, although the server can be used today."""
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 MAX_TIMEOUT_SECONDS: Final = 600.0
 
 
-class Status(IntEnum):
-    """The exit status, as monitoring plugins use it."""
+class PluginStatus(IntEnum):
+    """The exit code, as monitoring plugins use it."""
 
     UP = 0
     WARNING = 1
@@ -313,7 +312,7 @@ class Status(IntEnum):
 
 
 class PluginCommand(click.Command):
-    """A command that never ends with 1 or 2 unless it judged a server."""
+    """A command whose exit codes 1 and 2 are always verdicts on a server."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - click's
         """Read the arguments."""
@@ -328,20 +327,20 @@ class PluginCommand(click.Command):
 
 @contextmanager
 def _unknown_on_failure() -> Iterator[None]:
-    """Leave with UNKNOWN when no verdict was found: a scheduler takes 1 and 2 for verdicts."""
+    """End with UNKNOWN when there is no verdict: a scheduler takes 1 and 2 for verdicts."""
     try:
         yield
     except click.ClickException as error:
         error.show()
-        raise click.exceptions.Exit(Status.UNKNOWN) from None
+        raise click.exceptions.Exit(PluginStatus.UNKNOWN) from None
     except click.exceptions.Exit:
         raise
     except (click.Abort, KeyboardInterrupt):
         print("postwatch: stopped before there was a verdict", file=sys.stderr)
-        raise click.exceptions.Exit(Status.UNKNOWN) from None
-    except Exception:  # noqa: BLE001 - a bug of ours; shown whole, and no verdict on a server
+        raise click.exceptions.Exit(PluginStatus.UNKNOWN) from None
+    except Exception:  # noqa: BLE001 - a bug of ours, printed with its traceback, is no verdict
         traceback.print_exc()
-        raise click.exceptions.Exit(Status.UNKNOWN) from None
+        raise click.exceptions.Exit(PluginStatus.UNKNOWN) from None
 
 
 class _CommaSeparated(click.types.StringParamType):
@@ -358,37 +357,63 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
         raise click.BadParameter(error.message + hint.get(error.code, "")) from None
 
 
-@click.command(cls=PluginCommand)
+@click.command(
+    cls=PluginCommand,
+    epilog=examples(
+        "postwatch check smtp smtp.example.com --port 587 --require-tls",
+        "postwatch check imap mail.example.com --tls --user alice --password-file secret.txt",
+    )
+    + exit_codes(
+        "0  up",
+        "1  up, with a warning to act on: cert_expires_soon, password_in_clear, preauth",
+        "   (other warnings are shown and stay 0: plaintext, quit_timeout, quit_unclean,",
+        "   and a bad certificate under --no-verify)",
+        "2  down",
+        "3  no verdict: wrong arguments, unreadable file, an error of this command",
+    ),
+)
 @click.argument("protocol", type=click.Choice(tuple(PROTOCOLS)))
 @click.argument("host", callback=_hostname)
-@click.option("--port", type=click.IntRange(1, 65535), help="Default: the protocol's own.")
-@click.option("--secure", "--tls", is_flag=True, help="TLS from the first byte.")
-@click.option("--require-tls", is_flag=True, help="No TLS is a failure.")
-@click.option("--ignore-tls", is_flag=True, help="Stay in clear, whatever is offered.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Default: the port of the protocol, with or without TLS.",
+)
+@click.option(
+    "--secure", "--tls", is_flag=True, help="Use TLS from the first byte (ports 465, 993, 995)."
+)
+@click.option("--require-tls", is_flag=True, help="Fail unless the connection is encrypted.")
+@click.option(
+    "--ignore-tls", is_flag=True, help="Never encrypt, even if the server offers STARTTLS."
+)
 @click.option(
     "--starttls",
     type=click.Choice(["never", "auto", "require"]),
-    help="Not for SMTP. Default here: auto, STARTTLS when offered (a monitor's: never).",
+    help="STARTTLS, not for SMTP. auto: when offered. Default: auto (of monitors: never).",
 )
-@click.option("--user", metavar="USER", help="Log in as this user.")
-@click.option("--password-file", metavar="FILE", help="Where the password stands; - is stdin.")
-@click.option("--mailbox", metavar="NAME", help="Then open it read-only (POP3: its only one).")
+@click.option("--user", metavar="USER", help="Log in as this user; needs --password-file.")
+@click.option("--password-file", metavar="FILE", help="File with the password; - reads stdin.")
+@click.option(
+    "--mailbox",
+    metavar="NAME",
+    help="Open this mailbox read-only after the login (POP3 has INBOX only).",
+)
 @click.option(
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(0, MAX_TIMEOUT_SECONDS, min_open=True),
     default=DEFAULT_TIMEOUT_SECONDS,
     show_default=True,
-    help="For the whole probe.",
+    help="Time limit of the whole probe, in seconds (up to 600).",
 )
-@click.option("--no-verify", is_flag=True, help="A bad certificate is a warning only.")
+@click.option("--no-verify", is_flag=True, help="Treat a bad certificate as a warning.")
 @click.option(
     "--ca-file",
     metavar="FILE",
     type=click.Path(path_type=Path),
     envvar="POSTWATCH_CA_FILE",
     show_envvar=True,
-    help="The CAs to trust, as PEM. Default: the system's.",
+    help="File of trusted CAs, as PEM. Default: those of the system.",
 )
 @click.option(
     "--resolver",
@@ -397,33 +422,25 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     multiple=True,
     envvar="POSTWATCH_RESOLVERS",
     show_envvar=True,
-    help="Name server to ask; repeatable. Default: the system's.",
+    help="Name server; repeatable. Default: those of the system.",
 )
 @click.option(
     "--allow-network",
     metavar="CIDR",
     multiple=True,
-    help="Judge the address as the service does, with this network allowed; repeatable.",
+    help="Apply the network policy of the checker, with this network allowed; repeatable.",
 )
 @click.option("--json", is_flag=True, help="Print one JSON object.")
-@click.option("--trace", is_flag=True, help="Show the dialogue, passwords masked.")
+@click.option(
+    "--trace", is_flag=True, help="Also show the dialogue with the server, passwords masked."
+)
 @click.pass_context
-def check(ctx: click.Context, /, **options: Unpack[Options]) -> None:
-    """Contact a mail server once and say whether a client could use it.
+def check(ctx: click.Context, /, **options: Unpack[CheckOptions]) -> None:
+    """Contact a mail server once and report whether a client could use it.
 
-    No store is needed. Every address may be contacted: the network policy protects the
-    service from those who create monitors, not the operator from a command given on
-    purpose. With --allow-network the policy is applied as the checker applies it.
-
-    \b
-    Exit status, as monitoring plugins have it:
-      0  up
-      1  up, with a warning to act on: cert_expires_soon, password_in_clear, preauth
-         (other warnings are shown and stay 0: plaintext, quit_timeout, quit_unclean,
-         and a bad certificate under --no-verify)
-      2  down
-      3  no verdict: wrong arguments, unreadable file, an error of this command
-    """  # noqa: D301 - \b is click's mark for a paragraph to leave as it is
+    No store is needed. The command may contact every address. With --allow-network it
+    refuses addresses that the checker would refuse for a monitor.
+    """
     target = target_of(options)
     trace = Trace() if options["trace"] else None
     outcome = trio.run(partial(prober_of(options).probe, target, trace=trace))
@@ -431,18 +448,18 @@ def check(ctx: click.Context, /, **options: Unpack[Options]) -> None:
     if options["json"]:
         print_json(as_json(outcome, trace))
     else:
-        print_report(target, outcome, trace, LOOK_AT)
+        print_report(target, outcome, trace, URGENT_WARNINGS)
     ctx.exit(_status(outcome))
 
 
-def _status(outcome: Outcome) -> Status:
+def _status(outcome: Outcome) -> PluginStatus:
     if not outcome.is_up:
-        return Status.DOWN
-    needs_action = LOOK_AT.intersection(each.code for each in outcome.warnings)
-    return Status.WARNING if needs_action else Status.UP
+        return PluginStatus.DOWN
+    needs_action = URGENT_WARNINGS.intersection(each.code for each in outcome.warnings)
+    return PluginStatus.WARNING if needs_action else PluginStatus.UP
 
 
 def _tolerate_encoding() -> None:
-    """A server's words must not end this command where the terminal cannot show them."""
+    """Escape characters that the terminal cannot show, instead of failing."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -1,23 +1,18 @@
-"""`postwatch history`: everything that ever happened to one monitor's configuration.
-
-`postwatch replay`: the whole configuration as it was, folded anew from the log.
-
-`postwatch uptime`: how long a monitor was up, down, in maintenance, or nobody knows.
-"""
+"""`postwatch history`, `replay` and `uptime`: what the logs say about the past."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 import click
 import orjson
 
-from cli.terminal.arguments import parsed
-from cli.terminal.output import print_json, print_rows, whole
-from cli.terminal.session import session
+from cli.terminal.arguments import parse_argument, parse_public_id
+from cli.terminal.help import examples
+from cli.terminal.output import complete_output, print_json, print_rows
+from cli.terminal.session import operator_session
 from domain.availability import milliseconds, watched_spans
 from domain.clock import parse_point, utc_now
 from domain.errors import InvalidValueError
@@ -62,16 +57,18 @@ _COLUMNS: Final = {
 }
 
 
-@click.command()
+@click.command(epilog=examples("postwatch history 01935c5e-7a4b-7c39-9d2f-0123456789ab"))
 @click.argument("public_id")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON array, each entry as the API shows it."
+)
 def history(public_id: str, *, as_json: bool) -> None:
-    """Show who changed what, when, of the monitor PUBLIC_ID, newest first; also of a deleted one.
+    """Show who changed the monitor PUBLIC_ID, when, and from what to what, newest first.
 
-    Each event is told as GET .../history of the API tells it. Secrets are shown as changed,
-    never what they are.
+    Also of a deleted monitor. A changed password is named, its value never shown. The API
+    shows the same at GET .../history.
     """
-    with session("history") as opened:
+    with operator_session("history") as opened:
         reader, key = opened.views.history, str(parse_public_id(public_id))
         thing = reader.thing(key)
         if thing is None or thing["kind"] not in KINDS:
@@ -93,11 +90,11 @@ def _entries(reader: HistoryReader, key: str) -> Iterator[HistoryEntry]:
 def _row(entry: HistoryEntry) -> dict[str, object]:
     actor = entry["actor"]
     who = " ".join(part for part in (actor["name"], actor["role"]) if part)
-    what = "\n".join(_told(each) for each in entry["changes"])
+    what = "\n".join(_describe(each) for each in entry["changes"])
     return {**entry, "who": f"{actor['type']} {who or actor['id']}", "what": what or None}
 
 
-def _told(change: FieldChange) -> str:
+def _describe(change: FieldChange) -> str:
     if "secret" in change:
         return f"{change['field']}: {change['secret']}"
     return f"{change['field']}: {_shown(change['from'])} → {_shown(change['to'])}"
@@ -107,48 +104,43 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - any JSON
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def parse_public_id(text: str) -> UUID:
-    """Return the id of a monitor that somebody typed. Raises CommandError."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise CommandError(
-            ExitCode.USAGE, f"{text} is not a public id; it is the UUID that the API shows"
-        ) from None
-
-
 Shape = dict[str, Any]
 
 
-@click.command("replay")
+@click.command(
+    "replay",
+    epilog=examples(
+        "postwatch replay --as-of 2026-01-31T12:00:00Z", "postwatch replay --as-of 1200"
+    ),
+)
 @click.option(
     "--as-of",
     "point",
     required=True,
     metavar="TIME|POSITION",
-    help="A time with its offset from UTC, such as 2026-01-31T12:00:00Z, or a position.",
+    help="A time with its offset from UTC, or a position in the audit log.",
 )
-def command(point: str) -> None:
+def replay_command(point: str) -> None:
     """Print all organizations, customers and monitors as they were, as one JSON object.
 
-    Everything is folded anew from the audit log; no view is read. `position` and `time` say
-    which event was the last. Passwords are masked; when servers were checked is left out.
+    The command folds the audit log anew and reads no view. `position` and `time` are those
+    of the last event that counts. Passwords are masked. The times of checks are left out.
     """
     with exit_on_failure():
         settings = Settings.from_env()
         with open_from_settings(settings) as store:
             log = LogReader(store.monitoring)
             head = log.head()
-            until = parsed(
+            until = parse_argument(
                 "--as-of", lambda text: parse_point(text, head=head, now=utc_now()), point
             )
             folded = replay(log, until)
-        with whole("configuration"):
+        with complete_output("configuration"):
             _print(folded)
 
 
 def _print(folded: Replay) -> None:
-    """Write one thing a line, so that nothing is held twice."""
+    """Write one resource a line, so that the JSON is never in memory as a whole."""
     sys.stdout.write(
         f'{{"position": {folded.position()}, "time": {orjson.dumps(folded.time).decode()}'
     )
@@ -186,7 +178,7 @@ def _monitors(
         customer = customers[each["customer_id"]]
         view = MonitorRecords(each, customer, organizations[each["organization_id"]], None)
         shape = monitor_shape(view, "read", mask_secret(each["kind"], each["config"]))
-        # When it was checked is no configuration.
+        # The time of the last check is not part of the configuration.
         yield {key: value for key, value in shape.items() if key != "lastCheckedAt"}
 
 
@@ -199,22 +191,35 @@ def _organization(record: Record) -> Shape:
     }
 
 
-@click.command("uptime")
+@click.command(
+    "uptime",
+    epilog=examples(
+        "postwatch uptime 01935c5e-7a4b-7c39-9d2f-0123456789ab --range month --granularity day"
+    ),
+)
 @click.argument("public_id")
-@click.option("--range", "range_", type=click.Choice(list(RANGES)), default="day")
-@click.option("--granularity", type=click.Choice(GRANULARITIES), help="Hours or days.")
+@click.option(
+    "--range",
+    "range_",
+    type=click.Choice(list(RANGES)),
+    default="day",
+    show_default=True,
+    help="How far back from now.",
+)
+@click.option("--granularity", type=click.Choice(GRANULARITIES), help="Length of each row, in UTC.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, as the API does.")
 def uptime_of(
     public_id: str, range_: str, granularity: Granularity | None, *, as_json: bool
 ) -> None:
-    """Show how long the monitor PUBLIC_ID was up, by hours or days; also of a deleted one.
+    """Show how long the monitor PUBLIC_ID was up and down, by hours or days.
 
-    Time for which no check vouches is unknown: it counts neither as up nor as down. The
-    seconds of all locations are added, so an hour of two locations has 7200.
+    Also of a deleted monitor. Time that no check covers is unknown: it counts neither as up
+    nor as down. The seconds of all locations are added, so an hour that two locations
+    watched has 7200.
     """
     now = utc_now()
     time = _asked(range_, granularity, now)
-    with session() as opened:
+    with operator_session() as opened:
         monitor_id = parse_public_id(public_id)
         events = list(opened.store.monitoring.events.get(monitor_id))
         if not events:

@@ -1,13 +1,4 @@
-"""`postwatch log`: the log itself. Each command stands in a module of its own.
-
-`postwatch log head` and `public-key`: what others keep in order to check the log later.
-
-`postwatch log prove`: proofs as JSON, to be checked without Postwatch (docs/proof.md).
-
-`postwatch log verify`: is every event still what it was, and where not?
-
-What the commands of proof share: which log, and what proves it.
-"""
+"""`postwatch log`: signed tree heads, proofs and verification of the logs (docs/proof.md)."""
 
 from __future__ import annotations
 
@@ -19,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 import click
 import orjson
 
+from cli.terminal.help import examples, exit_codes
 from cli.terminal.lazy_group import LazyGroup
-from cli.terminal.output import print_json, print_rows, progress
+from cli.terminal.output import print_json, print_rows
+from cli.terminal.progress import progress
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import open_from_settings
 from service.settings import Settings
@@ -38,45 +31,64 @@ if TYPE_CHECKING:
     from store.proof.verification import LogReport
 
 
-_COMMANDS: Final = {
-    "verify": "cli.inspect.log:verify_log",
-    "head": "cli.inspect.log:head",
-    "prove": "cli.inspect.log:prove",
-    "public-key": "cli.inspect.log:public_key",
-    "export": "cli.transfer.export_import:export",
-    "import": "cli.transfer.export_import:import_command",
+_SECTIONS: Final = {
+    "Prove": {
+        "verify": ("cli.inspect.log:verify_log", "Compare every event with its stored hash."),
+        "head": ("cli.inspect.log:head", "Show or sign heads of a log's hash tree."),
+        "prove": ("cli.inspect.log:prove", "Print proofs that others can check."),
+        "public-key": ("cli.inspect.log:public_key", "Print the key that verifies heads."),
+    },
+    "Transfer": {
+        "export": ("cli.transfer.export_import:export", "Write the store as lines of JSON."),
+        "import": ("cli.transfer.export_import:import_command", "Create a store from an export."),
+    },
 }
 
 
-@click.group(cls=LazyGroup, table=_COMMANDS)
+@click.group(cls=LazyGroup, sections=_SECTIONS)
 def log() -> None:
-    """Prove that the log is whole, and carry it elsewhere."""
+    """Verify, prove, export and import the logs: monitoring (the audit log) and checks."""
 
 
 LOG_ARGUMENT = click.argument("log", type=click.Choice(LOGS), default=LOGS[0])
-"""LOG, the audit log unless another one is named."""
+"""LOG is the audit log by default."""
 
 log_option = click.option(
-    "--log", type=click.Choice(LOGS), default=LOGS[0], show_default=True, help="Which log."
+    "--log", type=click.Choice(LOGS), default=LOGS[0], show_default=True, help="The log."
 )
 
 
 @contextmanager
 def proof_of(log: str) -> Iterator[LogProof]:
-    """Open the store that the settings name; give what proves one of its logs."""
+    """Open the store that the settings name; give the proof of one of its logs."""
     settings = Settings.from_env()
     with open_from_settings(settings) as store:
         yield log_proof(store, log)
 
 
-@click.command()
+@click.command(
+    epilog=examples("postwatch log head --now", "postwatch log head checks --count 10 --ndjson")
+)
 @LOG_ARGUMENT
-@click.option("--now", is_flag=True, help="First sign a head of all that the log holds now.")
-@click.option("--count", type=click.IntRange(1, 1000), default=1, show_default=True)
+@click.option("--now", is_flag=True, help="Sign a head of the whole log first.")
+@click.option(
+    "--count",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Number of heads.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
-@click.option("--ndjson", is_flag=True, help="Print one JSON object a line, to be kept elsewhere.")
+@click.option(
+    "--ndjson",
+    is_flag=True,
+    help="Print one JSON object a line, to keep elsewhere and give to `log verify --heads`.",
+)
 def head(log: str, count: int, *, now: bool, as_json: bool, ndjson: bool) -> None:
-    """Show the newest signed tree heads of LOG, newest first; with --ndjson oldest first."""
+    """Show the newest signed heads of the hash tree of LOG, newest first.
+
+    A head commits to every event up to its position. With --ndjson the oldest is first.
+    """
     with exit_on_failure(), proof_of(log) as proof:
         if now:
             proof.grow()
@@ -100,11 +112,11 @@ def head(log: str, count: int, *, now: bool, as_json: bool, ndjson: bool) -> Non
     print_rows(rows, columns, as_json=as_json)
 
 
-@click.command("public-key")
+@click.command("public-key", epilog=examples("postwatch log public-key --pem > postwatch.pem"))
 @click.option("--pem", is_flag=True, help="Print PEM, as OpenSSL reads it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def public_key(*, pem: bool, as_json: bool) -> None:
-    """Print the public key that this store's tree heads are checked with."""
+    """Print the public key (Ed25519) that verifies the signed heads of this store."""
     with exit_on_failure(), proof_of("monitoring") as proof:
         key = proof.public_key()
     if as_json:
@@ -116,16 +128,16 @@ def public_key(*, pem: bool, as_json: bool) -> None:
 
 @click.group()
 def prove() -> None:
-    """Prove that an event is in the log, or that a log only grew; prints JSON."""
+    """Print a proof, as JSON, that others can check without Postwatch (docs/proof.md)."""
 
 
-@prove.command()
+@prove.command(epilog=examples("postwatch log prove inclusion 1200"))
 @click.argument("position", type=click.IntRange(min=1, max=2**63 - 1))
 @log_option
 def inclusion(position: int, log: str) -> None:
     """Prove that the event at POSITION is in the tree of the newest signed head.
 
-    Signs a head first when none covers it yet. The event itself is part of the output.
+    Signs a head first when none covers the position. The output contains the event.
     """
     with exit_on_failure(), proof_of(log) as proof:
         newest = proof.newest_head()
@@ -145,14 +157,14 @@ def inclusion(position: int, log: str) -> None:
         print_json({**found.as_json(), "event": _event(rows[0])})
 
 
-@prove.command()
+@prove.command(epilog=examples("postwatch log prove consistency 1000 1200"))
 @click.argument("old_size", type=click.IntRange(min=1))
 @click.argument("new_size", type=click.IntRange(min=1), required=False)
 @log_option
 def consistency(old_size: int, new_size: int | None, log: str) -> None:
-    """Prove that the log of NEW_SIZE events begins with the log of OLD_SIZE, unchanged.
+    """Prove that the log of NEW_SIZE events begins with the log of OLD_SIZE events, unchanged.
 
-    NEW_SIZE is that of the newest signed head unless it is given.
+    NEW_SIZE is by default the size of the newest signed head.
     """
     with exit_on_failure(), proof_of(log) as proof:
         if proof.newest_head() is None:
@@ -174,26 +186,39 @@ def _event(row: Row) -> dict[str, object]:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command("verify")
+@click.command(
+    "verify",
+    epilog=examples("postwatch log verify", "postwatch log verify monitoring --heads kept.ndjson")
+    + exit_codes(
+        "0  every event is unchanged", "8  events were altered, removed, inserted or moved"
+    ),
+)
 @click.argument("log", required=False, type=click.Choice(LOGS))
 @click.option(
     "--heads",
     "published",
     type=_FILE,
     multiple=True,
-    help="Heads that were kept elsewhere, one JSON object a line. Needs LOG.",
+    help="Signed heads that were kept elsewhere (`log head --ndjson`). Needs LOG; repeatable.",
 )
-@click.option("--public-key", "public_key", help="Check signatures with this key (hexadecimal).")
+@click.option(
+    "--public-key",
+    "public_key",
+    metavar="HEX",
+    help="Key that verifies the signatures. Default: the key of the store.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def verify_log(
     log: str | None, published: tuple[Path, ...], public_key: str | None, *, as_json: bool
 ) -> None:
-    """Compare LOG, or both logs, with the stored hashes and the signed tree heads.
+    """Compare every event of LOG, or of both logs, with its hash and the signed heads.
 
-    Ends with exit code 8 when anything was altered, removed, inserted or moved.
+    Archived checks are compared as well. Nothing is changed.
     """
     if published and log is None:
-        raise click.UsageError("--heads belongs to one log: name it")
+        raise click.UsageError(
+            "--heads belongs to one log: name it (`postwatch log verify monitoring --heads ...`)"
+        )
     with exit_on_failure():
         key = VerifyingKey.from_hex(public_key) if public_key else None
         reports = [_verify(each, published, key) for each in ([log] if log else LOGS)]

@@ -1,43 +1,38 @@
-"""`postwatch location`: from where servers are checked, and from where no more.
-
-`postwatch fleet`: which checkers share the monitors of each location.
-"""
+"""`postwatch location`: the locations from which servers are checked."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from checker.fleet.claims import ALL
-from checker.fleet.leased_claims import OFFSET_SECONDS, STILL_SECONDS
-from cli.terminal.output import print_json, print_rows
-from cli.terminal.session import session
+from cli.terminal.help import examples
+from cli.terminal.output import print_rows
+from cli.terminal.session import operator_session
 from domain.clock import utc_now
 from projections.shapes.location import location_status
 from service.errors import CommandError, ExitCode
-from service.presence import checker_lock, checkers_at, without_checkers
+from service.presence import checkers_at, without_checkers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from cli.terminal.session import Session
     from projections.core.table import Record
-    from store.ports.leases import FleetRow
 
 
 @click.group()
 def location() -> None:
-    """List and retire the places from which servers are checked.
+    """List and retire the locations from which servers are checked.
 
-    A place is made by the first start of a checker there, and named by its newest one.
+    The first checker that starts with a new code creates the location. Each later start
+    sets its name and country to those of that checker.
     """
 
 
 @location.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_locations(*, as_json: bool) -> None:
-    """List locations by number, also retired ones, and which checkers run there now."""
+    """List locations by number, also retired ones, and the checkers that run there now."""
     columns = {
         "number": "Number",
         "code": "Code",
@@ -47,7 +42,7 @@ def list_locations(*, as_json: bool) -> None:
         "last_check_at": "Last check",
         "checkers": "Checkers",
     }
-    with session("monitors") as opened:
+    with operator_session("monitors") as opened:
         locations, now = opened.reader.locations(), utc_now()
         last = opened.read("checks", opened.reader.last_check_of_locations)
         present = checkers_at(opened.store.engine, locations)
@@ -60,22 +55,20 @@ def list_locations(*, as_json: bool) -> None:
             }
             for each in locations
         ]
-    if as_json:
-        print_json([{key: row[key] for key in columns} for row in rows])
-        return
-    shown = [{**row, "checkers": ", ".join(row["checkers"]) or None} for row in rows]
-    print_rows(shown, columns, as_json=False)
+    if not as_json:
+        rows = [{**row, "checkers": ", ".join(row["checkers"]) or None} for row in rows]
+    print_rows(rows, columns, as_json=as_json)
 
 
-@location.command()
+@location.command(epilog=examples("postwatch location retire de-nbg"))
 @click.argument("code")
 def retire(code: str) -> None:
-    """Retire the location CODE, where no checker runs any more.
+    """Retire the location CODE. Stop its checkers first.
 
-    It is not listed by the API from then on. Its checks stay, with its name. A checker that
-    is started there again, by name, brings it back.
+    The API no longer lists a retired location. Its checks and its name stay. A checker that
+    starts with --location CODE brings it back.
     """
-    with session("monitors") as opened:
+    with operator_session("monitors") as opened:
         record = _find(opened.reader.locations(), code)
         with without_checkers(opened.store.engine, record):
             opened.store.monitoring.retire_location(code, opened.actor)
@@ -90,119 +83,3 @@ def _find(locations: Sequence[Record], code: str) -> Record:
     raise CommandError(
         ExitCode.FAILED, f"there is no location {code}; see `postwatch location list`"
     )
-
-
-_COLUMNS: Final = {
-    "location": "Location",
-    "holder": "Checker",
-    "state": "State",
-    "shards": "Shards",
-    "lagSeconds": "Lag (s)",
-    "checksPerSecond": "Checks/s",
-    "clockOffsetSeconds": "Clock (s)",
-    "silentSeconds": "Silent (s)",
-    "session": "Session",
-}
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def fleet(*, as_json: bool) -> None:
-    """Show which checkers run, which shards they hold, and how they keep up.
-
-    Lag is how late the next check is. Clock is how far the host's clock is ahead of the
-    database's.
-    """
-    with session("monitors") as opened:
-        locations = _shared(opened) if opened.store.engine.has_fleet else _alone(opened)
-    if as_json:
-        print_json(locations)
-        return
-    print_rows([*_rows(locations)], _COLUMNS, as_json=False)
-    for line in _remarks(locations):
-        print(line)
-
-
-def _shared(opened: Session) -> list[dict[str, Any]]:
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in opened.store.engine.fleet():
-        found.setdefault(row.location_number, []).append(_checker(row))
-    locations = opened.reader.locations()
-    codes = {each["number"]: each["code"] for each in locations}
-    in_use = {each["number"] for each in locations if each["retired_at"] is None}
-    return [
-        _location(codes.get(number, str(number)), found.get(number, []))
-        for number in sorted(in_use | found.keys())
-    ]
-
-
-def _location(code: str, checkers: list[dict[str, Any]]) -> dict[str, Any]:
-    held = {shard for each in checkers for shard in each["shards"]}
-    return {"location": code, "unheldShards": sorted(ALL - held), "checkers": checkers}
-
-
-def _checker(row: FleetRow) -> dict[str, Any]:
-    beat = row.session.beat
-    return {
-        "holder": beat.holder if beat else row.application,
-        "state": _state(row),
-        "session": row.session.number,
-        "shards": sorted(row.session.shards),
-        "lagSeconds": round(beat.lag_seconds, 3) if beat else None,
-        "checksPerSecond": round(beat.checks_per_second, 1) if beat else None,
-        # Without a negative zero.
-        "clockOffsetSeconds": round(beat.clock_offset_seconds, 2) + 0.0 if beat else None,
-        "silentSeconds": None if row.age_seconds is None else round(row.age_seconds, 1),
-    }
-
-
-def _state(row: FleetRow) -> str:
-    if row.session.beat is None:
-        return "starting" if row.session.is_member else "no checker"
-    if (row.age_seconds or 0) > STILL_SECONDS:
-        return "still"
-    return "checking" if row.session.is_member else "leaving"
-
-
-def _alone(opened: Session) -> list[dict[str, Any]]:
-    """Return the one checker of each location, where there is no fleet."""
-    locations = []
-    for each in opened.reader.locations():
-        holder = opened.store.engine.locks.holder(checker_lock(each["code"]))
-        if holder is None and each["retired_at"] is not None:
-            continue
-        checker: dict[str, Any] = dict.fromkeys(_COLUMNS)
-        del checker["location"]
-        checker.update(holder=f"process {holder.pid}" if holder else None, state="checking")
-        checker["shards"] = sorted(ALL)
-        locations.append(_location(each["code"], [checker] if holder else []))
-    return locations
-
-
-def _rows(locations: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for each in locations:
-        for checker in each["checkers"]:
-            count = len(checker["shards"])
-            yield {**checker, "location": each["location"], "shards": f"{count} of {len(ALL)}"}
-
-
-def _remarks(locations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for each in locations:
-        place, unheld = each["location"], len(each["unheldShards"])
-        if not each["checkers"]:
-            yield f"{place}: no checker runs"
-        elif unheld:
-            yield f"{place}: {unheld} of {len(ALL)} shards are held by nobody"
-        for checker in each["checkers"]:
-            if checker["state"] == "no checker":
-                yield (
-                    f"{place}: session {checker['session']} is no checker, and keeps the monitors "
-                    "of its shards from being checked; end it: "
-                    f"SELECT pg_terminate_backend({checker['session']})"
-                )
-            offset = checker["clockOffsetSeconds"] or 0
-            if abs(offset) > OFFSET_SECONDS:
-                yield (
-                    f"{place}: the clock of {checker['holder']} is {abs(offset):.1f} s "
-                    f"{'ahead of' if offset > 0 else 'behind'} the database's"
-                )

@@ -1,4 +1,4 @@
-"""`postwatch token`: who may call the API."""
+"""`postwatch token`: the access tokens of the API."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from uuid import UUID
 
 import click
 
-from cli.terminal.arguments import parsed
+from cli.terminal.arguments import parse_argument
+from cli.terminal.help import examples
 from cli.terminal.output import print_json, print_rows
-from cli.terminal.session import session
+from cli.terminal.session import operator_session
 from domain.access_token import new_token
 from domain.actor import ROLES
 from domain.clock import iso_milliseconds, utc_now
@@ -26,22 +27,43 @@ if TYPE_CHECKING:
 
 
 MAX_DAYS: Final = 365
+"""Longest lifetime of a token that expires."""
 
 
 @click.group()
 def token() -> None:
-    """Create, list and revoke access tokens."""
+    """Create, list and revoke the tokens that callers of the API send."""
 
 
-@token.command()
-@click.option("--name", required=True, help="What the token is for.")
-@click.option("--role", type=click.Choice(ROLES), default="user", show_default=True)
-@click.option("--organization", help="Number or public id; not needed when there is only one.")
-@click.option("--customer", help="Number or public id: the token is for this customer only.")
+@token.command(
+    epilog=examples(
+        "postwatch token create --name deployment --role user",
+        "postwatch token create --name reports --role readonly --customer 1 --expires-in-days 90",
+    )
+)
+@click.option("--name", required=True, help="Purpose of the token, as `token list` shows it.")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    default="user",
+    show_default=True,
+    help="Permissions of its bearer: docs/api.md.",
+)
+@click.option(
+    "--organization",
+    metavar="NUMBER|ID",
+    help="Owner: number or public id. Not needed when there is only one organization.",
+)
+@click.option(
+    "--customer",
+    metavar="NUMBER|ID",
+    help="Limit the token to this customer: number or public id.",
+)
 @click.option(
     "--expires-in-days",
     type=click.IntRange(1, MAX_DAYS),
-    help="Without it the token does not expire.",
+    metavar="DAYS",
+    help=f"Lifetime in days, 1 to {MAX_DAYS}. Default: the token does not expire.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def create(
@@ -53,15 +75,15 @@ def create(
     *,
     as_json: bool,
 ) -> None:
-    """Create a token and print it. It is shown this once."""
-    with session("monitors") as opened:
+    """Create a token and print it. It cannot be shown again: only a hash is stored."""
+    with operator_session("monitors") as opened:
         scope = None if customer is None else opened.customer(customer)
         owner = scope["organization_id"] if scope else None
         secret = new_token()
         command = IssueToken(
             organization_id=UUID(opened.organization(organization or owner)["public_id"]),
             customer_id=UUID(scope["public_id"]) if scope else None,
-            name=parsed("--name", parse_name, name),
+            name=parse_argument("--name", parse_name, name),
             role=role,
             token=secret,
             expires_at=_expiry(expires_in_days),
@@ -69,7 +91,7 @@ def create(
         made = opened.store.monitoring.issue_token(command, opened.actor)
         opened.catch_up()
         if as_json:
-            print_json({"number": made.number, "public_id": str(made.id), "token": secret})
+            print_json({"number": made.number, "publicId": str(made.id), "token": secret})
         else:
             print(secret)
 
@@ -77,8 +99,8 @@ def create(
 @token.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_tokens(*, as_json: bool) -> None:
-    """List tokens by number, also revoked ones. The tokens themselves are not kept."""
-    with session("monitors") as opened:
+    """List tokens by number, also revoked ones. The tokens themselves are not stored."""
+    with operator_session("monitors") as opened:
         organizations = {
             each["public_id"]: each["number"] for each in opened.reader.organizations()
         }
@@ -106,11 +128,11 @@ def list_tokens(*, as_json: bool) -> None:
         print_rows(rows, columns, as_json=as_json)
 
 
-@token.command()
+@token.command(epilog=examples("postwatch token revoke 3"))
 @click.argument("identifier")
 def revoke(identifier: str) -> None:
-    """Refuse the token IDENTIFIER (number or public id) from now on."""
-    with session("monitors") as opened:
+    """Revoke the token IDENTIFIER, a number or public id: the API refuses it from now on."""
+    with operator_session("monitors") as opened:
         record = _find(opened.reader.tokens(), identifier)
         opened.store.monitoring.revoke_token(UUID(record["public_id"]), opened.actor)
         opened.catch_up()

@@ -1,14 +1,13 @@
-"""`postwatch init`: makes the store, and with it the first organization and admin.
-
-`postwatch migrate`: makes the schema of a database, and brings it to this version.
-"""
+"""`postwatch init` and `postwatch migrate`: create a store, and the schema of a database."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import click
 
+from cli.terminal.help import examples, exit_codes
 from cli.terminal.output import print_json
 from domain.access_token import new_token
 from projections.catalog import Views
@@ -16,43 +15,44 @@ from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import create_from_settings, warn_of_host_local_key
 from service.settings import Settings
 
-ORGANIZATION = "My organization"
-CUSTOMER = "My customer"
+ORGANIZATION: Final = "My organization"
+CUSTOMER: Final = "My customer"
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """What a start made. `admin_token` is None unless a token was made just now."""
+    """The result of `set_up`. `admin_token` is None unless a token was made just now."""
 
     is_first: bool
     admin_token: str | None
 
 
 def set_up(settings: Settings) -> FirstStart:
-    """Make the store, and what the first caller needs, unless they are there already.
+    """Create the store with an organization, a customer and an admin token, unless it exists.
 
     Raises StoreError and MasterKeyError.
     """
     token = settings.admin_token or new_token()
     with create_from_settings(settings) as store:
-        store.keys.signing_seed()  # The key is there from the first event on.
+        store.keys.signing_seed()  # So that the key exists from the first event on.
         is_first = store.monitoring.set_up(ORGANIZATION, CUSTOMER, token)
         with Views(store) as views:
             monitors = views.projector("monitors")
-            # A missing view of a long log is made later, by the projections process.
+            # The projections process makes a missing view of a long log later.
             if monitors.is_current():
                 monitors.catch_up()
     made = is_first and settings.admin_token is None
     return FirstStart(is_first, token if made else None)
 
 
-@click.command()
+@click.command(epilog=examples("POSTWATCH_DATA=/var/lib/postwatch postwatch init"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def init(*, as_json: bool) -> None:
-    """Make the store in the data folder, with a first organization, customer and admin token.
+    """Create the store with a first organization, customer and admin token.
 
-    With POSTWATCH_DATABASE_URL in the database, where `postwatch migrate` ran.
-    `postwatch up` does this by itself. In a store that exists nothing is changed.
+    It is in the data folder POSTWATCH_DATA, or in the database POSTWATCH_DATABASE_URL after
+    `postwatch migrate`. The token is printed once, unless POSTWATCH_ADMIN_TOKEN sets it.
+    A store that exists stays as it is. `postwatch up` does the same by itself.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -74,14 +74,17 @@ def init(*, as_json: bool) -> None:
         print(f"admin token: {first.admin_token}")
 
 
-@click.command()
-@click.option("--check", is_flag=True, help="Change nothing; end with exit code 3 when it is old.")
+@click.command(
+    epilog=examples("postwatch migrate", "postwatch migrate --check")
+    + exit_codes("0  the schema is up to date", "3  --check: the schema is old or missing")
+)
+@click.option("--check", is_flag=True, help="Change nothing; only report whether it is old.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def migrate(*, check: bool, as_json: bool) -> None:
-    """Make the schema in the database POSTWATCH_DATABASE_URL, or bring it to this version.
+    """Bring the schema of the database POSTWATCH_DATABASE_URL to this version.
 
-    Nothing else ever changes it: other commands refuse to work with an old one. Safe to
-    run again, and by two at once. Files of SQLite need no migration.
+    Only this command changes the schema; other commands refuse an old one. It is safe to
+    run again, and on two hosts at once. The files of a data folder need no migration.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -90,14 +93,14 @@ def migrate(*, check: bool, as_json: bool) -> None:
                 ExitCode.USAGE,
                 "there is nothing to migrate: set POSTWATCH_DATABASE_URL to a PostgreSQL database",
             )
-        # Only here: other commands do without the driver's time and memory.
+        # Imported here: `init` on files saves the time and memory of the driver.
         from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
 
         engine = PostgresEngine(settings.database)
         try:
             if check:
                 engine.require_store()
-            # Behind a check there is nothing left to change.
+            # After a successful check this changes nothing.
             before, now = engine.migrate()
         finally:
             engine.close()

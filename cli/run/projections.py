@@ -1,9 +1,4 @@
-"""`postwatch projections`: keep views current, rebuild them, see how they stand, check them.
-
-How a view stands: where it is, where its log is, and how far a rebuild of it is.
-
-Whether a view is what its log makes of it, for people and for machines.
-"""
+"""`postwatch projections`: runs, shows, rebuilds and verifies the views."""
 
 from __future__ import annotations
 
@@ -13,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.terminal.output import print_json, print_rows, progress
+from cli.terminal.help import examples, exit_codes
+from cli.terminal.output import print_json, print_rows
+from cli.terminal.progress import progress
 from domain.clock import utc_now
 from projections.catalog import PROJECTIONS, Views, rebuild_lock
 from projections.core.runner import relax_gc
@@ -48,8 +45,8 @@ _HEADINGS = {
 }
 
 
-def standing(store: Store, projector: Projector) -> dict[str, Any]:
-    """Return how a view stands, in the keys of the JSON that is printed."""
+def view_status(store: Store, projector: Projector) -> dict[str, Any]:
+    """Return the state of a view and of its rebuild, by the keys of the printed JSON."""
     view = projector.view
     current = projector.is_current()
     since = projector.oldest_unapplied_at()
@@ -67,12 +64,12 @@ def standing(store: Store, projector: Projector) -> dict[str, Any]:
     }
 
 
-def print_standings(standings: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Print how views stand."""
+def print_statuses(statuses: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Print the states of views."""
     if as_json:
-        print_json(standings)
+        print_json(statuses)
         return
-    rows = [{**each, "rebuild": _in_words(each["rebuild"])} for each in standings]
+    rows = [{**each, "rebuild": _describe_rebuild(each["rebuild"])} for each in statuses]
     print_rows(rows, _HEADINGS, as_json=False)
 
 
@@ -88,7 +85,7 @@ def _rebuild_progress(store: Store, projector: Projector) -> dict[str, Any] | No
     }
 
 
-def _in_words(rebuild: dict[str, Any] | None) -> str | None:
+def _describe_rebuild(rebuild: dict[str, Any] | None) -> str | None:
     if rebuild is None:
         return None
     if rebuild["process"] is None:
@@ -104,7 +101,7 @@ _WORDS = {
 
 
 def verify_view(name: str, views: Views) -> ViewComparison:
-    """Compare a view with one built anew, and show how far that is."""
+    """Compare a view with one that is built anew, and report the progress."""
     projector = views.projector(name)
     scratch = views.storage.scratch(projector.projection)
     try:
@@ -114,16 +111,18 @@ def verify_view(name: str, views: Views) -> ViewComparison:
         scratch.close()
 
 
-def print_verdicts(verdicts: Mapping[str, ViewComparison], *, as_json: bool) -> None:
-    """Print what was compared, and each difference on a line of its own."""
+def print_comparisons(comparisons: Mapping[str, ViewComparison], *, as_json: bool) -> None:
+    """Print one line for each view, and one for each of its differences."""
     if as_json:
-        print_json([_as_json(name, verdict) for name, verdict in verdicts.items()])
+        print_json([_as_json(name, comparison) for name, comparison in comparisons.items()])
         return
-    for name, verdict in verdicts.items():
-        count = len(verdict.differences)
+    for name, comparison in comparisons.items():
+        count = len(comparison.differences)
         found = f"{count} differences" if count else "equal to its log"
-        print(f"{name}: {found} at position {verdict.position} ({verdict.rows} rows compared)")
-        for each in verdict.differences:
+        print(
+            f"{name}: {found} at position {comparison.position} ({comparison.rows} rows compared)"
+        )
+        for each in comparison.differences:
             print(f"{name}: {_line(each)}")
 
 
@@ -133,18 +132,18 @@ def _line(difference: ViewDifference) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text that cannot do anything to a terminal."""
+    """Return a text without characters that control a terminal."""
     return text if text.isprintable() else json.dumps(text)
 
 
-def _as_json(name: str, verdict: ViewComparison) -> dict[str, Any]:
+def _as_json(name: str, comparison: ViewComparison) -> dict[str, Any]:
     return {
         "name": name,
-        "position": verdict.position,
-        "rows": verdict.rows,
+        "position": comparison.position,
+        "rows": comparison.rows,
         "differences": [
             {"what": each.what, "table": each.table, "key": each.key, "field": each.field}
-            for each in verdict.differences
+            for each in comparison.differences
         ],
     }
 
@@ -154,16 +153,16 @@ _NAMES = [projection.name for projection in PROJECTIONS]
 
 @click.group()
 def projections() -> None:
-    """Keep the views current, rebuild them, see how they stand, check them."""
+    """Run, show, rebuild and verify the views, which are folded from the logs."""
 
 
-@projections.command()
+@projections.command(epilog=exit_codes("5  another process keeps the views of the data folder"))
 @supervised_option
 def run(*, supervised_by: int | None) -> None:
     """Keep every view at the head of its log until stopped.
 
-    On a database one process does so; further ones stand by, and one of them takes over
-    when that ends, loses its connection or is frozen.
+    With PostgreSQL one process is active and further ones stand by. One of them takes over
+    when the active process ends, loses its connection or is frozen.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -172,14 +171,16 @@ def run(*, supervised_by: int | None) -> None:
         keep_projections(settings, supervised_by)
 
 
-@projections.command()
+@projections.command(epilog=examples("postwatch projections rebuild monitors"))
 @click.argument("name", required=False, type=click.Choice(_NAMES))
-@click.option("--from-start", is_flag=True, help="Do not go on with a rebuild broken off before.")
+@click.option(
+    "--from-start", is_flag=True, help="Start anew instead of resuming an interrupted rebuild."
+)
 def rebuild(name: str | None, *, from_start: bool) -> None:
-    """Rebuild the view NAME, or all, while everything goes on.
+    """Rebuild the view NAME, or all views, while everything runs.
 
-    Readers see the old rows until the new ones take their place, all at once. A rebuild
-    that was broken off, also by a kill, goes on where it was.
+    Readers see the old rows until the new ones replace them in one transaction. An
+    interrupted rebuild resumes where it was.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -189,41 +190,49 @@ def rebuild(name: str | None, *, from_start: bool) -> None:
                 _rebuild(each, views.projector(each), from_start=from_start)
 
 
-@projections.command("verify")
+@projections.command(
+    "verify",
+    epilog=examples("postwatch projections verify monitors")
+    + exit_codes("0   every view equals its log", "10  a view differs from its log"),
+)
 @click.argument("name", required=False, type=click.Choice(_NAMES))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def verify_views(name: str | None, *, as_json: bool) -> None:
-    """Compare the view NAME, or all, with what their logs make of an empty one.
+    """Compare the view NAME, or all views, with one that is built anew from its log.
 
-    Everything goes on meanwhile, and nothing is changed. Differences are named by table,
-    key and field, never by value. Ends with exit code 10 when there are any.
+    The service keeps running, and nothing is changed. Differences are named by table, key
+    and field, never by value.
     """
     with exit_on_failure():
         settings = Settings.from_env()
         relax_gc()
         with open_from_settings(settings) as store, Views(store) as views:
             names = [name] if name else _NAMES
-            verdicts = {each: verify_view(each, views) for each in names}
-    print_verdicts(verdicts, as_json=as_json)
-    if any(verdict.differences for verdict in verdicts.values()):
+            comparisons = {each: verify_view(each, views) for each in names}
+    print_comparisons(comparisons, as_json=as_json)
+    if any(comparison.differences for comparison in comparisons.values()):
         sys.exit(ExitCode.VIEW_DIFFERS)
 
 
 @projections.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def status(*, as_json: bool) -> None:
-    """Show position, lag, rows and generation of each view, and how far a rebuild is."""
+    """Show position, lag, rows and generation of each view, and the progress of a rebuild.
+
+    Lag is the number of events that the view has not applied yet, Lag (s) the age of the
+    oldest of them.
+    """
     with exit_on_failure():
         settings = Settings.from_env()
         with open_from_settings(settings) as store, Views(store) as views:
-            standings = [standing(store, each) for each in views.projectors.values()]
-    print_standings(standings, as_json=as_json)
+            statuses = [view_status(store, each) for each in views.projectors.values()]
+    print_statuses(statuses, as_json=as_json)
 
 
 def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
     try:
         with progress(f"rebuilding {name}") as report:
-            projector.rebuild(_telling_where_it_begins(name, report), from_start=from_start)
+            projector.rebuild(_announcing_start(name, report), from_start=from_start)
     except LockHeldError as error:
         raise CommandError(
             ExitCode.ALREADY_RUNNING,
@@ -234,14 +243,14 @@ def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
     print(f"{name}: rebuilt to position {projector.view.position()} ({rows})", file=sys.stderr)
 
 
-def _telling_where_it_begins(name: str, report: OnProgress) -> OnProgress:
+def _announcing_start(name: str, report: OnProgress) -> OnProgress:
     begun = False
 
-    def told(position: int, head: int) -> None:
+    def announce(position: int, head: int) -> None:
         nonlocal begun
         if position and not begun:
             print(f"{name}: goes on at position {position}", file=sys.stderr)
         begun = True
         report(position, head)
 
-    return told
+    return announce

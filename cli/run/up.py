@@ -1,4 +1,4 @@
-"""`postwatch up`: everything on one machine, as supervised children with one log stream."""
+"""`postwatch up`: all parts on one machine, as supervised processes with one log stream."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import orjson
 import trio
 
 from cli.run.init import FirstStart, set_up
+from cli.terminal.help import examples, exit_codes
 from service import logging
 from service.errors import exit_on_failure
 from service.listening import refuse_address_in_use
@@ -32,13 +33,21 @@ _RETRY_SECONDS: Final = 0.05
 _HEALTH_REQUEST: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-@click.command()
+@click.command(
+    epilog=examples("POSTWATCH_DATA=/var/lib/postwatch POSTWATCH_BIND=127.0.0.1:8025 postwatch up")
+    + exit_codes(
+        "3  the store cannot be used",
+        "5  `postwatch up` already runs on this data folder",
+        "6  the address is in use",
+        "7  settings are wrong",
+    )
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 def up(*, as_json: bool) -> None:
-    """Run API, projections and checker on the data folder POSTWATCH_DATA.
+    """Run API, projections and checker on this machine until Ctrl-C or SIGTERM.
 
-    The first start makes an organization, a customer and an admin token, and prints the
-    token once. Ctrl-C or SIGTERM ends everything cleanly.
+    The first start creates an organization, a customer and an admin token, and prints the
+    token once. A part that ends is started again.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -63,7 +72,9 @@ def _parts() -> list[Part]:
 def _announcer(settings: Settings, first: FirstStart, *, as_json: bool) -> Callable[[], None]:
     def announce() -> None:
         if not _answers(settings):
-            print("postwatch: the API does not answer yet; see the log lines", file=sys.stderr)
+            print(
+                "postwatch: the API does not answer yet; see the log lines above", file=sys.stderr
+            )
         if as_json:
             _print_object(settings, first)
         else:

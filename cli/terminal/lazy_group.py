@@ -1,4 +1,4 @@
-"""A group of commands whose modules are imported when they are called, not before."""
+"""A group of commands that imports the module of a command only when that is called."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class LazyGroup(click.Group):
-    """Imports a command only when it is wanted: `postwatch check` starts without a web server.
+    """Knows where each command is, and imports it when it is called.
 
-    `table` maps the name of a command to `module:name`, in the order in which a newcomer
-    meets them.
+    `sections` maps a heading of `--help` to its commands, and each command to its
+    `module:name` and its line in the help, which so needs no import either.
     """
 
-    def __init__(self, *arguments: Any, table: Mapping[str, str], **options: Any) -> None:  # noqa: ANN401 - click's own
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - click's own
+        sections: Mapping[str, Mapping[str, tuple[str, str]]],
+        **options: Any,  # noqa: ANN401 - click's own
+    ) -> None:
         super().__init__(*arguments, **options)
-        self._table = table
+        self._sections = sections
+        self._places = {
+            name: place for commands in sections.values() for name, (place, _) in commands.items()
+        }
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands in the order of the table."""
         del ctx
-        return list(self._table)
+        return list(self._places)
 
+    @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
         del ctx
-        if cmd_name not in self._table:
+        if cmd_name not in self._places:
             return None
-        module, _, name = self._table[cmd_name].partition(":")
+        module, _, name = self._places[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        for heading, commands in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, summary) for name, (_, summary) in commands.items()])

@@ -1,4 +1,4 @@
-"""What most commands need: the settings, the store, its views, and who is asking."""
+"""What most commands of an operator need: the store, its views, and the actor of a change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import getpass
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from cli.terminal.view_making import bring_up_to_date
+from cli.terminal.view_making import make_current
 from domain.actor import Actor, operator
 from projections.catalog import Views
 from projections.core.table import ViewUnavailableError
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session:
-    """An operator's command at work on the store."""
+class OperatorSession:
+    """The store and the views while a command runs."""
 
     def __init__(self, store: Store, views: Views) -> None:
         self.store = store
@@ -34,23 +34,23 @@ class Session:
 
     @property
     def reader(self) -> MonitorReader:
-        """The views. Those named when the session was opened are up to date."""
+        """The reader of the views. Those that the session was opened for are up to date."""
         return self.views.reader
 
     @property
     def actor(self) -> Actor:
-        """Who is asking, as events record it."""
+        """The operator, as events record who made a change."""
         return operator(_user())
 
     def require(self, *views: str) -> None:
-        """Let views show all that their logs hold; those that are missing are made first."""
+        """Bring views to the heads of their logs; make those that are missing first."""
         for name in views:
-            bring_up_to_date(self.views.projector(name), self.store.engine.locks)
+            make_current(self.views.projector(name), self.store.engine.locks)
 
     def read(self, view: str, query: Callable[[], T]) -> T:
-        """Return what a query finds in a view, which is made first if it cannot be read.
+        """Return the result of a query of a view; make the view first if it cannot be read.
 
-        One that is behind, or that an older version made, is used as it is if it can be read.
+        A view that is behind, or of an older version, is read as it is.
         """
         try:
             return query()
@@ -59,13 +59,13 @@ class Session:
             return query()
 
     def catch_up(self) -> None:
-        """Let every process read what was just written."""
+        """Bring the monitors view to the head of its log after a change."""
         self.views.projector("monitors").catch_up()
 
     def organization(self, identifier: str | None) -> Record:
         """Return an organization by number or public id; None means the only one."""
         if identifier is not None:
-            return _found(
+            return _require(
                 self.reader.organization(_identifier(identifier)), "organization", identifier
             )
         organizations = self.reader.organizations()
@@ -79,19 +79,19 @@ class Session:
 
     def customer(self, identifier: str) -> Record:
         """Return a customer by number or public id."""
-        return _found(self.reader.customer(_identifier(identifier)), "customer", identifier)
+        return _require(self.reader.customer(_identifier(identifier)), "customer", identifier)
 
 
 @contextmanager
-def session(*needed: str) -> Iterator[Session]:
+def operator_session(*needed: str) -> Iterator[OperatorSession]:
     """Open the store that the settings name, with the views that the command needs.
 
-    Failures end the command with one line.
+    A failure inside the block ends the command with one line and its exit code.
     """
     with exit_on_failure():
         settings = Settings.from_env()
         with open_from_settings(settings) as store, Views(store) as views:
-            opened = Session(store, views)
+            opened = OperatorSession(store, views)
             opened.require(*needed)
             yield opened
 
@@ -100,7 +100,7 @@ def _identifier(text: str) -> int | str:
     return int(text) if text.isdecimal() else text.lower()
 
 
-def _found(record: Record | None, what: str, identifier: str) -> Record:
+def _require(record: Record | None, what: str, identifier: str) -> Record:
     if record is None:
         raise CommandError(
             ExitCode.FAILED, f"there is no {what} {identifier}; see `postwatch {what} list`"

@@ -1,4 +1,4 @@
-"""`postwatch checks`: what becomes of old checks."""
+"""`postwatch checks`: archives old checks in compressed files, and lists these."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cli.terminal.output import print_json, print_rows, progress
-from cli.terminal.session import session
+from cli.terminal.help import examples
+from cli.terminal.output import print_json, print_rows
+from cli.terminal.progress import progress
+from cli.terminal.session import operator_session
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import hold_part
 from store.archiving import Archiver
 from store.log_reader import LogReader
 
 if TYPE_CHECKING:
-    from cli.terminal.session import Session
+    from cli.terminal.session import OperatorSession
     from store.archiving import ArchivingResult
 
 
@@ -27,30 +29,35 @@ _UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta
 
 @click.group()
 def checks() -> None:
-    """Keep old checks small."""
+    """Archive old checks in compressed files, and list these files."""
 
 
-@checks.command()
-@click.option("--older-than", required=True, help="An age: 30d, 12h, 8w.")
+@checks.command(epilog=examples("postwatch checks archive --older-than 30d"))
+@click.option(
+    "--older-than",
+    required=True,
+    metavar="AGE",
+    help="Archive checks of this age: a number of hours (12h), days (30d) or weeks (8w).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def archive(older_than: str, *, as_json: bool) -> None:
-    """Move checks that are older than an age to compressed files, while everything runs.
+    """Move checks that are older than AGE to compressed files, while everything runs.
 
-    They stay readable: for rebuilding, exporting, proving and showing. Ended anywhere, the
-    next run goes on.
+    Rebuilds, exports, proofs and the API still read them. The next run resumes one that was
+    interrupted.
     """
     with exit_on_failure():
         age = _age(older_than)
-    with session() as opened, hold_part(opened.store.engine.locks, "archive"):
+    with operator_session() as opened, hold_part(opened.store.engine.locks, "archive"):
         seen, head = _seen(opened)
         with progress("archiving", "positions") as report:
             moved = Archiver(opened.store, opened.actor, report=report).run(age, seen)
         _print(moved, opened, as_json=as_json)
     if seen < head:
         print(
-            f"the views have read the checks up to position {seen} of {head}; nothing behind "
-            "that is archived: `postwatch projections run` reads on (`postwatch projections "
-            "status` shows how far it is); then run this again",
+            f"the views have read the checks up to position {seen} of {head}; no later check is "
+            "archived: let `postwatch projections run` catch up (`postwatch projections status` "
+            "shows its lag), then run this again",
             file=sys.stderr,
         )
 
@@ -58,8 +65,8 @@ def archive(older_than: str, *, as_json: bool) -> None:
 @checks.command()
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def segments(*, as_json: bool) -> None:
-    """List the files that hold archived checks."""
-    with session() as opened:
+    """List the files of archived checks: first and last position, checks, bytes, digest."""
+    with operator_session() as opened:
         files = opened.store.archive.files
         rows = [
             {
@@ -75,14 +82,14 @@ def segments(*, as_json: bool) -> None:
     print_rows(rows, {**names, "digest": "Digest"}, as_json=as_json)
 
 
-def _seen(opened: Session) -> tuple[int, int]:
-    """Return the position that every view of the checks has read, and that of the newest."""
+def _seen(opened: OperatorSession) -> tuple[int, int]:
+    """Return the position that every view of the checks has read, and the head of the log."""
     projectors = opened.views.projectors.values()
     positions = [each.view.position() for each in projectors if each.log.name == "checks"]
     return min(positions), LogReader(opened.store.checks).head()
 
 
-def _print(moved: ArchivingResult, opened: Session, *, as_json: bool) -> None:
+def _print(moved: ArchivingResult, opened: OperatorSession, *, as_json: bool) -> None:
     files = opened.store.archive.files
     if as_json:
         print_json(
@@ -98,8 +105,8 @@ def _print(moved: ArchivingResult, opened: Session, *, as_json: bool) -> None:
         return
     each = f", {moved.size / moved.events:.1f} bytes each" if moved.events else ""
     print(
-        f"archived {moved.events} checks in {len(moved.segments)} files{each}; took "
-        f"{moved.pruned} out of the log; the archive has {files.size():,} bytes"
+        f"archived {moved.events} checks in {len(moved.segments)} files{each}; removed "
+        f"{moved.pruned} from the log; the archive has {files.size():,} bytes"
     )
 
 
@@ -108,6 +115,6 @@ def _age(text: str) -> timedelta:
     if not found or not int(found[1]):
         raise CommandError(
             ExitCode.USAGE,
-            "--older-than wants a number and a unit: hours (12h), days (30d) or weeks (8w)",
+            "--older-than must be a number and a unit: hours (12h), days (30d) or weeks (8w)",
         )
     return int(found[1]) * _UNITS[found[2]]

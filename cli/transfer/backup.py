@@ -1,4 +1,4 @@
-"""`postwatch backup` and `postwatch restore`: copies of the store's files."""
+"""`postwatch backup` and `postwatch restore`: copies of the files of a store."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from cli.terminal.output import progress
+from cli.terminal.help import examples, exit_codes
+from cli.terminal.progress import progress
 from cli.transfer.export_import import (
     MAKES_VIEWS,
     given_master_key,
     master_key_option,
-    naming_the_option,
+    naming_key_option,
 )
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import open_from_settings
@@ -20,19 +21,18 @@ from service.settings import Settings
 from store.transfer.backup import make_backup, restore_backup
 
 
-@click.command()
+@click.command(epilog=examples("postwatch backup /backup/postwatch-2026-01-31"))
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option(
     "--with-master-key",
     is_flag=True,
-    help="Also copy the master key: whoever has the backup can then read every password.",
+    help="Also copy the master key: anyone who has the backup can then read every password.",
 )
 def backup(destination: Path, *, with_master_key: bool) -> None:
     """Copy the store to the empty folder DESTINATION while everything runs.
 
-    For a store of files: a database is backed up by PostgreSQL's own tools.
-    The master key is not in the copy; keep it elsewhere, without it no stored password can
-    be read.
+    For a store in files; PostgreSQL's own tools back up a database. The copy does not
+    contain the master key. Keep that elsewhere: without it no stored password can be read.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -45,8 +45,8 @@ def backup(destination: Path, *, with_master_key: bool) -> None:
             fingerprint = store.keys.store.master_fingerprint()
     if with_master_key:
         print(
-            "warning: the backup holds the master key; whoever has it can read every stored "
-            "password",
+            "warning: the backup holds the master key; anyone who has the backup can read every "
+            "stored password",
             file=sys.stderr,
         )
     else:
@@ -54,19 +54,24 @@ def backup(destination: Path, *, with_master_key: bool) -> None:
     print(f"backup: {destination} ({len(made.files)} files, {made.size:,} bytes)")
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "POSTWATCH_DATA=./restored postwatch restore /backup/postwatch-2026-01-31 "
+        "--master-key-file key",
+    )
+    + exit_codes("4  the master key is wrong or missing", "9  the backup is damaged")
+)
 @click.argument("source", type=click.Path(path_type=Path))
 @master_key_option
 def restore(source: Path, master_key_file: Path | None) -> None:
-    """Make the store that the backup SOURCE holds in an empty data folder.
+    """Create the store of the backup SOURCE in the empty data folder POSTWATCH_DATA.
 
-    Every file is checked before anything is put in its place; when anything is wrong the
-    folder POSTWATCH_DATA stays as it was.
+    Every file is verified first. If anything is wrong, the data folder stays as it was.
     """
     with exit_on_failure():
         settings = Settings.from_env()
         _refuse_database(settings, "pg_restore brings back what pg_dump wrote")
-        with naming_the_option():
+        with naming_key_option():
             key = (
                 given_master_key(settings, master_key_file)
                 if master_key_file or settings.master_key

@@ -1,7 +1,4 @@
-"""`postwatch log export`: the whole store as lines of JSON.
-
-`postwatch log import`: a store from the lines of an export.
-"""
+"""`postwatch log export` and `import`: the whole store as lines of JSON (docs/export.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 import orjson
 
-from cli.terminal.output import STDOUT, progress, whole
+from cli.terminal.help import examples, exit_codes
+from cli.terminal.output import STDOUT, complete_output
+from cli.terminal.progress import progress
 from domain.errors import MasterKeyError
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import open_from_settings, warn_of_host_local_key
@@ -28,18 +27,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@click.command("export")
+@click.command(
+    "export",
+    epilog=examples("postwatch log export store.jsonl", "postwatch log export | xz > s.xz"),
+)
 @click.argument("file", type=click.Path(path_type=Path), default=STDOUT)
 @click.option(
     "--new-master-key-file",
     type=click.Path(path_type=Path),
-    help="Wrap the keys in the export by the master key in this file.",
+    metavar="KEYFILE",
+    help="Wrap the keys in the export with the master key in KEYFILE, not with the store's.",
 )
 def export(file: Path, new_master_key_file: Path | None) -> None:
-    """Write both logs and the wrapped keys to FILE (- is stdout) while everything runs.
+    """Write both logs and the wrapped keys to FILE (default: stdout) while everything runs.
 
-    Passwords stay sealed. The export is for the master key of this store, or for another
-    one: `postwatch keys new FILE` makes one.
+    FILE must not exist. Passwords stay sealed: an import needs the master key of this
+    store, or the one in KEYFILE, which `postwatch keys new` makes.
     """
     with exit_on_failure():
         settings = Settings.from_env()
@@ -61,16 +64,16 @@ def export(file: Path, new_master_key_file: Path | None) -> None:
 
 @contextmanager
 def _output(file: Path) -> Iterator[BinaryIO]:
-    """Open what is written to. A file bears its name only when it is whole."""
+    """Open the output. A file gets its name only when it is complete."""
     if file == STDOUT:
-        with whole("export"):
+        with complete_output("export"):
             yield sys.stdout.buffer
         return
     if file.exists():
-        raise CommandError(ExitCode.FAILED, f"{file} is there already; name another file")
+        raise CommandError(ExitCode.FAILED, f"{file} exists already; name another file")
     partial = file.with_name(f"{file.name}.partial")
     try:
-        with whole("export", file):
+        with complete_output("export", file):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             with os.fdopen(os.open(partial, flags, 0o600), "wb") as opened:
                 yield opened
@@ -85,31 +88,36 @@ MAKES_VIEWS: Final = (
     "next: start `postwatch up` or `postwatch projections run`, which makes the views; other "
     "commands make the views that they need"
 )
-"""What to do with a store that was just made, which has no views yet."""
+"""The next step after a new store, which has no views yet."""
 
 _STDIN: Final = Path("-")
 
 master_key_option = click.option(
     "--master-key-file",
     type=click.Path(path_type=Path),
-    help="The master key that it was made for; the data folder keeps a copy.",
+    metavar="KEYFILE",
+    help="File with the master key that it was made for; the data folder keeps a copy.",
 )
 
 
-@click.command("import")
+@click.command(
+    "import",
+    epilog=examples("POSTWATCH_DATA=./new postwatch log import store.jsonl --master-key-file key")
+    + exit_codes("4  the master key is wrong or missing", "9  the export is damaged"),
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @master_key_option
 def import_command(file: Path, master_key_file: Path | None) -> None:
-    """Make the store that the export FILE (- is stdin) describes in an empty data folder.
+    """Create the store of the export FILE (- is stdin) in the empty data folder POSTWATCH_DATA.
 
-    With POSTWATCH_DATABASE_URL in an empty database, where `postwatch migrate` ran.
-    All or nothing: when anything is wrong folder and database stay as they were.
+    With POSTWATCH_DATABASE_URL in an empty database, after `postwatch migrate`. If anything
+    is wrong, folder and database stay as they were.
     """
     with exit_on_failure():
         settings = Settings.from_env()
         if settings.database is None:
             refuse_unless_empty(settings.data)
-        with naming_the_option():
+        with naming_key_option():
             key = given_master_key(settings, master_key_file)
             with _input(file) as opened, progress("importing", "positions") as report:
                 done = import_lines(opened, settings.data, key, report, database=settings.database)
@@ -121,7 +129,7 @@ def import_command(file: Path, master_key_file: Path | None) -> None:
 
 
 def given_master_key(settings: Settings, file: Path | None) -> ImportKey:
-    """Return the master key that a new store is to have. Raises MasterKeyError, StoreError."""
+    """Return the master key of a new store. Raises MasterKeyError, StoreError, CommandError."""
     if file is not None:
         key = read_key_file(file)
         if settings.master_key not in (None, key):
@@ -136,8 +144,8 @@ def given_master_key(settings: Settings, file: Path | None) -> ImportKey:
 
 
 @contextmanager
-def naming_the_option() -> Iterator[None]:
-    """Say of a wrong master key which option names the right one. Raises CommandError."""
+def naming_key_option() -> Iterator[None]:
+    """Turn the error of a wrong master key into a CommandError that names the option."""
     try:
         yield
     except MasterKeyError as error:

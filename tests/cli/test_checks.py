@@ -63,7 +63,7 @@ def test_old_checks_are_archived_once(run: Callable[..., Result], monitor_id: UU
     assert (done["archived"], done["segments"], done["pruned"]) == (CHECKS, 1, CHECKS - 1)
     assert done["archivedThrough"] == CHECKS
     assert done["bytes"] == done["archiveBytes"]
-    assert second.stdout.startswith("archived 0 checks in 0 files; took 0 out of the log")
+    assert second.stdout.startswith("archived 0 checks in 0 files; removed 0 from the log")
     assert verified.exit_code == 0, verified.output
     assert f"{CHECKS} events, {CHECKS} of them archived" in verified.stdout
     (segment,) = json.loads(listed.stdout)
@@ -87,7 +87,7 @@ def test_an_age_that_is_none_is_refused(
     done = run("checks", "archive", "--older-than", age)
 
     assert done.exit_code == ExitCode.USAGE
-    assert done.stderr.startswith("postwatch: --older-than wants a number and a unit")
+    assert done.stderr.startswith("postwatch: --older-than must be a number and a unit")
     assert store.archive.through() == 0
 
 

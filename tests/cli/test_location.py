@@ -73,12 +73,12 @@ def test_locations_are_listed_with_their_last_check_and_who_is_there(
         table = run(place, "list").stdout
 
     assert list(first) == [
-        *("number", "code", "name", "country", "status", "last_check_at", "checkers")
+        *("number", "code", "name", "country", "status", "lastCheckAt", "checkers")
     ]
     assert (first["number"], first["code"], first["name"]) == (1, "de-nbg", "Nuremberg (DE)")
     assert (first["country"], first["status"], first["checkers"]) == ("DE", "active", [])
-    assert first["last_check_at"] <= iso_milliseconds(utc_now())
-    assert (second["country"], second["last_check_at"], second["checkers"]) == (None, None, [who])
+    assert first["lastCheckAt"] <= iso_milliseconds(utc_now())
+    assert (second["country"], second["lastCheckAt"], second["checkers"]) == (None, None, [who])
     assert [line.split()[:2] for line in table.splitlines()[1:]] == [
         ["1", "de-nbg"],
         ["2", "fi-hel"],

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from cli.terminal import output as progress_module
-from cli.terminal.output import Pace, progress, time_left
+from cli.terminal.progress import RateMeter, progress, time_left
 
 
 def test_what_an_earlier_run_did_does_not_count_for_the_rate() -> None:
     now = 100.0
-    pace = Pace(clock=lambda: now)
+    meter = RateMeter(clock=lambda: now)
 
-    assert pace.per_second(900_000) == 0
+    assert meter.per_second(900_000) == 0
     now = 102.0
-    assert pace.per_second(900_500) == 250
+    assert meter.per_second(900_500) == 250
     now = 110.0
-    assert pace.per_second(910_000) == 1000
+    assert meter.per_second(910_000) == 1000
 
 
 @pytest.mark.parametrize(
@@ -34,10 +33,9 @@ def test_time_left(done: int, total: int, rate: float, text: str) -> None:
 
 
 def test_without_a_terminal_a_line_tells_rate_and_time_left(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(progress_module, "LINE_SECONDS", 0)
-    with progress("rebuilding checks") as report:
+    with progress("rebuilding checks", line_seconds=0) as report:
         report(50, 1000)
         report(60, 1000)
 

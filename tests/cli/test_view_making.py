@@ -10,8 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from cli.terminal import view_making
-from cli.terminal.view_making import bring_up_to_date
+from cli.terminal.view_making import make_current
 from projections.catalog import PROJECTIONS, PROJECTIONS_LOCK, Views, rebuild_lock
 from projections.core import projector as catch_up
 from projections.core import projector as rebuilding
@@ -98,7 +97,7 @@ def test_what_is_shown_then_is_all_that_the_log_holds(
     (location,) = json.loads(run(place, "location", "list", "--json").stdout)
     shown = json.loads(run(place, "uptime", monitor_id, "--range", "year", "--json").stdout)
 
-    assert location["last_check_at"] == "2026-01-01T12:11:00.000Z"
+    assert location["lastCheckAt"] == "2026-01-01T12:11:00.000Z"
     assert shown["checks"] == CHECKS
     assert len(json.loads(run(place, "history", monitor_id, "--json").stdout)) == 1
     assert run(place, "projections", "verify", "roll_ups").exit_code == 0
@@ -118,7 +117,7 @@ def test_a_view_that_another_process_makes_is_waited_for(
     with Views(store) as mine, Views(store) as theirs, ThreadPoolExecutor(1) as pool:
         projector = mine.projector("checks")
         with store.engine.locks.hold(rebuild_lock("checks")):
-            waiting = pool.submit(bring_up_to_date, projector, store.engine.locks)
+            waiting = pool.submit(make_current, projector, store.engine.locks)
             wait_until(is_waiting)
             theirs.projector("checks").rebuilding.run(lambda *_: None)
             waiting.result(20)
@@ -135,24 +134,23 @@ def test_whoever_waits_goes_on_where_the_other_process_was_killed(
         with store.engine.locks.hold(rebuild_lock("checks")):
             projector.view.start_shadow()
             assert projector.rebuilding.step() == 5
-            waiting = pool.submit(bring_up_to_date, projector, store.engine.locks)
+            waiting = pool.submit(make_current, projector, store.engine.locks)
             wait_until(lambda: "waiting for the process" in capsys.readouterr().err)
         waiting.result(20)
         assert projector.is_current()
         assert projector.lag() == 0
-    assert f"making it of {CHECKS} events from position 5 on ..." in capsys.readouterr().err
+    assert f"making it of {CHECKS} events, starting at position 5 ..." in capsys.readouterr().err
 
 
 def test_the_views_of_a_running_service_of_another_version_are_left_alone(
-    store: Store, monitor_id: str, monkeypatch: pytest.MonkeyPatch
+    store: Store, monitor_id: str
 ) -> None:
     del monitor_id
-    monkeypatch.setattr(view_making, "BEGIN_SECONDS", 0)
     with Views(store) as views, store.engine.locks.hold(PROJECTIONS_LOCK):
         projector = views.projector("monitors")
 
-        with pytest.raises(CommandError, match="of another version, then restart it") as caught:
-            bring_up_to_date(projector, store.engine.locks)
+        with pytest.raises(CommandError, match="of another version, restart it") as caught:
+            make_current(projector, store.engine.locks, start_seconds=0)
 
         assert caught.value.code == ExitCode.STORE_UNUSABLE
         assert not projector.is_current()

@@ -297,7 +297,7 @@ def test_a_master_key_from_the_settings_is_changed_by_them(tmp_path: Path) -> No
     assert new not in done.stdout + done.stderr
     assert postwatch("keys", "status", env=env).returncode == 4
     shown = postwatch("keys", "status", "--json", env={**data, "POSTWATCH_MASTER_KEY": new})
-    assert json.loads(shown.stdout)["data_keys"] == 0
+    assert json.loads(shown.stdout)["dataKeys"] == 0
     assert json.loads(shown.stdout)["from"] == "POSTWATCH_MASTER_KEY"
 
 

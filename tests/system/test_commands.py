@@ -143,7 +143,7 @@ def test_output_that_is_cut_off_is_said_in_one_line(
     *_, line = result.stderr.splitlines()
     assert line == (
         "postwatch: cannot write to the standard output: No space left on device; "
-        f"there is no whole {what}"
+        f"the {what} is incomplete"
     )
     assert "Traceback" not in result.stderr
 

@@ -102,7 +102,7 @@ def require_answers(env: Mapping[str, str], monitor_id: str) -> None:
     (customer,) = json.loads(answer("customer", "list", "--json"))
     assert customer["name"] == "Example Customer"
     (location,) = json.loads(answer("location", "list", "--json"))
-    assert location["last_check_at"].startswith("2026-05-01T00:")
+    assert location["lastCheckAt"].startswith("2026-05-01T00:")
     shown = json.loads(answer("uptime", monitor_id, "--range", "year", "--json"))
     assert shown["checks"] == CHECKS / MONITORS
     (created,) = json.loads(answer("history", monitor_id, "--json"))
@@ -154,6 +154,6 @@ def test_a_command_that_is_killed_while_it_makes_a_view_is_gone_on_with(
     done = run("location", "list", env=env)
 
     begun, ended = done.stderr.splitlines()
-    assert begun.endswith(f"making it of {CHECKS} events from position {reached} on ...")
+    assert begun.endswith(f"making it of {CHECKS} events, starting at position {reached} ...")
     assert ended == "the view checks is made"
     run("projections", "verify", "checks", env=env)
