@@ -1,4 +1,4 @@
-"""Every view of a store, opened together with the logs that feed them."""
+"""The list of projections, and the views of a store opened together with the logs they follow."""
 
 from __future__ import annotations
 
@@ -30,29 +30,35 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
     uptime.PROJECTION,
 )
 
+PROJECTIONS_LOCK: Final = "projections"
+"""The name of the lock of the process that keeps every view current."""
 
-_LOOK_AGAIN_SECONDS: Final = 0.2
-"""Longer than somebody who only asks who rebuilds holds the lock."""
+_REBUILD_LOCK_WAIT_SECONDS: Final = 0.2
+"""Longer than a process holds the lock that only asks who rebuilds a view."""
+
+
+def rebuild_lock(name: str) -> str:
+    """Return the name of the lock under which a process rebuilds a view."""
+    return f"rebuild-{name}"
 
 
 class Views:
     """The views of a store. Close them, or use them in a `with`."""
 
     def __init__(self, store: Store) -> None:
-        """Open the views, making what is not there yet."""
+        """Open the views, and make those whose log is short (`prepare`)."""
         self.storage = _storage_of(store)
         logs = {name: store.reader(name) for name in LOGS}
-        self._views = {each.name: self.storage.view(each) for each in PROJECTIONS}
         self.projectors = {
             each.name: Projector(
                 each.bound(store),
                 logs[each.log],
-                self._views[each.name],
+                self.storage.view(each),
                 turn=store.engine.turn(f"{each.name}_view"),
-                alone=partial(
+                rebuild_lock=partial(
                     store.engine.locks.hold,
                     rebuild_lock(each.name),
-                    wait_seconds=_LOOK_AGAIN_SECONDS,
+                    wait_seconds=_REBUILD_LOCK_WAIT_SECONDS,
                 ),
             )
             for each in PROJECTIONS
@@ -63,7 +69,7 @@ class Views:
         self.roll_ups = self.storage.roll_ups()
 
     def prepare(self) -> None:
-        """Make what is not there yet, and give up what shows another history than its log."""
+        """Make missing views of short logs, and invalidate those that show another history."""
         for name, projector in self.projectors.items():
             if projector.view.is_current() and projector.invalidate_if_diverged():
                 log.warning("view %s shows another history than its log; it starts again", name)
@@ -77,12 +83,12 @@ class Views:
         return self.projectors[name]
 
     def close(self) -> None:
-        """Close all views."""
+        """Close all views and readers."""
         self.reader.close()
         self.history.close()
         self.roll_ups.close()
-        for view in self._views.values():
-            view.close()
+        for projector in self.projectors.values():
+            projector.view.close()
         self.storage.close()
 
     def __enter__(self) -> Self:
@@ -97,20 +103,11 @@ class Views:
         self.close()
 
 
-PROJECTIONS_LOCK: Final = "projections"
-"""The name of the lock of the process that keeps every view current."""
-
-
-def rebuild_lock(name: str) -> str:
-    """Return the name of the lock of whoever rebuilds a view."""
-    return f"rebuild-{name}"
-
-
 def _storage_of(store: Store) -> ViewStorage:
-    """Return what keeps the views: that which keeps the logs."""
+    """Return the storage of the views: files where the logs are files, else the database."""
     if isinstance(store.engine, SqliteEngine):
         return SqliteViews(store.folder.views)
-    # Only here: a process on one host does without the driver's time and memory.
+    # Only here: a store of files does not need the time and memory of the database driver.
     from projections.storage.postgres_readers import storage_on  # noqa: PLC0415 - as said above
 
     return storage_on(store.engine)

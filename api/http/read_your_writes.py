@@ -35,7 +35,7 @@ def catch_up(projector: Projector) -> bool:
     A missing view is not built here: that may take longer than any client waits.
     """
     try:
-        projector.catch_up(makes=False)
+        projector.catch_up(may_build=False)
     except _CANNOT_FOLLOW as error:
         why = (
             type(error).__name__
@@ -66,7 +66,7 @@ def retry_after_catch_up(projector: Projector) -> bool:
     """
     if not projector.is_current():
         return False
-    projector.catch_up(makes=False)
+    projector.catch_up(may_build=False)
     return True
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from api.resources.monitors import Monitors
     from projections.core.projector import Projector
-    from projections.views.uptime_report import RollUpReader
+    from projections.readers.uptime import RollUpReader
 
 
 T = TypeVar("T", bound=str)

@@ -75,7 +75,7 @@ def print_statuses(statuses: Sequence[dict[str, Any]], *, as_json: bool) -> None
 
 def _rebuild_progress(store: Store, projector: Projector) -> dict[str, Any] | None:
     holder = store.engine.locks.holder(rebuild_lock(projector.projection.name))
-    position = projector.rebuild_position()
+    position = projector.rebuilder.position()
     if holder is None and position is None:
         return None
     return {

@@ -84,7 +84,7 @@ def _wait(projector: Projector, locks: Locks, holder: LockHolder, start_seconds:
                 seen = time.monotonic()
             elif time.monotonic() - seen > start_seconds:
                 raise _not_started(projector, holder)
-            report(projector.rebuild_position() or 0, projector.log.head())
+            report(projector.rebuilder.position() or 0, projector.log.head())
             time.sleep(_POLL_SECONDS)
 
 

@@ -1,15 +1,9 @@
-"""What a projection is: tables, and a pure fold from a record and an event to a record.
+"""A projection: tables, and pure folds from a record and an event to the next record.
 
-What a stored view was made by, as a text that is kept beside its rows.
-
-The rows that a batch of events changes: read at once, written at once.
-
-Where a view lies on another machine, asking for one row takes as long as for hundreds.
-
-Folding events into a side of a view, and leaving a mark of the last one beside its position.
-
-The mark tells that event from any other one that could stand at its position, as happens
-when a log was put back from a copy and has grown since.
+A view stores two texts beside its rows: the definition of the projection that made them, and
+the identity of the last event that they include. The first one tells a view of another version
+of the code, the second one a log that was restored from a backup and has grown differently
+since: it has another event at the same position.
 """
 
 from __future__ import annotations
@@ -29,12 +23,160 @@ if TYPE_CHECKING:
     from store.store import Store
 
 
-INVALIDATED: Final = ""
-"""The definition of a side whose rows show other events than the log has: fits nothing."""
+RowFold = Callable[["Record | None", Any], "Record | None"]
+
+EVENTS_AT_ONCE: Final = 2000
+"""The most events in memory at a time; their rows are read by one query."""
+
+_DECIDES_RESULTS: Final = ("columns", "counted", "searched")
+"""What of a table decides which rows a query finds. Indexes only decide how fast."""
 
 
-_READ: Final = ("columns", "counted", "searched")
-"""What of a table decides what a query finds in it; indexes only decide how fast."""
+@dataclass(frozen=True, slots=True)
+class EventHandler:
+    """Which row an event changes, and how. `fold` is pure: the same event, the same row.
+
+    `replaces`: the fold ignores the record before, so that of many events on one row only the
+    last one is folded.
+    """
+
+    table: Table
+    key_of: Callable[[Any], str]
+    fold: RowFold
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What makes a view. `handlers` maps an event class to the change of its row.
+
+    Events of other classes only move the position.
+    """
+
+    name: str
+    log: str
+    tables: tuple[Table, ...]
+    handlers: dict[type, EventHandler]
+    version: int = 1
+    """Raise it when a fold changes its result."""
+    batch: int = 500
+    """The most events a transaction. Views whose events no request waits for take more."""
+    rebuild_batch: int = 500
+    """The most events that a rebuild folds and then writes at once. More of them save writing
+    where many change the same rows, but other writers wait longer."""
+    rest_seconds: float = 0
+    """The pause of the projections process after each catch-up of the view: events recorded
+    meanwhile share the cost of the next one."""
+
+    def __post_init__(self) -> None:
+        for name in {each.table.name for each in self.handlers.values() if each.replaces}:
+            if not all(each.replaces for each in self.handlers.values() if each.table.name == name):
+                raise ValueError(f"the events of {name} must all replace a row, or none of them")
+
+    @property
+    def definition(self) -> str:
+        """Return the version of the folds and the tables as a text; a stored view keeps it."""
+        return definition_of(self.version, self.tables)
+
+    def bound(self, store: Store) -> Self:
+        """Return the projection with what it reads beside its log; most read nothing else."""
+        del store
+        return self
+
+    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> int:
+        """Fold events and set the position behind them; return how many there were.
+
+        `events` may be decoded one by one: an event that is folded is not kept.
+        """
+        counter = _EventCounter(events)
+        self.fold(counter, transaction)
+        if counter.last is not None:
+            transaction.set_position(counter.last.position, _identity(counter.last))
+        return counter.count
+
+    def fold(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
+        """Fold events into the rows of a transaction; each row is read and written once."""
+        rows = RowBuffer(transaction)
+        newest: dict[str, tuple[Table, dict[str, Any]]] = {}
+        for batch in batched(events):
+            changes: list[tuple[EventHandler, str, Any]] = []
+            for _, event in batch:
+                handler = self.handlers.get(type(event))
+                if handler is not None and handler.replaces:
+                    of_table = newest.setdefault(handler.table.name, (handler.table, {}))
+                    of_table[1][handler.key_of(event)] = event
+                elif handler is not None:
+                    changes.append((handler, handler.key_of(event), event))
+            self._fold(changes, rows)
+        for table, events_by_key in newest.values():
+            for key, event in events_by_key.items():
+                rows.put(table, key, self.handlers[type(event)].fold(None, event))
+        rows.write()
+
+    def _fold(self, changes: Sequence[tuple[EventHandler, str, Any]], rows: RowBuffer) -> None:
+        for table in self.tables:
+            rows.read(table, (key for handler, key, _ in changes if handler.table is table))
+        for handler, key, event in changes:
+            rows.put(handler.table, key, handler.fold(rows.get(handler.table, key), event))
+
+
+class RowBuffer:
+    """Rows of a transaction: each is read at most once, and written at the end.
+
+    To ask a database server for one row takes as long as to ask for hundreds.
+    """
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._found: dict[str, dict[str, Record | None]] = {}
+        self._changed: dict[str, tuple[Table, dict[str, Record | None]]] = {}
+
+    def read(self, table: Table, keys: Iterable[str]) -> None:
+        """Read rows that will be needed, except those that were read already."""
+        found = self._found.setdefault(table.name, {})
+        unknown = [key for key in dict.fromkeys(keys) if key not in found]
+        if unknown:
+            found.update(dict.fromkeys(unknown))
+            found.update(self._transaction.get_all(table, unknown))
+
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a row with its changes."""
+        found = self._found.setdefault(table.name, {})
+        if key not in found:
+            found[key] = self._transaction.get(table, key)
+        return found[key]
+
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Change a row; None removes it."""
+        self._found.setdefault(table.name, {})[key] = record
+        self._changed.setdefault(table.name, (table, {}))[1][key] = record
+
+    def write(self) -> None:
+        """Write the changed rows, table by table."""
+        for table, rows in self._changed.values():
+            self._transaction.put_all(table, rows.items())
+
+
+def batched(events: Iterable[LoggedEvent]) -> Iterator[list[LoggedEvent]]:
+    """Yield events in lists of at most EVENTS_AT_ONCE."""
+    source = iter(events)
+    while batch := list(islice(source, EVENTS_AT_ONCE)):
+        yield batch
+
+
+class _EventCounter:
+    """Events on their way to a fold: their number, and the last one."""
+
+    def __init__(self, events: Iterable[LoggedEvent]) -> None:
+        self._events = events
+        self.last: LoggedEvent | None = None
+        self.count = 0
+
+    def __iter__(self) -> Iterator[LoggedEvent]:
+        for logged in self._events:
+            self.last = logged
+            self.count += 1
+            yield logged
 
 
 def definition_of(version: int, tables: Iterable[Table]) -> str:
@@ -52,182 +194,32 @@ def definition_of(version: int, tables: Iterable[Table]) -> str:
 
 
 def is_readable(stored: str, wanted: str) -> bool:
-    """Return whether rows made by one definition can be read by who knows another.
+    """Return whether queries written for one definition can read rows made by another one.
 
-    They can while the folds are the same and every table that both have is the same: a
-    table that was added later keeps nobody from reading the others.
+    They can while the folds are the same and every table that both definitions name is the
+    same: a table that was added later does not matter to queries on the others.
     """
     if stored == wanted:
         return True
     try:
         one, other = orjson.loads(stored), orjson.loads(wanted)
         return bool(one["version"] == other["version"]) and all(
-            [table[each] for each in _READ] == [other["tables"][name][each] for each in _READ]
+            [table[each] for each in _DECIDES_RESULTS]
+            == [other["tables"][name][each] for each in _DECIDES_RESULTS]
             for name, table in one["tables"].items()
             if name in other["tables"]
         )
     except (ValueError, KeyError, TypeError):
-        # Made before definitions were written like this.
+        # INVALIDATED, or of a version that wrote definitions in another form.
         return False
 
 
-EVENTS_AT_ONCE: Final = 2000
-"""Events whose rows are read at once. No more of them are in memory."""
-
-
-class RowBuffer:
-    """Rows of a transaction, read once and written at the end."""
-
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-        self._found: dict[str, dict[str, Record | None]] = {}
-        self._changed: dict[str, tuple[Table, dict[str, Record | None]]] = {}
-
-    def read(self, table: Table, keys: Iterable[str]) -> None:
-        """Read rows that will be needed, but for those that were read already."""
-        found = self._found.setdefault(table.name, {})
-        unknown = [key for key in dict.fromkeys(keys) if key not in found]
-        if unknown:
-            found.update(dict.fromkeys(unknown))
-            found.update(self._transaction.get_all(table, unknown))
-
-    def get(self, table: Table, key: str) -> Record | None:
-        """Return a row as it is by now."""
-        found = self._found.setdefault(table.name, {})
-        if key not in found:
-            found[key] = self._transaction.get(table, key)
-        return found[key]
-
-    def put(self, table: Table, key: str, record: Record | None) -> None:
-        """Change a row; None removes it."""
-        self._found.setdefault(table.name, {})[key] = record
-        self._changed.setdefault(table.name, (table, {}))[1][key] = record
-
-    def write(self) -> None:
-        """Write what changed, table by table."""
-        for table, rows in self._changed.values():
-            self._transaction.put_all(table, rows.items())
-
-
-def batched(events: Iterable[LoggedEvent]) -> Iterator[list[LoggedEvent]]:
-    """Yield events, which may be decoded one after the other, in lists of a bounded length."""
-    source = iter(events)
-    while portion := list(islice(source, EVENTS_AT_ONCE)):
-        yield portion
-
-
-RowFold = Callable[["Record | None", Any], "Record | None"]
-
-
-@dataclass(frozen=True, slots=True)
-class EventHandler:
-    """Which row an event changes, and how. `fold` is pure: the same event, the same row.
-
-    `replaces` says that it never looks at the record before, so that of many events on one
-    row only the last needs to be folded.
-    """
-
-    table: Table
-    key_of: Callable[[Any], str]
-    fold: RowFold
-    replaces: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """A view's definition. `handlers` maps an event class to the row that it changes.
-
-    Events of other classes move the position and nothing else.
-    """
-
-    name: str
-    log: str
-    tables: tuple[Table, ...]
-    handlers: dict[type, EventHandler]
-    version: int = 1
-    batch: int = 500
-    """Events a transaction. Where nobody waits for one of them, more of them share its cost."""
-    rebuild_batch: int = 500
-    """Events that a rebuild folds and then writes at once. Where many of them change the same
-    rows, many at once save most of the writing; where each has its own, others wait longer."""
-    rest_seconds: float = 0
-    """How long the projections process lets a view be after each catching up: events that come
-    meanwhile share the cost of the next one."""
-
-    def __post_init__(self) -> None:
-        for name in {each.table.name for each in self.handlers.values() if each.replaces}:
-            if not all(each.replaces for each in self.handlers.values() if each.table.name == name):
-                raise ValueError(f"the events of {name} must all replace a row, or none of them")
-
-    @property
-    def definition(self) -> str:
-        """Return what a stored view must have been made by to be usable.
-
-        Raise `version` when a fold changes its result; the tables speak for themselves.
-        """
-        return definition_of(self.version, self.tables)
-
-    def bound(self, store: Store) -> Self:
-        """Return the projection with what it reads beside its log; most read nothing else."""
-        del store
-        return self
-
-    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
-        """Fold events into the rows of a transaction, reading and writing each row once."""
-        rows = RowBuffer(transaction)
-        newest: dict[str, tuple[Table, dict[str, Any]]] = {}
-        for portion in batched(events):
-            changes: list[tuple[EventHandler, str, Any]] = []
-            for _, event in portion:
-                document = self.handlers.get(type(event))
-                if document is not None and document.replaces:
-                    of_table = newest.setdefault(document.table.name, (document.table, {}))
-                    of_table[1][document.key_of(event)] = event
-                elif document is not None:
-                    changes.append((document, document.key_of(event), event))
-            self._fold(changes, rows)
-        for table, events_by_key in newest.values():
-            for key, event in events_by_key.items():
-                rows.put(table, key, self.handlers[type(event)].fold(None, event))
-        rows.write()
-
-    def _fold(self, changes: Sequence[tuple[EventHandler, str, Any]], rows: RowBuffer) -> None:
-        for table in self.tables:
-            rows.read(table, (key for document, key, _ in changes if document.table is table))
-        for document, key, event in changes:
-            rows.put(document.table, key, document.fold(rows.get(document.table, key), event))
-
-
-def apply(projection: Projection, events: Iterable[LoggedEvent], transaction: Transaction) -> int:
-    """Fold events, which may be decoded one after the other; return how many there were."""
-    counted = _EventCounter(events)
-    projection.apply(counted, transaction)
-    if counted.last is not None:
-        transaction.set_position(counted.last.position, _mark(counted.last))
-    return counted.count
-
-
 def has_diverged(log: LogReader, position: int, last_event_id: str) -> bool:
-    """Return whether another event than the marked one stands in the log at its position."""
+    """Return whether the log has another event at a position than the identified one."""
     found = log.after(position - 1, 1) if position and last_event_id else []
-    return bool(found) and found[0].position == position and _mark(found[0]) != last_event_id
+    return bool(found) and found[0].position == position and _identity(found[0]) != last_event_id
 
 
-class _EventCounter:
-    """Events on their way to a projection. An event that is folded need not be kept."""
-
-    def __init__(self, events: Iterable[LoggedEvent]) -> None:
-        self._events = events
-        self.last: LoggedEvent | None = None
-        self.count = 0
-
-    def __iter__(self) -> Iterator[LoggedEvent]:
-        for logged in self._events:
-            self.last = logged
-            self.count += 1
-            yield logged
-
-
-def _mark(logged: LoggedEvent) -> str:
+def _identity(logged: LoggedEvent) -> str:
     event = logged.event
     return f"{event.originator_id} {event.originator_version} {event.timestamp.isoformat()}"

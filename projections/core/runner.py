@@ -1,13 +1,7 @@
-"""The projections process: keeps every view at the head of its log.
+"""The loop of the projections process: keeps every view at the head of its log.
 
-Waiting for a store that is away, because the disk is full, say: told once, and once again.
-
-A rebuild in a thread of its own, so that the other views do not wait for it.
-
-How often Python looks for objects that only hold one another, in a process that folds.
-
-Folding makes hundreds of objects an event and no such rings. With Python's own settings the
-looking took up to a third of the time of a rebuild.
+Each view has a follower. A view that needs a rebuild gets one in a thread of its own, and one
+that cannot be written now is retried; the other views go on meanwhile.
 """
 
 from __future__ import annotations
@@ -31,50 +25,131 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("postwatch.projections")
 
+POLL_SECONDS: Final = 0.03
+"""How often the loop asks whether a log has grown. Asking costs microseconds."""
 
-class Patience:
-    """Remembers which views cannot follow their log now."""
+RETRY_SECONDS: Final = 1.0
+"""The pause of the loop while a view cannot be written."""
 
-    def __init__(self) -> None:
-        self.waiting: set[str] = set()
+REBUILD_RETRY_SECONDS: Final = 0.5
+"""The pause before a rebuild is tried again that another process does, or that failed."""
 
-    def attempt(self, view: str, work: Callable[[], object]) -> bool:
-        """Do some work on a view; return whether it was done. Whoever asks tries again later."""
+PROGRESS_SECONDS: Final = 5.0
+"""The least time between two log lines about a rebuild."""
+
+_FAILED_FOR_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, LockLostError)
+
+_NEW_OBJECTS_PER_COLLECTION: Final = 100_000
+"""More than a batch of events makes."""
+
+
+def run(
+    projectors: Mapping[str, Projector], signals: Mapping[str, ChangeSignal], stop: Event
+) -> None:
+    """Catch up whenever a log grows, until `stop` is set.
+
+    `signals` says by the name of a log whether it has grown. Raises what a fold raises.
+    """
+    followers: list[ViewFollower] = []
+    try:
+        followers.extend(ViewFollower(each, stop) for each in projectors.values())
+        while not stop.is_set():
+            grown = {name for name, signal in signals.items() if signal.changed()}
+            for follower in followers:
+                follower.step(grown)
+            is_failing = any(each.is_failing for each in followers)
+            stop.wait(RETRY_SECONDS if is_failing else POLL_SECONDS)
+    finally:
+        stop.set()
+        for follower in followers:
+            follower.close()
+
+
+class ViewFollower:
+    """Makes one view current, with a rebuild if it needs one, then keeps it so."""
+
+    def __init__(self, projector: Projector, stop: Event) -> None:
+        self.is_failing = False
+        self._name = projector.projection.name
+        self._projector = projector
+        self._stop = stop
+        self._rebuild: RebuildThread | None = None
+        self._is_behind = False
+        self._rests_until = 0.0
+        if self._needs_rebuild():
+            self._rebuild = RebuildThread(projector, stop)
+        else:
+            self._attempt(self._start)
+
+    def step(self, grown: Collection[str]) -> None:
+        """Catch up if the log is one of those that have grown, or had grown during a rest."""
+        self._is_behind |= self._projector.log.name in grown
+        if self._rebuild is None:
+            is_due = self._is_behind and time.monotonic() >= self._rests_until
+            if is_due or self.is_failing:
+                self._is_behind = False
+                self._attempt(self._projector.catch_up)
+                self._rests_until = time.monotonic() + self._projector.projection.rest_seconds
+        # A rebuild that a stop broke off must not be finished here: nothing could stop it then.
+        elif self._rebuild.is_done() and not self._stop.is_set():
+            self._rebuild = None
+            self._attempt(self._start)
+
+    def close(self) -> None:
+        """Wait for the end of a rebuild. Raises what it failed with."""
+        if self._rebuild is not None:
+            self._rebuild.join()
+
+    def _start(self) -> None:
+        applied = self._projector.catch_up()
+        log.info(
+            "view %s: position %d, %d events applied at start",
+            self._name,
+            self._projector.view.position(),
+            applied,
+        )
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Write to the view; log when it begins to fail because of the store, and when it ends."""
         try:
             work()
         except STORE_UNAVAILABLE as error:
-            if view not in self.waiting:
-                log.error("view %s does not follow its log: %s", view, outage_reason(error))  # noqa: TRY400 - expected, told in one line
-            self.waiting.add(view)
-            return False
-        if view in self.waiting:
-            self.waiting.discard(view)
-            log.info("view %s follows its log again", view)
-        return True
+            if not self.is_failing:
+                log.error("view %s does not follow its log: %s", self._name, outage_reason(error))  # noqa: TRY400 - expected, said in one line
+            self.is_failing = True
+        else:
+            if self.is_failing:
+                log.info("view %s follows its log again", self._name)
+            self.is_failing = False
 
-
-_TELL_SECONDS: Final = 5.0
-_TRY_AGAIN_SECONDS: Final = 0.5
-"""Between two looks whether somebody else's rebuild is done."""
-
-
-_NOT_NOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, LockLostError)
+    def _needs_rebuild(self) -> bool:
+        if not self._projector.is_current():
+            log.warning(
+                "view %s was not made by this version, or not at all; it is rebuilt", self._name
+            )
+            return True
+        if self._projector.is_ahead():
+            log.warning(
+                "view %s shows events that its log does not have; it is rebuilt", self._name
+            )
+            return True
+        return False
 
 
 class _StoppedError(Exception):
     """The process is to end; the rebuild goes on after the next start."""
 
 
-class Renewal:
-    """Makes one view current, however long that takes."""
+class RebuildThread:
+    """A thread that rebuilds one view, and retries until it is done or the process stops."""
 
     def __init__(self, projector: Projector, stop: Event) -> None:
         self._projector = projector
         self._name = projector.projection.name
         self._stop = stop
-        self._told = time.monotonic()
+        self._logged_at = time.monotonic()
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, name=f"renewal of {self._name}")
+        self._thread = Thread(target=self._run, name=f"rebuild of {self._name}")
         self._thread.start()
 
     def is_done(self) -> bool:
@@ -96,126 +171,37 @@ class Renewal:
                 try:
                     self._projector.rebuild_if_needed(self._report)
                 except LockHeldError as error:
-                    self._tell(f"is being rebuilt elsewhere, {error}")
-                    self._stop.wait(_TRY_AGAIN_SECONDS)
-                except _NOT_NOW as error:
-                    self._tell(f"cannot be rebuilt now: {outage_reason(error)}")
-                    self._stop.wait(_TRY_AGAIN_SECONDS)
+                    self._log_progress(f"is being rebuilt elsewhere, {error}")
+                    self._stop.wait(REBUILD_RETRY_SECONDS)
+                except _FAILED_FOR_NOW as error:
+                    self._log_progress(f"cannot be rebuilt now: {outage_reason(error)}")
+                    self._stop.wait(REBUILD_RETRY_SECONDS)
                 else:
                     return
         except _StoppedError:
-            if self._projector.is_current():
-                return  # The stop came when the view was in its place already.
-            log.info("view %s: its rebuild goes on after the next start", self._name)
-        except BaseException as error:  # noqa: BLE001 - raised again by whoever waits
+            # Unless the stop came after the swap.
+            if not self._projector.is_current():
+                log.info("view %s: its rebuild goes on after the next start", self._name)
+        except BaseException as error:  # noqa: BLE001 - `join` raises it again
             self._error = error
 
     def _report(self, position: int, head: int) -> None:
         if self._stop.is_set():
             raise _StoppedError
-        self._tell(f"rebuilt to position {position} of {head}")
+        self._log_progress(f"rebuilt to position {position} of {head}")
 
-    def _tell(self, what: str) -> None:
+    def _log_progress(self, what: str) -> None:
         now = time.monotonic()
-        if now - self._told >= _TELL_SECONDS:
-            self._told = now
+        if now - self._logged_at >= PROGRESS_SECONDS:
+            self._logged_at = now
             log.info("view %s: %s", self._name, what)
 
 
-LOOK_SECONDS: Final = 0.03
-"""How long a view may be behind before anyone looks. A look costs microseconds."""
-
-AWAY_SECONDS: Final = 1.0
-"""How long to wait before a view is tried again that could not be written."""
-
-
-def run(
-    projectors: Mapping[str, Projector], signals: Mapping[str, ChangeSignal], stop: Event
-) -> None:
-    """Catch up whenever a log grows, until `stop` is set.
-
-    `signals` tells by log name that the log has grown. A view that must be rebuilt is so
-    beside the others; one whose file takes nothing now waits, and the others go on.
-    """
-    patience = Patience()
-    keepers: list[_Keeper] = []
-    try:
-        for name, projector in projectors.items():
-            keepers.append(_Keeper(name, projector, patience, stop))
-        while not stop.is_set():
-            grown = {name for name, signal in signals.items() if signal.changed()}
-            for keeper in keepers:
-                keeper.step(grown)
-            stop.wait(AWAY_SECONDS if patience.waiting else LOOK_SECONDS)
-    finally:
-        stop.set()
-        for keeper in keepers:
-            keeper.close()
-
-
-class _Keeper:
-    """Keeps one view current, and begins by making it so."""
-
-    def __init__(self, name: str, projector: Projector, patience: Patience, stop: Event) -> None:
-        self._name = name
-        self._projector = projector
-        self._patience = patience
-        self._stop = stop
-        self._renewal: Renewal | None = None
-        self._is_behind = False
-        self._rests_until = 0.0
-        if _needs_rebuild(name, projector):
-            self._renewal = Renewal(projector, stop)
-        else:
-            patience.attempt(name, self._start)
-
-    def step(self, grown: Collection[str]) -> None:
-        """Catch up if the log is one of those that have grown, or had grown during a rest."""
-        self._is_behind |= self._projector.log.name in grown
-        if self._renewal is None:
-            is_due = self._is_behind and time.monotonic() >= self._rests_until
-            if is_due or self._name in self._patience.waiting:
-                self._catch_up()
-        # A rebuild that a stop broke off must not be finished here: nothing could stop it then.
-        elif self._renewal.is_done() and not self._stop.is_set():
-            self._renewal = None
-            self._patience.attempt(self._name, self._start)
-
-    def _catch_up(self) -> None:
-        self._is_behind = False
-        self._patience.attempt(self._name, self._projector.catch_up)
-        self._rests_until = time.monotonic() + self._projector.projection.rest_seconds
-
-    def close(self) -> None:
-        """Wait for what goes on beside."""
-        if self._renewal is not None:
-            self._renewal.join()
-
-    def _start(self) -> None:
-        applied = self._projector.catch_up()
-        log.info(
-            "view %s: position %d, %d events applied at start",
-            self._name,
-            self._projector.view.position(),
-            applied,
-        )
-
-
-def _needs_rebuild(name: str, projector: Projector) -> bool:
-    if not projector.is_current():
-        log.warning("view %s was not made by this version, or not at all; it is rebuilt", name)
-        return True
-    if projector.is_ahead():
-        log.warning("view %s shows events that its log does not have; it is rebuilt", name)
-        return True
-    return False
-
-
-_NEW_OBJECTS: Final = 100_000
-"""A batch in the making has fewer."""
-
-
 def relax_gc() -> None:
-    """Let Python look seldom from now on, and never again at what is there by now."""
+    """Run Python's cyclic garbage collector seldom, and never on what exists by now.
+
+    Folding makes hundreds of objects an event and no cycles. With Python's own thresholds the
+    collector took up to a third of the time of a rebuild.
+    """
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS)
+    gc.set_threshold(_NEW_OBJECTS_PER_COLLECTION)

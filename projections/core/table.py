@@ -1,16 +1,15 @@
-"""The port to a stored view: documents in tables, and one position, changed together.
+"""Ports of a stored view: tables of records and one position, changed in one transaction.
 
-A view has two sides. Readers see the live side; a rebuild fills the shadow side and
-then, in one transaction, puts it in the place of the live one. A live side that another
-version of the code made is never written to: it is read, if it can be, until a rebuild
-has taken its place.
+A view has two sides. Readers see the live side. A rebuild fills the shadow side and then
+swaps it in, in one transaction. Nothing is written to a live side that another version of the
+code made: it is read where that is possible, until a rebuild replaces it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 from domain.errors import DomainError
 
@@ -18,9 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from projections.core.projection import Projection
+
 
 Record = dict[str, Any]
 ViewSide = Literal["live", "shadow"]
+
+INVALIDATED: Final = ""
+"""The definition of a side whose rows show other events than the log has. No code has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,11 @@ class Table:
     """A table of records by key.
 
     `columns` are kept beside the record so that a query can find it: name to SQL type.
-    `columns_of` reads their values from a record. `indexes` lists columns for each index.
+    `columns_of` reads their values from a record. `indexes` lists the columns of each index.
 
-    `counted` lists columns for each count that is kept: how many rows there are of each of
-    their values, so that nobody counts rows. `searched` names a column in which any part of
-    three characters or more is found by an index.
+    `counted` lists the columns of each count that the view maintains: the number of rows for
+    each of their values, so that no query counts rows. `searched` names a column in which an
+    index finds any part of three characters or more.
     """
 
     name: str
@@ -43,33 +47,22 @@ class Table:
     searched: str | None = None
 
 
-class Transaction(ABC):
-    """Exclusive access to one side of a view; ends with everything or nothing written."""
+class SideState(NamedTuple):
+    """What a view stores about one of its sides.
 
-    @abstractmethod
-    def position(self) -> int:
-        """Return the position of the last event that the rows show."""
+    `position` and `last_event_id` are those of the last event that the rows include.
+    `generation` counts the rebuilds of the view, beginning with 1. `definition` says which
+    tables and folds made the rows (`Projection.definition`).
+    """
 
-    @abstractmethod
-    def set_position(self, position: int, last_event_id: str = "") -> None:
-        """Record up to which event the rows show the log, and what that event is."""
+    position: int
+    generation: int
+    definition: str
+    last_event_id: str
 
-    @abstractmethod
-    def get(self, table: Table, key: str) -> Record | None:
-        """Return a record."""
 
-    def get_all(self, table: Table, keys: Iterable[str]) -> dict[str, Record]:
-        """Return the records that there are of some keys."""
-        return _there({key: self.get(table, key) for key in keys})
-
-    @abstractmethod
-    def put(self, table: Table, key: str, record: Record | None) -> None:
-        """Write a record; None removes it."""
-
-    def put_all(self, table: Table, rows: Iterable[tuple[str, Record | None]]) -> None:
-        """Write many records of different keys."""
-        for key, record in rows:
-            self.put(table, key, record)
+EMPTY_SIDE: Final = SideState(0, 0, "", "")
+"""The state of a side that does not exist."""
 
 
 class ViewUnavailableError(DomainError):
@@ -77,16 +70,45 @@ class ViewUnavailableError(DomainError):
 
 
 def not_built(name: str) -> ViewUnavailableError:
-    """Return the error of a view that this version of the code has not made yet."""
+    """Return the error for a view that this version of the code has not built yet."""
     return ViewUnavailableError(
         f"this version of Postwatch has not made the view {name} yet; "
         "`postwatch projections run` (a part of `postwatch up`) makes it, then try again"
     )
 
 
+class Transaction(ABC):
+    """Exclusive access to one side of a view: all of its writes are stored, or none."""
+
+    @abstractmethod
+    def position(self) -> int:
+        """Return the position of the last event that the rows include."""
+
+    @abstractmethod
+    def set_position(self, position: int, last_event_id: str = "") -> None:
+        """Record the last event that the rows include: its position and its identity."""
+
+    @abstractmethod
+    def get(self, table: Table, key: str) -> Record | None:
+        """Return a record."""
+
+    def get_all(self, table: Table, keys: Iterable[str]) -> dict[str, Record]:
+        """Return the records that exist under some keys."""
+        return _existing({key: self.get(table, key) for key in keys})
+
+    @abstractmethod
+    def put(self, table: Table, key: str, record: Record | None) -> None:
+        """Write a record; None removes it."""
+
+    def put_all(self, table: Table, rows: Iterable[tuple[str, Record | None]]) -> None:
+        """Write many records under different keys."""
+        for key, record in rows:
+            self.put(table, key, record)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row as it lies there: what queries use, and the record."""
+    """A row with the stored bytes of its record."""
 
     key: str
     columns: tuple[str | int | None, ...]
@@ -94,7 +116,11 @@ class StoredRow:
 
 
 class ViewSnapshot(ABC):
-    """One side of a view at one moment."""
+    """The live side of a view at one moment, for comparing it with another view."""
+
+    DERIVED: ClassVar[frozenset[str]]
+    """The derived tables that the engine stores beside a table: `counts`, and `parts` of the
+    searched text where the engine has no index of its own for a search."""
 
     @abstractmethod
     def position(self) -> int:
@@ -102,46 +128,57 @@ class ViewSnapshot(ABC):
 
     @abstractmethod
     def rows(self, table: Table) -> Iterator[StoredRow]:
-        """Return every row in the order of keys."""
+        """Yield every row in the order of keys."""
 
     @abstractmethod
     def derived_rows(self, table: Table) -> Iterator[tuple[str, str, int]]:
-        """Return what is kept beside a table: of which sort, for what, and its number."""
+        """Yield the rows of the derived tables beside a table: which one, the key, a number."""
 
 
 class View(ABC):
     """A stored view with a live and, during a rebuild, a shadow side."""
 
+    def __init__(self, projection: Projection) -> None:
+        self.name = projection.name
+        self.tables = projection.tables
+        self.definition = projection.definition
+
     @abstractmethod
+    def side_state(self, side: ViewSide = "live") -> SideState:
+        """Return the stored state of a side, by one query; EMPTY_SIDE when there is none."""
+
     def position(self, side: ViewSide = "live") -> int:
-        """Return the position that readers see now."""
+        """Return the position of a side."""
+        return self.side_state(side).position
 
-    @abstractmethod
     def tracked_position(self, side: ViewSide = "live") -> tuple[int, str]:
-        """Return the position of a side, and the mark of the event there."""
+        """Return the position of a side and the identity of the event there."""
+        state = self.side_state(side)
+        return state.position, state.last_event_id
 
-    @abstractmethod
     def is_current(self, side: ViewSide = "live") -> bool:
-        """Return whether a side is there and was made by the definition of this code."""
+        """Return whether a side exists and was made by the definition of this code."""
+        return self.side_state(side).definition == self.definition
 
     def current_position(self) -> int | None:
-        """Return the position that readers see now; None when the live side is not current."""
-        return self.position() if self.is_current() else None
+        """Return the position of the live side; None when that is not current."""
+        live = self.side_state()
+        return live.position if live.definition == self.definition else None
+
+    def generation(self) -> int:
+        """Return the number of the live side's rebuild, counting from 1."""
+        return self.side_state().generation
 
     @abstractmethod
     def create(self, fill: Callable[[Transaction], object] = lambda _: None) -> None:
-        """Make the live side anew in one transaction, with the rows that `fill` writes.
+        """Replace the live side in one transaction by the rows that `fill` writes.
 
         Does nothing when the live side is current.
         """
 
     @abstractmethod
     def invalidate(self, position: int) -> None:
-        """Note that the rows show another history, unless the side has left `position`."""
-
-    @abstractmethod
-    def generation(self) -> int:
-        """Return how many times the view was rebuilt, counting from 1."""
+        """Give the live side the definition INVALIDATED, unless it has left `position`."""
 
     @abstractmethod
     def count(self) -> dict[str, int]:
@@ -154,12 +191,12 @@ class View(ABC):
     def get_all(
         self, table: Table, keys: Iterable[str], side: ViewSide = "live"
     ) -> dict[str, Record]:
-        """Return the records that there are of some keys."""
-        return _there({key: self.get(table, key, side) for key in keys})
+        """Return the records that exist under some keys."""
+        return _existing({key: self.get(table, key, side) for key in keys})
 
     @abstractmethod
     def rows(self, table: Table, side: ViewSide = "live") -> Iterator[tuple[str, Record]]:
-        """Return every row in the order of keys, for comparing."""
+        """Yield every row in the order of keys."""
 
     @abstractmethod
     def transaction(self, side: ViewSide = "live") -> AbstractContextManager[Transaction]:
@@ -167,25 +204,27 @@ class View(ABC):
 
     @abstractmethod
     def start_shadow(self) -> None:
-        """Make an empty shadow side; one left over by a broken rebuild is dropped."""
+        """Make an empty shadow side in the place of one that a broken rebuild left behind."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[ViewSnapshot]:
-        """Return the live side as it is now, whatever is written or swapped meanwhile."""
+        """Return the live side as it is now; writes and swaps during the block do not change it.
+
+        Raises ViewUnavailableError when the live side is not current.
+        """
 
     @abstractmethod
     def swap(self, finish: Callable[[Transaction], None]) -> None:
-        """Put the shadow side in the place of the live one, in one transaction.
+        """Replace the live side by the shadow side, in one transaction.
 
-        Whatever made the live one, nothing of it is left.
-
-        `finish` is called inside it, to bring the shadow to the head of the log.
+        Calls `finish` inside it, to bring the shadow to the head of the log. Removes the rows
+        of the replaced side, also those that another version made.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Close what is open."""
+        """Close the view's connections."""
 
 
-def _there(found: dict[str, Record | None]) -> dict[str, Record]:
+def _existing(found: dict[str, Record | None]) -> dict[str, Record]:
     return {key: record for key, record in found.items() if record is not None}

@@ -1,8 +1,8 @@
-"""Is a view what its log makes of it? Compares it row by row with one built anew.
+"""Compares a view row by row with one that is built anew from its log.
 
-Everything runs on meanwhile and nothing is changed: the other view is a scratch one, brought
-to exactly the position at which the live one is looked at. Differences are named by place,
-never by value, because values may be secret.
+Everything else runs on, and nothing is changed: the other view is a scratch view, which is
+brought to the position of a snapshot of the live one. Differences are named by place, never by
+value, because values may be secret.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
-
-from projections.core.projection import apply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +28,11 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class ViewDifference:
-    """One place at which the view is not what its log says.
+    """One place at which the view is not what its log makes.
 
-    `missing`: the log makes a row that the view lacks; `unexpected`: the other way round;
-    `different`: in the row's `field`; `ahead`: the log has no such events at all.
+    `missing`: the log makes a row that the view lacks. `unexpected`: the view has a row that the
+    log does not make. `different`: the two differ in the row's `field`. `ahead`: the log does not
+    have the events up to the view's position.
     """
 
     what: DifferenceKind
@@ -44,7 +43,7 @@ class ViewDifference:
 
 @dataclass(frozen=True, slots=True)
 class ViewComparison:
-    """What was compared at which position, and what is different there."""
+    """The position of the comparison, the number of rows compared, and what differs."""
 
     position: int
     rows: int
@@ -54,13 +53,12 @@ class ViewComparison:
 def verify(
     projector: Projector, scratch: View, report: OnProgress = lambda *_: None
 ) -> ViewComparison:
-    """Compare a live view with what its log makes of an empty one. Writes to `scratch` only.
+    """Compare a live view with what its log makes of the empty view `scratch`.
 
-    Raises ViewUnavailableError when the live view was made by another version of the code.
+    Raises ViewUnavailableError when another version of the code made the live view.
     """
     projector.require_current()
-    # Most of the work is done before the live side is held fast: a snapshot that lasts makes
-    # SQLite's write-ahead log grow.
+    # Most of the work comes before the snapshot: SQLite's write-ahead log grows during one.
     _fill(projector, scratch, projector.view.position(), report)
     with projector.view.snapshot() as live:
         position = live.position()
@@ -74,10 +72,10 @@ def verify(
 def _fill(projector: Projector, scratch: View, end: int, report: OnProgress) -> None:
     """Fold every event up to position `end` into the scratch view."""
     while (position := scratch.position()) < end:
-        events = projector.log.each_after(position, projector.rebuilding.batch)
+        events = projector.log.each_after(position, projector.rebuilder.batch)
         with scratch.transaction() as transaction:
             wanted = takewhile(lambda each: each.position <= end, events)
-            applied = apply(projector.projection, wanted, transaction)
+            applied = projector.projection.apply(wanted, transaction)
         if not applied:
             return
         report(scratch.position(), end)
@@ -93,14 +91,14 @@ def _compare(
             rows += 1
             if mine != other:
                 found += _differences(table, mine, other)
-        found += _beside(table, live, expected)
+        found += _derived_differences(table, live, expected)
     return ViewComparison(position, rows, tuple(found))
 
 
 def _paired(
     live: Iterator[StoredRow], expected: Iterator[StoredRow]
 ) -> Iterator[tuple[StoredRow | None, StoredRow | None]]:
-    """Put rows of the same key side by side. Both come in the order of their keys."""
+    """Yield the rows of each key together. Both sources are in the order of keys."""
     mine, other = next(live, None), next(expected, None)
     while mine or other:
         if other is None or (mine and mine.key < other.key):
@@ -145,12 +143,15 @@ def _paths(one: Any, another: Any, path: str = "") -> Iterator[str]:  # noqa: AN
         yield path or "record"
 
 
-def _beside(table: Table, live: ViewSnapshot, expected: ViewSnapshot) -> Iterator[ViewDifference]:
-    """Compare counts and search index."""
+def _derived_differences(
+    table: Table, live: ViewSnapshot, expected: ViewSnapshot
+) -> Iterator[ViewDifference]:
+    """Compare the derived rows that the engines of both views store."""
+    both = live.DERIVED & expected.DERIVED
     mine, other = (
-        {(sort, of): number for sort, of, number in each.derived_rows(table)}
+        {(name, key): number for name, key, number in each.derived_rows(table) if name in both}
         for each in (live, expected)
     )
-    for kind, of in sorted(mine.keys() | other.keys()):
-        if mine.get((kind, of), 0) != other.get((kind, of), 0):
-            yield ViewDifference("different", f"{table.name}_{kind}", of, "number")
+    for name, key in sorted(mine.keys() | other.keys()):
+        if mine.get((name, key), 0) != other.get((name, key), 0):
+            yield ViewDifference("different", f"{table.name}_{name}", key, "number")

@@ -1,8 +1,7 @@
-"""The names of the counts that a view keeps beside a table.
+"""Derived tables beside a table of a view: counts and, in SQLite, trigrams of a searched text.
 
-What stands beside a table of a view so that large lists stay fast: counts, and parts of words.
-
-Both follow from the table's rows and change in the same transaction.
+They keep large lists fast. They depend on the rows of the table, and change in the same
+transaction. `count_key` names a count on every engine; PostgreSQL has its own index of trigrams.
 """
 
 from __future__ import annotations
@@ -18,27 +17,27 @@ if TYPE_CHECKING:
     from projections.core.table import Table
 
 
+SourceRow = tuple[Any, ...]
+"""The id of a row, and its columns that derived tables depend on."""
+
+SHORTEST_PART: Final = 3
+"""Characters that a part must have to be found by an index of trigrams (SQLite's FTS5 4.3.5,
+PostgreSQL's pg_trgm)."""
+
 _KNOWN_KEYS: Final = 1000
+
+# Table and column names come from the projections' definitions, never from input.
+# ruff: noqa: S608
 
 
 def count_key(values: Mapping[str, Any], columns: Iterable[str]) -> str:
-    """Return the name of the count of rows that have these values."""
+    """Return the key of the count of rows that have these values."""
     return _as_json(tuple((each, values[each]) for each in columns))
 
 
 @lru_cache(_KNOWN_KEYS)
 def _as_json(items: tuple[tuple[str, Any], ...]) -> str:
     return json.dumps(dict(items))
-
-
-Row = tuple[Any, ...]
-
-
-SHORTEST_PART: Final = 3
-"""Characters that a part must have to be found by the index (SQLite, FTS5, 4.3.5)."""
-
-# Table and column names come from the projections' definitions, never from input.
-# ruff: noqa: S608
 
 
 def part_query(part: str) -> str:
@@ -52,64 +51,70 @@ def is_indexed(part: str) -> bool:
 
 
 def names(table: Table) -> list[str]:
-    """Return the names of the tables beside a table."""
+    """Return the names of the derived tables of a table in SQLite."""
     counts = [f"{table.name}_counts"] if table.counted else []
     return counts + ([f"{table.name}_parts"] if table.searched else [])
 
 
 def create(connection: sqlite3.Connection, name: str, table: Table) -> None:
-    """Make the tables beside the empty table `name`."""
+    """Make the derived tables of the empty table `name`."""
     if table.counted:
         connection.execute(
             f"CREATE TABLE {name}_counts (counted TEXT PRIMARY KEY, number INTEGER NOT NULL)"
             " WITHOUT ROWID"
         )
     if table.searched:
-        # Contentless: the text itself stands in the table. Case is folded by the projection.
+        # Contentless: the table has the text itself. The projection folds its case.
         connection.execute(
             f"CREATE VIRTUAL TABLE {name}_parts USING fts5"
             "(part, content = '', tokenize = 'trigram case_sensitive 1')"
         )
 
 
-def row(connection: sqlite3.Connection, name: str, table: Table, key: str) -> Row | None:
-    """Return what a row gives to the tables beside it: its id and some of its columns."""
-    if not (table.counted or table.searched):
+def source_row(
+    connection: sqlite3.Connection, name: str, table: Table, key: str
+) -> SourceRow | None:
+    """Return what derived tables depend on of a row; None when there is nothing."""
+    if not names(table):
         return None
-    found: Row | None = connection.execute(
-        f"SELECT {row_of(table)} FROM {name} WHERE key = ?", (key,)
+    found: SourceRow | None = connection.execute(
+        f"SELECT {source_columns(table)} FROM {name} WHERE key = ?", (key,)
     ).fetchone()
     return found
 
 
-def row_of(table: Table) -> str:
-    """Return what a row's id and the columns that others follow from are called in SQL."""
-    return ", ".join(["id", *_followed(table)])
+def source_columns(table: Table) -> str:
+    """Return the SQL names of the id and the columns that derived tables depend on."""
+    return ", ".join(["id", *_sources(table)])
 
 
-def follow(
-    connection: sqlite3.Connection, name: str, table: Table, before: Row | None, after: Row | None
+def update(
+    connection: sqlite3.Connection,
+    name: str,
+    table: Table,
+    before: SourceRow | None,
+    after: SourceRow | None,
 ) -> None:
-    """Let counts and parts follow a row that was made, changed or removed."""
+    """Let the derived tables follow a row that was made, changed or removed."""
     if before == after or not names(table):
         return
     for changed, step in ((before, -1), (after, 1)):
         if changed is not None:
-            values = dict(zip(_followed(table), changed[1:], strict=True))
+            values = dict(zip(_sources(table), changed[1:], strict=True))
             _count(connection, name, [count_key(values, each) for each in table.counted], step)
             if table.searched:
                 _index(connection, f"{name}_parts", changed[0], values[table.searched], step)
 
 
-def kept(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[str, str, int]]:
-    """Return every count beside a live table, and how often the search index has each part."""
+def stored_rows(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[str, str, int]]:
+    """Yield every count beside a live table, and how often the search index has each part."""
     if table.counted:
-        for counted, number in connection.execute(
+        for key, number in connection.execute(
             f"SELECT counted, number FROM {table.name}_counts WHERE number != 0"
         ):
-            yield "counts", counted, number
+            yield "counts", key, number
     if table.searched:
-        # In the connection's own, temporary part: nothing is added to the view.
+        # In the connection's own, temporary schema: nothing is added to the view.
         connection.execute(
             f"CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab(main, {table.name}_parts, row)"
         )
@@ -118,10 +123,10 @@ def kept(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[str, st
         connection.execute("DROP TABLE temp.vocabulary")
 
 
-def _followed(table: Table) -> list[str]:
-    """Return the columns that counts and parts follow from."""
-    followed = {table.searched, *(column for each in table.counted for column in each)}
-    return [column for column in table.columns if column in followed]
+def _sources(table: Table) -> list[str]:
+    """Return the columns that counts and parts depend on."""
+    sources = {table.searched, *(column for each in table.counted for column in each)}
+    return [column for column in table.columns if column in sources]
 
 
 def _count(connection: sqlite3.Connection, name: str, keys: Sequence[str], step: int) -> None:

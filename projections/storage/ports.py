@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from projections.core.table import View
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorReader
-    from projections.views.uptime_report import RollUpReader
+    from projections.readers.uptime import RollUpReader
 
 
 class ViewStorage(ABC):

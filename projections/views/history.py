@@ -265,7 +265,7 @@ KIND_OF: Final = {
 class HistoryProjection(Projection):
     """Folds each event into a version of its thing, and tells it as an entry."""
 
-    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
+    def fold(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Write what events made, reading and writing each row once."""
         rows = RowBuffer(transaction)
         for portion in batched(events):

@@ -135,7 +135,7 @@ def replay(log: LogReader, until: Point) -> Replay:
     """Fold a log up to a position, or up to its first event that is later than a time."""
     folded = Replay()
     while events := _wanted(log.after(folded.position(), BATCH), until):
-        monitors.PROJECTION.apply(events, folded)
+        monitors.PROJECTION.fold(events, folded)
         folded.set_position(events[-1].position, _time(events[-1]))
     return folded
 

@@ -172,7 +172,7 @@ class RollUps(Projection):
         """Return the projection with the settings of a store's monitors."""
         return replace(self, settings=StoredSettings(store.monitoring))
 
-    def apply(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
+    def fold(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         """Fold events into the rows of a transaction, reading and writing each row once."""
         rows = RowBuffer(transaction)
         finished: dict[tuple[str, str], dict[str, list[str]]] = {}

@@ -11,7 +11,6 @@ The JSON of an uptime report: seconds in each state, checks, and durations by ph
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from projections.core.table import Record
+    from projections.readers.uptime import RollUpReader
     from projections.views.rollup import PhaseDurations
 
 
@@ -51,20 +51,6 @@ _EARLIEST: Final = datetime(1972, 1, 1, tzinfo=UTC)
 
 Retirements = Callable[[str], Sequence[Span]]
 """Returns when a location, by code, was retired."""
-
-
-class RollUpReader(ABC):
-    """Reads the live side of the `roll_ups` view."""
-
-    @abstractmethod
-    def rows(
-        self, monitor_id: str, first_day: str, last_day: str
-    ) -> tuple[Sequence[Record], Sequence[Record]]:
-        """Return a monitor's streams, and the days from one to another, of one moment, by key."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give back what the reader holds open."""
 
 
 class Bucket(NamedTuple):

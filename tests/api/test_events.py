@@ -224,8 +224,8 @@ def test_a_view_that_cannot_follow_sends_nobody_back(
     seen = everything(fresh_world.admin)
     monitor = fresh_world.monitor()
 
-    def no_room(*, makes: bool) -> int:
-        assert not makes
+    def no_room(*, may_build: bool) -> int:
+        assert not may_build
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:

@@ -39,7 +39,7 @@ def no_room_for(view: View) -> Iterator[None]:
 def _full_database(view: PostgresView) -> Iterator[None]:
     """Let whatever is written end as a server ends it that has no room."""
     with view._connections.get() as connection:
-        connection.execute(sql.SQL(_FULL).format(view=view._name))
+        connection.execute(sql.SQL(_FULL).format(view=view.name))
     try:
         yield
     finally:

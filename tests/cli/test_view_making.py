@@ -119,7 +119,7 @@ def test_a_view_that_another_process_makes_is_waited_for(
         with store.engine.locks.hold(rebuild_lock("checks")):
             waiting = pool.submit(make_current, projector, store.engine.locks)
             wait_until(is_waiting)
-            theirs.projector("checks").rebuilding.run(lambda *_: None)
+            theirs.projector("checks").rebuilder.run(lambda *_: None)
             waiting.result(20)
         assert projector.is_current()
     assert "making it" not in "".join(told) + capsys.readouterr().err
@@ -133,7 +133,7 @@ def test_whoever_waits_goes_on_where_the_other_process_was_killed(
         projector = mine.projector("checks")
         with store.engine.locks.hold(rebuild_lock("checks")):
             projector.view.start_shadow()
-            assert projector.rebuilding.step() == 5
+            assert projector.rebuilder.step() == 5
             waiting = pool.submit(make_current, projector, store.engine.locks)
             wait_until(lambda: "waiting for the process" in capsys.readouterr().err)
         waiting.result(20)
@@ -154,7 +154,7 @@ def test_the_views_of_a_running_service_of_another_version_are_left_alone(
 
         assert caught.value.code == ExitCode.STORE_UNUSABLE
         assert not projector.is_current()
-        assert projector.rebuild_position() is None
+        assert projector.rebuilder.position() is None
 
 
 def test_a_store_that_is_being_filled_starts_without_waiting(

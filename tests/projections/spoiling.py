@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from projections.storage.postgres_connection import SCHEMA
+from projections.storage.postgres_tables import SCHEMA
 from store.postgres.engine import PostgresEngine
 
 if TYPE_CHECKING:

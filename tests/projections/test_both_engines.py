@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from projections.core.table import View
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorReader
+    from projections.readers.uptime import RollUpReader
     from projections.storage.ports import ViewStorage
-    from projections.views.uptime_report import RollUpReader
     from store.store import Store
     from tests.places import Databases
 

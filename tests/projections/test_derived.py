@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from domain.fields import CUSTOMER_DEFAULTS, MONITOR_FIELDS
 from projections.catalog import PROJECTIONS
 from projections.readers.monitors import MonitorFilter
-from projections.storage.derived import SHORTEST_PART, count_key, follow, row
+from projections.storage.derived import SHORTEST_PART, count_key, source_row, update
 from projections.storage.sqlite_view import SqliteView
 from projections.views.monitors import MONITORS, PROJECTION
 from tests.places import ENGINES, SQLITE, Place
@@ -205,8 +205,8 @@ def test_a_row_that_stays_the_same_touches_nothing_beside_it(tmp_path: Path) -> 
         with view.transaction():
             connection = view._connections.get()
             changes = connection.total_changes
-            same = row(connection, "monitors", MONITORS, "1")
-            follow(connection, "monitors", MONITORS, same, same)
+            same = source_row(connection, "monitors", MONITORS, "1")
+            update(connection, "monitors", MONITORS, same, same)
             assert connection.total_changes == changes
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from domain.commands import IssueToken, UpdateMonitor
 from projections.catalog import Views
-from projections.core import projector as recent_events
 from projections.core.projector import KEPT_SECONDS, RecentEvents
 from tests.domain.given import CREATE_IMAP, TESTER
 
@@ -128,9 +127,10 @@ def test_what_is_older_is_read_because_the_log_may_have_lost_it(
 
 
 def test_only_the_newest_events_are_kept(
-    store: Store, owners: Owners, projector: Projector, monkeypatch: pytest.MonkeyPatch
+    store: Store, owners: Owners, projector: Projector
 ) -> None:
-    monkeypatch.setattr(recent_events, "_MOST", 2)
+    projector.recent_events = RecentEvents(most=2)
+    store.monitoring.observers.append(projector.recent_events.note)
     start = projector.view.position()
     store.monitoring.create_monitor(owners.create(), TESTER)
     store.monitoring.create_monitor(owners.create(), TESTER)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from projections.core.projection import apply
 from projections.core.projector import BufferedTransaction, Projector
 from store.leadership import run_as_leader
 from store.ports.locks import LockHandle, LockLostError
@@ -48,7 +47,7 @@ def test_a_frozen_rebuild_writes_nothing_over_the_one_that_went_on(
     projector.view.start_shadow()
     frozen, other = (BufferedTransaction(projector.view, "shadow") for _ in range(2))
     for draft, end in ((frozen, 1), (other, 2)):
-        apply(projector.projection, projector.log.after(0, end), draft)
+        projector.projection.apply(projector.log.after(0, end), draft)
 
     other.write()
     with pytest.raises(LockLostError, match="another process goes on"):
@@ -62,7 +61,9 @@ def test_a_rebuild_ends_when_its_lock_is_lost(views: Views, owners: Owners) -> N
     known = views.projector("monitors")
     known.catch_up()
 
-    lost = Projector(known.projection, known.log, known.view, alone=lambda: nullcontext(Lost()))
+    lost = Projector(
+        known.projection, known.log, known.view, rebuild_lock=lambda: nullcontext(Lost())
+    )
     generation = known.view.generation()
 
     with pytest.raises(LockLostError, match="its lock is lost"):

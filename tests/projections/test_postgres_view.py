@@ -18,7 +18,7 @@ from eventsourcing.persistence import IntegrityError
 from domain.commands import IssueToken
 from projections.catalog import Views
 from projections.readers.monitors import MonitorFilter
-from projections.storage import postgres_connection, postgres_view
+from projections.storage import postgres_tables, postgres_view
 from projections.storage.postgres_view import PostgresView
 from projections.views.monitors import MONITORS, PROJECTION
 from store.ports.errors import STORE_UNAVAILABLE
@@ -205,18 +205,21 @@ def test_a_swap_that_cannot_be_made_leaves_everything_to_the_next_try(
         with pytest.raises(STORE_UNAVAILABLE):
             projector.rebuild()
     assert everything(filled) == before
-    assert (view_of(filled).generation(), projector.rebuild_position()) == (1, projector.log.head())
+    assert (view_of(filled).generation(), projector.rebuilder.position()) == (
+        1,
+        projector.log.head(),
+    )
 
     projector.rebuild()
 
     assert everything(filled) == before
-    assert (view_of(filled).generation(), projector.rebuild_position()) == (2, None)
+    assert (view_of(filled).generation(), projector.rebuilder.position()) == (2, None)
 
 
 def test_a_writer_waits_for_another_one_for_a_bounded_time(
     filled: Views, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_connection, "LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(postgres_tables, "LOCK_TIMEOUT", "100ms")
     view = view_of(filled)
 
     def write_another() -> None:

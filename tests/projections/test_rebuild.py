@@ -140,14 +140,14 @@ def test_a_rebuild_that_was_broken_off_goes_on_where_it_was(
     with Views(store) as after_the_kill:
         assert everything(after_the_kill) == before
         again = after_the_kill.projector("monitors")
-        assert again.rebuild_position() == half
+        assert again.rebuilder.position() == half
         assert 0 < half < again.log.head()
         told: list[int] = []
         again.rebuild(lambda position, _: told.append(position))
         assert told[0] == half
         assert everything(after_the_kill) == before
         assert again.view.generation() == 2
-        assert again.rebuild_position() is None
+        assert again.rebuilder.position() is None
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -36,7 +36,7 @@ def fold_frozen(store: Store, views: Views) -> None:
         ]
         events = map(application.mapper.to_domain_event, stored)
         with views.projector(projection.name).view.transaction() as transaction:
-            projection.apply(starmap(LoggedEvent, enumerate(events, 1)), transaction)
+            projection.fold(starmap(LoggedEvent, enumerate(events, 1)), transaction)
 
 
 def only(views: Views, name: str, table: Any) -> Record:  # noqa: ANN401 - a table

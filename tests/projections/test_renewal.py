@@ -16,7 +16,7 @@ from projections.catalog import Views
 from projections.core import projector as catch_up_module
 from projections.core import projector as rebuilding
 from projections.core.projection import EventHandler, Projection, definition_of, is_readable
-from projections.core.runner import Patience, Renewal, _Keeper, run
+from projections.core.runner import RebuildThread, ViewFollower, run
 from projections.core.table import Record, Table, ViewUnavailableError
 from projections.views import last_checks, monitors
 from projections.views.last_checks import stream_key
@@ -185,7 +185,7 @@ def test_a_process_of_an_older_version_neither_writes_nor_takes_the_view_back(
 @on_sqlite
 def test_an_error_that_has_another_cause_stays_what_it_is(filled: Store) -> None:
     with Views(filled) as views, pytest.raises(Exception, match="syntax error"):
-        views.reader._select("SELEKT")  # type: ignore[attr-defined] # of the one on SQLite
+        views.reader._select("SELEKT", {})  # type: ignore[attr-defined] # of the one on SQLite
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ def test_one_view_is_made_anew_beside_the_others(
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
         projector = views.projector("checks")
-        with Views(filled) as others, others.projector("checks")._alone():
+        with Views(filled) as others, others.projector("checks")._rebuild_lock():
             running = Running(filled, views, stop)
             shown = filled.monitoring.create_monitor(owners.create(name="meanwhile"), TESTER)
             wait_until(lambda: views.reader.monitor("smtp", str(shown.id)))
@@ -244,14 +244,14 @@ def stop_after_a_step(
     projector: Projector, monkeypatch: pytest.MonkeyPatch, stop: threading.Event
 ) -> None:
     """Let the stop come in the middle of a rebuild."""
-    step = projector.rebuilding.step
+    step = projector.rebuilder.step
 
     def step_and_stop() -> int:
         applied = step()
         stop.set()
         return applied
 
-    monkeypatch.setattr(projector.rebuilding, "step", step_and_stop)
+    monkeypatch.setattr(projector.rebuilder, "step", step_and_stop)
 
 
 def test_a_rebuild_that_a_stop_broke_off_is_not_finished_by_the_last_look(
@@ -261,12 +261,12 @@ def test_a_rebuild_that_a_stop_broke_off_is_not_finished_by_the_last_look(
     with Views(filled) as views:
         projector = views.projector("checks")
         stop_after_a_step(projector, monkeypatch, stop)
-        keeper = _Keeper("checks", projector, Patience(), stop)
+        keeper = ViewFollower(projector, stop)
         keeper.close()
 
         keeper.step(["checks"])
 
-        assert (projector.rebuild_position(), projector.is_current()) == (5, False)
+        assert (projector.rebuilder.position(), projector.is_current()) == (5, False)
 
 
 def test_a_stop_breaks_off_and_the_next_start_goes_on(
@@ -281,7 +281,7 @@ def test_a_stop_breaks_off_and_the_next_start_goes_on(
         running.end()
         assert running.failed == []
         reached, _ = projector.view.tracked_position("shadow")
-        assert (reached, projector.rebuild_position(), projector.is_current()) == (5, 5, False)
+        assert (reached, projector.rebuilder.position(), projector.is_current()) == (5, 5, False)
 
     with Views(filled) as views:
         again = threading.Event()
@@ -321,7 +321,7 @@ def test_a_bug_in_a_fold_ends_the_process(
 ) -> None:
     use(monkeypatch, monitors.PROJECTION, WITH_A_TABLE)
     with Views(filled) as views:
-        monkeypatch.setattr(views.projector("checks").rebuilding, "step", lambda: 1 // 0)
+        monkeypatch.setattr(views.projector("checks").rebuilder, "step", lambda: 1 // 0)
         running = Running(filled, views, stop)
         wait_until(lambda: running.failed)
         running.end()
@@ -416,6 +416,6 @@ def test_a_rebuild_waits_for_a_store_that_takes_nothing_now(
             start_shadow()
 
         monkeypatch.setattr(projector.view, "start_shadow", refuse_once)
-        renewal = Renewal(projector, stop)
+        renewal = RebuildThread(projector, stop)
         wait_until(renewal.is_done)
         assert projector.is_current()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from projections.catalog import Views
-from projections.storage.postgres_connection import LOOK_AGAIN_SECONDS, Reading
+from projections.storage.postgres_connection import PRIMARY_RETRY_SECONDS, ReadConnections
 from store.ports.errors import STORE_UNAVAILABLE
 from store.postgres.connections import Connections
 from tests.domain.given import TESTER, make_owners
@@ -89,7 +89,7 @@ def test_a_replica_answers_while_the_primary_is_away_and_not_for_longer(
     server, clock = primary.server, Clock()
     with standby_of(server) as standby:
         asked = AskedConnections(server.url(), "views")
-        reading = Reading(asked, Connections(standby.url(), "views", writes=False), clock)
+        reading = ReadConnections(asked, Connections(standby.url(), "views", writes=False), clock)
         assert [reading.run(port_of) for _ in range(3)] == [server.port] * 3
         server.kill()
         # Its processes end one after the other.
@@ -98,13 +98,13 @@ def test_a_replica_answers_while_the_primary_is_away_and_not_for_longer(
         known = asked.asked
         assert [reading.run(port_of) for _ in range(5)] == [standby.port] * 5
         assert asked.asked == known, "nobody asks for a while"
-        clock.now = LOOK_AGAIN_SECONDS
+        clock.now = PRIMARY_RETRY_SECONDS
         assert [reading.run(port_of) for _ in range(5)] == [standby.port] * 5
         assert asked.asked == known + 1, "then one asks"
 
         revive()
         assert reading.run(port_of) == standby.port
-        clock.now = 3 * LOOK_AGAIN_SECONDS
+        clock.now = 3 * PRIMARY_RETRY_SECONDS
         wait_until(lambda: _moves(clock) and reading.run(port_of) == server.port)
         reading.close()
 
@@ -115,7 +115,7 @@ def test_an_error_that_is_no_absence_is_told_and_not_asked_elsewhere(primary: Da
 
     url = primary.server.url()
     elsewhere = AskedConnections(url, "views", writes=False)
-    reading = Reading(Connections(url, "views"), elsewhere)
+    reading = ReadConnections(Connections(url, "views"), elsewhere)
 
     with pytest.raises(LookupError, match="a bug"):
         reading.run(wrong)
@@ -141,7 +141,7 @@ def test_readers_see_the_views_on_the_replica_until_a_write_finds_the_primary(
             shown = views.reader.rendered_monitor("smtp", key)
             told = views.history.entries_of(key, 1000, 5)
             with Views(store) as on_the_replica:
-                replica = Reading(Connections(standby.url(name), "views", writes=False))
+                replica = ReadConnections(Connections(standby.url(name), "views", writes=False))
                 projector = views.projector("history")
                 wait_until(lambda: replica.run(_position) == projector.log.head())
                 replica.close()
@@ -192,5 +192,5 @@ def _is_gone(views: Views) -> bool:
 
 def _moves(clock: Clock) -> bool:
     """Let time go by."""
-    clock.now += LOOK_AGAIN_SECONDS
+    clock.now += PRIMARY_RETRY_SECONDS
     return True

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from domain.clock import iso_milliseconds
 from domain.monitor import Monitor
 from projections.catalog import Views
-from projections.core.projection import apply
 from projections.readers.monitors import MonitorFilter
 from projections.storage.queries import _POSITION_AT
 from projections.storage.sqlite_view import SqliteView
@@ -67,7 +66,7 @@ def step_by_step(
     reader = storage.reader()
     for logged in events:
         with view.transaction() as transaction:
-            apply(monitors.PROJECTION, [logged], transaction)
+            monitors.PROJECTION.apply([logged], transaction)
         yield logged.position, view, reader
     reader.close()
     view.close()

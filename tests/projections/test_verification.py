@@ -61,7 +61,7 @@ def test_a_view_that_is_right_is_found_equal_and_left_alone(
         assert found.position == projector.log.head() > 0
         assert found.rows == sum(projector.view.count().values()) > 0
         assert projector.view.generation() == 1
-        assert projector.rebuild_position() is None
+        assert projector.rebuilder.position() is None
     assert everything(views) == before
 
 

@@ -16,7 +16,7 @@ from projections.core.projection import EventHandler, Projection
 from projections.core.projector import Projector
 from projections.core.table import Table, ViewUnavailableError
 from projections.storage import derived as sqlite_derived
-from projections.storage import postgres_connection
+from projections.storage import postgres_tables
 from projections.storage.postgres_view import PostgresView
 from projections.storage.sqlite_view import SqliteView
 from projections.views.monitors import MONITORS, PROJECTION, TOKENS
@@ -138,7 +138,7 @@ def tables_for(view: View, projection: Projection) -> set[str]:
     if not isinstance(view, PostgresView):
         derived = {name for each in projection.tables for name in sqlite_derived.names(each)}
         return {"sides", *(each.name for each in projection.tables), *derived}
-    shown = {name for each in projection.tables for name in postgres_connection.names(each)}
+    shown = {name for each in projection.tables for name in postgres_tables.names(each)}
     stored = {f"{projection.name}_{view.generation()}_{name}" for name in shown}
     return {"sides", *shown, *stored}
 
@@ -239,8 +239,8 @@ def test_a_projection_folds_an_event_into_the_row_that_the_same_batch_made(
     events = LogReader(store.monitoring).after(0, 100)
 
     with view.transaction() as transaction:
-        COUNTING.apply(events, transaction)
-        COUNTING.apply([LoggedEvent(99, object())], transaction)
+        COUNTING.fold(events, transaction)
+        COUNTING.fold([LoggedEvent(99, object())], transaction)
 
     assert list(view.rows(COUNTS)) == [("smtp", {"n": 3})]
 
@@ -251,7 +251,7 @@ def test_no_two_projections_have_a_table_of_the_same_name() -> None:
         name
         for each in PROJECTIONS
         for table in each.tables
-        for name in postgres_connection.names(table)
+        for name in postgres_tables.names(table)
     ]
 
     assert len(set(names)) == len(names)

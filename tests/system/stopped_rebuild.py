@@ -23,7 +23,7 @@ from cli.main import main
 from projections.core import projector
 
 projector.REBUILD_BATCH = 10
-step = projector.Rebuild.step
+step = projector.Rebuilder.step
 
 def step_and_stop(self):
     done = step(self)
@@ -31,7 +31,7 @@ def step_and_stop(self):
         os.kill(os.getpid(), signal.SIGSTOP)
     return done
 
-projector.Rebuild.step = step_and_stop
+projector.Rebuilder.step = step_and_stop
 sys.exit(main(sys.argv[1:]))
 """
 """The command with many transactions where there would be one; it stops after the first."""
