@@ -1,10 +1,8 @@
-"""The way in: asks a mail server whether a client could use it, and answers with an outcome.
+"""The prober: contacts a mail server once and returns an `Outcome`.
 
-A failed probe is a value; a bug of ours, and a cancellation from outside, are exceptions.
-
-One probe from the name to the farewell: the steps, in their order.
-
-It knows what comes after what; each step itself is another module's.
+A failed probe is a value; a mistake of ours and a cancellation from outside are exceptions.
+This file knows the order of the steps: name, network policy, connection, TLS, dialogue,
+farewell. `mail.net` and `mail.protocols` perform them.
 """
 
 from __future__ import annotations
@@ -45,19 +43,19 @@ if TYPE_CHECKING:
     from mail.transcript import Trace
 
 
-# How long a farewell may take: it makes no server down, so it gets little of the time.
+# How long a farewell may take: at most so many seconds, and so much of the probe's time.
 FAREWELL_SECONDS = 2.0
 FAREWELL_SHARE = 1 / 3
 
-# Renewal by machines begins at 30 days, or at a third of a short life: what is left of a
-# certificate below these was meant to be renewed already.
+# Certificates are renewed by machines 30 days before their end, or after two thirds of a
+# short life. A certificate with less left than both of these is overdue.
 EXPIRES_SOON_DAYS = 14
 EXPIRES_SOON_SHARE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What all probes of a process share."""
+    """The parts that all probes of a process share."""
 
     resolver: Resolver
     policy: NetworkPolicy
@@ -65,50 +63,54 @@ class Equipment:
     tls: ssl.SSLContext
 
 
-class Attempt:
-    """One probe under way. `scope` is its time limit, which the farewell may shorten."""
+class ProbeRun:
+    """One running probe. `scope` is its time limit, which the farewell may shorten."""
 
     def __init__(
-        self, target: ProbeTarget, equipment: Equipment, course: ProbeLog, scope: trio.CancelScope
+        self,
+        target: ProbeTarget,
+        equipment: Equipment,
+        probe_log: ProbeLog,
+        scope: trio.CancelScope,
     ) -> None:
         self._target = target
         self._equipment = equipment
-        self._course = course
+        self._probe_log = probe_log
         self._scope = scope
 
     async def run(self) -> None:
-        """Go through all steps; return when a client could have used the server.
+        """Perform all steps; return when a client could use the server.
 
         Raises:
-            ProbeFailed: It could not; or, in the last phase, it was not polite.
+            ProbeFailed: A client could not use it, or the farewell of a usable server failed.
         """
         connection = await self._connect()
         try:
             if self._target.tls == "implicit":
                 await self._encrypt(connection)
-            await self._converse(connection)
+            await self._run_dialogue(connection)
         finally:
             connection.close()
 
     async def _connect(self) -> Connection:
         addresses = await self._equipment.resolver.resolve(self._target.hostname)
         self._equipment.policy.check(addresses)
-        self._course.enter(Phase.CONNECT)
+        self._probe_log.enter(Phase.CONNECT)
         if len(addresses) == 1:
-            self._course.address = str(addresses[0])
+            self._probe_log.address = str(addresses[0])
         try:
             socket, address = await dial(addresses, self._target.port)
         except ProbeFailed as failure:
             if failure.category is Category.CONNECTION_RESET:
-                # Only a connection that stands can be reset (RFC 9293 3.10.7.3 would have
-                # refused it): the RST was merely faster than our look at it.
+                # Only an established connection is reset; one that is not is refused (RFC
+                # 9293 3.10.7.3). The RST came before this task ran again after the connect.
                 is_implicit = self._target.tls == "implicit"
-                self._course.enter(Phase.TLS if is_implicit else Phase.GREETING)
+                self._probe_log.enter(Phase.TLS if is_implicit else Phase.GREETING)
             raise
-        self._course.address = str(address)
+        self._probe_log.address = str(address)
         return Connection(socket)
 
-    async def _converse(self, connection: Connection) -> None:
+    async def _run_dialogue(self, connection: Connection) -> None:
         name = address_literal(connection.local_address)
         dialogue = PROTOCOLS[self._target.protocol].dialogue(self._target, name)
         action = next(dialogue)
@@ -130,62 +132,62 @@ class Attempt:
             case Upgrade():
                 await self._encrypt(connection)
             case Warn():
-                self._course.warn(action.code, action.message)
+                self._probe_log.warn(action.code, action.message)
         return b""
 
     async def _send(self, action: Send, connection: Connection) -> None:
         if action.secret:
-            self._course.hide(action.secret)
-        if self._course.is_traced:
-            self._course.show("client", action.shown)
+            self._probe_log.hide(action.secret)
+        if self._probe_log.is_traced:
+            self._probe_log.trace("client", action.shown)
         await connection.send(action.line)
 
     async def _receive(self, action: Receive, connection: Connection) -> bytes:
         received = await connection.receive(action.octets)
-        self._course.heard_anything = True
-        if self._course.is_traced:
-            self._course.show("server", received)
+        self._probe_log.heard_anything = True
+        if self._probe_log.is_traced:
+            self._probe_log.trace("server", received)
         return received
 
     def _enter(self, phase: Phase) -> None:
-        self._course.enter(phase)
+        self._probe_log.enter(phase)
         if phase is Phase.QUIT:
-            patience = min(FAREWELL_SECONDS, self._target.timeout_seconds * FAREWELL_SHARE)
-            self._scope.deadline = min(self._scope.deadline, trio.current_time() + patience)
+            seconds = min(FAREWELL_SECONDS, self._target.timeout_seconds * FAREWELL_SHARE)
+            self._scope.deadline = min(self._scope.deadline, trio.current_time() + seconds)
 
     async def _encrypt(self, connection: Connection) -> None:
-        self._course.enter(Phase.TLS)
+        self._probe_log.enter(Phase.TLS)
         hostname = self._target.hostname
         is_name = parse_literal(hostname) is None
         session = await connection.start_tls(
             self._equipment.tls, ascii_name(hostname) if is_name else None
         )
         facts = self._equipment.judge.judge(session, hostname)
-        self._course.tls = facts
-        self._course.show("note", f"{facts.version}, {facts.cipher}".encode())
-        self._consider(facts)
+        self._probe_log.tls = facts
+        self._probe_log.trace("note", f"{facts.version}, {facts.cipher}".encode())
+        self._judge_certificate(facts)
 
-    def _consider(self, facts: TlsFacts) -> None:
-        """Stop before anything secret is sent when the certificate is bad."""
+    def _judge_certificate(self, facts: TlsFacts) -> None:
+        """Stop the probe at a bad certificate, before it sends a secret."""
         if facts.verdict is not Category.OK:
             message = f"the certificate is bad: {facts.verify_message}"
             if self._target.verify_certificate:
                 raise ProbeFailed(facts.verdict, message)
-            self._course.warn(facts.verdict.value, message)
+            self._probe_log.warn(facts.verdict.value, message)
         elif facts.days_left < EXPIRES_SOON_DAYS and _is_late_in_life(facts):
-            self._course.warn(
+            self._probe_log.warn(
                 "cert_expires_soon", f"the certificate expires in {facts.days_left} days"
             )
 
 
 def _is_late_in_life(facts: TlsFacts) -> bool:
-    """A certificate that lives for days only is no reason to warn every day."""
+    """Return whether little is left of a certificate's life, be that a year or some days."""
     not_before, not_after = map(datetime.fromisoformat, (facts.not_before, facts.not_after))
     return facts.days_left < (not_after - not_before).days * EXPIRES_SOON_SHARE
 
 
 class Prober:
-    """Probes mail servers. Made once per process, used by any number of tasks at a time."""
+    """Probes mail servers. One for a process; any number of tasks use it at a time."""
 
     def __init__(self, resolver: Resolver, policy: NetworkPolicy, judge: CertificateJudge) -> None:
         self._equipment = Equipment(resolver, policy, judge, probing_context())
@@ -197,7 +199,7 @@ class Prober:
         resolvers: Sequence[str] = (),
         ca_file: Path | None = None,
     ) -> Prober:
-        """Make a prober from what an operator sets; empty means the defaults.
+        """Make a prober from an operator's settings; an empty one means its default.
 
         Raises:
             ValueError: A setting is wrong; the text says which and why.
@@ -209,47 +211,51 @@ class Prober:
         )
 
     async def probe(self, target: ProbeTarget, *, trace: Trace | None = None) -> Outcome:
-        """Contact a server once, within `target.timeout_seconds`, and say what came of it.
+        """Contact a server once, within `target.timeout_seconds`, and return the outcome.
 
-        `trace` collects the dialogue. Whatever the network, the server or its name servers
-        do becomes part of the outcome.
+        `trace` collects the dialogue. A failure of the network, of the server or of its name
+        servers is part of the outcome and never raised.
         """
-        course = ProbeLog(target, trio.current_time, trace)
+        probe_log = ProbeLog(target, trio.current_time, trace)
         failure: ProbeFailed | None = None
         with trio.move_on_after(target.timeout_seconds) as scope:
             try:
-                await Attempt(target, self._equipment, course, scope).run()
+                await ProbeRun(target, self._equipment, probe_log, scope).run()
             except ProbeFailed as failed:
                 failure = failed
         if scope.cancelled_caught:
-            failure = _timed_out(target, course)
-        return _outcome(target, course, failure)
+            failure = _timed_out(target, probe_log)
+        return _outcome(target, probe_log, failure)
 
 
-def _timed_out(target: ProbeTarget, course: ProbeLog) -> ProbeFailed:
-    category = Category.DNS_TIMEOUT if course.phase is Phase.DNS else Category.TIMEOUT
+def _timed_out(target: ProbeTarget, probe_log: ProbeLog) -> ProbeFailed:
+    category = Category.DNS_TIMEOUT if probe_log.phase is Phase.DNS else Category.TIMEOUT
     message = f"no answer within {target.timeout_seconds:g} s"
-    if course.phase is Phase.GREETING and not course.heard_anything and target.tls != "implicit":
+    if (
+        probe_log.phase is Phase.GREETING
+        and not probe_log.heard_anything
+        and target.tls != "implicit"
+    ):
         message += "; does the server expect TLS from the first byte on this port?"
     return ProbeFailed(category, message)
 
 
-def _outcome(target: ProbeTarget, course: ProbeLog, failure: ProbeFailed | None) -> Outcome:
-    if failure is not None and course.phase is Phase.QUIT:
-        # The server has shown that it works: how it says goodbye does not change that.
+def _outcome(target: ProbeTarget, probe_log: ProbeLog, failure: ProbeFailed | None) -> Outcome:
+    if failure is not None and probe_log.phase is Phase.QUIT:
+        # The server is usable: a failed farewell is a warning.
         is_late = failure.category is Category.TIMEOUT
-        course.warn("quit_timeout" if is_late else "quit_unclean", failure.message)
+        probe_log.warn("quit_timeout" if is_late else "quit_unclean", failure.message)
         failure = None
     reply = failure.reply if failure else None
     return Outcome(
         verdict=Verdict.DOWN if failure else Verdict.UP,
         category=failure.category if failure else Category.OK,
-        phase=(failure.phase or course.phase) if failure else None,
+        phase=(failure.phase or probe_log.phase) if failure else None,
         message=failure.message if failure else "the server can be used",
-        timings_ms=course.timings_ms(),
-        address=course.address,
+        timings_ms=probe_log.timings_ms(),
+        address=probe_log.address,
         port=target.port,
-        server_reply=course.clean(reply) if reply is not None else None,
-        tls=course.tls,
-        warnings=course.warnings,
+        server_reply=probe_log.clean(reply) if reply is not None else None,
+        tls=probe_log.tls,
+        warnings=probe_log.warnings,
     )

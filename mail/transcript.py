@@ -1,10 +1,7 @@
-"""The course of one probe: where it stands, how long each phase took, what was found.
+"""What one probe records while it runs: phases, timings, findings, and the lines of a trace.
 
-Filled by the parts of a probe as they go, read once at its end. Does no I/O.
-
-The dialogue of one probe, line by line, for a person who wants to see it.
-
-Lines are clean and without secrets when they come here. Knows nothing of how they are shown.
+The steps of a probe fill a `ProbeLog`, and the prober makes the outcome of it at the end. A
+`Trace` is kept only for people who asked to see the dialogue. Does no I/O.
 """
 
 from __future__ import annotations
@@ -21,8 +18,32 @@ if TYPE_CHECKING:
     from mail.protocols.target import ProbeTarget
 
 
+Side = Literal["client", "server", "note"]
+"""Who said a line of a trace; a note tells of other events, such as a TLS handshake."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One line of a trace, fit to be shown: printable, without secrets."""
+
+    elapsed_ms: float
+    side: Side
+    text: str
+
+
+@dataclass(slots=True)
+class Trace:
+    """The lines of one probe, in the order in which they were sent and received."""
+
+    lines: list[TraceLine] = field(default_factory=list)
+
+    def add(self, elapsed_ms: float, side: Side, text: str) -> None:
+        """Append a line."""
+        self.lines.append(TraceLine(elapsed_ms, side, text))
+
+
 class ProbeLog:
-    """What is known of a running probe. `clock` gives seconds that only ever grow."""
+    """What is known of a running probe. `clock` returns seconds and never goes back."""
 
     def __init__(
         self, target: ProbeTarget, clock: Callable[[], float], trace: Trace | None
@@ -39,14 +60,14 @@ class ProbeLog:
         self._secrets = {(target.password or "").encode()}
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase; one that comes twice, such as EHLO, is counted together."""
+        """Begin a phase. The times of a phase that comes twice, such as EHLO, are added."""
         now = self._clock()
         self._durations[self.phase] = self._durations.get(self.phase, 0.0) + now - self._entered
         self.phase = phase
         self._entered = now
 
     def warn(self, code: str, message: str) -> None:
-        """Keep a finding that is not a failure."""
+        """Record a finding that is not a failure."""
         self._warnings.append(Finding(code, message))
 
     @property
@@ -55,14 +76,14 @@ class ProbeLog:
         return tuple(self._warnings)
 
     def timings_ms(self) -> dict[str, float]:
-        """Milliseconds by phase, and `total`; the running phase counts up to now."""
+        """Return milliseconds by phase, and `total`; the running phase counts up to now."""
         self.enter(self.phase)
         timings = {phase.value: round(each * 1000, 3) for phase, each in self._durations.items()}
         timings["total"] = self._elapsed_ms()
         return timings
 
     def hide(self, secret: bytes) -> None:
-        """Remember something that was sent and must not be shown when it is echoed."""
+        """Remember a secret that was sent, to mask it where the server echoes it."""
         self._secrets.add(secret)
 
     def clean(self, words: bytes) -> str:
@@ -71,36 +92,13 @@ class ProbeLog:
 
     @property
     def is_traced(self) -> bool:
-        """Whether somebody wants to see the lines."""
+        """Whether the probe keeps a trace."""
         return self._trace is not None
 
-    def show(self, side: Side, words: bytes) -> None:
-        """Add a line to the trace, if there is one."""
+    def trace(self, side: Side, words: bytes) -> None:
+        """Add a line to the trace, if the probe keeps one."""
         if self._trace is not None:
             self._trace.add(self._elapsed_ms(), side, self.clean(words))
 
     def _elapsed_ms(self) -> float:
         return round((self._clock() - self._began) * 1000, 3)
-
-
-Side = Literal["client", "server", "note"]
-
-
-@dataclass(frozen=True, slots=True)
-class TraceLine:
-    """One line; `note` is what happened beside the dialogue, such as a TLS handshake."""
-
-    elapsed_ms: float
-    side: Side
-    text: str
-
-
-@dataclass(slots=True)
-class Trace:
-    """Collects the lines of a probe in the order in which they happened."""
-
-    lines: list[TraceLine] = field(default_factory=list)
-
-    def add(self, elapsed_ms: float, side: Side, text: str) -> None:
-        """Append a line."""
-        self.lines.append(TraceLine(elapsed_ms, side, text))

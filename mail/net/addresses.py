@@ -1,4 +1,4 @@
-"""Names and addresses as the checker writes them, without looking anything up."""
+"""Host names and IP addresses: parsed and written, without any look-up."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Address: TypeAlias = IPv4Address | IPv6Address
 def parse_literal(hostname: str) -> Address | None:
     """Return the address that a host name spells, with or without brackets, else None.
 
-    Only the canonical forms count: `127.1` or `0x7f000001` are names here, so that no
-    reading of ours can differ from the one that is judged.
+    Only the canonical forms are addresses. `127.1` and `0x7f000001`, which some libraries
+    read as addresses, are names here: the network policy must judge what is connected to.
     """
     try:
         return ip_address(hostname.removeprefix("[").removesuffix("]"))
@@ -29,7 +29,7 @@ def ascii_name(hostname: str) -> str:
     """Return a host name in the form of DNS and certificates (RFC 5891), lower case.
 
     Raises:
-        ProbeFailed: No such name can exist.
+        ProbeFailed: It breaks the rules of international names, so it cannot exist.
     """
     name = hostname.removesuffix(".").lower()
     if name.isascii():

@@ -1,7 +1,7 @@
-"""The one place where errors of the network and of TLS become findings about a server.
+"""Translates errors of the network and of TLS into findings about a server.
 
-What is not listed as one is no finding: a full table of open files, a lack of memory or a
-bug is ours, and goes up as it came.
+An error that is not listed here says nothing about the server: a full table of open files,
+a lack of memory or a mistake of ours is raised as it is.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _OLD_VERSION = frozenset(
 
 
 def from_network(error: OSError) -> ProbeFailed | None:
-    """Return what an error says about the server, None when it says nothing about it."""
+    """Return the finding about the server, or None when the error says nothing about it."""
     if isinstance(error, ssl.SSLError):
         return _from_tls(error)
     finding = _FINDINGS.get(error.errno or 0)
@@ -62,7 +62,10 @@ def from_network(error: OSError) -> ProbeFailed | None:
 
 
 def exhaustion(error: Exception) -> OSError | None:
-    """Return what we lack according to an error, or a group of nothing else; else None."""
+    """Return the error that says which resource this machine has run out of, else None.
+
+    A group of errors counts when all of them are of that sort.
+    """
     if isinstance(error, ExceptionGroup):
         found = [exhaustion(each) for each in error.exceptions]
         return found[0] if all(found) else None
@@ -71,7 +74,7 @@ def exhaustion(error: Exception) -> OSError | None:
 
 
 def closed() -> ProbeFailed:
-    """The server ended the connection before it had said all."""
+    """Return the finding that the server ended the connection too early."""
     return ProbeFailed(*_CLOSED)
 
 

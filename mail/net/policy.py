@@ -1,8 +1,9 @@
-"""Where probes may go: a monitor must not become a way into somebody's inner network.
+"""The network policy: which addresses probes may contact.
 
-Judges addresses, never names: the address that was judged is the one that is connected to.
-The list is explicit, because `ipaddress.is_global` calls several tunnels to private
-networks global (and differs between versions of Python).
+It keeps users of the API from reaching internal networks by creating monitors. It judges
+addresses, never names, and the prober connects to exactly the address that was judged. The
+list of networks is explicit, because `ipaddress.is_global` calls several tunnels to private
+networks global, and differs between versions of Python.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-# IANA's special-purpose registries (RFC 6890), and what else is no place for a mail server.
+# IANA's special-purpose registries (RFC 6890), multicast, and metadata services of clouds.
 _REFUSED_IPV4 = {
     "0.0.0.0/8": "this network",
     "10.0.0.0/8": "private",
@@ -41,8 +42,8 @@ _REFUSED_IPV4 = {
     "240.0.0.0/4": "reserved",
 }
 
-# The first match names the reason, so the narrow ones stand before the wide ones. What is
-# an IPv4 address in disguise is refused whole: where it comes out depends on a gateway.
+# The first match names the reason, so narrow networks come before wide ones. Networks that
+# embed an IPv4 address are refused whole: a gateway decides where such a packet goes.
 _REFUSED_IPV6 = {
     "::/128": "unspecified",
     "::1/128": "loopback",
@@ -70,7 +71,7 @@ _REFUSED_6 = tuple((IPv6Network(net), why) for net, why in _REFUSED_IPV6.items()
 
 
 class NetworkPolicy:
-    """Decides which addresses may be contacted. `allowed` is let through whatever it is."""
+    """Decides which addresses may be contacted. `allowed` networks are never refused."""
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
         self._allowed = tuple(allowed)
@@ -95,10 +96,10 @@ class NetworkPolicy:
         return why if why or address in _GLOBAL_UNICAST else "not global unicast"
 
     def check(self, addresses: Iterable[Address]) -> None:
-        """Refuse a target when any one of its addresses is refused.
+        """Refuse a target when one of its addresses is refused.
 
-        A name with one public and one private address could win the race for the private
-        one whenever its owner likes.
+        The owner of a name with a public and a private address decides which of them answers
+        first, so one refused address is enough.
 
         Raises:
             ProbeFailed: `address_blocked`, with the address and the reason.
@@ -114,7 +115,7 @@ class NetworkPolicy:
 
 
 def _unmapped(address: Address) -> Address:
-    """The kernel connects to ::ffff:192.0.2.1 as to 192.0.2.1, so it is judged as that."""
+    """Return the IPv4 address of ::ffff:192.0.2.1, to which the kernel connects instead."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from domain.check import Category, Phase
-from mail import prober as attempt
+from mail import prober as prober_module
 from mail.net.connect import ClientSocket
 from mail.net.tls import probing_context, sent_chain
 from mail.net.transport import Connection
@@ -99,7 +99,7 @@ async def test_a_reset_that_beats_the_connect_belongs_to_what_would_have_come(
         await trio.lowlevel.checkpoint()
         raise ProbeFailed(Category.CONNECTION_RESET, "reset")
 
-    monkeypatch.setattr(attempt, "dial", reset)
+    monkeypatch.setattr(prober_module, "dial", reset)
     outcome = await prober.probe(
         ProbeTarget(
             protocol="smtp", hostname="127.0.0.1", port=25, tls=tls, timeout_seconds=TIMEOUT_SECONDS
