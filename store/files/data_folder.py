@@ -1,15 +1,15 @@
-"""The paths inside a data folder.
+"""The paths inside a data folder, and folders that survive a power cut.
 
-logs/monitoring.db   logs/checks.db     what is true
-logs/archive/                           old checks that were taken out of their log
-keys/keys.db         keys/master.key    what opens the secrets
-proof/               what proves that the logs were not changed
-views/               locks/             of the processes; can be thrown away
+logs/monitoring.db   logs/checks.db     the events
+logs/archive/                           old checks, moved out of their log
+keys/keys.db         keys/master.key    the keys that open secrets
+proof/                                  Merkle trees and signed heads of the logs
+views/               locks/   metrics/  of the processes; can be deleted
 
-With the store in a database the folder holds what belongs to one host: a master key that
-was made there, and counts that workers share.
+When the store is in a database, the folder holds what belongs to one host: a master key
+that was made there, and counts that API workers share.
 
-Names that survive a power cut: a new file is safe when its folder was synced, too.
+A new file survives a power cut only after its folder was synced too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def sync(path: Path) -> None:
-    """Have a file's content, or the names in a folder, on disk."""
+    """Write the content of a file, or the names in a folder, to disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -34,7 +34,7 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder of its owner only, and those above it; on disk when this returns."""
+    """Make a folder, private to its owner, and those above it; synced when this returns."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -60,7 +60,7 @@ class DataFolder:
 
     @property
     def archive(self) -> Path:
-        """The folder of old checks that were taken out of their log."""
+        """The folder of archived checks."""
         return self.root / "logs" / "archive"
 
     @property
@@ -70,7 +70,7 @@ class DataFolder:
 
     @property
     def master_key(self) -> Path:
-        """The file of the master key that was made here."""
+        """The file of a master key that this host made."""
         return self.root / "keys" / "master.key"
 
     @property
@@ -107,7 +107,7 @@ class DataFolder:
         self.make(self.monitoring_log.parent, self.keys.parent, self.views, self.locks)
 
     def make(self, *folders: Path) -> None:
-        """Make some of the folders: a host whose store is in a database needs few of them.
+        """Make some of the folders: with the store in a database a host needs few of them.
 
         Raises StoreError.
         """
@@ -115,7 +115,7 @@ class DataFolder:
             make_folder(self.root)
             for path in folders:
                 path.mkdir(exist_ok=True, mode=0o700)
-            # A log whose folder is forgotten by a power cut is lost with all that it acknowledged.
+            # Without this a power cut could remove the folder of a log that acknowledged events.
             sync(self.root)
         except OSError as error:
             raise StoreError(

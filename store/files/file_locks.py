@@ -1,12 +1,10 @@
-"""A lock file that one process holds, says so in it, and cannot leave behind.
+"""Locks of files (flock): among the processes of one host.
 
-The lock is the operating system's (flock): it ends with the process, however that ends.
+The operating system keeps such a lock and releases it when the process ends, however it
+ends. So nothing is left behind, and a lock file may stay.
 
-Writers of one log wait their turn here instead of polling for SQLite's lock.
-
-SQLite's own waiting sleeps for up to 100 ms between two looks, and two commands at once
-would take the same number, so that one of them works in vain. The queue is a courtesy:
-what is right does not depend on it, and who waited too long goes on without a turn.
+`FileLocks` are the locks by name that processes hold while they run, each with a file that
+says who holds it. `WriteQueue` lets the writers of one SQLite log take turns.
 """
 
 from __future__ import annotations
@@ -30,11 +28,41 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LONGEST_WAIT_SECONDS: Final = 5.0
+"""How long a writer waits for its turn before it goes on without one."""
+
 _RETRY_SECONDS: Final = 0.05
+_TURN_RETRY_SECONDS: Final = 0.0003
+"""Between two attempts to get the turn: a fraction of what a commit takes."""
+
+
+def lock_exclusively(
+    descriptor: int, *, wait_seconds: float = 0, retry_seconds: float = _RETRY_SECONDS
+) -> bool:
+    """Lock an open file or folder for this process; return False if another one keeps it.
+
+    Waits up to `wait_seconds` and tries every `retry_seconds`. The lock ends with the
+    descriptor, or with `unlock`.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(retry_seconds)
+        else:
+            return True
+
+
+def unlock(descriptor: int) -> None:
+    """Release the lock of a file that stays open."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class FileLocks(Locks):
-    """Locks in the files of a folder: among the processes of one host."""
+    """Locks in the files of a folder."""
 
     spans_hosts = False
 
@@ -45,7 +73,6 @@ class FileLocks(Locks):
     @override
     @contextmanager
     def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
-        """Hold a lock while the block runs. Raises LockHeldError, StoreError."""
         with held(self._path(name), name, wait_seconds=wait_seconds):
             yield LockHandle()
 
@@ -59,7 +86,7 @@ class FileLocks(Locks):
 
 @contextmanager
 def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
-    """Hold a lock file while the block runs; `part` says in it what for.
+    """Hold a lock file while the block runs, and write into it which process does so as what.
 
     Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, and
     StoreError when the file cannot be made.
@@ -69,12 +96,13 @@ def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
     try:
-        _acquire(descriptor, time.monotonic() + wait_seconds)
-        said = {"pid": os.getpid(), "part": part, "since": iso_milliseconds(utc_now())}
-        # A full disk may have no room for the words; the lock itself needs none.
+        if not lock_exclusively(descriptor, wait_seconds=wait_seconds):
+            raise LockHeldError(_read_holder(descriptor))
+        holder = {"pid": os.getpid(), "part": part, "since": iso_milliseconds(utc_now())}
+        # A full disk may have no room for the text; the lock itself needs none.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, orjson.dumps(said), 0)
+            os.pwrite(descriptor, orjson.dumps(holder), 0)
         yield
     finally:
         os.close(descriptor)
@@ -87,49 +115,38 @@ def holder_of(path: Path) -> LockHolder | None:
     except FileNotFoundError:
         return None
     try:
-        # Shared, so that two who ask do not see each other.
+        # A shared lock, so that two processes that ask do not see each other.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _said(descriptor)
+        return _read_holder(descriptor)
     else:
         return None
     finally:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise LockHeldError(_said(descriptor)) from None
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return
-
-
-def _said(descriptor: int) -> LockHolder:
+def _read_holder(descriptor: int) -> LockHolder:
     try:
-        said = orjson.loads(os.pread(descriptor, 4096, 0))
+        holder = orjson.loads(os.pread(descriptor, 4096, 0))
     except orjson.JSONDecodeError:
         return LockHolder(None, None)
-    return LockHolder(said["pid"], said["since"])
-
-
-LONGEST_WAIT_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.0003
-"""Between two looks whether another process is done: a fraction of what a commit takes."""
+    return LockHolder(holder["pid"], holder["since"])
 
 
 class WriteQueue:
-    """Turns for the threads of this process, and among processes by a file's lock."""
+    """Turns for the writers of one SQLite log: the threads of this process, and other processes.
+
+    SQLite's own waiting sleeps for up to 100 ms between two attempts, and two commands at
+    once would take the same number, so that one of them works in vain. A turn is a courtesy:
+    correctness does not depend on it, and a writer that waited too long goes on without one.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Name the file; it is made when the first turn is taken."""
+        """Name the lock file; it is made when the first turn is taken."""
         self._path = path
         self._threads = Lock()
         self._file: tuple[int, int] | None = None
+        """The process that opened the file, and its descriptor."""
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -149,14 +166,18 @@ class WriteQueue:
         try:
             descriptor = self._open()
         except OSError:
-            # The disk is full, say. Whoever writes meets that and tells it; we are a courtesy.
+            # The disk is full, say. The write itself will fail and report it.
             yield
             return
-        _lock(descriptor, deadline)
+        lock_exclusively(
+            descriptor,
+            wait_seconds=deadline - time.monotonic(),
+            retry_seconds=_TURN_RETRY_SECONDS,
+        )
         try:
             yield
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            unlock(descriptor)
 
     def close(self) -> None:
         """Close the file."""
@@ -169,15 +190,3 @@ class WriteQueue:
         if self._file is None or self._file[0] != os.getpid():
             self._file = (os.getpid(), os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         return self._file[1]
-
-
-def _lock(descriptor: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return
-            time.sleep(_LOOK_SECONDS)
-        else:
-            return

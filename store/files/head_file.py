@@ -1,7 +1,7 @@
 """Signed tree heads in a text file: one JSON object a line, only ever appended to.
 
-A line counts once it ends. What a power cut left of a line was never acknowledged; the
-next append takes it away.
+A line counts when it ends with a newline. A partial line that a power cut left was never
+acknowledged; the next append removes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _LINE_BYTES: Final = 512
-"""More than a head ever takes."""
+"""More bytes than the line of any head."""
 
 
 class HeadFile(HeadStore):
@@ -63,7 +63,7 @@ class HeadFile(HeadStore):
                 os.ftruncate(descriptor, end - torn)
             line = orjson.dumps(head.as_json()) + b"\n"
             if os.write(descriptor, line) < len(line):
-                # Half a line is none: the next append takes it away.
+                # The next append removes the partial line.
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             os.fsync(descriptor)
             return True
@@ -87,6 +87,6 @@ def _newest(descriptor: int, count: int) -> list[TreeHead]:
     end = os.fstat(descriptor).st_size
     start = max(end - (count + 1) * _LINE_BYTES, 0)
     lines = os.pread(descriptor, end - start, start).split(b"\n")
-    # The last one is what stands behind the last line end; the first may be half a line.
+    # The last element follows the last newline; the first one may be a partial line.
     whole = lines[:-1] if start == 0 else lines[1:-1]
     return [parse_head(line) for line in reversed(whole[-count:])]

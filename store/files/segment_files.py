@@ -20,13 +20,13 @@ _WRITING: Final = ".writing"
 
 
 class SegmentFiles(SegmentStore):
-    """The folder of the segments. It is made with the first one."""
+    """The segments in a folder, which is made with the first one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, first: int, last: int) -> Path:
-        """Return where the segment of these positions stands; names sort as positions do."""
+        """Return the path of the segment of these positions; names sort like positions."""
         return self.folder / f"{first:0{_DIGITS}}-{last:0{_DIGITS}}.segment"
 
     @override
@@ -35,10 +35,6 @@ class SegmentFiles(SegmentStore):
 
     @override
     def write(self, first: int, last: int, data: bytes) -> None:
-        """Write a segment; it is on disk, under its name, when this returns.
-
-        Raises ArchiveError when the disk is full, say; nothing is left then.
-        """
         path = self.path(first, last)
         try:
             self._write(path, data)
@@ -72,7 +68,6 @@ class SegmentFiles(SegmentStore):
 
     @override
     def size_of(self, first: int, last: int) -> int | None:
-        """Return the bytes of a segment; None when its file is missing."""
         path = self.path(first, last)
         return path.stat().st_size if path.exists() else None
 

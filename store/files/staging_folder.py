@@ -1,13 +1,12 @@
-"""Filling an empty folder with all or nothing.
+"""Staging: an empty folder gets all of its parts, or none.
 
-Everything is made in a folder `.incoming` inside it, synced, and moved to its place at
-the end, the logs last: there is no store before the logs are there. What a killed
-process leaves in `.incoming` is in nobody's way, and the next one throws it away.
+The parts are made in a subfolder `.incoming`, synced, and moved to their places at the end,
+the logs last: without the logs there is no store. What a killed process leaves in
+`.incoming` does no harm, and the next process deletes it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from contextlib import contextmanager
@@ -16,34 +15,35 @@ from typing import TYPE_CHECKING, Final
 
 from domain.errors import StoreError
 from store.files.data_folder import make_folder, sync
+from store.files.file_locks import lock_exclusively
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
 STORE_PARTS: Final = ("proof", "keys", "logs")
-"""The folders that a store is moved in as, the one last without which there is no store."""
+"""The folders of a store in the order in which they are moved; the last one makes it a store."""
 
 INCOMING: Final = ".incoming"
 _MOVING: Final = ".moving"
-"""A file in `.incoming` that says: some of the parts may be in their place already."""
+"""A file in `.incoming`. While it exists, some parts may be in their places already."""
 
 _IGNORED: Final = frozenset({INCOMING, "lost+found", "locks"})
-"""What may stand in an empty folder: lock files outlive whoever held them."""
+"""What an empty folder may contain: lock files outlive the processes that held them."""
 
 
 @contextmanager
 def staged_folder(root: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield an empty folder; what was put into it then becomes `parts` of `root`, in order.
+    """Yield an empty staging folder; its `parts` are moved to `root`, in order, at the end.
 
-    Raises StoreError when `root` is not empty, cannot be written, or is being filled by
-    another process. When the block fails, `root` is left as it was.
+    Raises StoreError when `root` is not empty, cannot be written, or another process is
+    filling it. When the block fails, `root` is left as it was.
     """
     _refuse_unless_folder(root)
     is_new = not root.exists()
     try:
         make_folder(root)
-        with _alone(root):
+        with _locked(root):
             _require_empty(root, parts)
             try:
                 yield _empty(root / INCOMING)
@@ -64,7 +64,7 @@ def refuse_unless_empty(root: Path, parts: Sequence[str] = STORE_PARTS) -> None:
     """Raise StoreError when a folder holds anything but empty folders."""
     _refuse_unless_folder(root)
     if root.exists():
-        with _alone(root):
+        with _locked(root):
             _require_empty(root, parts)
 
 
@@ -74,8 +74,8 @@ def _refuse_unless_folder(root: Path) -> None:
 
 
 def _require_empty(root: Path, parts: Sequence[str]) -> None:
-    """Undo what was broken off, then look. Only while nobody else fills the folder."""
-    _undo_broken_off(root, parts)
+    """Undo a move that was broken off, then require an empty folder. Under the lock of it."""
+    _undo_broken_move(root, parts)
     for path in sorted(root.iterdir()):
         if path.name not in _IGNORED and not (path.is_dir() and not any(path.iterdir())):
             raise StoreError(
@@ -84,8 +84,8 @@ def _require_empty(root: Path, parts: Sequence[str]) -> None:
             )
 
 
-def _undo_broken_off(root: Path, parts: Sequence[str]) -> None:
-    """Remove parts that were moved in when a process was killed before it moved the last one."""
+def _undo_broken_move(root: Path, parts: Sequence[str]) -> None:
+    """Remove the parts that a process moved before it was killed, unless it moved the last one."""
     last = root / parts[-1]
     is_complete = last.is_file() or (last.is_dir() and any(last.iterdir()))
     if (root / INCOMING / _MOVING).exists() and not is_complete:
@@ -95,13 +95,11 @@ def _undo_broken_off(root: Path, parts: Sequence[str]) -> None:
 
 
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
+def _locked(root: Path) -> Iterator[None]:
     descriptor = os.open(root, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(f"another process is filling {root} just now") from error
+        if not lock_exclusively(descriptor):
+            raise StoreError(f"another process is filling {root} just now")
         yield
     finally:
         os.close(descriptor)
@@ -124,7 +122,7 @@ def _move(root: Path, parts: Sequence[str]) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Have a folder and everything in it on disk."""
+    """Write a folder and everything in it to disk."""
     for path, _, files in os.walk(folder):
         for name in files:
             sync(Path(path) / name)

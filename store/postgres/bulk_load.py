@@ -1,4 +1,4 @@
-"""Filling the database of an empty store, in one transaction: nobody sees half of it."""
+"""The bulk load of an empty database in one transaction: no other session sees a part of it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,10 @@ if TYPE_CHECKING:
 
 
 _BATCH: Final = 2000
-_TABLES: Final = (
-    *((log_schema(each), log_table(each)) for each in LOGS),
-    *(
-        ("postwatch", each)
-        for each in ("master", "data_keys", "segments", "leaf_tiles", "node_tiles", "heads")
-    ),
+_LOG_TABLES: Final = tuple((log_schema(each), log_table(each)) for each in LOGS)
+_OTHER_TABLES: Final = tuple(
+    ("postwatch", each)
+    for each in ("master", "data_keys", "segments", "leaf_tiles", "node_tiles", "heads")
 )
 _COPY: Final = """
 COPY {table} (originator_id, originator_version, topic, state, notification_id)
@@ -40,18 +38,19 @@ FROM STDIN (FORMAT BINARY)
 """
 _TYPES: Final = ("uuid", "int8", "text", "bytea", "int8")
 # Not `setval`, which stays done when the transaction is rolled back.
-_GO_ON: Final = "ALTER SEQUENCE {sequence} RESTART WITH {next}"
+_RESTART_SEQUENCE: Final = "ALTER SEQUENCE {sequence} RESTART WITH {next}"
 
 
 @contextmanager
 def bulk_load(connections: Connections, place: str) -> Iterator[BulkLoad]:
-    """Lend an empty store to be filled; it is there when the block ends, and else unchanged.
+    """Give a bulk load into an empty database, which is committed when the block ends.
 
-    Raises StoreError, also when there is a store already. Nobody else writes meanwhile.
+    Nothing is changed when the block fails. Other writers wait meanwhile. Raises StoreError
+    when the schema is missing, or when there is a store already.
     """
     require_schema(connections)
     with connections.transaction(answer_seconds=LONG_SECONDS) as connection:
-        tables = [sql.Identifier(*each) for each in _TABLES]
+        tables = [sql.Identifier(*each) for each in _LOG_TABLES + _OTHER_TABLES]
         connection.execute(
             sql.SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(sql.SQL(", ").join(tables))
         )
@@ -66,7 +65,7 @@ def bulk_load(connections: Connections, place: str) -> Iterator[BulkLoad]:
 
 
 class PostgresBulkLoad(BulkLoad):
-    """Everything goes through the connection of one transaction."""
+    """A bulk load through the connection of one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self.segments = _Segments(connection)
@@ -82,7 +81,7 @@ class PostgresBulkLoad(BulkLoad):
 
 
 class PostgresSink(EventSink):
-    """Takes the events of one log."""
+    """Takes the events of one log, and copies them in batches."""
 
     def __init__(self, connection: Connection, log: str) -> None:
         self._connection = connection
@@ -100,7 +99,9 @@ class PostgresSink(EventSink):
     def finish(self, last_given: int) -> None:
         self._flush()
         self._connection.execute(
-            sql.SQL(_GO_ON).format(sequence=self._sequence, next=sql.Literal(last_given + 1))
+            sql.SQL(_RESTART_SEQUENCE).format(
+                sequence=self._sequence, next=sql.Literal(last_given + 1)
+            )
         )
 
     def _flush(self) -> None:
@@ -112,7 +113,7 @@ class PostgresSink(EventSink):
                     version, topic = int(row.version), row.topic.decode()
                     copy.write_row((stream, version, topic, row.state, row.position))
         except psycopg.errors.UniqueViolation:
-            # The text of the error holds what stands in the event's columns.
+            # The text of the driver's error holds the values of the columns.
             raise TransferError("two events claim the same version of one stream") from None
         except (psycopg.DataError, UnicodeDecodeError):
             raise TransferError("an event holds what PostgreSQL cannot keep") from None
@@ -120,7 +121,7 @@ class PostgresSink(EventSink):
 
 
 class _Segments:
-    """Writes segments in the same transaction as everything else."""
+    """Writes segments in the transaction of the bulk load."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

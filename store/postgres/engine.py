@@ -1,4 +1,4 @@
-"""The engine of a fleet: a PostgreSQL database that all hosts share."""
+"""The engine for several hosts: a PostgreSQL database that they share."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from store.proof.tree_heads import HeadStore
 
 
-_LOOK_SECONDS: Final = 3.0
-"""How long whoever asks whether the database answers may have to wait for that."""
+_WRITABLE_SECONDS: Final = 3.0
+"""How long `check_writable` waits for an answer."""
 
-_AS_A_WRITER: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN ROW EXCLUSIVE MODE"
+_LOCK_AS_WRITER: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN ROW EXCLUSIVE MODE"
 
 
 class PostgresEngine(Engine):
@@ -63,9 +63,9 @@ class PostgresEngine(Engine):
         return migrate(self.connections)
 
     def bulk_load(self) -> AbstractContextManager[BulkLoad]:
-        """Lend the store to be filled, in one transaction, if there is nothing in it yet.
+        """Give a bulk load into this database, if it is empty.
 
-        Raises StoreError when there is, or when the schema is not made.
+        Raises StoreError when it is not, or when the schema is missing.
         """
         return bulk_load(self.connections, self.database.place)
 
@@ -99,7 +99,7 @@ class PostgresEngine(Engine):
 
     @override
     def tiles(self, log: str) -> TileStore:
-        """Return where the tiles of a log's Merkle tree are."""
+
         return PostgresTiles(self.connections, log)
 
     @override
@@ -108,17 +108,17 @@ class PostgresEngine(Engine):
 
     @override
     def turn(self, name: str) -> Turn:
-        """Return nothing to wait for: the server lets writers in one after the other."""
+        """Return a turn that never waits: the server queues the writers."""
         del name
         return nullcontext
 
     @override
     def check_writable(self) -> None:
-        with self.connections.transaction(answer_seconds=_LOOK_SECONDS) as connection:
-            # As a writer does. Whoever asks wants to know now.
+        with self.connections.transaction(answer_seconds=_WRITABLE_SECONDS) as connection:
+            # The locks that a writer takes, with a short wait for other writers.
             connection.execute("SET LOCAL lock_timeout = '1s'")
             connection.execute(writers_lock("monitoring"))
-            connection.execute(_AS_A_WRITER)
+            connection.execute(_LOCK_AS_WRITER)
 
     @override
     def leases(self, location: str, number: int) -> Leases:

@@ -1,8 +1,8 @@
 """Wrapped data keys in PostgreSQL.
 
-A destroyed key is gone from the table at once. Its bytes go from the server's files when
-the row is vacuumed and the write-ahead log is recycled, and from backups when these are
-thrown away; docs/operations.md says what that means.
+A destroyed key is gone from the table at once. Its bytes leave the server's files when the
+row is vacuumed and the write-ahead log is recycled, and leave the backups when these are
+deleted; docs/operations.md says what that means.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ _ALL: Final = 'SELECT owner, wrapped FROM postwatch.data_keys ORDER BY owner COL
 _COPY: Final = "COPY postwatch.data_keys (owner, wrapped) FROM STDIN"
 _LOCK: Final = "LOCK TABLE postwatch.master, postwatch.data_keys IN SHARE ROW EXCLUSIVE MODE"
 
-# In the way of another change of the master key only, and of whoever wants all keys as they are.
-_ONE_CHANGE: Final = "LOCK TABLE postwatch.master IN SHARE UPDATE EXCLUSIVE MODE"
-_TAKE_MASTER: Final = "SELECT FROM postwatch.master WHERE id = 1 FOR UPDATE"
+# Conflicts only with another change of the master key, and with `table()`.
+_LOCK_MASTER: Final = "LOCK TABLE postwatch.master IN SHARE UPDATE EXCLUSIVE MODE"
+_LOCK_FINGERPRINT: Final = "SELECT FROM postwatch.master WHERE id = 1 FOR UPDATE"
 _OWNERS: Final = "SELECT owner FROM postwatch.data_keys"
 _PAGE: Final = (
     "SELECT owner, wrapped FROM postwatch.data_keys WHERE owner > %s ORDER BY owner LIMIT %s"
 )
-_THESE: Final = "SELECT owner, wrapped FROM postwatch.data_keys WHERE owner = ANY(%s)"
-_PUT: Final = """
+_KEYS_OF: Final = "SELECT owner, wrapped FROM postwatch.data_keys WHERE owner = ANY(%s)"
+_REWRAP: Final = """
 UPDATE postwatch.data_keys AS kept SET wrapped = given.new
 FROM unnest(%b::text[], %b::bytea[], %b::bytea[]) AS given (owner, old, new)
 WHERE kept.owner = given.owner AND kept.wrapped = given.old
 RETURNING kept.owner
 """
 FROZEN_SECONDS: Final = 30
-"""A change that is frozen is undone after so long: others wait for the rows that it has locked."""
+"""The server undoes a change that is frozen for so long: others wait for its row locks."""
 
 PAGE: Final = 1000
-"""How many keys are wrapped anew by one statement."""
+"""How many keys one statement rewraps."""
 
 
 class PostgresKeyStore(KeyStore):
@@ -72,7 +72,6 @@ class PostgresKeyStore(KeyStore):
 
     @override
     def master_fingerprint(self) -> str | None:
-        """Return the fingerprint of the wrapping master key, None when new."""
         with self._connections.get() as connection:
             return _fingerprint(connection)
 
@@ -89,7 +88,6 @@ class PostgresKeyStore(KeyStore):
 
     @override
     def add(self, owner: str, key: WrappedKey) -> WrappedKey | None:
-        """Keep a wrapped key unless the owner has one or the master key is another."""
         with self._connections.get() as connection:
             connection.execute(_ADD, (owner, key.wrapped, key.master))
         return self.get(owner)
@@ -109,7 +107,7 @@ class PostgresKeyStore(KeyStore):
     @override
     @contextmanager
     def table(self) -> Iterator[KeyTable]:
-        """Keep other writers out. Readers go on, with the keys as they were."""
+        """Lock the tables against other writers. Readers see the keys as they were."""
         with self._connections.transaction(answer_seconds=LONG_SECONDS) as connection:
             connection.execute(_LOCK)
             yield PostgresKeyTable(connection)
@@ -117,13 +115,13 @@ class PostgresKeyStore(KeyStore):
     @override
     @contextmanager
     def rewrapping(self) -> Iterator[Rewrapping]:
-        """Keep other changes of the master key out. Keys come and go until the last moment."""
+        """Lock out other changes of the master key. Keys are added and destroyed meanwhile."""
         with self._connections.transaction(answer_seconds=LONG_SECONDS) as connection:
             connection.execute(
                 "SELECT set_config('idle_in_transaction_session_timeout', %s, true)",
                 (f"{FROZEN_SECONDS}s",),
             )
-            connection.execute(_ONE_CHANGE)
+            connection.execute(_LOCK_MASTER)
             yield PostgresRewrapping(connection)
 
     @override
@@ -139,7 +137,6 @@ class PostgresKeyTable(KeyTable):
 
     @override
     def master_fingerprint(self) -> str | None:
-        """Return the fingerprint of the wrapping master key, None when new."""
         return _fingerprint(self._connection)
 
     @override
@@ -156,11 +153,11 @@ class PostgresKeyTable(KeyTable):
 
 
 class PostgresRewrapping(Rewrapping):
-    """A change of the master key in one transaction that locks each row when it is its turn.
+    """A change of the master key in one transaction, which locks a row when it rewraps it.
 
-    Nobody sees anything of it before its end. Who adds a key locks the fingerprint and is in
-    before the change takes it, or finds the new one; who destroys a key that is wrapped anew
-    already waits for the end.
+    Other sessions see nothing of it before its end. A writer that adds a key locks the
+    fingerprint: its key is in before the change locks the fingerprint itself, or it finds the
+    new one. A writer that destroys a rewrapped key waits for the end.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -168,7 +165,6 @@ class PostgresRewrapping(Rewrapping):
 
     @override
     def master_fingerprint(self) -> str | None:
-        """Return the fingerprint of the wrapping master key, None when new."""
         return _fingerprint(self._connection)
 
     @override
@@ -181,21 +177,21 @@ class PostgresRewrapping(Rewrapping):
         done: set[str] = set()
         last = ""
         while rows := self._connection.execute(_PAGE, (last, PAGE)).fetchall():
-            done |= self._put(rows, wrap)
+            done |= self._rewrap(rows, wrap)
             last = rows[-1][0]
-        # From here on no key comes any more.
-        self._connection.execute(_TAKE_MASTER)
+        # From here on no key can be added.
+        self._connection.execute(_LOCK_FINGERPRINT)
         owners = {owner for (owner,) in self._connection.execute(_OWNERS)}
-        late = self._connection.execute(_THESE, (list(owners - done),)).fetchall()
-        done |= self._put(late, wrap)
+        added = self._connection.execute(_KEYS_OF, (list(owners - done),)).fetchall()
+        done |= self._rewrap(added, wrap)
         self._connection.execute(_CHANGE_MASTER, (master,))
         return len(done)
 
-    def _put(self, rows: Sequence[tuple[str, bytes]], wrap: Wrap) -> set[str]:
-        """Wrap keys anew; return whose. One that was destroyed meanwhile does not come back."""
+    def _rewrap(self, rows: Sequence[tuple[str, bytes]], wrap: Wrap) -> set[str]:
+        """Rewrap keys; return their owners. A key that was destroyed meanwhile stays destroyed."""
         owners, old = [owner for owner, _ in rows], [wrapped for _, wrapped in rows]
         new = [wrap(owner, wrapped) for owner, wrapped in rows]
-        found = self._connection.execute(_PUT, (owners, old, new))
+        found = self._connection.execute(_REWRAP, (owners, old, new))
         return {owner for (owner,) in found}
 
 

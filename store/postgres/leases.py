@@ -1,8 +1,8 @@
 """Leases in PostgreSQL: session advisory locks, all in one connection of each checker.
 
-The server frees them the moment that the connection ends. A checker that was frozen, or
-whose host vanished, keeps its connection: the others see that its beats stopped, and end
-the session.
+The server frees them the moment that the connection ends. The connection of a checker that
+is frozen, or whose host vanished, stays open: other checkers see that its heartbeats
+stopped, and end its session.
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ CREATE UNLOGGED TABLE postwatch.fleet (
     beat_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 """
-"""What checkers last said of themselves. A crash of the server may empty it."""
+"""The newest heartbeat of each checker. A crash of the server may empty it."""
 
 LOCATIONS: Final = 0x70780000
-"""The first half of the keys of a location's locks, to which its number is added."""
+"""The first half of the keys of a location's locks; the number of the location is added."""
 
-_NUMBERS: Final = 0x10000
+_LOCATION_NUMBERS: Final = 0x10000
 _MEMBER: Final = 1_000_000
-"""The second half of the key that all members share. Those of shards are small."""
+"""The second half of the key that all members lock together. Shards have small numbers."""
 
 _ANSWER_SECONDS: Final = 3
 """How long the server may take before the session counts as lost."""
 
-_HERE: Final = """
+_IS_LEASE: Final = """
 held.locktype = 'advisory' AND held.granted AND held.objsubid = 2
 AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_HELD: Final = f"""
+_HOLDERS: Final = f"""
 SELECT held.pid, held.classid::bigint AS location,
     array_agg(held.objid::bigint) FILTER (WHERE held.objid <> {_MEMBER}) AS shards,
     bool_or(held.objid = {_MEMBER}) AS is_member
-FROM pg_locks AS held WHERE {_HERE}
+FROM pg_locks AS held WHERE {_IS_LEASE}
 """  # noqa: S608 - constants, not input
 _LOOK: Final = f"""
 WITH beat AS (
@@ -80,7 +80,7 @@ SELECT me.session, me.time, held.pid, held.shards, held.is_member, fleet.beats,
 FROM (
     SELECT pg_backend_pid() AS session, extract(epoch FROM clock_timestamp())::float8 AS time
 ) AS me
-LEFT JOIN ({_HELD} AND held.classid = %s::bigint::oid GROUP BY 1, 2) AS held ON true
+LEFT JOIN ({_HOLDERS} AND held.classid = %s::bigint::oid GROUP BY 1, 2) AS held ON true
 LEFT JOIN postwatch.fleet ON fleet.session = held.pid
 """  # noqa: S608 - constants, not input
 _TAKE: Final = "SELECT shard FROM unnest(%s::int[]) AS shard WHERE pg_try_advisory_lock(%s, shard)"
@@ -90,7 +90,7 @@ _LEAVE: Final = "SELECT pg_advisory_unlock_shared(%s, %s)"
 _END: Final = f"""
 SELECT pg_terminate_backend(pid) FROM (
     SELECT DISTINCT held.pid FROM pg_locks AS held
-    WHERE {_HERE} AND held.classid = %s::bigint::oid AND held.pid = %s
+    WHERE {_IS_LEASE} AND held.classid = %s::bigint::oid AND held.pid = %s
 ) AS frozen
 """  # noqa: S608 - constants, not input
 _FORGET: Final = "DELETE FROM postwatch.fleet WHERE beat_at < clock_timestamp() - interval '1 day'"
@@ -100,7 +100,7 @@ SELECT held.location, fleet.location, held.pid, held.shards, held.is_member,
     fleet.clock_offset_seconds, activity.application_name,
     extract(epoch FROM clock_timestamp() - fleet.beat_at)::float8
 FROM (
-    {_HELD} AND held.classid::bigint BETWEEN {LOCATIONS} AND {LOCATIONS + _NUMBERS - 1}
+    {_HOLDERS} AND held.classid::bigint BETWEEN {LOCATIONS} AND {LOCATIONS + _LOCATION_NUMBERS - 1}
     GROUP BY 1, 2
 ) AS held
 LEFT JOIN postwatch.fleet ON fleet.session = held.pid
@@ -110,24 +110,29 @@ ORDER BY 1, fleet.holder, held.pid
 
 
 class PostgresLeases(Leases):
-    """Leases in a session of its own, which begins with the first look."""
+    """Leases in a session of its own, which begins with the first heartbeat."""
 
     def __init__(self, url: str, location: str, number: int) -> None:
-        """Take the code of the location, and its number, which keys of locks have room for."""
+        """Take the code of the location, and its number, from which the keys of locks are made."""
         self._conninfo = conninfo_of(url, part=f"checker-{location}")
         self._place = place_of(url)
         self._location = location
-        self._key = LOCATIONS + number % _NUMBERS
+        self._key = LOCATIONS + number % _LOCATION_NUMBERS
         self._connection: Connection | None = None
         self._session = 0
 
     @override
     def look(self, beat: Heartbeat) -> FleetSnapshot:
-        said = (
-            *(self._location, beat.holder, beat.country, beat.lag_seconds),
-            *(beat.checks_per_second, beat.clock_offset_seconds),
+        rows = self._execute(
+            _LOOK,
+            self._location,
+            beat.holder,
+            beat.country,
+            beat.lag_seconds,
+            beat.checks_per_second,
+            beat.clock_offset_seconds,
+            self._key,
         )
-        rows = self._ask(_LOOK, *said, self._key)
         session, time = rows[0][:2]
         if session != self._session:
             self.close()
@@ -140,20 +145,20 @@ class PostgresLeases(Leases):
 
     @override
     def take(self, shards: Collection[int]) -> frozenset[int]:
-        return frozenset(shard for (shard,) in self._ask(_TAKE, list(shards), self._key))
+        return frozenset(shard for (shard,) in self._execute(_TAKE, list(shards), self._key))
 
     @override
     def give(self, shards: Collection[int]) -> None:
-        self._ask(_GIVE, self._key, list(shards))
+        self._execute(_GIVE, self._key, list(shards))
 
     @override
     def leave(self) -> None:
-        self._ask(_LEAVE, self._key, _MEMBER)
+        self._execute(_LEAVE, self._key, _MEMBER)
 
     @override
     def end(self, session: int) -> bool:
         try:
-            self._ask(_END, self._key, session)
+            self._execute(_END, self._key, session)
         except DatabaseRefusedError as error:
             if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                 return False
@@ -166,7 +171,7 @@ class PostgresLeases(Leases):
             self._connection.close()
             self._connection = None
 
-    def _ask(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
+    def _execute(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         with translate_errors(self._place):
             try:
                 if self._connection is None:
@@ -179,7 +184,7 @@ class PostgresLeases(Leases):
     def _connect(self) -> Connection:
         connection = TimedConnection.connect(self._conninfo, autocommit=True)
         with closed_on_failure(connection):
-            # A server that is frozen ends no statement: then we do not wait for it either.
+            # The server ends a slow statement; the client's limit covers a frozen server.
             connection.answer_seconds = _ANSWER_SECONDS
             connection.execute(
                 f"SET statement_timeout = '{_ANSWER_SECONDS}s'; SET synchronous_commit = off"
@@ -191,7 +196,7 @@ class PostgresLeases(Leases):
 
 
 def fleet(connections: Connections) -> list[FleetRow]:
-    """Return all who hold locks of any location."""
+    """Return the sessions that hold locks of any location."""
     with connections.get() as connection:
         rows = connection.execute(_FLEET.encode()).fetchall()
     return [
@@ -204,7 +209,7 @@ def _session(  # one column after the other
     shards: list[int] | None,
     is_member: bool,  # noqa: FBT001 - a column
     beats: int | None,
-    *said: Any,  # noqa: ANN401 - the columns of a beat
+    *heartbeat: Any,  # noqa: ANN401 - the columns of a heartbeat
 ) -> FleetSession:
-    beat = None if beats is None else Heartbeat(*said)
+    beat = None if beats is None else Heartbeat(*heartbeat)
     return FleetSession(number, frozenset(shards or ()), is_member, beats or 0, beat)

@@ -1,7 +1,7 @@
-"""The schema of a store in PostgreSQL: what `postwatch migrate` makes, and nobody else.
+"""The schema of a store in PostgreSQL. Only `postwatch migrate` makes and changes it.
 
-A migration is never changed after a release; the next one is added behind it. The tables
-of the views are none of this: they are made and thrown away by rebuilds.
+A migration is never changed after a release; the next one is appended. The tables of the
+views do not belong to it: rebuilds create and drop them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OLDEST_SERVER: Final = 140000
 """PostgreSQL 14, as `server_version_num` says it."""
 
 _ONE_AT_A_TIME: Final = 0x706F7374
-"""Two that migrate at once would both make the first table. Any number serves."""
+"""The key of the lock that keeps two migrations apart. Any number serves."""
 
 _NOTE_VERSION: Final = "INSERT INTO postwatch.schema_version (version) VALUES (%s)"
 _STORE: Final = """
@@ -118,8 +118,15 @@ def _log(name: str) -> str:
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
-        *(_STORE, _log("monitoring"), _log("checks"), _KEYS, _PROOF, _ARCHIVE),
-        *(_RATE_LIMIT, _VIEWS, FLEET),
+        _STORE,
+        _log("monitoring"),
+        _log("checks"),
+        _KEYS,
+        _PROOF,
+        _ARCHIVE,
+        _RATE_LIMIT,
+        _VIEWS,
+        FLEET,
     ),
 )
 """The statements of each version of the schema, from version 1 on."""
@@ -131,7 +138,7 @@ _NO_EXTENSION: Final = (
     psycopg.errors.FeatureNotSupported,
     psycopg.errors.UndefinedFile,
 )
-"""We may not add it; the server does not have it, newer and older ones say so differently."""
+"""The role may not add it, or the server does not have it (older and newer servers differ)."""
 
 
 def migrate(connections: Connections) -> tuple[int, int]:
@@ -161,9 +168,9 @@ def migrate(connections: Connections) -> tuple[int, int]:
 
 
 def _add_trigrams(connection: Connection) -> None:
-    """Let searches have an index, where the server has the extension and lets us add it.
+    """Add the extension that gives searches an index, where the server allows it.
 
-    Without it they give the same answers, and take longer in large lists.
+    Without it searches give the same answers, and take longer in large lists.
     """
     with suppress(*_NO_EXTENSION), connection.transaction():
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA postwatch_views")

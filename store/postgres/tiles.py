@@ -1,6 +1,6 @@
-"""The tiles of the logs' Merkle trees in PostgreSQL.
+"""The tiles and the signed tree heads of the logs in PostgreSQL.
 
-Signed tree heads as rows, in the very bytes that are lines of a file elsewhere.
+A head is stored in the same bytes that are a line of a file in a data folder.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import orjson
 from typing_extensions import override
 
 from store.proof.tiles import (
-    TILE,
     LeafTile,
     TileReader,
     TileStore,
     TileWriter,
+    first_tile_to_keep,
     read_tile,
     write_runs,
 )
@@ -48,13 +48,13 @@ _FORGET: Final = """
 UPDATE postwatch.leaf_tiles SET hashes = NULL
 WHERE log = %s AND number < %s AND hashes IS NOT NULL
 """
-_ALONE: Final = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+_LOCK_TREE: Final = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
 GROWING: Final = 0x70770002
-"""The first half of the key of the lock of whoever grows the tree of a log."""
+"""The first half of the key of the lock under which the tree of a log grows."""
 
 
-class _Reading(TileReader):
-    """Reads by a connection that is open."""
+class PostgresTileReader(TileReader):
+    """Reads the tiles of a log by an open connection."""
 
     def __init__(self, connection: Connection, log: str) -> None:
         self._connection = connection
@@ -83,8 +83,8 @@ class _Reading(TileReader):
         return [read_tile(*row) for row in rows]
 
 
-class _Writing(_Reading, TileWriter):
-    """Writes within the transaction of its connection."""
+class PostgresTileWriter(PostgresTileReader, TileWriter):
+    """Writes the tiles of a log in the transaction of its connection."""
 
     @override
     def put_leaf_tile(self, tile: LeafTile) -> None:
@@ -107,23 +107,19 @@ class PostgresTiles(TileStore):
     @contextmanager
     def reading(self) -> Iterator[TileReader]:
         with self._connections.get() as connection:
-            yield _Reading(connection, self._log)
+            yield PostgresTileReader(connection, self._log)
 
     @override
     @contextmanager
     def growing(self) -> Iterator[TileWriter]:
         with self._connections.transaction() as connection:
-            connection.execute(_ALONE, (GROWING, self._log))
-            yield _Writing(connection, self._log)
+            connection.execute(_LOCK_TREE, (GROWING, self._log))
+            yield PostgresTileWriter(connection, self._log)
 
     @override
     def forget_leaves(self, through: int) -> int:
         with self.reading() as reader:
-            last = reader.leaf_tile_at(through)
-        if last is None:
-            return 0
-        is_whole = last.count == TILE and last.last_position <= through
-        end = last.number + 1 if is_whole else last.number
+            end = first_tile_to_keep(reader, through)
         with self._connections.get() as connection:
             return connection.execute(_FORGET, (self._log, end)).rowcount
 
@@ -132,7 +128,7 @@ _LINES: Final = """
 SELECT number, line FROM postwatch.heads WHERE log = %s AND number > %s ORDER BY number LIMIT %s
 """
 PAGE: Final = 1000
-"""How many heads are read at a time: there may be years of them."""
+"""How many heads are read at a time: there may be heads of many years."""
 
 _NEWEST: Final = "SELECT line FROM postwatch.heads WHERE log = %s ORDER BY number DESC LIMIT %s"
 _LOCK: Final = "LOCK TABLE postwatch.heads IN EXCLUSIVE MODE"
@@ -152,12 +148,11 @@ class PostgresHeads(HeadStore):
 
     @override
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each stored head with its number, from 1."""
         last = 0
         while True:
             with self._connections.get() as connection:
                 rows = connection.execute(_LINES, (self._log, last, PAGE)).fetchall()
-            # Not from within: whoever reads slowly keeps no connection from others.
+            # Outside the block: a slow reader keeps no connection.
             yield from rows
             if len(rows) < PAGE:
                 return

@@ -151,6 +151,15 @@ def size_of(reader: TileReader) -> int:
     return last.number * TILE + last.count if last else 0
 
 
+def first_tile_to_keep(reader: TileReader, through: int) -> int:
+    """Return the first leaf tile that keeps its hashes when events up to a position are archived."""
+    last = reader.leaf_tile_at(through)
+    if last is None:
+        return 0
+    is_done = last.count == TILE and last.last_position <= through
+    return last.number + 1 if is_done else last.number
+
+
 def split_hashes(hashes: bytes) -> list[bytes]:
     """Return the hashes of a tile one by one."""
     return [hashes[i : i + HASH_BYTES] for i in range(0, len(hashes), HASH_BYTES)]

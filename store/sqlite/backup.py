@@ -1,7 +1,7 @@
 """Copies of SQLite files that are in use, as they were at one moment.
 
-A read transaction is opened first; SQLite's backup API then copies what that sees,
-whatever others write meanwhile.
+A read transaction is opened first. SQLite's backup API then copies what that transaction
+sees, whatever other connections write meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PAGES: Final = 2048
 
 
 class FileSnapshot:
-    """A file as it is now. While this is open, the file's write-ahead log only grows."""
+    """The content of a file at one moment. While it is open, the write-ahead log only grows."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
@@ -36,7 +36,7 @@ class FileSnapshot:
             raise
 
     def copy(self, to: Path, report: Callable[[int, int], None] = lambda *_: None) -> None:
-        """Copy to a new file, complete in itself. `report` is told pages done, of how many."""
+        """Copy to a new file. `report` gets the number of pages copied, and of all pages."""
 
         def progress(_status: int, remaining: int, total: int) -> None:
             report(total - remaining, total)
@@ -44,11 +44,11 @@ class FileSnapshot:
         with closing(sqlite3.connect(to, isolation_level=None)) as target:
             target.execute("PRAGMA synchronous=OFF")
             self._connection.backup(target, pages=_PAGES, progress=progress)
-            # A copy in the mode of the write-ahead log would make files beside it when read.
+            # In write-ahead mode reading the copy would make more files beside it.
             target.execute("PRAGMA journal_mode=DELETE")
 
     def close(self) -> None:
-        """Let the file go."""
+        """End the read transaction."""
         self._connection.close()
 
     def __enter__(self) -> Self:

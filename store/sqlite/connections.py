@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Closable(Protocol):
-    """A connection."""
+    """What has a `close`."""
 
     def close(self) -> None:
         """Close it; a second time does nothing."""
@@ -29,29 +29,29 @@ class ThreadConnections(Generic[C]):
     def __init__(self, connect: Callable[[], C]) -> None:
         self._connect = connect
         self._local = threading.local()
-        self._opened: WeakSet[_Held[C]] = WeakSet()
+        self._opened: WeakSet[_ThreadSlot[C]] = WeakSet()
         self._lock = threading.Lock()
 
     def get(self) -> C:
         """Return this thread's connection."""
-        held: _Held[C] | None = getattr(self._local, "held", None)
-        if held is None:
-            held = self._local.held = _Held(self._connect())
+        slot: _ThreadSlot[C] | None = getattr(self._local, "slot", None)
+        if slot is None:
+            slot = self._local.slot = _ThreadSlot(self._connect())
             with self._lock:
-                self._opened.add(held)
-        return held.connection
+                self._opened.add(slot)
+        return slot.connection
 
     def close(self) -> None:
-        """Close all connections; who asks later gets a new one."""
+        """Close all connections; a later `get` opens a new one."""
         with self._lock:
             opened, self._opened = list(self._opened), WeakSet()
             self._local = threading.local()
-        for held in opened:
-            held.connection.close()
+        for slot in opened:
+            slot.connection.close()
 
 
-class _Held(Generic[C]):
-    """What a thread holds of its connection: it goes when the thread ends."""
+class _ThreadSlot(Generic[C]):
+    """Keeps the connection of one thread, and closes it when the thread ends."""
 
     def __init__(self, connection: C) -> None:
         self.connection = connection

@@ -1,4 +1,4 @@
-"""The engine of one host: SQLite files and locks in a data folder."""
+"""The engine for one host: SQLite files and file locks in a data folder."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class SqliteEngine(Engine):
 
     @override
     def prepare_store(self) -> None:
-        """Make the folder of the files; each of them is made when it is opened."""
+        """Make the folders; each file is made when it is opened."""
         self.folder.create()
 
     @override
     def require_store(self) -> None:
         """Raise StoreError unless the files of a store are there.
 
-        Folders of what can be thrown away are made again: a copy may lack them.
+        Folders whose content can be deleted are made again: a copied store may lack them.
         """
         if not self.folder.exists:
             raise StoreError(
@@ -86,7 +86,7 @@ class SqliteEngine(Engine):
 
     @override
     def turn(self, name: str) -> Turn:
-        """Return a queue: SQLite lets in one writer at a time, and polls to find its turn."""
+        """Return the turn of a queue: SQLite has one writer at a time, and polls for its lock."""
         queue = WriteQueue(self.folder.locks / f"{name}.turn")
         self._queues.append(queue)
         return queue.turn
@@ -97,11 +97,11 @@ class SqliteEngine(Engine):
 
     @override
     def leases(self, location: str, number: int) -> None:
-        """Return None: the lock of a file lets one checker into each location."""
+        """Return None: a file lock allows one checker for each location."""
 
     @override
     def fleet(self) -> Sequence[FleetRow]:
-        """Return nobody: no monitors are shared."""
+        """Return none: no checkers share monitors."""
         return ()
 
     @override

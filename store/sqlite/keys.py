@@ -1,16 +1,16 @@
 """Wrapped data keys in an SQLite file of their own.
 
-No write-ahead log here, and `secure_delete` on: when a key is destroyed its bytes are
-overwritten in the only file that held them. `synchronous=EXTRA`: without a write-ahead
-log a commit is the removal of a journal file, and only EXTRA has that removal on disk
-when the commit returns. A commit that a power cut takes back would be a lost key.
+The file has no write-ahead log, and `secure_delete` is on: a destroyed key is overwritten in
+the only file that held it. Without a write-ahead log a commit is the removal of a journal
+file, and only `synchronous=EXTRA` has that removal on disk when the commit returns. A key
+whose commit is undone by a power cut would be lost.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from store.keys.key_ring import Wrap
 
 
-_SCHEMA = """
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS master (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint TEXT);
 CREATE TABLE IF NOT EXISTS data_keys (owner TEXT PRIMARY KEY, wrapped BLOB NOT NULL) WITHOUT ROWID;
 """
-_MASTER = "SELECT fingerprint FROM master WHERE id = 1"
-_GET = "SELECT wrapped, fingerprint FROM data_keys, master WHERE owner = ?"
-_ADD = """
+_MASTER: Final = "SELECT fingerprint FROM master WHERE id = 1"
+_GET: Final = "SELECT wrapped, fingerprint FROM data_keys, master WHERE owner = ?"
+_ADD: Final = """
 INSERT OR IGNORE INTO data_keys
 SELECT ?, ? FROM master WHERE fingerprint = ?
 """
@@ -48,7 +48,6 @@ class SqliteKeyStore(KeyStore):
 
     @override
     def master_fingerprint(self) -> str | None:
-        """Return the fingerprint of the wrapping master key, None when new."""
         row = self._row(_MASTER)
         return row[0] if row else None
 
@@ -63,7 +62,6 @@ class SqliteKeyStore(KeyStore):
 
     @override
     def add(self, owner: str, key: WrappedKey) -> WrappedKey | None:
-        """Keep a wrapped key unless the owner has one or the master key is another."""
         self._execute(_ADD, owner, key.wrapped, key.master)
         return self.get(owner)
 
@@ -79,9 +77,9 @@ class SqliteKeyStore(KeyStore):
     @override
     @contextmanager
     def table(self) -> Iterator[SqliteKeyTable]:
-        """Take the file's write lock. Readers go on until the commit, which is short."""
+        """Take the write lock of the file. Readers are locked out only during the short commit."""
         with closing(self._connect()) as connection:
-            # All changed pages wait in memory: written before the end they would shut readers out.
+            # Changed pages stay in memory: written early they would lock readers out.
             connection.execute("PRAGMA cache_spill=OFF")
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -94,7 +92,7 @@ class SqliteKeyStore(KeyStore):
 
     @override
     def rewrapping(self) -> AbstractContextManager[SqliteKeyTable]:
-        """Take the file's write lock: a file has one writer. Readers go on."""
+        """Take the write lock of the file: a file has one writer."""
         return self.table()
 
     @override
@@ -117,14 +115,13 @@ class SqliteKeyStore(KeyStore):
 
 
 class SqliteKeyTable(KeyTable, Rewrapping):
-    """All keys, inside the file's write lock."""
+    """All keys, inside a transaction that holds the write lock of the file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     @override
     def master_fingerprint(self) -> str | None:
-        """Return the fingerprint of the wrapping master key, None when new."""
         row = self._connection.execute(_MASTER).fetchone()
         return row[0] if row else None
 
@@ -136,12 +133,10 @@ class SqliteKeyTable(KeyTable, Rewrapping):
 
     @override
     def count(self) -> int:
-        count: int = self._connection.execute("SELECT count(*) FROM data_keys").fetchone()[0]
-        return count
+        return int(self._connection.execute("SELECT count(*) FROM data_keys").fetchone()[0])
 
     @override
     def rewrap(self, master: str, wrap: Wrap) -> int:
-        """Wrap every key anew; return how many there were."""
         keys = self.all()
         self.replace(master, ((owner, wrap(owner, wrapped)) for owner, wrapped in keys))
         return len(keys)

@@ -1,10 +1,8 @@
 """The tiles of a log's Merkle tree in an SQLite file of their own.
 
-No write-ahead log: connections are opened and closed all the time, and the last one to
-close would have to fold it in each time.
-
-Durable as the logs are: once checks are archived, the hashes here are what their
-archive is judged by, and cannot be made again from the log.
+The file has no write-ahead log: each use opens and closes a connection, and closing the last
+one would checkpoint that log each time. It is as durable as the logs: the hashes of archived
+checks cannot be computed from the log again, and their archive is verified by them.
 """
 
 from __future__ import annotations
@@ -17,11 +15,11 @@ from typing_extensions import override
 
 from store.files.data_folder import make_folder
 from store.proof.tiles import (
-    TILE,
     LeafTile,
     TileReader,
     TileStore,
     TileWriter,
+    first_tile_to_keep,
     read_tile,
     write_runs,
 )
@@ -50,8 +48,8 @@ CREATE TABLE IF NOT EXISTS node_tiles (
 _LEAF_TILES: Final = "SELECT number, runs, CAST(hashes AS BLOB) FROM leaf_tiles "
 
 
-class _Reading(TileReader):
-    """Reads by a connection that is open."""
+class SqliteTileReader(TileReader):
+    """Reads the tiles of a log by an open connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -82,8 +80,8 @@ class _Reading(TileReader):
         ]
 
 
-class _Writing(_Reading, TileWriter):
-    """Writes within the transaction of its connection."""
+class SqliteTileWriter(SqliteTileReader, TileWriter):
+    """Writes the tiles of a log in the transaction of its connection."""
 
     @override
     def put_leaf_tile(self, tile: LeafTile) -> None:
@@ -103,7 +101,7 @@ class SqliteTiles(TileStore):
     """Keeps tiles. A connection is opened for each use, so threads and forks are safe."""
 
     def __init__(self, path: Path) -> None:
-        """Make the file and its folder unless they are there."""
+        """Make the file and its folder if they are missing."""
         self._path = path
         make_folder(path.parent)
         with closing(self._connect()) as connection:
@@ -113,25 +111,21 @@ class SqliteTiles(TileStore):
     @contextmanager
     def reading(self) -> Iterator[TileReader]:
         with closing(self._connect()) as connection:
-            yield _Reading(connection)
+            yield SqliteTileReader(connection)
 
     @override
     @contextmanager
     def growing(self) -> Iterator[TileWriter]:
         with closing(self._connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            yield _Writing(connection)
-            # Without this the connection is closed, and the transaction with it.
+            yield SqliteTileWriter(connection)
+            # After an error this is not reached, and closing the connection rolls back.
             connection.execute("COMMIT")
 
     @override
     def forget_leaves(self, through: int) -> int:
         with self.reading() as reader:
-            last = reader.leaf_tile_at(through)
-        if last is None:
-            return 0
-        is_whole = last.count == TILE and last.last_position <= through
-        end = last.number + 1 if is_whole else last.number
+            end = first_tile_to_keep(reader, through)
         statement = "UPDATE leaf_tiles SET hashes = NULL WHERE number < ? AND hashes IS NOT NULL"
         with closing(self._connect()) as connection:
             return connection.execute(statement, (end,)).rowcount
