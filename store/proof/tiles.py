@@ -152,7 +152,7 @@ def size_of(reader: TileReader) -> int:
 
 
 def first_tile_to_keep(reader: TileReader, through: int) -> int:
-    """Return the first leaf tile that keeps its hashes when events up to a position are archived."""
+    """Return the first leaf tile that keeps its hashes when events up to a position leave."""
     last = reader.leaf_tile_at(through)
     if last is None:
         return 0

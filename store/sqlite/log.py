@@ -1,26 +1,16 @@
-"""The event log in an SQLite file: the library's recorder, made durable.
+"""The event log in an SQLite file: the recorder, raw rows, wake-ups, pruning and bulk loads.
 
-An acknowledged event survives a power cut: `synchronous=FULL` is set on each connection
-instead of trusting how SQLite was built. Positions are never given twice, also after old
-events were pruned (AUTOINCREMENT; a plain rowid would start again in an emptied table).
+**Durable.** An acknowledged event survives a power cut: `synchronous=FULL` is set on each
+connection, whatever the default of the SQLite build. Positions are never given twice, also
+after old events were pruned (AUTOINCREMENT; a plain rowid would start again in an emptied
+table).
 
-The event store finds this module by the setting `PERSISTENCE_MODULE`, and in it the one
-class that is a factory: hence no factory is imported by name.
+**Raw rows.** Proofs and exports read columns as stored, by `SqliteRows` and not by the
+library's recorder, which decodes: it would take an id in capital letters for the same id,
+and stop at a row that is no event at all.
 
-The rows of a log in an SQLite file as they lie there, for whoever proves them.
-
-Not by the library's recorder, which decodes: it would take an id in capital letters for
-the same id, and stop at a row that is no event at all.
-
-Taking archived events out of the file of their log, a few at a time.
-
-The newest event of each stream stays: the next one needs its version, and whoever starts
-reads it. It goes when a newer one has come.
-
-Filling the file of an empty log with events at given positions.
-
-Without syncing and in one transaction: whoever fills a file syncs it at the end, and
-throws it away when anything goes wrong.
+The library finds this module by the setting `PERSISTENCE_MODULE`, and in it the one class
+that is an infrastructure factory. A second factory must not be imported by name.
 """
 
 from __future__ import annotations
@@ -56,28 +46,68 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-LOCK_TIMEOUT_SECONDS = 10
+LOCK_TIMEOUT_SECONDS: Final = 10
 """How long a writer waits for another one before it gives up."""
 
-LEAST_ROOM_BYTES = 1 << 20
-"""With less free than this a disk is as good as full: a command needs some dozen KiB."""
+LEAST_ROOM_BYTES: Final = 1 << 20
+"""With less free space a disk counts as full: a command needs some dozen KiB."""
 
-_NO_VERSION: Final = -1
-_LAST_VERSION: Final = (1 << 63) - 1
-_ALL: Final = -1
-"""No limit (sqlite.org/lang_select.html)."""
+PRUNE_BATCH: Final = 1000
+"""Rows deleted in one transaction: some 10 ms, for which writers of checks wait."""
 
-LAST_GIVEN = """
+_LOAD_BATCH: Final = 2000
+_LOAD_CACHE_KIB: Final = 64 * 1024
+_BEFORE_ALL_VERSIONS: Final = -1
+_LARGEST_INTEGER: Final = (1 << 63) - 1
+_NO_LIMIT: Final = -1
+"""As SQLite's LIMIT means it (sqlite.org/lang_select.html)."""
+
+_EVENTS_AFTER: Final = """
+SELECT rowid, originator_id, originator_version, topic, state
+FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?
+"""
+# CROSS JOIN keeps this order: one look into the index for each stream.
+_EVENTS_OF: Final = """
+SELECT originator_id, originator_version, topic, state
+FROM json_each(?) CROSS JOIN stored_events ON originator_id = value
+ORDER BY key, originator_version
+"""
+_LAST_GIVEN: Final = """
 SELECT MAX(
     (SELECT COALESCE(MAX(rowid), 0) FROM stored_events),
     (SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'stored_events')
 )
 """
-"""Selects the highest position that was ever given in a log."""
+_ROWS_AFTER: Final = """
+SELECT rowid, CAST(originator_id AS BLOB), CAST(originator_version AS BLOB),
+    CAST(topic AS BLOB), CAST(state AS BLOB)
+FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
+"""
+_POSITION_OF: Final = """
+SELECT rowid FROM stored_events WHERE originator_id = ? AND originator_version = ?
+"""
+_END_OF_BATCH: Final = """
+SELECT MAX(rowid) FROM (
+    SELECT rowid FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
+)
+"""
+_PRUNE: Final = """
+DELETE FROM stored_events WHERE rowid > ? AND rowid <= ? AND EXISTS (
+    SELECT 1 FROM stored_events AS newer
+    WHERE newer.originator_id = stored_events.originator_id
+    AND newer.originator_version > stored_events.originator_version
+)
+"""
+_LOAD: Final = """
+INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state)
+VALUES (?, ?, ?, ?, ?)
+"""
+_FORGET_LAST_GIVEN: Final = "DELETE FROM sqlite_sequence WHERE name = 'stored_events'"
+_SET_LAST_GIVEN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', ?)"
 
 
 def log_environment(path: str, *, create: bool) -> dict[str, str]:
-    """Return the event store's own settings for a log in the file `path`."""
+    """Return the library's settings for a log in the file `path`."""
     return {
         "PERSISTENCE_MODULE": __name__,
         "SQLITE_DBNAME": path,
@@ -89,28 +119,28 @@ def log_environment(path: str, *, create: bool) -> dict[str, str]:
 class DurableConnectionPool(sqlite.SQLiteConnectionPool):
     """A connection for each thread, whose commits are on disk when they return.
 
-    The library's pool hands connections round, and takes longer for that than reading an
-    event does. Writers of one process come in one after the other, as there.
+    The library's pool lends connections in turn, which takes longer than reading an event.
+    Writers of one process are let in one after the other, as in the library's pool.
     """
 
     def __init__(self, db_name: str, lock_timeout: int | None) -> None:
         super().__init__(db_name=db_name, lock_timeout=lock_timeout)
-        self._of_threads = ThreadConnections(self._create_connection)
+        self._thread_connections = ThreadConnections(self._create_connection)
 
-    def mine(self) -> sqlite.SQLiteConnection:
+    def thread_connection(self) -> sqlite.SQLiteConnection:
         """Return this thread's connection."""
         if self.closed:
             raise ConnectionPoolClosedError
-        return self._of_threads.get()
+        return self._thread_connections.get()
 
     def get_connection(
         self, timeout: float | None = None, *, is_writer: bool | None = None
     ) -> sqlite.SQLiteConnection:
-        """Return this thread's connection, to a writer when no other one has its own."""
-        connection = self.mine()
+        """Return this thread's connection; a writer waits until no other thread writes."""
+        connection = self.thread_connection()
         longest = self.pool_timeout if timeout is None else timeout
         if is_writer and not self._writer_lock.acquire(timeout=longest):
-            raise ConnectionUnavailableError("another thread writes for too long")
+            raise ConnectionUnavailableError("another thread is writing for too long")
         connection.is_writer = is_writer
         return connection
 
@@ -123,10 +153,10 @@ class DurableConnectionPool(sqlite.SQLiteConnectionPool):
     def close(self) -> None:
         """Close all connections."""
         super().close()
-        self._of_threads.close()
+        self._thread_connections.close()
 
     def _create_connection(self) -> sqlite.SQLiteConnection:
-        """Open a connection. The library's own would compile each statement at each use."""
+        """Open a connection that caches compiled statements, which the library's do not."""
         try:
             connection = sqlite3.connect(
                 self.db_name,
@@ -168,15 +198,15 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """Return events of a stream, behind a version, up to another one."""
+        """Return the events of a stream after version `gt`, up to version `lte`."""
         stream = originator_id.hex if isinstance(originator_id, UUID) else originator_id
         rows = self._select(
             self.select_events_statement + ("DESC LIMIT ?" if desc else "ASC LIMIT ?"),
             (
                 stream,
-                _NO_VERSION if gt is None else gt,
-                _LAST_VERSION if lte is None else lte,
-                _ALL if limit is None else limit,
+                _BEFORE_ALL_VERSIONS if gt is None else gt,
+                _LARGEST_INTEGER if lte is None else lte,
+                _NO_LIMIT if limit is None else limit,
             ),
         )
         return [StoredEvent(originator_id, *row) for row in rows]
@@ -187,26 +217,15 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
 
     def last_given(self) -> int:
         """Return the highest position that was ever given, also when its event was pruned."""
-        found: int = self._select(LAST_GIVEN)[0][0]
-        return found
+        return int(self._select(_LAST_GIVEN)[0][0])
 
     def rows_after(self, position: int, limit: int) -> Sequence[tuple[int, str, int, str, bytes]]:
         """Return position, stream, version, topic and state of rows after a position, in order."""
-        statement = (
-            "SELECT rowid, originator_id, originator_version, topic, state "  # noqa: S608 - a constant, not input
-            f"FROM {self.events_table_name} WHERE rowid > ? ORDER BY rowid LIMIT ?"
-        )
-        return self._select(statement, (position, limit))
+        return self._select(_EVENTS_AFTER, (position, limit))
 
     def rows_of(self, streams: Sequence[UUID]) -> Sequence[tuple[str, int, str, bytes]]:
         """Return stream, version, topic and state of all rows of some streams, each in order."""
-        # In this order (CROSS JOIN): a look into the index for each stream.
-        statement = (
-            "SELECT originator_id, originator_version, topic, state "  # noqa: S608 - a constant, not input
-            f"FROM json_each(?) CROSS JOIN {self.events_table_name} ON originator_id = value "
-            "ORDER BY key, originator_version"
-        )
-        return self._select(statement, (json.dumps([each.hex for each in streams]),))
+        return self._select(_EVENTS_OF, (json.dumps([each.hex for each in streams]),))
 
     def last_rows_of(
         self, streams: Sequence[UUID], limit: int
@@ -227,9 +246,14 @@ class DurableRecorder(sqlite.SQLiteApplicationRecorder):
             cursor.executemany(self.insert_events_statement, rows)
 
     def _select(self, statement: str, values: Sequence[str | int] = ()) -> list[Any]:
-        """Return the rows of a query. Raises what the library raises."""
-        cursor = cast("DurableConnectionPool", self.datastore.pool).mine().cursor().sqlite_cursor
-        # Tuples: the library's rows, which know names, take longer.
+        """Return the rows of a query. Raises errors of the library."""
+        cursor = (
+            cast("DurableConnectionPool", self.datastore.pool)
+            .thread_connection()
+            .cursor()
+            .sqlite_cursor
+        )
+        # Tuples: the library's rows with names take longer.
         cursor.row_factory = None
         try:
             return cursor.execute(statement, values).fetchall()
@@ -267,10 +291,9 @@ class Factory(sqlite.SQLiteFactory):
 
 
 def check_writable(path: str) -> None:
-    """Take and give back the write lock of a log. Raises OperationalError when it cannot.
+    """Raise OperationalError unless a log can be written now: it takes and releases its lock.
 
-    Also when the disk has next to no room left. Whoever asks wants to know now, so this
-    waits for another writer a second at most.
+    It waits for another writer a second at most, and also raises when the disk is nearly full.
     """
     try:
         disk = os.statvfs(Path(path).parent)
@@ -287,9 +310,9 @@ def check_writable(path: str) -> None:
 
 
 class SqliteChangeSignal(ChangeSignal):
-    """Tells whether anyone has committed to a log since the last time it was asked.
+    """Tells whether a transaction was committed to a log since the last call.
 
-    `PRAGMA data_version` costs microseconds, so a reader may ask many times a second
+    `PRAGMA data_version` costs microseconds, so a reader may call it many times a second
     instead of selecting from the table.
     """
 
@@ -311,28 +334,17 @@ class SqliteChangeSignal(ChangeSignal):
         self._connection.close()
 
 
-_AFTER: Final = """
-SELECT rowid, CAST(originator_id AS BLOB), CAST(originator_version AS BLOB),
-    CAST(topic AS BLOB), CAST(state AS BLOB)
-FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
-"""
-_POSITION_OF: Final = """
-SELECT rowid FROM stored_events WHERE originator_id = ? AND originator_version = ?
-"""
-_LAST_POSSIBLE: Final = (1 << 63) - 1
-
-
 class SqliteRows(StoredRows):
-    """Reads a log's file. A connection is opened for each use, so threads and forks are safe."""
+    """Raw rows of a log's file. Each use opens a connection, so threads and forks are safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     @override
     def after(self, position: int, limit: int, *, through: int | None = None) -> Sequence[Row]:
-        last = _LAST_POSSIBLE if through is None else through
+        last = _LARGEST_INTEGER if through is None else through
         with closing(self._connect()) as connection:
-            rows = connection.execute(_AFTER, (position, last, limit)).fetchall()
+            rows = connection.execute(_ROWS_AFTER, (position, last, limit)).fetchall()
         return [Row(*row) for row in rows]
 
     @override
@@ -344,28 +356,10 @@ class SqliteRows(StoredRows):
     @override
     def last_given(self) -> int:
         with closing(self._connect()) as connection:
-            found: int = connection.execute(LAST_GIVEN).fetchone()[0]
-        return found
+            return int(connection.execute(_LAST_GIVEN).fetchone()[0])
 
     def _connect(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
-
-
-BATCH: Final = 1000
-"""Rows a transaction: it takes some 10 ms, which is what a writer of checks waits."""
-
-_NEXT: Final = """
-SELECT MAX(rowid) FROM (
-    SELECT rowid FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?
-)
-"""
-_DELETE: Final = """
-DELETE FROM stored_events WHERE rowid > ? AND rowid <= ? AND EXISTS (
-    SELECT 1 FROM stored_events AS newer
-    WHERE newer.originator_id = stored_events.originator_id
-    AND newer.originator_version > stored_events.originator_version
-)
-"""
 
 
 def prune(
@@ -375,44 +369,40 @@ def prune(
     *,
     rest: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Take events behind a position out of a log's file, up to another; return how many.
+    """Delete the events of a log's file after a position, up to `through`; return how many.
 
-    Never called for events that are not in the archive. Between two transactions it rests
-    as long as the last one took, so that those who write come in.
+    Only for archived events. The newest event of each stream stays: the next append needs
+    its version, and a starting checker reads it. After each transaction it rests as long as
+    that took, so that writers get their turn.
     """
-    taken = 0
+    deleted = 0
     with closing(_connect(path)) as connection:
-        while end := connection.execute(_NEXT, (position, through, BATCH)).fetchone()[0]:
+        while end := connection.execute(_END_OF_BATCH, (position, through, PRUNE_BATCH)).fetchone()[
+            0
+        ]:
             started = time.monotonic()
-            taken += connection.execute(_DELETE, (position, end)).rowcount
+            deleted += connection.execute(_PRUNE, (position, end)).rowcount
             position = end
             rest(time.monotonic() - started)
-    return taken
+    return deleted
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
-    # A power cut may bring back what was taken out; the next run takes it out again.
+    # A power cut may bring deleted rows back; the next run deletes them again.
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
 
 
-_BATCH: Final = 2000
-_CACHE_KIB: Final = 64 * 1024
-_INSERT: Final = """
-INSERT INTO stored_events (rowid, originator_id, originator_version, topic, state)
-VALUES (?, ?, ?, ?, ?)
-"""
-_FORGET_POSITIONS: Final = "DELETE FROM sqlite_sequence WHERE name = 'stored_events'"
-_SET_LAST_GIVEN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', ?)"
-
-
 class SqliteSink(EventSink):
-    """Takes events, each with its position. Close it, also when it is not finished."""
+    """Loads events at given positions into the file of an empty log. Close it in any case.
+
+    One transaction without syncing: the caller syncs the file, or deletes it after an error.
+    """
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_LOAD_CACHE_KIB}"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.execute("BEGIN EXCLUSIVE")
         self._pending: list[tuple[int, str, int, str, bytes]] = []
@@ -428,24 +418,24 @@ class SqliteSink(EventSink):
                 row.state,
             )
         )
-        if len(self._pending) >= _BATCH:
+        if len(self._pending) >= _LOAD_BATCH:
             self._flush()
 
     @override
     def finish(self, last_given: int) -> None:
         self._flush()
-        self._connection.execute(_FORGET_POSITIONS)
+        self._connection.execute(_FORGET_LAST_GIVEN)
         self._connection.execute(_SET_LAST_GIVEN, (last_given,))
         self._connection.execute("COMMIT")
 
     def close(self) -> None:
-        """Close the file. What was not finished is worthless."""
+        """Close the file; without `finish` nothing was committed."""
         self._connection.close()
 
     def _flush(self) -> None:
         try:
-            self._connection.executemany(_INSERT, self._pending)
+            self._connection.executemany(_LOAD, self._pending)
         except sqlite3.IntegrityError:
-            # The text of the error holds nothing but column names; the data stays out of it.
+            # The text of the error holds column names only, no data.
             raise TransferError("two events claim the same version of one stream") from None
         self._pending.clear()
