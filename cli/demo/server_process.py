@@ -1,11 +1,8 @@
 """The process of the demo's mail servers: `python -m cli.demo.server_process CA_FILE`.
 
-Writes the CA to the file and one line of JSON, the ports by name, to stdout. Ends with
-SIGTERM, and when stdin ends, so that it never outlives whoever started it.
-
-The demo's SMTP servers, by aiosmtpd. They take logins and no mail.
-
-The certificates of the demo's servers: one CA, and what it signed well and badly.
+It issues certificates, good and bad ones, writes their CA to the file, and prints the ports
+by name as one line of JSON. It ends on SIGTERM, and when stdin ends, so that it never
+outlives its parent. The SMTP servers (aiosmtpd) accept logins and no mail.
 """
 
 # ruff: noqa: ANN401 (Twisted has no types)
@@ -34,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _RefuseMail:
-    """The handler of messages: a monitor sends none, and nobody else should."""
+    """Refuses every message: monitors send none."""
 
     async def handle_MAIL(self, *_: object) -> str:  # noqa: N802 - the library's name
         return "550 this server takes no mail"
@@ -119,13 +116,13 @@ class Certificates:
 
 
 def main(ca_file: Path) -> None:
-    """Serve until told to stop."""
+    """Serve until SIGTERM or the end of stdin."""
     loop = asyncio.new_event_loop()
     asyncioreactor.install(loop)
     reactor: Any = import_module("twisted.internet.reactor")
     certificates = Certificates(HOST, "localhost")
     with socket.socket() as refusing:
-        # Bound and never listening: taken, so nobody else answers there.
+        # Bound and never listening: no other process can listen on this port.
         refusing.bind((HOST, 0))
         ports = {
             **loop.run_until_complete(_listen_asyncio(loop, certificates)),
@@ -134,7 +131,7 @@ def main(ca_file: Path) -> None:
         }
         ca_file.write_bytes(certificates.ca_pem)
         print(orjson.dumps(ports).decode(), flush=True)
-        # Nobody writes to it, so what there is to read is its end.
+        # The parent writes nothing, so it becomes readable at its end only.
         loop.add_reader(sys.stdin.fileno(), reactor.stop)
         reactor.run()
 

@@ -1,9 +1,7 @@
-"""Real mail servers on loopback, good ones and bad ones, for the demo and for tests.
+"""Mail servers on loopback, healthy and broken, for the demo and for tests.
 
-They run in a process of their own, so that their event loop disturbs nobody. This side
-knows no mail protocol: it starts that process, learns the ports, and ends it for certain.
-
-How the demo ends a process that it started: asked first, made to when that does not help.
+They run in a process of their own with their own event loop (server_process.py). This side
+starts that process, reads its ports, and makes sure that it ends.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def stop(process: subprocess.Popen[bytes], patience_seconds: float) -> None:
-    """End a process and wait for its end. One that ended by itself is left in peace."""
+    """Terminate a process and wait for its end; kill it after `patience_seconds`."""
     process.terminate()
     try:
         process.wait(patience_seconds)
@@ -60,7 +58,7 @@ class DemoServers:
     """All servers. `ca_file` holds the CA, as PEM, that signed every certificate.
 
     A login is USER with PASSWORD. Certificates are for 127.0.0.1 and `localhost`, unless
-    the name says otherwise. `silent` accepts and says nothing; on `refused` nobody listens.
+    the name says otherwise. `silent` accepts and sends nothing; nothing listens on `refused`.
     """
 
     ca_file: Path
@@ -106,11 +104,11 @@ def _running(folder: Path, ca_file: Path) -> Iterator[dict[str, int]]:
     with log_path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
             [sys.executable, "-m", "cli.demo.server_process", str(ca_file)],
-            # The servers end when this pipe does: also when we are killed.
+            # The servers end when this pipe closes, also when this process is killed.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            # Ctrl-C is for us alone; we stop the servers when nobody needs them any more.
+            # Ctrl-C reaches this process only, which stops the servers last.
             start_new_session=True,
         )
     try:
@@ -128,7 +126,7 @@ def _ports(stdout: IO[bytes] | None, log: Path) -> dict[str, int]:
     if not line:
         words = log.read_text("utf-8", "replace").strip().splitlines()
         raise DemoUnavailableError(
-            f"the demo's mail servers do not start: {words[-1] if words else 'no reason given'}"
+            f"the demo's mail servers do not start: {words[-1] if words else 'its log is empty'}"
         )
     ports: dict[str, int] = orjson.loads(line)
     return ports

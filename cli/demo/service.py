@@ -1,6 +1,6 @@
-"""A Postwatch of its own for the demo: `postwatch up` in a folder of the demo.
+"""The demo's own Postwatch: `postwatch up` in a temporary folder, used by its REST API.
 
-Knows the API as any client does. It is stopped when the demo ends.
+It is stopped when the demo ends.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _FIRST_CUSTOMER: Final = 1
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 _REQUEST_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class DemoService:
     """A running Postwatch: where its API and its data are."""
 
     api: str
@@ -73,10 +73,11 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(folder: Path, ca_file: Path) -> Iterator[Service]:
-    """Run Postwatch in a folder until the block ends; its probes trust the CA.
+def running_service(folder: Path, ca_file: Path) -> Iterator[DemoService]:
+    """Run Postwatch in a folder until the block ends.
 
-    They may go to loopback. Raises CommandError when it does not start.
+    Its probes trust the CA and may go to loopback. Raises CommandError when it does not
+    start.
     """
     answer, log = folder / "up.json", folder / "up.log"
     with answer.open("wb") as stdout, log.open("wb") as stderr:
@@ -86,24 +87,24 @@ def running_service(folder: Path, ca_file: Path) -> Iterator[Service]:
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            # Ctrl-C is for us alone; we stop the service when nobody reads its store.
+            # Ctrl-C reaches the demo only, which stops the service after it has closed the store.
             start_new_session=True,
         )
     try:
         ready = wait_until_ready(process, answer, log)
-        yield Service(ready["api"], ready["adminToken"], folder / "data", log, process)
+        yield DemoService(ready["api"], ready["adminToken"], folder / "data", log, process)
     finally:
         stop(process, _STOP_SECONDS)
 
 
 def _environment(folder: Path, ca_file: Path) -> dict[str, str]:
-    # The operator's own settings are for another service.
+    # Other settings of the operator are for another service.
     others = {name: value for name, value in os.environ.items() if not name.startswith("POSTWATCH")}
     return {
         **others,
         "TMPDIR": str(folder),
         "POSTWATCH_DATA": str(folder / "data"),
-        "POSTWATCH_BIND": f"{HOST}:{_free_port()}",
+        "POSTWATCH_BIND": os.environ.get("POSTWATCH_BIND") or f"{HOST}:{_free_port()}",
         "POSTWATCH_WORKERS": "1",
         "POSTWATCH_ALLOWED_NETWORKS": "127.0.0.0/8",
         "POSTWATCH_CA_FILE": str(ca_file),
@@ -129,12 +130,12 @@ def wait_until_ready(
             ready: dict[str, Any] = orjson.loads(answer.read_bytes())
             return ready
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LOOK_SECONDS)
+            process.wait(_POLL_SECONDS)
             raise _ended(log)
     raise CommandError(ExitCode.FAILED, f"the demo's service is not ready after {seconds:g} s")
 
 
 def _ended(log: Path) -> CommandError:
     lines = log.read_text("utf-8", "replace").strip().splitlines()
-    reason = lines[-1] if lines else "it said nothing"
+    reason = lines[-1] if lines else "its log is empty"
     return CommandError(ExitCode.FAILED, f"the demo's service ended: {reason}")

@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import smtplib
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +19,9 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from cli.demo.command import STOP_SIGNALS, Finding, StopSignals, Watch, demo, findings_table
+from cli.demo.command import DemoScreen, demo, next_steps
 from cli.demo.monitors import DemoMonitor, demo_monitors
+from cli.demo.results import DemoResult, results_table
 from cli.demo.servers import (
     PASSWORD,
     DemoServer,
@@ -27,8 +30,9 @@ from cli.demo.servers import (
     demo_servers,
     stop,
 )
-from cli.demo.service import Service, running_service, wait_until_ready
+from cli.demo.service import DemoService, running_service, wait_until_ready
 from service.errors import CommandError
+from service.signals import STOP_SIGNALS, StopSignals
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -40,10 +44,11 @@ if TYPE_CHECKING:
 END_SECONDS = 60
 MARK = "DEMO_OF_THIS_TEST"
 PROCESSES = Path("/proc")
+TOKEN = "wsm_" + "a" * 43
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
-UNCHECKED = Finding("Fresh", "imap", "127.0.0.1", 1143)
-CHECKED = Finding(
+UNCHECKED = DemoResult("Fresh", "imap", "127.0.0.1", 1143)
+CHECKED = DemoResult(
     "Silent",
     "smtp",
     "127.0.0.1",
@@ -55,7 +60,7 @@ CHECKED = Finding(
     checked_at="2026-01-01T12:00:03.250Z",
     checks=4,
 )
-WARNED = Finding(
+WARNED = DemoResult(
     "Plain",
     "smtp",
     "127.0.0.1",
@@ -180,12 +185,13 @@ def test_once_that_is_stopped_before_its_end_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_shows_a_live_table_until_it_is_stopped(tmp_path: Path, number: int) -> None:
     with _running(tmp_path) as running:
-        shown = running.read_until("connect_refused")
+        shown = running.read_until("refused")
         assert len(running.family()) > 3
         running.process.send_signal(number)
         _, err = running.end()
 
     assert "not checked yet" in shown
+    assert "admin token: wsm_" in shown
     assert running.process.returncode == 0
     assert err.endswith("The demo is stopped, its data removed.\n")
     assert list(tmp_path.iterdir()) == []
@@ -297,11 +303,11 @@ def test_a_service_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
 
 def test_checks_that_never_come_are_given_up(views: Views, servers: DemoServers) -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
-        service = Service("http://127.0.0.1:9", "wsm_canary", Path(), Path(), process)
-        watch = Watch(service, views.reader, {"nobody": demo_monitors(servers)[0]})
+        service = DemoService("http://127.0.0.1:9", "wsm_canary", Path(), Path(), process)
+        screen = DemoScreen(service, views.reader, {"nobody": demo_monitors(servers)[0]})
         try:
             with pytest.raises(CommandError, match="not every monitor was checked"):
-                watch.first_findings(seconds=0.1)
+                screen.first_results(seconds=0.1)
         finally:
             stop(process, patience_seconds=END_SECONDS)
 
@@ -329,30 +335,57 @@ def test_credentials_are_in_no_repr(servers: DemoServers) -> None:
     assert PASSWORD not in repr(demo_monitors(servers))
 
 
-def _table(*findings: Finding, width: int) -> list[str]:
+def _table(*results: DemoResult, width: int) -> list[str]:
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
-        console.print(findings_table(findings, NOW, width))
+        console.print(results_table(results, NOW, width))
     return [" ".join(line.split()) for line in captured.get().splitlines()]
 
 
 def test_a_wide_table_shows_everything() -> None:
     assert _table(UNCHECKED, CHECKED, WARNED, width=200) == [
-        "Monitor Server Status Category Found Time Age Checks",
+        "Monitor Server Status Category Reason Time Age Checks",
         "Fresh imap 127.0.0.1:1143 - - not checked yet - - 0",
         "Silent smtp 127.0.0.1:2525 down timeout no answer within 2 s 2001 ms 6 s 4",
         "Plain smtp 127.0.0.1:25 up ok everything crossed the wire in clear 3.4 ms 0 s 1",
     ]
 
 
-def test_a_narrow_table_keeps_one_line_for_each_monitor() -> None:
-    assert _table(CHECKED, width=80) == [
-        "Monitor Status Category Time Age Checks",
-        "Silent down timeout 2001 ms 6 s 4",
+def test_a_narrow_table_shows_the_server_and_the_reason() -> None:
+    assert _table(CHECKED, WARNED, width=80) == [
+        "Monitor Server Status Reason",
+        "Silent smtp :2525 down no answer within 2 s",
+        "Plain smtp :25 up everything crossed the wire in clear",
     ]
+    long = replace(CHECKED, name="IMAP, STARTTLS, login", message="words " * 20)
+    assert len(_table(long, width=80)) > 2
+    assert all(len(line) <= 80 for line in _table(long, width=80))
 
 
-def test_findings_are_json_by_the_same_names() -> None:
+def test_the_next_steps_name_the_token_and_the_api(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as process:
+        service = DemoService("http://127.0.0.1:43210", TOKEN, tmp_path, tmp_path, process)
+
+    steps = next_steps(service)
+
+    assert f"admin token: {TOKEN}" in steps
+    assert "API=http://127.0.0.1:43210\n" in steps
+    assert all(len(line) <= 80 for line in steps.splitlines())
+
+
+@pytest.mark.system
+def test_the_api_listens_where_the_setting_says(
+    tmp_path: Path, servers: DemoServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        bind = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("POSTWATCH_BIND", bind)
+
+    with running_service(tmp_path, servers.ca_file) as service:
+        assert service.api == f"http://{bind}"
+
+
+def test_results_are_json_in_camel_case() -> None:
     assert json.loads(json.dumps(WARNED.as_json())) == {
         "name": "Plain",
         "protocol": "smtp",
@@ -362,7 +395,7 @@ def test_findings_are_json_by_the_same_names() -> None:
         "category": "ok",
         "message": "the server can be used",
         "warnings": ["everything crossed the wire in clear"],
-        "total_ms": 3.44,
-        "checked_at": "2026-01-01T12:00:10.250Z",
+        "totalMs": 3.44,
+        "checkedAt": "2026-01-01T12:00:10.250Z",
         "checks": 1,
     }

@@ -233,7 +233,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("new", ["log", "import", "cut", "--master-key-file", "data/keys/master.key"], 9, "cut"),
         ("new", ["restore", "backup", "--master-key-file", "key"], 4, "is for master key"),
         ("data", ["backup", "backup"], 3, "is not empty"),
-        ("data", ["log", "export", "export"], 1, "is there already"),
+        ("data", ["log", "export", "export"], 1, "exists already"),
         ("new", ["keys", "rotate"], 3, "no Postwatch store"),
         ("new", ["log", "import", "export", "--master-key-file", "key"], 4, "is for master key"),
         ("new", ["log", "import", "newer", "--master-key-file", "data/keys/master.key"], 9, "9"),
