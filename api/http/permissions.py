@@ -1,6 +1,6 @@
 """What each role may do: one table, read by every endpoint (contract part B, 3).
 
-A role says what, a scope says whose. Both are pure questions about a principal.
+A role says which actions, a scope on whose things. Both are pure functions of a principal.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ Every error has the same body, which names the request and, for a wrong body, ev
 """
 _TAGS: Final = (
     *((names.tag(kind), kind.about) for kind in KINDS.values()),
-    (owner_operations.CUSTOMERS, "Whose monitors they are."),
-    (owner_operations.TOKENS, "Who may call. Two doors to the same tokens."),
+    (owner_operations.CUSTOMERS, "The owners of monitors."),
+    (owner_operations.TOKENS, "Who may call. Two URL families show the same tokens."),
     (owner_operations.ORGANIZATION, "The organization of the token, and where checks are made."),
     (audit_operations.TAG, "Who changed what, and when."),
     (proof_operations.TAG, "That a log was not changed: docs/proof.md says how to check them."),

@@ -11,6 +11,7 @@ from api.openapi.problems import BODY_ERRORS
 from api.openapi.requests import create_body, ignored, update_body
 from api.openapi.vocabulary import identifier_in_text, ref
 from api.resources import customers, tokens
+from api.resources.tokens import CustomerTokens, OrganizationTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,8 +42,8 @@ def operations() -> Iterator[Operation]:
     """Return the endpoints."""
     yield from _customers()
     yield from _customer()
-    yield from _tokens("organization", "Organization", "the organization")
-    yield from _tokens("customer", "Customer", "customers")
+    yield from _tokens(OrganizationTokens.path, "Organization", "the organization")
+    yield from _tokens(CustomerTokens.path, "Customer", "customers")
     yield from _organization()
 
 
@@ -118,14 +119,13 @@ def _customer() -> Iterator[Operation]:
     )
 
 
-def _tokens(door: str, name: str, whose: str) -> Iterator[Operation]:
-    path = f"/api/{door}/tokens"
+def _tokens(path: str, name: str, owner: str) -> Iterator[Operation]:
     yield Operation(
         method="get",
         path=path,
         name=f"list{name}Tokens",
         tag=TOKENS,
-        summary=f"List the tokens of {whose}",
+        summary=f"List the tokens of {owner}",
         description="By number; never the tokens themselves.",
         parameters=(
             query("customerId", identifier_in_text("The customer"), "Only this customer's."),
@@ -138,7 +138,7 @@ def _tokens(door: str, name: str, whose: str) -> Iterator[Operation]:
         path=path,
         name=f"create{name}Token",
         tag=TOKENS,
-        summary=f"Issue a token of {whose}",
+        summary=f"Issue a token of {owner}",
         description="The answer is the only one that shows the token.",
         parameters=(IDEMPOTENCY_KEY,),
         body=ref("CreateToken"),

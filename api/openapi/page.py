@@ -1,7 +1,7 @@
 """The contract, served: `/openapi.json`, and `/docs`, a page that shows it.
 
-The page is Swagger UI, served by us. It asks nobody else for anything, and its security
-policy holds it to that.
+The page is Swagger UI, served by the API itself. It makes no outside request, and its content
+security policy forbids any.
 """
 
 from __future__ import annotations

@@ -67,14 +67,14 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
     503: (
         "ServiceUnavailable",
         (
-            "The store takes nothing just now, or what is shown is being built anew from the log; "
-            "nothing was acknowledged."
+            "The store cannot record now, or a view is being rebuilt from the log; nothing was "
+            "acknowledged."
         ),
         VIEW_UNAVAILABLE,
     ),
 }
 BODY_ERRORS: Final = (400, 411, 413, 415)
-"""What any request with a body may be answered with."""
+"""Statuses of errors that any request with a body may get."""
 
 
 def error_ref(status: int) -> Schema:

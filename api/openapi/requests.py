@@ -62,7 +62,7 @@ def update_monitor(kind: MonitorKind) -> Schema:
 
 
 def ignored(keys: Collection[str]) -> Schema:
-    """Return properties that a body may hold and nobody reads."""
+    """Return properties that a body may hold and that are ignored."""
     return dict.fromkeys(sorted(keys), _IGNORED)
 
 

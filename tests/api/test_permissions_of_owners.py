@@ -70,7 +70,7 @@ CASES: Final = [
     for whose, statuses in rows.items()
     for endpoint, status in zip(ENDPOINTS, statuses, strict=True)
 ]
-# The columns: make a customer, list customers, list tokens at both doors, read the
+# The columns: make a customer, list customers, list tokens of both URL families, read the
 # organization, the locations and the numbers. These have no owner but the caller's own.
 WITHOUT_OWNER: Final[Mapping[Persona, tuple[int, ...]]] = {
     "admin": (201, 200, 200, 200, 200, 200, 200),
@@ -114,8 +114,8 @@ def call(world: World, caller: Caller, endpoint: str, whose: Whose) -> Result:
         case "organization token":
             return caller.post(ORGANIZATION, token_body(world, whose))
         case _:
-            door = CUSTOMER if "customer" in endpoint else ORGANIZATION
-            return caller.delete(f"{door}/{token_of(world, whose)}")
+            path = CUSTOMER if "customer" in endpoint else ORGANIZATION
+            return caller.delete(f"{path}/{token_of(world, whose)}")
 
 
 def what_is_recorded(world: World, persona: Persona) -> int:
@@ -178,7 +178,7 @@ def test_the_table_of_roles_names_every_action_and_known_roles_only() -> None:
     assert not any("supporter" in ALLOWED[each] for each in Action if "read" not in each.value)
 
 
-def test_a_customers_door_does_not_revoke_the_organizations_own_tokens(world: World) -> None:
+def test_customer_tokens_do_not_revoke_the_organizations_own_tokens(world: World) -> None:
     wide = world.admin.post(ORGANIZATION, {"name": "For all"}).json["id"]
 
     for persona in ("admin", "user", "scoped_user"):

@@ -24,7 +24,7 @@ CUSTOMER = "/api/customer/tokens"
 ROLES_ASKED: tuple[Any, ...] = (
     *("admin", "user", "readonly", "supporter", "ADMIN", "", None, 1, ["user"]),
 )
-DOORS = [ORGANIZATION, CUSTOMER]
+PATHS = [ORGANIZATION, CUSTOMER]
 CREATED = (
     *("id", "name", "token", "lastUsedAt", "expiresAt", "createdAt"),
     *("publicId", "role", "customerId"),
@@ -51,23 +51,23 @@ def uses(world: World, public_id: str) -> int:
     return sum(isinstance(each, AccessToken.Used) for each in world.history(public_id))
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_token_is_shown_once_and_works(world: World, admin: Caller, door: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_token_is_shown_once_and_works(world: World, admin: Caller, path: str) -> None:
     customer = world.owners["own"].customer
 
-    made = issue(admin, door, customerId=customer.number)
+    made = issue(admin, path, customerId=customer.number)
 
     assert tuple(made) == CREATED
     assert made["token"].startswith("wsm_")
     assert len(made["token"]) > 40
     assert (made["lastUsedAt"], made["expiresAt"]) == (None, None)
     assert (made["role"], made["customerId"]) == ("user", customer.number)
-    row = listed(admin, door, made["id"])
+    row = listed(admin, path, made["id"])
     assert row is not None
     assert tuple(row) == LISTED
     assert row["tokenHint"] == made["token"][:8] + "..."
     assert row["customerName"] == customer.name
-    assert made["token"] not in admin.get(door).text
+    assert made["token"] not in admin.get(path).text
     assert Caller(world.app, made["token"]).get(SMTP).status_code == 200
 
 
@@ -82,7 +82,7 @@ def test_the_log_and_the_view_hold_the_hash_only(world: World, admin: Caller) ->
 
 
 @pytest.mark.parametrize(
-    ("persona", "door", "may"),
+    ("persona", "path", "may"),
     [
         ("admin", ORGANIZATION, {"admin", "user", "readonly"}),
         ("admin", CUSTOMER, {"admin", "user", "readonly"}),
@@ -91,13 +91,13 @@ def test_the_log_and_the_view_hold_the_hash_only(world: World, admin: Caller) ->
     ],
 )
 def test_a_role_is_never_above_the_callers_own(
-    world: World, persona: Persona, door: str, may: set[str]
+    world: World, persona: Persona, path: str, may: set[str]
 ) -> None:
     body = {"name": "Name", "customerId": world.owners["own"].customer.number}
     caller = world.caller(persona)
 
     given = {
-        role for role in ROLES_ASKED if caller.post(door, {**body, "role": role}).status_code == 201
+        role for role in ROLES_ASKED if caller.post(path, {**body, "role": role}).status_code == 201
     }
 
     assert given == may
@@ -138,25 +138,25 @@ def test_a_token_expires(world: World, admin: Caller) -> None:
         ("unheardOf", 1),
     ],
 )
-@pytest.mark.parametrize("door", DOORS)
-def test_a_wrong_field_is_400_and_named(admin: Caller, door: str, key: str, value: object) -> None:
-    answer = admin.post(door, {"name": "Name", "customerId": 1, key: value})
+@pytest.mark.parametrize("path", PATHS)
+def test_a_wrong_field_is_400_and_named(admin: Caller, path: str, key: str, value: object) -> None:
+    answer = admin.post(path, {"name": "Name", "customerId": 1, key: value})
 
     assert answer.status_code == 400
     assert [each["path"] for each in answer.json["errors"]] == [key]
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_customer_must_be_the_organizations_own(world: World, admin: Caller, door: str) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_customer_must_be_the_organizations_own(world: World, admin: Caller, path: str) -> None:
     foreign = world.owners["foreign"].customer
 
     for identifier in (foreign.number, str(foreign.id), 4711):
-        answer = admin.post(door, {"name": "Name", "customerId": identifier})
+        answer = admin.post(path, {"name": "Name", "customerId": identifier})
         assert answer.status_code == 400
         assert answer.json["errors"][0]["message"] == "Invalid customer ID"
 
 
-def test_the_customers_door_needs_a_customer(world: World, admin: Caller) -> None:
+def test_a_token_of_a_customer_needs_a_customer(world: World, admin: Caller) -> None:
     scoped = world.caller("scoped_user")
 
     for body in ({"name": "Name"}, {"name": "Name", "customerId": None}):
@@ -188,7 +188,7 @@ def test_nobody_revokes_a_token_that_may_more_than_his_own(world: World, admin: 
     assert admin.delete(f"{CUSTOMER}/{made['id']}").status_code == 200
 
 
-def test_lists_hold_what_stands_behind_the_door(fresh_world: World) -> None:
+def test_lists_hold_the_tokens_of_their_url_family(fresh_world: World) -> None:
     admin = fresh_world.admin
     own, other = (fresh_world.owners[each].customer.number for each in ("own", "other"))
     wide, mine, theirs = (
@@ -236,9 +236,9 @@ def test_an_issued_token_is_good_at_once_on_every_worker(world: World, admin: Ca
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "1.5", "1" * 30, "é"])
-@pytest.mark.parametrize("door", DOORS)
-def test_a_malformed_number_is_400(admin: Caller, door: str, number: str) -> None:
-    assert admin.delete(f"{door}/{number}").status_code == 400
+@pytest.mark.parametrize("path", PATHS)
+def test_a_malformed_number_is_400(admin: Caller, path: str, number: str) -> None:
+    assert admin.delete(f"{path}/{number}").status_code == 400
 
 
 def test_reading_records_one_use_an_hour_also_while_the_view_is_behind(world: World) -> None:

@@ -1,6 +1,6 @@
 """The examples of the documented pages, as data: a request, its answer, and the page.
 
-Our own keys stand after the documented ones, as in a real answer.
+Our own keys come after the documented ones, as in a real answer.
 """
 
 from __future__ import annotations
