@@ -8,9 +8,12 @@ RUN python -m venv /opt/postwatch \
     && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY domain domain
+COPY mail mail
+COPY store store
 COPY projections projections
-COPY api api
 COPY checker checker
+COPY api api
+COPY service service
 COPY cli cli
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/postwatch/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
