@@ -31,7 +31,7 @@ from api.resources.organization import Locations, OrganizationResource
 from api.resources.tokens import CustomerTokens, OrganizationTokens, TokenCollection, TokenItem
 from api.resources.uptime import Uptime
 from domain.kinds import KINDS
-from store.log_reader import LastChecks
+from store.last_checks import LastChecks
 
 if TYPE_CHECKING:
     from projections.catalog import Views

@@ -1,9 +1,9 @@
-"""One of several processes is active; the others stand by, and one of them takes over.
+"""Leader election: one of several processes does the work, the others stand by.
 
-Among the hosts of a database. Whoever has lost its lock without ending (its session broke,
-or it was frozen for so long that the server took the lock) stops, and stands by again. For
-a moment two may be active then: rows and position change in one transaction, so nothing is
-applied twice.
+The leader holds a lock among the hosts of a store. It stops, and stands by again, when it
+loses the lock without ending: its session broke, or it was frozen for so long that the
+server released the lock. For a moment there may be two leaders then. That does no harm,
+because rows and position change in one transaction, so nothing is applied twice.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("postwatch.projections")
 
-LOOK_SECONDS: Final = 0.5
-"""How long an active process may be gone before another one looks."""
+ELECTION_SECONDS: Final = 0.5
+"""How often a process that stands by tries to become the leader."""
 
-_NOTICE_SECONDS: Final = 0.1
+_WATCH_SECONDS: Final = 0.1
 
 
 def run_as_leader(locks: Locks, name: str, work: Work, stop: Event) -> None:
-    """Do `work` whenever no other process does, until `stop` is set.
+    """Run `work` whenever this process is the leader, until `stop` is set.
 
-    `work` gets an event, and ends soon after it is set: because of `stop`, or because it is
-    no longer its turn, which the lock tells that it gets too.
+    `work` gets an event and the lock. The event is set because of `stop`, or because the lock
+    is lost (`LockHandle.is_lost` says which); `work` returns soon after that.
     """
-    told = ""
+    logged = ""
     while not stop.is_set():
-        said = _take_turn(locks, name, work, stop)
-        if said != told and not stop.is_set():
-            log.info("standing by: %s", said)
-        told = said
-        stop.wait(LOOK_SECONDS)
+        reason = _lead(locks, name, work, stop)
+        if reason != logged and not stop.is_set():
+            log.info("standing by: %s", reason)
+        logged = reason
+        stop.wait(ELECTION_SECONDS)
 
 
-def _take_turn(locks: Locks, name: str, work: Work, stop: Event) -> str:
-    """Do the work if nobody else does; return why not, or why no longer."""
+def _lead(locks: Locks, name: str, work: Work, stop: Event) -> str:
+    """Run the work as the leader; return why this process is not, or no longer, the leader."""
     try:
         holder: LockHolder | None = locks.holder(name)
         if holder is not None:
             return str(holder)
-        with locks.hold(name) as hold:
+        with locks.hold(name) as lock:
             log.info("active: this process holds %s of %s", name, locks.place)
-            with _turn(hold, stop) as over:
-                work(over, hold)
+            with _watched(lock, stop) as over:
+                work(over, lock)
     except (LockHeldError, LockLostError) as error:
         return str(error)
     except STORE_UNAVAILABLE as error:
@@ -65,16 +65,16 @@ def _take_turn(locks: Locks, name: str, work: Work, stop: Event) -> str:
 
 
 @contextmanager
-def _turn(hold: LockHandle, stop: Event) -> Iterator[Event]:
-    """Give an event that is set when it is to end, or when the lock is lost."""
+def _watched(lock: LockHandle, stop: Event) -> Iterator[Event]:
+    """Yield an event that is set when `stop` is set or the lock is lost."""
     over, ended = Event(), Event()
 
     def watch() -> None:
-        while not (stop.is_set() or hold.is_lost or ended.is_set()):
-            stop.wait(_NOTICE_SECONDS)
+        while not (stop.is_set() or lock.is_lost or ended.is_set()):
+            stop.wait(_WATCH_SECONDS)
         over.set()
 
-    thread = Thread(target=watch, name="turn watch", daemon=True)
+    thread = Thread(target=watch, name="lock watch", daemon=True)
     thread.start()
     try:
         yield over

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from projections.core.table import Record
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorFilter, MonitorReader, Page, RenderedMonitor
-    from store.log_reader import LastChecks
+    from store.last_checks import LastChecks
 
 
 PARAMETER: Final = "asOf"

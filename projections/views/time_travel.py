@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from projections.core.table import Record, Table
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorFilter, MonitorRecords
-    from store.log_reader import LastChecks, LoggedEvent, LogReader
+    from store.last_checks import LastChecks
+    from store.log_reader import LoggedEvent, LogReader
 
 
 class MonitorsAsOf:

@@ -1,23 +1,13 @@
-"""The archived checks of a store: which segments there are, and what stands in them.
+"""The archived checks of a store, and the rows of a log together with its archive.
 
-Which ones there are, the `monitoring` log says. A segment is recorded there after it was
-written and before anything is taken out of the `checks` log; so whoever misses events in
-that log, and looks here afterwards, finds them.
-
-When streams of archived checks had their last check at a time in the past.
-
-Goes back segment by segment, with all streams that are still sought: reading a segment
-costs more than looking for a stream in it.
-
-A log's rows wherever they stand: in its file, in the archive, or in both.
-
-The file is read first and the archive afterwards. Rows are archived before they are taken
-out of the file, so what the file lacked when it was read, the archive has by then.
+The `monitoring` log records which segments exist. A segment is recorded after it was written
+and before its checks are deleted from the `checks` log. So a reader that reads the log first
+and the archive afterwards misses nothing: what the log lacked, the archive has by then.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections import OrderedDict
 from contextlib import contextmanager
 from threading import Lock
@@ -26,14 +16,12 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from domain.check import ARCHIVE_ID, ChecksArchived
-from domain.clock import iso_milliseconds
 from domain.errors import ArchiveError
 from store.archive.segment import Segment, SegmentContents
 from store.proof.leaf import EventRows, ReadableRows, UnreadableRange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
     from eventsourcing.application import Application
@@ -45,14 +33,14 @@ if TYPE_CHECKING:
 
 LOG: Final = "checks"
 _KEPT: Final = 2
-"""Segments that stay decoded. Each takes some 20 MB; whoever reads in order needs one."""
+"""Segments that stay decoded, at some 20 MB each. Reading in order needs one."""
 
 LOOKED_AT: Final = 64
-"""Segments in which the checks of one monitor are sought, so that an answer takes no minute."""
+"""How many segments are searched for the checks of one monitor, so that it takes seconds."""
 
 
 class CheckArchive:
-    """Reads the archive. Safe for threads; a process that forks opens its own."""
+    """Reads the archive. Safe for threads; each process opens its own."""
 
     def __init__(self, monitoring: Application[UUID], files: SegmentStore) -> None:
         self.files = files
@@ -62,7 +50,7 @@ class CheckArchive:
         self._lock = Lock()
 
     def segments(self) -> Sequence[SegmentContents]:
-        """Return what every segment holds that is recorded now, in the order of positions."""
+        """Return the contents of all recorded segments, in the order of positions."""
         with self._lock:
             known = len(self._recorded)
             stored = self._monitoring.recorder.select_events(ARCHIVE_ID, gt=known)
@@ -80,7 +68,7 @@ class CheckArchive:
     def after(self, position: int, limit: int, without: frozenset[int] = frozenset()) -> list[Row]:
         """Return up to `limit` archived rows after a position. Raises ArchiveError.
 
-        Segments whose first positions are in `without` are passed over.
+        Segments whose first position is in `without` are skipped.
         """
         segments = self.segments()
         found: list[Row] = []
@@ -94,7 +82,7 @@ class CheckArchive:
     def of_stream(self, stream: UUID, before: int, limit: int) -> list[Row]:
         """Return up to `limit` archived rows of a stream before a position, newest first.
 
-        Looks into `LOOKED_AT` segments at most. Raises ArchiveError.
+        Searches `LOOKED_AT` segments at most. Raises ArchiveError.
         """
         segments = self.segments()
         end = bisect_left(segments, before, key=lambda each: each.first)
@@ -113,8 +101,8 @@ class CheckArchive:
         return self._segment(contents).of_stream(stream.hex.encode(), before, limit)
 
     def read_back(self, contents: SegmentContents) -> None:
-        """Raise ArchiveError unless a segment on disk holds just this."""
-        with self._told(contents):
+        """Raise ArchiveError unless the stored segment has exactly these contents."""
+        with self._named(contents):
             self._open(contents).check()
 
     def _segment(self, contents: SegmentContents) -> Segment:
@@ -128,7 +116,7 @@ class CheckArchive:
             return found
 
     def _read(self, contents: SegmentContents) -> Segment:
-        with self._told(contents):
+        with self._named(contents):
             return self._open(contents)
 
     def _open(self, contents: SegmentContents) -> Segment:
@@ -137,8 +125,8 @@ class CheckArchive:
         return segment
 
     @contextmanager
-    def _told(self, contents: SegmentContents) -> Iterator[None]:
-        """Say which segment it is that cannot be read."""
+    def _named(self, contents: SegmentContents) -> Iterator[None]:
+        """Name the segment in the text of an ArchiveError."""
         try:
             yield
         except ArchiveError as error:
@@ -149,82 +137,29 @@ class CheckArchive:
 
 
 def contents_of_event(event: ChecksArchived) -> SegmentContents:
-    """Return what a recorded segment holds."""
+    """Return the contents of a recorded segment."""
     return SegmentContents(event.first_position, event.last_position, event.count, event.digest)
-
-
-_LATE: Final = 1
-"""Segments behind a time that are looked into, too: some checks are recorded late."""
-
-
-def last_archived(
-    archive: CheckArchive, streams: Iterable[UUID], time: str, ended: Callable[[Row], datetime]
-) -> dict[UUID, str]:
-    """Return when the last check of each stream ended that had ended by a time, if any had.
-
-    Looks into `LOOKED_AT` segments at most. Raises ArchiveError when one cannot be read.
-    """
-    segments = archive.segments()
-
-    def begins(contents: SegmentContents) -> str:
-        return iso_milliseconds(ended(archive.after(contents.first - 1, 1)[0]))
-
-    end = bisect_right(segments, time, key=begins) + _LATE
-    left = set(streams)
-    found: dict[UUID, str] = {}
-    for contents in reversed(segments[max(end - LOOKED_AT, 0) : end]):
-        for stream in sorted(left):
-            last = _last_in(archive, contents, stream, time, ended)
-            if last is not None:
-                found[stream] = last
-        left -= found.keys()
-        if not left:
-            break
-    return found
-
-
-def _last_in(
-    archive: CheckArchive,
-    contents: SegmentContents,
-    stream: UUID,
-    time: str,
-    ended: Callable[[Row], datetime],
-) -> str | None:
-    """Return when the last check of a stream ended by a time within one segment."""
-
-    def newest_before(position: int) -> str | None:
-        rows = archive.of_stream_in(contents, stream, position, 1)
-        return iso_milliseconds(ended(rows[0])) if rows else None
-
-    behind = contents.last + 1
-    newest = newest_before(behind)
-    if newest is None or newest <= time:
-        return newest
-    # The newest before a position is the later, the higher the position is.
-    places = range(contents.first, behind)
-    place = bisect_right(places, time, key=lambda each: newest_before(each) or "")
-    return newest_before(places[place - 1]) if place else None
 
 
 _BEHIND_ALL: Final = 1 << 63
 
 
 def is_whole(positions: Sequence[int], after: int) -> bool:
-    """Return whether rows follow a position without a gap: then nothing stands elsewhere."""
+    """Return whether rows follow a position without a gap: then none of them is archived."""
     return bool(positions) and positions[-1] == after + len(positions)
 
 
 class ArchivedRows(EventRows):
-    """Reads rows from both.
+    """The rows of a log and of its archive, read as one.
 
-    Of a row that stands in both, the one in the file is given: whoever changed that one is
-    found by the tree, and the segment is checked by itself.
+    For a row that is in both, the log's one is returned: if it was changed, the tree tells, and
+    the segment has its own checksum.
     """
 
     def __init__(
         self, live: EventRows, archive: CheckArchive, without: frozenset[int] = frozenset()
     ) -> None:
-        """Take in `without` the first positions of segments that cannot be read."""
+        """Take the rows of the log itself; `without`: first positions of unreadable segments."""
         self._live = live
         self._archive = archive
         self._without = without
@@ -246,9 +181,9 @@ class ArchivedRows(EventRows):
         return [rows[each] for each in sorted(rows) if each <= last][:limit]
 
     def is_complete(self, positions: Sequence[int], after: int) -> bool:
-        """Return whether rows that were read from the log just now lack none after a position.
+        """Return whether rows just read from the log lack no archived row after a position.
 
-        A gap is no sign that they do: a write that came second leaves one for ever.
+        A gap alone does not mean that: a writer that lost a race leaves one for ever.
         """
         return is_whole(positions, after) or self._archive.through() <= after
 
@@ -276,7 +211,7 @@ class ArchivedRows(EventRows):
 
 
 class ArchivedStreams:
-    """Finds the older checks of one monitor in the archive."""
+    """Reads the archived checks of one stream. The `checks` application gets older ones here."""
 
     def __init__(self, live: StoredRows, archive: CheckArchive) -> None:
         self._live = live
@@ -287,7 +222,7 @@ class ArchivedStreams:
         if not self._archive.segments():
             return []
         position = self._live.position_of(stream, version)
-        # Without one it was taken out just now: the archive gives what was read already, too.
+        # Without a position the row was deleted just now: then the archive gives it again.
         position, wanted = position or _BEHIND_ALL, limit
         while True:
             rows = self._archive.of_stream(stream, position, wanted)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer, UpdateMonitor
 from domain.errors import ConflictError, NotFoundError
-from store.log_reader import LastChecks
+from store.last_checks import LastChecks
 from tests.domain.given import CREATE_IMAP, CREATE_SMTP, NOON, TESTER, Owners
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
 from domain.errors import ArchiveError
 from store.archiving import Archiver
-from store.log_reader import LastChecks
+from store.last_checks import LastChecks
 from tests.domain.given import NOON, TESTER
 from tests.domain.realistic import LOCATION as REALISTIC_PLACE
 from tests.domain.realistic import Fleet
