@@ -6,7 +6,8 @@ RUN python -m venv /opt/postwatch \
     && /opt/postwatch/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
     && python -m venv /opt/build \
     && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
+COPY docs docs
 COPY domain domain
 COPY mail mail
 COPY store store
@@ -15,6 +16,7 @@ COPY checker checker
 COPY api api
 COPY service service
 COPY cli cli
+COPY postwatch postwatch
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /opt/postwatch/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 

@@ -57,7 +57,8 @@ def main() -> None:
     """Watch SMTP, IMAP, POP3 and ManageSieve servers; record every change and check as an event.
 
     Settings are environment variables that begin with POSTWATCH_, such as POSTWATCH_DATA,
-    the data folder (default: ./data). docs/operations.md lists all settings and exit codes.
+    the data folder (default: ./data). docs/operations.md lists all settings and exit codes;
+    an installation has it in share/doc/postwatch of its environment.
     """
 
 

@@ -1,0 +1,1 @@
+"""The name by which Python runs Postwatch: `python -m postwatch`."""
