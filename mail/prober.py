@@ -231,11 +231,8 @@ class Prober:
 def _timed_out(target: ProbeTarget, probe_log: ProbeLog) -> ProbeFailed:
     category = Category.DNS_TIMEOUT if probe_log.phase is Phase.DNS else Category.TIMEOUT
     message = f"no answer within {target.timeout_seconds:g} s"
-    if (
-        probe_log.phase is Phase.GREETING
-        and not probe_log.heard_anything
-        and target.tls != "implicit"
-    ):
+    is_silent = probe_log.phase is Phase.GREETING and not probe_log.heard_anything
+    if is_silent and target.tls != "implicit":
         message += "; does the server expect TLS from the first byte on this port?"
     return ProbeFailed(category, message)
 

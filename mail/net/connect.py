@@ -1,14 +1,11 @@
 """Connects to the first of several addresses that answers (RFC 8305, Happy Eyeballs).
 
-It gets addresses that were judged already, and never sees a name: what is connected to is
-exactly what the network policy allowed.
+It connects to addresses that the network policy has judged, and never sees a name.
 
-One TCP socket of one task: connect, send, receive, close.
-
-`trio.socket` serves any number of tasks and promises a checkpoint in every call, which
-gives the processor away and takes it back even when the kernel did at once what it was asked.
-A dialogue sends one line and waits for the answer, so waiting is checkpoint enough. It also
-asks the kernel for an answer that cannot be there yet; here it waits first.
+`ClientSocket` belongs to one task. `trio.socket` serves any number of tasks, runs a
+checkpoint in every call also where the kernel answers at once, and tries to receive before
+it waits. A dialogue sends one line and waits for the answer, so here each receive waits
+first, and that wait is the only checkpoint.
 """
 
 from __future__ import annotations
@@ -16,23 +13,23 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 from trio.lowlevel import wait_readable, wait_writable
 
 from mail.net import errors
+from mail.net.addresses import Address
 from mail.protocols.dialogue import ProbeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mail.net.addresses import Address
-
 
 class ClientSocket:
-    """A socket that one task at a time uses. Whoever made it must `close` it."""
+    """A TCP socket that one task at a time uses. The caller that makes it must `close` it."""
 
     __slots__ = ("_socket",)
 
@@ -43,7 +40,7 @@ class ClientSocket:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was not closed."""
+        """Whether `close` was not called yet."""
         return self._socket.fileno() >= 0
 
     @property
@@ -70,7 +67,7 @@ class ClientSocket:
                 await wait_writable(self._socket)
 
     async def recv(self, limit: int) -> bytes:
-        """Return some bytes, none at the end. Raises OSError."""
+        """Wait for some bytes and return them; b"" at the end. Raises OSError."""
         while True:
             await wait_readable(self._socket)
             try:
@@ -79,80 +76,34 @@ class ClientSocket:
                 continue
 
     def has_unread(self) -> bool:
-        """Whether bytes have come that nobody received; the end does not count. Raises OSError."""
+        """Return whether the kernel holds bytes that were not received yet. Raises OSError."""
         try:
             return bool(self._socket.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
             return False
 
     def without_delay(self) -> None:
-        """Send small packets at once, instead of waiting for the peer to acknowledge others."""
+        """Send small packets at once (TCP_NODELAY), without waiting for acknowledgements."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
-        """Close. No task waits on it then: there is only the one that closes it."""
+        """Close. The task that closes it is the only one, so none waits on it."""
         self._socket.close()
 
 
-# RFC 8305 section 5: how long an attempt may be silent before the next one begins.
 ATTEMPT_DELAY_SECONDS = 0.25
+"""How long an attempt may be silent before the next one begins (RFC 8305 section 5)."""
+
+Connect: TypeAlias = Callable[[Address, int], Awaitable[ClientSocket]]
 
 
-async def dial(addresses: Sequence[Address], port: int) -> tuple[ClientSocket, Address]:
-    """Return a connected socket, which is the caller's to close, and whom it reached.
+async def connect_to(address: Address, port: int) -> ClientSocket:
+    """Return a socket that is connected to one address; the caller closes it.
 
     Raises:
-        ProbeFailed: No address takes the connection; it says why the first one does not.
+        ProbeFailed: The address does not take the connection.
+        OSError: This machine lacks something, such as a free file descriptor.
     """
-    if len(addresses) == 1:
-        return await _connect(addresses[0], port), addresses[0]
-    race = _Race(port)
-    await race.run(addresses)
-    if race.winner is None:
-        raise race.failures[min(race.failures)]
-    return race.winner
-
-
-class _Race:
-    """Attempts that overlap: the next begins when one fails or is silent for too long."""
-
-    def __init__(self, port: int) -> None:
-        self.winner: tuple[ClientSocket, Address] | None = None
-        self.failures: dict[int, ProbeFailed] = {}
-        self._port = port
-
-    async def run(self, addresses: Sequence[Address]) -> None:
-        try:
-            async with trio.open_nursery() as nursery:
-                for position, address in enumerate(addresses):
-                    failed = trio.Event()
-                    nursery.start_soon(self._attempt, position, address, failed, nursery)
-                    with trio.move_on_after(ATTEMPT_DELAY_SECONDS):
-                        await failed.wait()
-        except BaseException:
-            if self.winner is not None:
-                self.winner[0].close()
-            raise
-
-    async def _attempt(
-        self, position: int, address: Address, failed: trio.Event, nursery: trio.Nursery
-    ) -> None:
-        try:
-            connected = await _connect(address, self._port)
-        except ProbeFailed as failure:
-            self.failures[position] = failure
-            failed.set()
-            return
-        # Between the end of the connect and here lies no checkpoint, so two attempts can
-        # both have succeeded only if they ended in the same step of the loop.
-        if self.winner is None:
-            self.winner = (connected, address)
-            nursery.cancel_scope.cancel()
-        else:
-            connected.close()
-
-
-async def _connect(address: Address, port: int) -> ClientSocket:
     family = socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
     try:
         opened = ClientSocket(family)
@@ -171,3 +122,65 @@ async def _connect(address: Address, port: int) -> ClientSocket:
 
 def _finding(error: OSError) -> BaseException:
     return errors.from_network(error) or error
+
+
+async def dial(
+    addresses: Sequence[Address],
+    port: int,
+    *,
+    attempt_delay_seconds: float = ATTEMPT_DELAY_SECONDS,
+    connect: Connect = connect_to,
+) -> tuple[ClientSocket, Address]:
+    """Return a connected socket, which the caller closes, and the address that it reached.
+
+    Raises:
+        ProbeFailed: No address takes the connection; the failure is that of the first one.
+    """
+    if len(addresses) == 1:
+        return await connect(addresses[0], port), addresses[0]
+    race = _Race(port, attempt_delay_seconds, connect)
+    await race.run(addresses)
+    if race.winner is None:
+        raise race.failures[min(race.failures)]
+    return race.winner
+
+
+class _Race:
+    """Overlapping attempts: the next begins when one fails or is silent for too long."""
+
+    def __init__(self, port: int, delay_seconds: float, connect: Connect) -> None:
+        self.winner: tuple[ClientSocket, Address] | None = None
+        self.failures: dict[int, ProbeFailed] = {}
+        self._port = port
+        self._delay_seconds = delay_seconds
+        self._connect = connect
+
+    async def run(self, addresses: Sequence[Address]) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                for position, address in enumerate(addresses):
+                    failed = trio.Event()
+                    nursery.start_soon(self._attempt, position, address, failed, nursery)
+                    with trio.move_on_after(self._delay_seconds):
+                        await failed.wait()
+        except BaseException:
+            if self.winner is not None:
+                self.winner[0].close()
+            raise
+
+    async def _attempt(
+        self, position: int, address: Address, failed: trio.Event, nursery: trio.Nursery
+    ) -> None:
+        try:
+            connected = await self._connect(address, self._port)
+        except ProbeFailed as failure:
+            self.failures[position] = failure
+            failed.set()
+            return
+        # There is no checkpoint between the end of the connect and here, so two attempts both
+        # succeed only when they end in the same step of the loop.
+        if self.winner is None:
+            self.winner = (connected, address)
+            nursery.cancel_scope.cancel()
+        else:
+            connected.close()

@@ -36,8 +36,9 @@ class TlsSession:
 def probing_context() -> ssl.SSLContext:
     """Make the TLS context that all probes of a process share.
 
-    It does not verify, because a bad certificate must still be read: `mail.net.certificates`
-    judges it right after the handshake. It offers TLS 1.2 and later (RFC 8996).
+    It does not verify, because the facts of a bad certificate are wanted too:
+    `mail.net.certificates` judges the chain right after the handshake. It offers TLS 1.2 and
+    later (RFC 8996).
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -49,7 +50,7 @@ def probing_context() -> ssl.SSLContext:
 
 
 class TlsChannel:
-    """TLS on a connected socket, which stays its owner's to close.
+    """TLS on a connected socket. The owner of the socket closes it.
 
     Every method raises `OSError`: as `ssl.SSLError` for TLS, as itself for the socket.
     `server_name` is for SNI (RFC 6066 3: a name, never an address).
@@ -64,9 +65,9 @@ class TlsChannel:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
 
     async def handshake(self) -> TlsSession:
-        """Shake hands and say what was settled."""
-        # The end of the handshake and the first command would otherwise wait for each
-        # other's acknowledgement, and a timing would show that instead of the server.
+        """Shake hands; return the version, the cipher and the chain."""
+        # Otherwise the kernel holds back the first command until the end of the handshake is
+        # acknowledged, and the timings show that delay as the server's.
         self._socket.without_delay()
         await self._run(self._tls.do_handshake)
         cipher = self._tls.cipher()
@@ -75,7 +76,7 @@ class TlsChannel:
         )
 
     async def receive_some(self) -> bytes:
-        """Return some bytes, or none at the end, however the server ended it."""
+        """Return some bytes, or none at the end, with or without a TLS farewell."""
         try:
             return await self._run(lambda: self._tls.read(_RECORD_BYTES))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -86,7 +87,7 @@ class TlsChannel:
         await self._run(lambda: self._tls.write(data))
 
     async def _run(self, operation: Callable[[], _Result]) -> _Result:
-        """Do something that OpenSSL may need the network for, perhaps several times."""
+        """Run an operation of OpenSSL, and move bytes to and from the socket as it asks."""
         while True:
             try:
                 result = operation()
@@ -94,7 +95,7 @@ class TlsChannel:
                 await self._flush()
                 await self._fill()
             except ssl.SSLError:
-                # What is left to send is the alert that tells the server what is wrong.
+                # The outgoing buffer holds the alert that says what is wrong.
                 await self._flush()
                 raise
             else:
@@ -117,8 +118,7 @@ class TlsChannel:
 def sent_chain(tls: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (ssl.SSLObject and what is in it)
     """Return the certificates that the server sent, leaf first, as DER.
 
-    Python has a public way to them from 3.13 on; before, only the object inside
-    `ssl.SSLObject` knows them.
+    Python 3.13 has a public method; before, only the object inside `ssl.SSLObject` has it.
     """
     if hasattr(tls, "get_unverified_chain"):
         return tuple(tls.get_unverified_chain())

@@ -1,7 +1,7 @@
-"""One connection to a server: lines in, lines out, TLS in between.
+"""One connection to a server: sends and receives lines, in clear and by TLS.
 
-It knows bytes and errors, and nothing of protocols or certificates. Deadlines are the
-caller's: a cancelled connection can only be closed.
+It knows nothing of protocols and certificates. The caller sets deadlines; after a
+cancellation a connection can only be closed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ READ_BYTES = 8192
 
 
 class Connection:
-    """One connection to a server. Whoever made it must `close` it."""
+    """One connection to a server. The caller that makes it must `close` it."""
 
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
@@ -43,13 +43,13 @@ class Connection:
         self._socket.close()
 
     async def send(self, line: bytes) -> None:
-        """Send a line; what comes next is counted as a new reply."""
+        """Send a line. What the server sends next is counted as a new reply."""
         self._lines.start_reply()
         try:
             await self._send_all(line)
         except OSError as error:
-            # A server that says goodbye and closes lets our command fail; its last words
-            # still wait to be read, and tell more. Without any, reading fails as well.
+            # The server has closed. Its last words may wait to be read, and say why; without
+            # any, reading fails as well.
             if errors.from_network(error) is None:
                 raise
 
@@ -80,9 +80,9 @@ class Connection:
             ProbeFailed: The handshake fails, or plaintext came where TLS has to begin.
         """
         try:
-            # A server speaks only when it was greeted by TLS. What came before, however late,
-            # somebody in the middle could have put there (RFC 3207 6). What comes afterwards
-            # spoils the handshake, and nothing tells it from a server that cannot do TLS.
+            # After the go-ahead a server waits for the handshake. Bytes that are already here
+            # may come from an attacker in the middle (RFC 3207 6). Bytes that come later make
+            # the handshake fail, like those of a server that cannot do TLS.
             if self._has_talked and (self._lines.has_unread or self._socket.has_unread()):
                 raise ProbeFailed(
                     Category.STARTTLS_INJECTION,

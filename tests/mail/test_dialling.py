@@ -47,10 +47,12 @@ async def test_the_first_address_that_answers_is_taken() -> None:
         assert await _dial(FOUR, OTHER_FOUR, port=port) == FOUR
 
 
-async def test_an_address_that_refuses_costs_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connect_module, "ATTEMPT_DELAY_SECONDS", 3600)
+async def test_an_address_that_refuses_costs_no_time() -> None:
     with scripted(steps()) as port, trio.fail_after(30):
-        assert await _dial(SIX, OTHER_FOUR, FOUR, port=port) == FOUR
+        socket, reached = await dial((SIX, OTHER_FOUR, FOUR), port, attempt_delay_seconds=3600)
+        socket.close()
+
+    assert reached == FOUR
 
 
 @NEEDS_IPV6
@@ -85,7 +87,7 @@ async def test_an_error_of_our_own_is_no_finding(monkeypatch: pytest.MonkeyPatch
         await dial((FOUR,), 25)
 
 
-async def test_of_two_that_answer_at_once_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_two_that_answer_at_once_one_is_closed() -> None:
     both = trio.Event()
     opened: list[ClientSocket] = []
 
@@ -96,15 +98,13 @@ async def test_of_two_that_answer_at_once_one_is_closed(monkeypatch: pytest.Monk
         opened.append(ClientSocket(socket.AF_INET))
         return opened[-1]
 
-    monkeypatch.setattr(connect_module, "_connect", connect)
-    monkeypatch.setattr(connect_module, "ATTEMPT_DELAY_SECONDS", 0)
-    winner, _ = await dial((FOUR, SIX), 25)
+    winner, _ = await dial((FOUR, SIX), 25, attempt_delay_seconds=0, connect=connect)
 
     assert len([each for each in opened if each.is_open]) == 1
     winner.close()
 
 
-async def test_a_winner_that_comes_too_late_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_winner_that_comes_too_late_is_closed() -> None:
     opened = ClientSocket(socket.AF_INET)
 
     async def connect(address: Address, _port: int) -> ClientSocket:
@@ -113,10 +113,8 @@ async def test_a_winner_that_comes_too_late_is_closed(monkeypatch: pytest.Monkey
         scope.cancel()
         return opened
 
-    monkeypatch.setattr(connect_module, "_connect", connect)
-    monkeypatch.setattr(connect_module, "ATTEMPT_DELAY_SECONDS", 0)
     with trio.CancelScope() as scope:
-        await dial((FOUR, SIX), 25)
+        await dial((FOUR, SIX), 25, attempt_delay_seconds=0, connect=connect)
 
     assert scope.cancelled_caught
     assert not opened.is_open
