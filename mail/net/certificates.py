@@ -1,15 +1,9 @@
-"""Judges the certificate chain of a server as a mail client would, and keeps its facts.
+"""Judges the certificate chain of a server as a mail client would, and reads its facts.
 
-OpenSSL judges the chain, because its answer and its error codes are what people see
-elsewhere; `service-identity` judges the name (RFC 6125). Does no I/O.
-
-Reads one certificate: what it says of itself, fit to be stored and shown.
-
-A certificate is an attacker's text like any other: cut, cleaned, and allowed to be broken.
-
-The roots that certificates are judged against: a CA file, the system's, or certifi's.
-
-Read once per process: loading a system's store costs twenty times as much as a probe.
+OpenSSL judges the chain, because people know its answers and error codes from elsewhere;
+`service-identity` judges the name (RFC 6125). The text of a certificate is an attacker's:
+it is cut and cleaned, and a certificate that breaks its own format is untrusted, not an
+error. Only `load_trust_store` reads files.
 """
 
 from __future__ import annotations
@@ -39,6 +33,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mail.net.tls import TlsSession
+
+
+# Where distributions keep their bundle, for an OpenSSL that was built on another system.
+_SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+
+
+def load_trust_store(ca_file: Path | None) -> crypto.X509Store:
+    """Return the trust store from a PEM file, else the system's, else certifi's.
+
+    Every certificate in it is trusted, also one that is no root: an intermediate CA, or the
+    certificate of one server, can be listed alone. Loading a system's store costs as much as
+    twenty probes, so a process loads it once.
+
+    Raises:
+        ValueError: The file cannot be read, or holds no certificate.
+    """
+    store = crypto.X509Store()
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    chosen = ca_file or _system_bundle()
+    try:
+        store.load_locations(str(chosen))
+    except crypto.Error:
+        reason = "it holds no PEM certificate" if chosen.is_file() else "there is no such file"
+        raise ValueError(f"CA file {chosen}: {reason}") from None
+    return store
+
+
+def _system_bundle() -> Path:
+    candidates = (ssl.get_default_verify_paths().cafile, *_SYSTEM_BUNDLES)
+    found = (Path(each) for each in candidates if each and Path(each).is_file())
+    return next(found, Path(certifi.where()))
 
 
 MAX_NAMES = 50
@@ -109,11 +138,11 @@ def _clean(text: str) -> str:
     return _cleaner.clean(text.encode("utf-8", "replace"))[:MAX_NAME_CHARACTERS]
 
 
-MAX_CACHED_VERDICTS = 20_000
+MAX_CACHED_CHAINS = 20_000
 MAX_CACHE_AGE = timedelta(hours=1)
 
-# X509_V_ERR_… of OpenSSL with a category of their own. 18 is a leaf that signed itself;
-# every other error is a chain that leads to no trusted root.
+# The errors of OpenSSL (X509_V_ERR_*) that have a category of their own. 18 is a leaf that
+# signed itself. Every other error means that the chain leads to no trusted root.
 _CATEGORIES = {
     9: Category.CERT_NOT_YET_VALID,
     10: Category.CERT_EXPIRED,
@@ -121,8 +150,8 @@ _CATEGORIES = {
 }
 _ERR_UNSPECIFIED = 1
 
-# What reading a certificate raises when it breaks the rules of its own format, or is none.
-_UNREADABLE = (
+# What the libraries raise for a certificate that breaks the rules of its own format.
+_FORMAT_ERRORS = (
     ValueError,
     IndexError,
     UnsupportedAlgorithm,
@@ -136,15 +165,17 @@ _ERR_HOSTNAME_MISMATCH = 62
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verification:
+    """The result of verifying a chain: the category, and OpenSSL's code and words."""
+
     category: Category = Category.OK
     code: int = 0
     message: str = "ok"
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """A judgement that holds from `since` to `until`."""
+class _CachedFacts:
+    """Facts and verdict of a chain, valid from `since` to `until`."""
 
     facts: TlsFacts
     not_after: datetime | None
@@ -153,89 +184,94 @@ class _Judged:
 
 
 class CertificateJudge:
-    """Judges chains against one trust store. `clock` gives the wall time in UTC, for the days.
+    """Judges chains against one trust store. `clock` returns the wall time in UTC.
 
-    A judgement is kept for the same chain and host: only the days left are counted anew. It
-    is kept for an hour at most, and never past a moment at which a certificate of the chain
-    becomes valid or expires.
+    The facts of a chain and a host are cached; only the days left are counted anew. An entry
+    is valid for an hour, but not beyond the moment at which a certificate of the chain
+    becomes valid or expires. The cache holds `max_cached` entries, the oldest goes first.
     """
 
     def __init__(
-        self, store: crypto.X509Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: crypto.X509Store,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        max_cached: int = MAX_CACHED_CHAINS,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._cache: dict[tuple[bytes, str], _Judged] = {}
+        self._max_cached = max_cached
+        self._cache: dict[tuple[bytes, str], _CachedFacts] = {}
 
     def judge(self, session: TlsSession, hostname: str) -> TlsFacts:
         """Return the facts of a session, with the verdict on its certificate.
 
-        Never raises for what a server can send.
+        Whatever a server sends is judged; nothing that it sends raises.
         """
         now = self._clock()
         key = (_digest(session.chain), hostname)
-        judged = self._cache.get(key)
-        if judged is None or not judged.since <= now < judged.until:
-            judged = self._judge(session.chain, hostname, now)
-            self._keep(key, judged)
+        cached = self._cache.get(key)
+        if cached is None or not cached.since <= now < cached.until:
+            cached = self._judge(session.chain, hostname, now)
+            self._keep(key, cached)
         return replace(
-            judged.facts,
+            cached.facts,
             version=session.version,
             cipher=session.cipher,
-            days_left=(judged.not_after - now).days if judged.not_after else 0,
+            days_left=(cached.not_after - now).days if cached.not_after else 0,
         )
 
-    def _keep(self, key: tuple[bytes, str], judged: _Judged) -> None:
+    def _keep(self, key: tuple[bytes, str], facts: _CachedFacts) -> None:
         self._cache.pop(key, None)
-        while len(self._cache) >= MAX_CACHED_VERDICTS:
+        while len(self._cache) >= self._max_cached:
             del self._cache[next(iter(self._cache))]
-        self._cache[key] = judged
+        self._cache[key] = facts
 
-    def _judge(self, chain: Sequence[bytes], hostname: str, now: datetime) -> _Judged:
+    def _judge(self, chain: Sequence[bytes], hostname: str, now: datetime) -> _CachedFacts:
         try:
             certificates = _parse(chain)
             facts = read_facts(certificates[0], chain[0])
             verdict = (
-                self._chain_verdict(certificates)
-                or _purpose_verdict(facts)
-                or _name_verdict(certificates[0], hostname)
-                or _Verdict()
+                self._verify_chain(certificates)
+                or _verify_purpose(facts)
+                or _verify_name(certificates[0], hostname)
+                or _Verification()
             )
-        except _UNREADABLE as error:
+        except _FORMAT_ERRORS as error:
             return _unreadable(error, now)
         moments = [each.not_valid_before_utc for each in certificates]
         moments += [each.not_valid_after_utc for each in certificates]
         until = min((each for each in moments if each > now), default=now)
-        return _Judged(
+        return _CachedFacts(
             _tls_facts(facts, verdict), facts.not_after, now, min(until, now + MAX_CACHE_AGE)
         )
 
-    def _chain_verdict(self, chain: list[x509.Certificate]) -> _Verdict | None:
-        # OpenSSL takes the time of the system here. A store can be given another one, but
-        # keeps the first that it is given for ever.
+    def _verify_chain(self, chain: list[x509.Certificate]) -> _Verification | None:
+        # OpenSSL judges by the time of the system: a store that is given a time keeps it for
+        # ever.
         leaf, *others = map(crypto.X509.from_cryptography, chain)
         try:
             crypto.X509StoreContext(self._store, leaf, others).verify_certificate()
         except crypto.X509StoreContextError as error:
             code, _depth, message = error.errors
-            return _Verdict(_CATEGORIES.get(code, Category.CERT_UNTRUSTED), code, message)
+            return _Verification(_CATEGORIES.get(code, Category.CERT_UNTRUSTED), code, message)
         return None
 
 
 def _parse(chain: Sequence[bytes]) -> list[x509.Certificate]:
-    """Read a chain. Odd certificates are for OpenSSL to judge, not for warnings to the operator."""
+    """Read a chain, without cryptography's warnings: OpenSSL judges odd certificates."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         return [x509.load_der_x509_certificate(each) for each in chain]
 
 
-def _purpose_verdict(facts: CertificateFacts) -> _Verdict | None:
+def _verify_purpose(facts: CertificateFacts) -> _Verification | None:
     if facts.is_for_servers:
         return None
-    return _Verdict(Category.CERT_UNTRUSTED, _ERR_INVALID_PURPOSE, "not meant for TLS servers")
+    return _Verification(Category.CERT_UNTRUSTED, _ERR_INVALID_PURPOSE, "not meant for TLS servers")
 
 
-def _name_verdict(leaf: x509.Certificate, hostname: str) -> _Verdict | None:
+def _verify_name(leaf: x509.Certificate, hostname: str) -> _Verification | None:
     address = parse_literal(hostname)
     try:
         if address is not None:
@@ -243,7 +279,7 @@ def _name_verdict(leaf: x509.Certificate, hostname: str) -> _Verdict | None:
         else:
             verify_certificate_hostname(leaf, ascii_name(hostname))
     except (service_identity.VerificationError, service_identity.CertificateError, ValueError):
-        return _Verdict(
+        return _Verification(
             Category.CERT_HOSTNAME_MISMATCH,
             _ERR_HOSTNAME_MISMATCH,
             f"not valid for {hostname}",
@@ -251,16 +287,32 @@ def _name_verdict(leaf: x509.Certificate, hostname: str) -> _Verdict | None:
     return None
 
 
-def _tls_facts(facts: CertificateFacts, verdict: _Verdict) -> TlsFacts:
-    return TlsFacts(
-        version="",
-        cipher="",
+# What is known of a chain that cannot be read, and of no session.
+_NO_FACTS = TlsFacts(
+    version="",
+    cipher="",
+    subject="",
+    issuer="",
+    names=(),
+    not_before="",
+    not_after="",
+    days_left=0,
+    fingerprint_sha256="",
+    verdict=Category.CERT_UNTRUSTED,
+    verify_code=_ERR_UNSPECIFIED,
+    verify_message="",
+)
+
+
+def _tls_facts(facts: CertificateFacts, verdict: _Verification) -> TlsFacts:
+    """Return the facts of a chain; those of a session, and the days left, are added later."""
+    return replace(
+        _NO_FACTS,
         subject=facts.subject,
         issuer=facts.issuer,
         names=facts.names,
         not_before=facts.not_before.isoformat(),
         not_after=facts.not_after.isoformat(),
-        days_left=0,
         fingerprint_sha256=facts.fingerprint_sha256,
         verdict=verdict.category,
         verify_code=verdict.code,
@@ -268,23 +320,11 @@ def _tls_facts(facts: CertificateFacts, verdict: _Verdict) -> TlsFacts:
     )
 
 
-def _unreadable(error: Exception, now: datetime) -> _Judged:
-    """A server may send anything as its certificate; what cannot be read is not trusted."""
-    facts = TlsFacts(
-        version="",
-        cipher="",
-        subject="",
-        issuer="",
-        names=(),
-        not_before="",
-        not_after="",
-        days_left=0,
-        fingerprint_sha256="",
-        verdict=Category.CERT_UNTRUSTED,
-        verify_code=_ERR_UNSPECIFIED,
-        verify_message=f"the certificate cannot be read ({type(error).__name__})",
-    )
-    return _Judged(facts, None, now, now + MAX_CACHE_AGE)
+def _unreadable(error: Exception, now: datetime) -> _CachedFacts:
+    """Return that a chain is untrusted because it cannot be read."""
+    message = f"the certificate cannot be read ({type(error).__name__})"
+    facts = replace(_NO_FACTS, verify_message=message)
+    return _CachedFacts(facts, None, now, now + MAX_CACHE_AGE)
 
 
 def _digest(chain: Sequence[bytes]) -> bytes:
@@ -293,37 +333,3 @@ def _digest(chain: Sequence[bytes]) -> bytes:
         digest.update(len(each).to_bytes(4))
         digest.update(each)
     return digest.digest()
-
-
-# Where distributions keep their bundle, should OpenSSL have been built elsewhere.
-_SYSTEM_BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-)
-
-
-def load_trust_store(ca_file: Path | None) -> crypto.X509Store:
-    """Return the trust store from a PEM file, or the system's when there is none.
-
-    A certificate in it is trusted whether it is a root or not, so an inner CA, or the one
-    certificate of a server, can be listed alone.
-
-    Raises:
-        ValueError: The file cannot be read, or holds no certificate.
-    """
-    store = crypto.X509Store()
-    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    chosen = ca_file or _system_bundle()
-    try:
-        store.load_locations(str(chosen))
-    except crypto.Error:
-        reason = "it holds no PEM certificate" if chosen.is_file() else "there is no such file"
-        raise ValueError(f"CA file {chosen}: {reason}") from None
-    return store
-
-
-def _system_bundle() -> Path:
-    candidates = (ssl.get_default_verify_paths().cafile, *_SYSTEM_BUNDLES)
-    found = (Path(each) for each in candidates if each and Path(each).is_file())
-    return next(found, Path(certifi.where()))

@@ -1,15 +1,8 @@
-"""Host names to addresses: literals, the hosts file, then DNS, with a shared cache.
+"""Resolves host names: address literals, the hosts file, then DNS, with a cache.
 
-DNS is asked by dnspython rather than `getaddrinfo`: a name whose servers are silent then
-delays nobody else, and an error can be told from a silence.
-
-Asks name servers for the addresses of one name, and says what became of it.
-
-A and AAAA are asked at the same time. Knows dnspython; caches nothing.
-
-The hosts file and the names that never leave the machine (RFC 6761 section 6.3).
-
-dnspython asks name servers only, so this comes first, as it does for every mail client.
+dnspython asks the name servers rather than `getaddrinfo`, which blocks a thread for each
+name whose servers are silent and reports silence and errors alike. dnspython does not read
+the hosts file, so `HostsFile` does, before DNS, as every mail client does.
 """
 
 from __future__ import annotations
@@ -39,21 +32,23 @@ if TYPE_CHECKING:
 
 HOSTS_FILE = Path("/etc/hosts")
 
-# A change of the file is noticed after so long; looking at every lookup would cost more
-# than the lookup.
 REREAD_SECONDS = 5.0
+"""After how long a change of the hosts file is read. A look at each name would cost too much."""
 
 _LOCALHOST = ("::1", "127.0.0.1")
 
 
 class HostsFile:
-    """Names with fixed addresses. `clock` gives seconds that only ever grow."""
+    """Names with fixed addresses. `clock` returns seconds and never goes back.
+
+    `localhost` and the names below it never leave the machine (RFC 6761 section 6.3).
+    """
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
         self._clock = clock
-        self._looked = float("-inf")
-        self._changed: float | None = None
+        self._checked_at = float("-inf")
+        self._modified_at: float | None = None
         self._names: dict[str, list[Address]] = {}
 
     def find(self, name: str) -> tuple[Address, ...]:
@@ -65,20 +60,20 @@ class HostsFile:
         return tuple(found or ())
 
     def _refresh(self) -> None:
-        if self._clock() - self._looked < REREAD_SECONDS:
+        if self._clock() - self._checked_at < REREAD_SECONDS:
             return
-        self._looked = self._clock()
+        self._checked_at = self._clock()
         try:
-            changed = self._path.stat().st_mtime
-            if changed != self._changed:
-                self._names = _parse(self._path.read_text("utf-8", "replace"))
-                self._changed = changed
+            modified_at = self._path.stat().st_mtime
+            if modified_at != self._modified_at:
+                self._names = _parse_hosts(self._path.read_text("utf-8", "replace"))
+                self._modified_at = modified_at
         except OSError:
-            # No hosts file, or none that we may read: there are no such names.
-            self._names, self._changed = {}, None
+            # A hosts file that is missing or unreadable lists no names.
+            self._names, self._modified_at = {}, None
 
 
-def _parse(text: str) -> dict[str, list[Address]]:
+def _parse_hosts(text: str) -> dict[str, list[Address]]:
     names: dict[str, list[Address]] = {}
     for line in text.splitlines():
         address, *listed = line.partition("#")[0].split() or [""]
@@ -90,114 +85,26 @@ def _parse(text: str) -> dict[str, list[Address]]:
     return names
 
 
-MIN_TTL_SECONDS = 5.0
-MAX_TTL_SECONDS = 300.0
-NEGATIVE_TTL_SECONDS = 15.0
-MAX_CACHED_NAMES = 50_000
-
-# Only these say something of the name; the others say something of the way to its servers,
-# which may be mended at once.
-_CACHED_FAILURES = frozenset({Category.DNS_NXDOMAIN, Category.DNS_NO_ADDRESS})
-
-
-class Dns(Protocol):
-    """Something that asks name servers, such as `mail.net.resolver.DnsClient`."""
-
-    async def query(self, name: str) -> DnsAnswer:
-        """Return what DNS says of a name."""
-        ...
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A lookup under way. It lands without an answer when the task that flew it ended."""
-
-    landed: trio.Event = field(default_factory=trio.Event)
-    answer: DnsAnswer | None = None
-
-
-class Resolver:
-    """Finds the addresses of host names; one lookup of a name at a time serves all who ask."""
-
-    def __init__(self, dns: Dns, hosts: HostsFile | None = None) -> None:
-        self._dns = dns
-        self._hosts = hosts or HostsFile(HOSTS_FILE, trio.current_time)
-        self._cache: dict[str, tuple[float, DnsAnswer]] = {}
-        self._flights: dict[str, _Flight] = {}
-
-    async def resolve(self, hostname: str) -> tuple[Address, ...]:
-        """Return at least one address, in the order in which to try them.
-
-        Raises:
-            ProbeFailed: There is no address; the category begins with `dns_`.
-        """
-        literal = parse_literal(hostname)
-        if literal is not None:
-            return (literal,)
-        name = ascii_name(hostname)
-        fixed = self._hosts.find(name)
-        if fixed:
-            return fixed
-        answer = self._cached(name) or await self._shared_lookup(name)
-        if answer.failure is not None:
-            raise ProbeFailed(*answer.failure, phase=Phase.DNS)
-        return _alternating(answer.addresses)
-
-    def _cached(self, name: str) -> DnsAnswer | None:
-        expires, answer = self._cache.get(name, (0.0, None))
-        return answer if answer is not None and trio.current_time() < expires else None
-
-    async def _shared_lookup(self, name: str) -> DnsAnswer:
-        while (flight := self._flights.get(name)) is not None:
-            await flight.landed.wait()
-            if flight.answer is not None:
-                return flight.answer
-            # Whoever asked ran out of time. The next in line asks with its own time.
-        flight = self._flights[name] = _Flight()
-        try:
-            flight.answer = await self._dns.query(name)
-        finally:
-            del self._flights[name]
-            flight.landed.set()
-        self._keep(name, flight.answer)
-        return flight.answer
-
-    def _keep(self, name: str, answer: DnsAnswer) -> None:
-        if answer.failure is None:
-            ttl = min(max(answer.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
-        elif answer.failure[0] in _CACHED_FAILURES:
-            ttl = NEGATIVE_TTL_SECONDS
-        else:
-            return
-        self._cache.pop(name, None)
-        while len(self._cache) >= MAX_CACHED_NAMES:
-            del self._cache[next(iter(self._cache))]
-        self._cache[name] = (trio.current_time() + ttl, answer)
-
-
-def _alternating(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
-    """IPv6 first, then by turns, so that one dead family costs one delay (RFC 8305 4)."""
-    by_family = ([each for each in addresses if each.version == version] for version in (6, 4))
-    turns = chain.from_iterable(zip_longest(*by_family))
-    return tuple(each for each in turns if each is not None)
-
-
-# How long one name server may be silent before the next is asked, and all of them together.
 ATTEMPT_SECONDS = 2.0
-LIFETIME_SECONDS = 10.0
+"""How long a name server may be silent before the next one is asked."""
 
-# RFC 8305 section 3 waits 50 ms for the other family. Ours is longer, because a monitor
-# judges all addresses of a name; but some name servers never answer to AAAA.
+LIFETIME_SECONDS = 10.0
+"""How long all name servers together may take."""
+
 OTHER_FAMILY_SECONDS = 1.0
+"""How long an answer for one family waits for the other: some servers never answer to AAAA.
+
+RFC 8305 section 3 waits 50 ms. It is longer here, because a monitor judges all addresses.
+"""
 
 _DNS_PORT = 53
 
 
 @dataclass(frozen=True, slots=True)
 class DnsAnswer:
-    """What DNS says of a name: addresses, or a category and a sentence why there are none.
+    """The addresses of a name, or the category and the words of a failure.
 
-    `ttl_seconds` is the servers' own, as it came; 0 for a failure.
+    `ttl_seconds` is what the name servers say, without our limits; 0 for a failure.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -206,13 +113,15 @@ class DnsAnswer:
 
 
 class DnsClient:
-    """Asks the given name servers, or the system's when none are given.
+    """Asks the given name servers, or the system's when none are given. Caches nothing.
 
     Raises:
         ValueError: A name server is no address, or the system has none.
     """
 
-    def __init__(self, name_servers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, name_servers: Sequence[str] = (), *, lifetime_seconds: float = LIFETIME_SECONDS
+    ) -> None:
         try:
             self._resolver = dns.asyncresolver.Resolver(configure=not name_servers)
         except dns.resolver.NoResolverConfiguration:
@@ -220,10 +129,10 @@ class DnsClient:
         if name_servers:
             self._resolver.nameservers = [_name_server(each) for each in name_servers]
         self._resolver.timeout = ATTEMPT_SECONDS
-        self._resolver.lifetime = LIFETIME_SECONDS
+        self._resolver.lifetime = lifetime_seconds
 
     async def query(self, name: str) -> DnsAnswer:
-        """Return what A and AAAA of a name say. Never raises for what DNS does."""
+        """Ask for A and AAAA at the same time. A failure of DNS is an answer, not an error."""
         answers: list[DnsAnswer] = []
         async with trio.open_nursery() as nursery:
 
@@ -244,10 +153,10 @@ class DnsClient:
         except dns.resolver.NoAnswer:
             return DnsAnswer(failure=(Category.DNS_NO_ADDRESS, "the host name has no address"))
         except dns.exception.Timeout as error:
-            _raise_what_is_ours(error)
+            _raise_exhaustion(error)
             return DnsAnswer(failure=(Category.DNS_TIMEOUT, "the name servers do not answer"))
         except (dns.exception.DNSException, UnicodeError) as error:
-            _raise_what_is_ours(error)
+            _raise_exhaustion(error)
             # NoNameservers (SERVFAIL, REFUSED), a loop of CNAMEs, a name that cannot be.
             kind_of = type(error).__name__
             return DnsAnswer(failure=(Category.DNS_SERVFAIL, f"the name servers fail ({kind_of})"))
@@ -256,8 +165,8 @@ class DnsClient:
         return DnsAnswer(addresses, answer.expiration - time.time())
 
 
-def _raise_what_is_ours(error: Exception) -> None:
-    """Raise what the resolver takes for a fault of a name server, and is a lack of ours."""
+def _raise_exhaustion(error: Exception) -> None:
+    """Raise the lack of a resource here that dnspython takes for a fault of a name server."""
     tried = error.kwargs.get("errors", ()) if isinstance(error, dns.exception.DNSException) else ()
     for *_, cause, _response in tried:
         if isinstance(cause, OSError) and exhaustion(cause):
@@ -269,8 +178,8 @@ def _merged(answers: list[DnsAnswer]) -> DnsAnswer:
     if good:
         addresses = tuple(address for each in good for address in each.addresses)
         return DnsAnswer(addresses, min(each.ttl_seconds for each in good))
-    # The failure that says most: a name without an address in one family may merely have
-    # the other one, and that is the answer that failed.
+    # A name without an address of one family may have one of the other, whose look-up
+    # failed: that failure says more.
     return min(answers, key=_is_without_address)
 
 
@@ -289,3 +198,105 @@ def _name_server(text: str) -> dns.nameserver.Nameserver:
     if address is None:
         raise ValueError(f"name server {text!r}: {host!r} is not an IP address")
     return dns.nameserver.Do53Nameserver(str(address), port)
+
+
+MIN_TTL_SECONDS = 5.0
+MAX_TTL_SECONDS = 300.0
+NEGATIVE_TTL_SECONDS = 15.0
+MAX_CACHED_NAMES = 50_000
+
+# These are facts about the name. Other failures are those of its servers or of the network,
+# which may work again at the next look-up.
+_CACHED_FAILURES = frozenset({Category.DNS_NXDOMAIN, Category.DNS_NO_ADDRESS})
+
+
+class NameServers(Protocol):
+    """Where a resolver asks: a `DnsClient`, or a substitute in tests."""
+
+    async def query(self, name: str) -> DnsAnswer:
+        """Return the addresses of a name, or the failure."""
+        ...
+
+
+@dataclass(slots=True)
+class _PendingLookup:
+    """A running look-up. It ends without an answer when the task that asks is cancelled."""
+
+    ended: trio.Event = field(default_factory=trio.Event)
+    answer: DnsAnswer | None = None
+
+
+class Resolver:
+    """Finds the addresses of host names. All tasks that ask for a name share one look-up.
+
+    The cache holds `max_cached` names, the oldest goes first.
+    """
+
+    def __init__(
+        self,
+        name_servers: NameServers,
+        hosts: HostsFile | None = None,
+        *,
+        max_cached: int = MAX_CACHED_NAMES,
+    ) -> None:
+        self._name_servers = name_servers
+        self._max_cached = max_cached
+        self._hosts = hosts or HostsFile(HOSTS_FILE, trio.current_time)
+        self._cache: dict[str, tuple[float, DnsAnswer]] = {}
+        self._pending: dict[str, _PendingLookup] = {}
+
+    async def resolve(self, hostname: str) -> tuple[Address, ...]:
+        """Return at least one address, in the order in which to try them.
+
+        Raises:
+            ProbeFailed: There is no address; the category begins with `dns_`.
+        """
+        literal = parse_literal(hostname)
+        if literal is not None:
+            return (literal,)
+        name = ascii_name(hostname)
+        fixed = self._hosts.find(name)
+        if fixed:
+            return fixed
+        answer = self._cached(name) or await self._shared_lookup(name)
+        if answer.failure is not None:
+            raise ProbeFailed(*answer.failure, phase=Phase.DNS)
+        return _interleaved(answer.addresses)
+
+    def _cached(self, name: str) -> DnsAnswer | None:
+        expires, answer = self._cache.get(name, (0.0, None))
+        return answer if answer is not None and trio.current_time() < expires else None
+
+    async def _shared_lookup(self, name: str) -> DnsAnswer:
+        while (pending := self._pending.get(name)) is not None:
+            await pending.ended.wait()
+            if pending.answer is not None:
+                return pending.answer
+            # The task that asked ran out of time. The next one asks, within its own time.
+        pending = self._pending[name] = _PendingLookup()
+        try:
+            pending.answer = await self._name_servers.query(name)
+        finally:
+            del self._pending[name]
+            pending.ended.set()
+        self._keep(name, pending.answer)
+        return pending.answer
+
+    def _keep(self, name: str, answer: DnsAnswer) -> None:
+        if answer.failure is None:
+            ttl = min(max(answer.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
+        elif answer.failure[0] in _CACHED_FAILURES:
+            ttl = NEGATIVE_TTL_SECONDS
+        else:
+            return
+        self._cache.pop(name, None)
+        while len(self._cache) >= self._max_cached:
+            del self._cache[next(iter(self._cache))]
+        self._cache[name] = (trio.current_time() + ttl, answer)
+
+
+def _interleaved(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
+    """Return IPv6 and IPv4 by turns, so that one dead family costs one delay (RFC 8305 4)."""
+    by_family = ([each for each in addresses if each.version == version] for version in (6, 4))
+    turns = chain.from_iterable(zip_longest(*by_family))
+    return tuple(each for each in turns if each is not None)

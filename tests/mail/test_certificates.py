@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mail.net.certificates import _Judged
+    from mail.net.certificates import _CachedFacts
     from tests.mailservers.certificates import ServerCertificate
 
 
@@ -43,7 +43,7 @@ class _Clock:
 class _CountingJudge(CertificateJudge):
     judgements = 0
 
-    def _judge(self, chain: Sequence[bytes], hostname: str, now: datetime) -> _Judged:
+    def _judge(self, chain: Sequence[bytes], hostname: str, now: datetime) -> _CachedFacts:
         self.judgements += 1
         return super()._judge(chain, hostname, now)
 
@@ -169,8 +169,8 @@ def test_a_certificate_without_extensions_is_for_no_name(tmp_path: Path) -> None
     assert (facts.verdict, facts.names) == (Category.CERT_HOSTNAME_MISMATCH, ())
 
 
-def test_the_cache_has_an_end(judge: CertificateJudge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mail.net.certificates.MAX_CACHED_VERDICTS", 2)
+def test_the_cache_has_an_end(ca_file: Path) -> None:
+    judge = CertificateJudge(load_trust_store(ca_file), max_cached=2)
     for host in ("a.example", "b.example", "c.example"):
         judge.judge(_session(SHOP.good), host)
 

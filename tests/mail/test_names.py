@@ -13,8 +13,6 @@ import trio
 import trio.testing
 
 from domain.check import Category, Phase
-from mail.net import resolver as dns_queries
-from mail.net import resolver as names
 from mail.net.errors import exhaustion
 from mail.net.resolver import (
     MAX_TTL_SECONDS,
@@ -249,21 +247,21 @@ def test_a_system_without_name_servers_is_said(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_one_family_that_is_silent_does_not_hold_up_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(dns_queries, "LIFETIME_SECONDS", 3600)
     with (
         dns_server({"mx.example": ["127.0.0.1"]}, silent_kinds=("AAAA",)) as server,
         trio.fail_after(30),
     ):
-        resolver = Resolver(DnsClient((server.address,)), _no_hosts(tmp_path))
+        client = DnsClient((server.address,), lifetime_seconds=3600)
+        resolver = Resolver(client, _no_hosts(tmp_path))
         assert await resolver.resolve("mx.example") == _addresses("127.0.0.1")
 
 
-async def test_silence_is_told_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dns_queries, "LIFETIME_SECONDS", 0.3)
+async def test_silence_and_errors_are_different_failures() -> None:
     with dns_server({"mx.example": "silent"}) as server:
-        answer = await DnsClient((server.address,)).query("mx.example")
+        client = DnsClient((server.address,), lifetime_seconds=0.3)
+        answer = await client.query("mx.example")
 
     assert answer.failure is not None
     assert answer.failure[0] is Category.DNS_TIMEOUT
@@ -292,10 +290,10 @@ def test_a_group_with_anything_else_in_it_is_no_lack() -> None:
     assert exhaustion(OSError(errno.ENOENT, "No such file")) is None
 
 
-async def test_the_cache_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "MAX_CACHED_NAMES", 2)
+async def test_the_cache_has_an_end(tmp_path: Path) -> None:
     with dns_server({f"mx{each}.example": ["127.0.0.1"] for each in range(3)}) as server:
-        resolver = Resolver(DnsClient((server.address,)), _no_hosts(tmp_path))
+        client = DnsClient((server.address,))
+        resolver = Resolver(client, _no_hosts(tmp_path), max_cached=2)
         for each in (0, 1, 2, 2, 0):
             await resolver.resolve(f"mx{each}.example")
 
