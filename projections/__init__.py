@@ -1,5 +1,5 @@
-"""What is shown: views folded from the logs, which can be thrown away and rebuilt.
+"""Views: what is shown, folded from the logs. They can be deleted and rebuilt.
 
-Knows events and records; knows nothing of HTTP or of mail servers. SQL stands only in
-`projections.storage`.
+This package knows events and records; it knows nothing of HTTP or of mail servers. Its SQL is in
+`projections.storage` only.
 """

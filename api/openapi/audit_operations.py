@@ -50,7 +50,7 @@ def components() -> Schema:
         "requestId": nullable(STRING),
     }
     subject = {
-        "kind": {"type": "string", "enum": list(SUBJECT_KINDS.values())},
+        "kind": {"type": "string", "enum": list(SUBJECT_KINDS)},
         "id": NUMBER,
         "publicId": UUID,
         "name": described(STRING, "What it was called after the event."),

@@ -8,7 +8,7 @@ code made: it is read where that is possible, until a rebuild replaces it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 from domain.errors import DomainError
@@ -37,6 +37,9 @@ class Table:
     `counted` lists the columns of each count that the view maintains: the number of rows for
     each of their values, so that no query counts rows. `searched` names a column in which an
     index finds any part of three characters or more.
+
+    `kind` is what the audit log calls the subject of a row, unless the record says its own
+    `kind`. `audited` maps the documented key of each field that the audit log shows to the field.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Table:
     indexes: tuple[tuple[str, ...], ...] = ()
     counted: tuple[tuple[str, ...], ...] = ()
     searched: str | None = None
+    kind: str | None = None
+    audited: Mapping[str, str] = field(default_factory=dict)
 
 
 class SideState(NamedTuple):

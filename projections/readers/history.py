@@ -1,4 +1,4 @@
-"""The queries that the `history` view answers: what happened, and what was."""
+"""The queries on the `history` view: the entries of the audit log, and monitors as they were."""
 
 from __future__ import annotations
 
@@ -84,4 +84,4 @@ class HistoryReader(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what the reader holds open."""
+        """Close the connections of the reader."""

@@ -1,4 +1,4 @@
-"""The queries that the views answer: the port that the API and the commands read through."""
+"""The queries on monitors, owners, tokens and locations: a port of the API and the commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RenderedMonitor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MonitorFilter:
-    """Which monitors a list holds. None means any; `search` is a part of a name."""
+    """Which monitors a list shows. None means any; `search` is a part of a name or hostname."""
 
     kind: Kind
     organization_id: str
@@ -120,4 +120,4 @@ class MonitorReader(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what the reader holds open."""
+        """Close the connections of the reader."""

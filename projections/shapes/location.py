@@ -1,4 +1,4 @@
-"""What is shown of a location: whether checks come from it, and its JSON (contract Q-35)."""
+"""The documented JSON of a location, and its status: whether checks come from it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LocationStatus = Literal["active", "idle", "retired"]
 
 IDLE_AFTER: Final = timedelta(days=2)
-"""The longest interval is one day, so that a place at work is never taken for idle."""
+"""Twice the longest check interval, so that an active location is never taken for idle."""
 
 
 def location_status(location: Record, last_check_at: str | None, now: datetime) -> LocationStatus:
-    """Return how a location stands; it is active while it made a check within two days."""
+    """Return the status of a location: active if it made a check within IDLE_AFTER."""
     if location["retired_at"] is not None:
         return "retired"
     idle_since = iso_milliseconds(now - IDLE_AFTER)

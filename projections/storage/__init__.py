@@ -1,1 +1,1 @@
-"""Where views are kept: the only SQL of the projections."""
+"""The storage of views: the only SQL of the projections."""

@@ -1,4 +1,4 @@
-"""The port to whatever keeps the views: files beside the logs, or a schema of the database."""
+"""The port to the storage of views: files beside the logs, or a schema of the database."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ViewStorage(ABC):
-    """Opens views and their readers. Whoever opens one closes it, and the storage at last."""
+    """Opens views and their readers. The caller closes them, then the storage."""
 
     @abstractmethod
     def view(self, projection: Projection) -> View:
@@ -22,19 +22,19 @@ class ViewStorage(ABC):
 
     @abstractmethod
     def scratch(self, projection: Projection) -> View:
-        """Return an empty view that is needed for a moment, and that nobody else sees."""
+        """Return an empty view of this process alone, which is gone when it is closed."""
 
     @abstractmethod
     def reader(self) -> MonitorReader:
-        """Return what answers from the `monitors` and the `checks` view."""
+        """Return the reader of the `monitors` and the `checks` view."""
 
     @abstractmethod
     def history(self) -> HistoryReader:
-        """Return what answers from the `history` view."""
+        """Return the reader of the `history` view."""
 
     @abstractmethod
     def roll_ups(self) -> RollUpReader:
-        """Return what answers from the `roll_ups` view."""
+        """Return the reader of the `roll_ups` view."""
 
     @abstractmethod
     def close(self) -> None:

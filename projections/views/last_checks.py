@@ -31,8 +31,8 @@ LAST_CHECKS: Final = Table(
     "last_checks",
     {"monitor_id": "TEXT", "location": "TEXT", "checked_at": "TEXT"},
     lambda record: (record["monitor_id"], record["location"], record["checked_at"]),
-    # Not also by the time, which every check changes: then this index would have to follow.
-    # A monitor has as many rows as there are places that it is checked from.
+    # Without the time: every check changes that, and would have to change the index too.
+    # A monitor has few rows: one for each location that checks it.
     indexes=(("monitor_id",),),
 )
 

@@ -1,4 +1,4 @@
-"""The `monitors` view: what the `monitoring` log says now."""
+"""The `monitors` view: organizations, customers, tokens, locations and monitors as they are now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from domain.access_token import AccessToken
+from domain.fields import CUSTOMER_FIELDS, MONITOR_FIELDS, keys_of
 from domain.location import MonitoringLocation
 from domain.monitor import Monitor
 from domain.organization import Customer, Organization
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def search_text(record: Record) -> str:
-    """Return the text in which a search looks for a part: of a monitor or a customer."""
+    """Return the text of a monitor or a customer in which a search looks for a part."""
     name: str = record["name"].casefold()
     return f"{name}\n{record['hostname']}" if "hostname" in record else name
 
@@ -30,6 +31,8 @@ ORGANIZATIONS: Final = Table(
     {"number": "INTEGER"},
     lambda record: (record["number"],),
     indexes=(("number",),),
+    kind="organization",
+    audited={"name": "name"},
 )
 CUSTOMERS: Final = Table(
     "customers",
@@ -48,18 +51,24 @@ CUSTOMERS: Final = Table(
         monitor.customer_template(record),
     ),
     indexes=(("number",), ("organization_id", "number")),
+    kind="customer",
+    audited=keys_of(CUSTOMER_FIELDS),
 )
 TOKENS: Final = Table(
     "tokens",
     {"token_hash": "TEXT", "organization_id": "TEXT", "number": "INTEGER"},
     lambda record: (record["token_hash"], record["organization_id"], record["number"]),
     indexes=(("token_hash",), ("organization_id", "number")),
+    kind="token",
+    audited={"name": "name", "role": "role", "expiresAt": "expires_at"},
 )
 LOCATIONS: Final = Table(
     "locations",
     {"number": "INTEGER"},
     lambda record: (record["number"],),
     indexes=(("number",),),
+    kind="location",
+    audited={"code": "code", "name": "name", "countryCode": "country"},
 )
 
 
@@ -98,7 +107,9 @@ MONITORS: Final = Table(
         ("kind", "organization_id", "customer_id"),
     ),
     searched="search",
+    audited={key: field for key, field in keys_of(MONITOR_FIELDS).items() if field != "config"},
 )
+"""Its records say their kind. The audit log shows a config field by field."""
 
 
 def _key(event: Any) -> str:  # noqa: ANN401 - any event of the library

@@ -1,7 +1,7 @@
 """Pure folds: a record and an event make the next record.
 
-Records hold JSON-native values in the words of the domain. Times are the documented ISO
-strings, because that is all anyone does with them.
+Records hold JSON-native values under the names of the domain. Times are ISO strings in the
+documented form, in which they are shown and compared.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def updated_location(record: Record | None, event: MonitoringLocation.Updated) -
 
 
 def retired_location(record: Record | None, event: MonitoringLocation.Retired) -> Record:
-    """Fold a retirement: the row stays, because checks that were made there need its name."""
+    """Fold a retirement: the row stays, because checks from there show its name."""
     return {**_existing(record), "retired_at": iso_milliseconds(event.timestamp)}
 
 
 def restored_location(record: Record | None, _: MonitoringLocation.Restored) -> Record:
-    """Fold a return."""
+    """Fold a restoration."""
     return {**_existing(record), "retired_at": None}
 
 
@@ -134,7 +134,7 @@ def updated_monitor(record: Record | None, event: Monitor.Updated) -> Record:
 
 
 def deleted_monitor(record: Record | None, _: Monitor.Deleted) -> None:
-    """Fold a deletion: nothing is shown any more."""
+    """Fold a deletion: the row is removed."""
     _existing(record)
 
 

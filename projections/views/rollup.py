@@ -1,13 +1,9 @@
-"""What remains of the checks of an hour: counts, durations by phase, time in each state.
+"""A roll-up: the checks of some time in short. Counts, durations by phase, time in each state.
 
-Two of them merge into that of both times, exactly: an hour from its parts, a day from its
-hours, several locations into one.
-
-Counts of durations in fixed buckets: small, quick to add to, and exact to merge.
-
-Each power of two is cut into 32 buckets, so the middle of a bucket is at most 1.6 % away from
-what was counted in it; below 64 microseconds a bucket is one microsecond. Whole numbers
-only, so every machine counts the same.
+Two roll-ups merge exactly: an hour from its parts, a day from its hours, several locations into
+one. Durations are counted in fixed buckets. Each power of two has 32 of them, so the middle of
+a bucket is at most 1.6 % away from a duration in it; below 64 microseconds a bucket is one
+microsecond. Whole numbers only, so every machine counts the same.
 """
 
 from __future__ import annotations
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
 
 
 Counts = dict[int, int]
-"""How often each bucket was met."""
+"""The number of durations in each bucket."""
 
 _FINE_BITS: Final = 5
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
@@ -46,14 +42,14 @@ def bucket_of(microseconds: int) -> int:
 def add(into: Counts, durations: Iterable[int]) -> None:
     """Count durations, in microseconds."""
     for each in durations:
-        # As `bucket_of` does; here because calling it takes longer than what it does.
+        # The body of `bucket_of`: the call would take longer than the calculation.
         shift = each.bit_length() - _FINE_BITS - 1
         bucket = (shift << _FINE_BITS) + (each >> shift) if shift > 0 else max(0, each)
         into[bucket] = into.get(bucket, 0) + 1
 
 
 def middle_of(bucket: int) -> int:
-    """Return the microseconds that a bucket stands for."""
+    """Return the microseconds in the middle of a bucket."""
     shift = (bucket >> _FINE_BITS) - 1
     if shift <= 0:
         return bucket
@@ -78,7 +74,7 @@ def merge(into: Counts, more: Mapping[int, int]) -> None:
 
 
 def pack(counts: Mapping[int, int]) -> str:
-    """Return counts as a short text: how far each bucket is behind the last, and how many."""
+    """Return counts as a short text: the distance of each bucket from the one before, its count."""
     text: list[str] = []
     last = 0
     for bucket in sorted(counts):
@@ -136,7 +132,7 @@ _CODES: Final = {
     "quit": "q",
     "total": "T",
 }
-"""Phases in one letter, as they are stored. A phase without one stands there by its name."""
+"""The stored letter of each phase. A phase without one is stored by its name."""
 
 _NAMES: Final = {code: name for name, code in _CODES.items()}
 _MICROSECONDS: Final = 1000
@@ -169,7 +165,7 @@ class RollUp:
     phases: dict[str, PhaseDurations] = field(default_factory=dict)
 
     def merge(self, other: RollUp) -> None:
-        """Add another time, or the same time seen from elsewhere."""
+        """Add another time, or the same time at another location."""
         self.checks += other.checks
         self.failed += other.failed
         self.known_ms = [
@@ -195,7 +191,7 @@ def from_text(text: str) -> RollUp:
 
 
 def from_open(record: dict[str, Any]) -> RollUp:
-    """Return the roll-up of an hour that is still added to (`roll_ups.new_hour`)."""
+    """Return the roll-up of an open hour (`uptime.new_hour`)."""
     phases = _from_parts(record["counted"].split())
     for names, rows in record["recent"].items():
         columns = zip(*orjson.loads(f"[{rows}]"), strict=True)
@@ -204,11 +200,11 @@ def from_open(record: dict[str, Any]) -> RollUp:
     return RollUp(record["checks"], record["failed"], list(record["known_ms"]), phases)
 
 
-def put_aside(record: dict[str, Any], timings: dict[str, float]) -> None:
-    """Add the durations of a check, in milliseconds, to an hour that is still added to.
+def add_recent(record: dict[str, Any], timings: dict[str, float]) -> None:
+    """Add the durations of a check, in milliseconds, to the record of an open hour.
 
-    They are kept as a text, by the names of their phases: whoever adds the next ones need
-    not make numbers of it.
+    The record keeps them as a text by the names of their phases, so that adding the next ones
+    parses no numbers.
     """
     names, row = " ".join(timings), orjson.dumps([*timings.values()]).decode()
     before = record["recent"].get(names)
@@ -216,7 +212,7 @@ def put_aside(record: dict[str, Any], timings: dict[str, float]) -> None:
 
 
 def count_recent(record: dict[str, Any]) -> None:
-    """Count what was put aside, so that it takes no more room than its buckets do."""
+    """Count the collected durations of an open hour, so that they take only the room of buckets."""
     record["counted"] = " ".join(_to_parts(from_open(record).phases))
     record["recent"] = {}
 

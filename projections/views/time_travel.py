@@ -1,8 +1,7 @@
-"""What the API would have answered at a position: the same shapes, of what was there then.
+"""Time travel: what the API would have answered at a position, and a log folded up to one.
 
-The configuration as it was, folded from the log itself and from nothing else.
-
-No view is read: what comes out is what the log says, and a test holds the views to it.
+`MonitorsAsOf` makes the shapes of today from the `history` view. `replay` reads no view: its
+rows are what the log itself says, and tests compare the views with them.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class MonitorsAsOf:
-    """Answers as a `MonitorReader` does, at one position and one time."""
+    """Answers as a `MonitorReader` does, at one position and one time, from the `history` view."""
 
     def __init__(
         self,
@@ -44,7 +43,7 @@ class MonitorsAsOf:
     ) -> None:
         """Take the codes of all locations, and the time up to which checks count.
 
-        Without a time there was nothing yet.
+        `time` is None for a position at which there was no event yet.
         """
         self._history = history
         self._checks = checks
@@ -94,9 +93,9 @@ BATCH: Final = 500
 
 
 class Replay(Transaction):
-    """Rows in memory, as many as there are things, whatever they have been through.
+    """Rows in memory, one for each thing.
 
-    They are kept as JSON text, which takes a fraction of what objects take.
+    They are kept as JSON text, which takes a fraction of the memory of objects.
     """
 
     def __init__(self) -> None:

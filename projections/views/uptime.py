@@ -1,12 +1,12 @@
-"""The `roll_ups` view: the checks of every hour in short, kept when the checks are archived.
+"""The `roll_ups` view: the checks of every hour in short, which stay when checks are archived.
 
-A row of `streams` holds, for a monitor at a location, its last check and the hour that is
-still added to; a row of `days` the finished hours of a day. So a check reads and writes one
-small row, and a day is written to once an hour.
+A row of `streams` holds the last check of a monitor at a location and the hour that is still
+open; a row of `days` the finished hours of a day. So a check reads and writes one small row,
+and the row of a day is written once an hour.
 
-How a monitor was checked at a version of its configuration, from the `monitoring` log.
-
-What a version says never changes, so the same checks always fold to the same rows.
+How long a check vouches for the monitor's state depends on the version of the configuration
+that the check was made by. `LoggedCheckSettings` reads that from the `monitoring` log. A version
+never changes, so the same checks always fold to the same rows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 from uuid import UUID
+
+from typing_extensions import override
 
 from domain.availability import (
     HOUR_MS,
@@ -33,7 +35,7 @@ from domain.monitor import Monitor
 from projections.core.projection import Projection, RowBuffer, batched
 from projections.core.table import Table
 from projections.views.last_checks import stream_key
-from projections.views.rollup import count_recent, from_open, from_text, put_aside, to_text
+from projections.views.rollup import add_recent, count_recent, from_open, from_text, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,61 +46,67 @@ if TYPE_CHECKING:
     from store.store import Store
 
 
-_MONITORS: Final = 250_000
-"""Monitors whose versions are kept: about 75 MB."""
+_KNOWN_MONITORS: Final = 250_000
+"""Monitors whose versions a process remembers: about 75 MB."""
 
-_SORTS: Final = 1 << 10
+_KNOWN_SETTINGS: Final = 1 << 10
 _MS_PER_MINUTE: Final = 60_000
 _MS_PER_SECOND: Final = 1000
+_COUNT_EVERY: Final = 24
+"""Checks whose durations a stream's row collects before it counts them, which takes time. Most
+streams have fewer an hour."""
+
 _FIELDS: Final = ("status", "check_interval", "timeout_seconds")
 
 
-class Settings(Protocol):
-    """Knows how monitors were checked."""
+class CheckSettings(Protocol):
+    """How monitors were checked at each version of their configuration."""
 
     def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
-        """Read at once what will be asked for: ids of monitors, and versions of them."""
+        """Read together what `at` will be asked for: ids of monitors, and versions of them."""
 
     def at(self, monitor_id: str, version: int) -> Watched | None:
-        """Return how a monitor was checked at a version; None when there is no such thing."""
+        """Return how a monitor was checked at a version; None when that does not exist."""
         ...
 
 
-class NoSettings(Settings):
-    """Knows no monitor: checks count, and vouch for no time."""
+class NoCheckSettings(CheckSettings):
+    """No monitor exists: checks count, and vouch for no time."""
 
+    @override
     def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
         """Do nothing."""
 
+    @override
     def at(self, monitor_id: str, version: int) -> Watched | None:
-        """Return None."""
-        del monitor_id, version
         return None
 
 
-NO_SETTINGS: Final = NoSettings()
+NO_CHECK_SETTINGS: Final = NoCheckSettings()
 
 
 class _Versions(NamedTuple):
-    """The versions of a monitor, and the highest one that was sought.
+    """The versions of a monitor, and the highest one that was looked up.
 
-    A check is recorded after the version that it was made by, so what was not there when it
-    was sought never will be.
+    A check is recorded after the version that it was made by, so a version that did not exist
+    when it was looked up never will.
     """
 
     sought: int
     found: tuple[Watched, ...]
 
 
-class StoredSettings(Settings):
+class LoggedCheckSettings(CheckSettings):
     """Reads the streams of monitors, each once until a newer version of it is asked for."""
 
-    def __init__(self, monitoring: Monitoring) -> None:
+    def __init__(self, monitoring: Monitoring, known_monitors: int = _KNOWN_MONITORS) -> None:
+        """Take the number of monitors to remember."""
+        self._known_monitors = known_monitors
         self._monitoring = monitoring
         self._known: dict[str, _Versions] = {}
 
+    @override
     def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
-        """Read at once what will be asked for and is not known yet."""
         sought: dict[str, int] = {}
         for monitor_id, version in wanted:
             known = self._known.get(monitor_id)
@@ -106,15 +114,15 @@ class StoredSettings(Settings):
                 sought[monitor_id] = max(version, sought.get(monitor_id, 0))
         if not sought:
             return
-        if len(self._known) + len(sought) > _MONITORS:
+        if len(self._known) + len(sought) > self._known_monitors:
             self._known.clear()
         events = self._monitoring.events_of([UUID(each) for each in sought])
         for (monitor_id, version), of_monitor in zip(sought.items(), events, strict=True):
             found = tuple(_versions(of_monitor))
             self._known[monitor_id] = _Versions(max(version, len(found)), found)
 
+    @override
     def at(self, monitor_id: str, version: int) -> Watched | None:
-        """Return how a monitor was checked at a version; None when there is no such thing."""
         known = self._known.get(monitor_id)
         if known is None or version > known.sought:
             self.look_up([(monitor_id, version)])
@@ -131,22 +139,18 @@ def _versions(events: Iterable[object]) -> Iterable[Watched]:
             fields |= {name: event.changes[name] for name in _FIELDS if name in event.changes}
         interval, timeout = fields.get("check_interval"), fields.get("timeout_seconds")
         if isinstance(interval, int | float) and isinstance(timeout, int | float):
-            yield _watched(
+            yield _shared(
                 round(interval * _MS_PER_MINUTE),
                 round(timeout * _MS_PER_SECOND),
                 fields.get("status") == "maintenance",
             )
 
 
-@lru_cache(_SORTS)
-def _watched(interval_ms: int, timeout_ms: int, in_maintenance: bool) -> Watched:  # noqa: FBT001 - as its fields are
+@lru_cache(_KNOWN_SETTINGS)
+def _shared(interval_ms: int, timeout_ms: int, in_maintenance: bool) -> Watched:  # noqa: FBT001 - as its fields are
     """Return the one object of these values: most monitors are checked alike."""
     return Watched(interval_ms, timeout_ms, in_maintenance)
 
-
-_PUT_ASIDE: Final = 24
-"""Checks whose durations wait in the row of their stream to be counted, which takes time: most
-streams have fewer an hour."""
 
 STREAMS: Final = Table(
     "streams",
@@ -164,22 +168,22 @@ DAYS: Final = Table(
 
 @dataclass(frozen=True)
 class RollUps(Projection):
-    """Folds checks. `settings` knows how a monitor was checked at a version of it."""
+    """Folds checks. `settings` says how a monitor was checked at a version of it."""
 
-    settings: Settings = NO_SETTINGS
+    settings: CheckSettings = NO_CHECK_SETTINGS
 
+    @override
     def bound(self, store: Store) -> Self:
-        """Return the projection with the settings of a store's monitors."""
-        return replace(self, settings=StoredSettings(store.monitoring))
+        return replace(self, settings=LoggedCheckSettings(store.monitoring))
 
+    @override
     def fold(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
-        """Fold events into the rows of a transaction, reading and writing each row once."""
         rows = RowBuffer(transaction)
         finished: dict[tuple[str, str], dict[str, list[str]]] = {}
-        for portion in batched(events):
+        for batch in batched(events):
             checks = [
                 (stream_key(each.event), each.event)
-                for each in portion
+                for each in batch
                 if isinstance(each.event, CheckPerformed)
             ]
             rows.read(STREAMS, (key for key, _ in checks))
@@ -187,7 +191,7 @@ class RollUps(Projection):
             for key, check in checks:
                 record = rows.get(STREAMS, key) or _new_stream(check)
                 rows.put(STREAMS, key, record)
-                for hour in fold(record, check, self.settings):
+                for hour in add_check(record, check, self.settings):
                     day, name = day_and_hour(hour["hour"])
                     texts = finished.setdefault((key, day), {}).setdefault(name, [])
                     texts.append(to_text(from_open(hour)))
@@ -212,11 +216,11 @@ PROJECTION: Final = RollUps(
 )
 
 
-def fold(stream: Record, event: CheckPerformed, settings: Settings) -> list[Record]:
-    """Add a check to its stream's record; return the hours that are finished by that."""
+def add_check(stream: Record, event: CheckPerformed, settings: CheckSettings) -> list[Record]:
+    """Add a check to its stream's record; return the hours that it finishes."""
     ended = milliseconds(event.timestamp)
     finished: list[Record] = []
-    for known in known_before(stream, ended):
+    for known in known_until(stream, ended):
         for hour, ms in by_hour(known.start, known.end):
             _open(stream, hour, finished)["known_ms"][STATES.index(known.state)] += ms
     _add(_open(stream, ended // HOUR_MS, finished), event.outcome)
@@ -227,10 +231,10 @@ def fold(stream: Record, event: CheckPerformed, settings: Settings) -> list[Reco
     return finished
 
 
-def known_before(stream: Record, moment: int) -> Iterable[Known]:
+def known_until(stream: Record, moment: int) -> Iterable[Known]:
     """Return what the last check of a stream vouches for until a moment.
 
-    Planned maintenance is no event yet: when it is, its windows are given here.
+    No event plans maintenance yet, so there are no windows of it.
     """
     end = min(moment, stream["until"])
     if stream["state"] is None or end <= stream["ended"]:
@@ -264,7 +268,7 @@ def _new_stream(event: CheckPerformed) -> Record:
 
 
 def _open(stream: Record, hour: int, finished: list[Record]) -> Record:
-    """Return the record of the hour to add to; another one that was open is finished."""
+    """Return the record of an hour to add to; moves another open hour to `finished`."""
     current: Record = stream["open"]
     if current["hour"] == hour:
         return current
@@ -280,15 +284,15 @@ def _add(hour: Record, outcome: dict[str, Any]) -> None:
     hour["failed"] += outcome["verdict"] != "up"
     timings = outcome.get("timings")
     if timings:
-        put_aside(hour, timings)
-    if hour["checks"] % _PUT_ASIDE == 0:
+        add_recent(hour, timings)
+    if hour["checks"] % _COUNT_EVERY == 0:
         count_recent(hour)
 
 
 def _with_hours(
     row: Record | None, stream: Record, day: str, hours: dict[str, list[str]]
 ) -> Record:
-    """Return a day with more finished hours. An hour comes twice when a clock was put back."""
+    """Return a day with more finished hours. An hour comes twice after a clock was set back."""
     known = dict(row["hours"]) if row else {}
     for name, texts in hours.items():
         for text in texts:

@@ -1,12 +1,12 @@
-"""The uptime of a monitor by hours or days, from its roll-ups and its own history.
+"""The uptime report of a monitor by hours or days, from its roll-ups and its own history.
 
-Each location watches by itself; times of several are added up. The location that checked
-first answers for the time since the monitor was created, another one since its first check.
-A retired location does not answer for the time in which it was retired, but for what its last
-check still vouches for; the first one does where no other is left, because a server that
-nobody watches is not known to be well.
+Each location watches by itself, and the times of several locations are added up. The location
+that checked first answers for the time since the monitor was created, another one since its
+first check. A retired location answers for the time of its retirement only as long as its last
+check vouches. Where no other location is left, the first one answers: a server that no location
+checks is not known to be up.
 
-The JSON of an uptime report: seconds in each state, checks, and durations by phase.
+The JSON has seconds in each state, checks, and durations by phase.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from domain.availability import HOUR_MS, STATES, Span, by_hour, milliseconds, ov
 from domain.clock import iso_milliseconds
 from domain.errors import InvalidValueError
 from projections.views.rollup import RollUp, from_open, from_text, quantile
-from projections.views.uptime import day_and_hour, known_before
+from projections.views.uptime import day_and_hour, known_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,7 @@ Retirements = Callable[[str], Sequence[Span]]
 
 
 class Bucket(NamedTuple):
-    """What is known of some time. `unknown_ms`: it was to be watched, and no check vouches."""
+    """One hour or day of a report. `unknown_ms`: due to be checked, but no check vouches."""
 
     start: int
     roll_up: RollUp
@@ -63,7 +63,7 @@ class Bucket(NamedTuple):
 
 
 class ReportPeriod(NamedTuple):
-    """Which time, in milliseconds since 1970; `end` is not in it. Buckets begin at full ones."""
+    """The time of a report, `end` excluded, in milliseconds since 1970. Buckets are full ones."""
 
     start: int
     end: int
@@ -78,10 +78,10 @@ class ReportPeriod(NamedTuple):
 def report_period(
     name: str, granularity: Granularity | None, now: datetime, end: datetime | None = None
 ) -> ReportPeriod:
-    """Return which time is asked for: a range by its name, up to a moment, now if none is given.
+    """Return the time of a range by its name that ends at a moment, by default now.
 
-    The end is that of its hour, because an hour that is over is known as a whole only; a
-    future one is not known at all. Raises InvalidValueError for a year by hours.
+    It ends with the hour of that moment, because a finished hour is stored as a whole, but
+    never in the future. Raises InvalidValueError for a year by hours.
     """
     if name == "year" and granularity == "hour":
         raise InvalidValueError("granularity", "a year is shown by days")
@@ -135,7 +135,7 @@ def _hours_of(stream: Record, days: Iterable[Record], end: int) -> dict[int, Rol
             for name, text in day["hours"].items():
                 found[_hour_of(day["day"], name)].merge(from_text(text))
     found[stream["open"]["hour"]].merge(from_open(stream["open"]))
-    for known in known_before(stream, end):
+    for known in known_until(stream, end):
         for hour, ms in by_hour(known.start, known.end):
             found[hour].known_ms[STATES.index(known.state)] += ms
     return dict(found)
@@ -161,7 +161,7 @@ def _bucket(
 def _spans(
     streams: Sequence[Record], watched: Sequence[Span], retirements: Retirements
 ) -> dict[str, Sequence[Span]]:
-    """Return for which time each location answers."""
+    """Return the time that each location answers for."""
     spans: dict[str, Sequence[Span]] = {}
     for number, each in enumerate(streams):
         code = each["location"]
@@ -174,7 +174,7 @@ def _spans(
 
 
 def _since(watched: Sequence[Span], moment: int) -> list[Span]:
-    """Return what of some spans comes after a moment."""
+    """Return the parts of some spans after a moment."""
     return [Span(max(each.start, moment), each.end) for each in watched if each.end > moment]
 
 
@@ -184,7 +184,7 @@ def _hour_of(day: str, name: str) -> int:
 
 _MICROSECONDS: Final = 1000
 _DIGITS: Final = 1000
-"""Thousandths of a percent are shown, rounded down: what is not all is never 100."""
+"""Thousandths of a percent are shown, rounded down: 100 means all of the time."""
 
 
 def uptime_shape(buckets: Sequence[Bucket], period: ReportPeriod) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _figures(bucket: Bucket) -> dict[str, Any]:
 
 
 def _durations(phase: PhaseDurations) -> dict[str, Any]:
-    """Return milliseconds. A bucket's middle may lie above the longest duration in it."""
+    """Return milliseconds, at most the longest duration: the middle of its bucket may be above."""
     shares = {"p50": 0.5, "p95": 0.95}
     found = {name: quantile(phase.counts, share) or 0 for name, share in shares.items()}
     return {

@@ -9,7 +9,9 @@ import orjson
 import pytest
 
 from domain.commands import UpdateCustomer, UpdateMonitor
-from projections.views.history import FOR_EVER, monitor_changes
+from domain.kinds import KINDS
+from projections.views.history import FOR_EVER, SUBJECT_KINDS, record_changes
+from projections.views.monitors import MONITORS, PROJECTION
 from tests.domain.given import CREATE_IMAP, TESTER
 from tests.projections.folding import catch_up
 
@@ -53,7 +55,7 @@ def of_config(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[
         )
     )
     one, other = ({**rest, "kind": kind, "config": each} for each in (before, after))
-    return list(monitor_changes(one, other))
+    return list(record_changes(MONITORS, one, other))
 
 
 def test_a_monitor_s_life_is_told_from_what_to_what(
@@ -186,3 +188,10 @@ def test_nothing_is_told_of_what_is_not_there(store: Store, owners: Owners, view
     assert told(views, uuid4()) == []
     assert views.history.thing(str(uuid4())) is None
     assert (store.monitoring.name, owners.customer.number) == ("monitoring", 1)
+
+
+def test_the_kind_of_every_table_is_documented() -> None:
+    kinds = {each.kind for each in PROJECTION.tables if each is not MONITORS}
+    resources = {each.resource for each in KINDS.values()}
+
+    assert kinds | resources | {"archive"} == set(SUBJECT_KINDS)

@@ -27,7 +27,7 @@ from projections.views.rollup import (
     middle_of,
     to_text,
 )
-from projections.views.uptime import PROJECTION, NoSettings, fold
+from projections.views.uptime import PROJECTION, NoCheckSettings, add_check
 from projections.views.uptime_report import (
     ReportPeriod,
     total,
@@ -60,7 +60,7 @@ counts = st.dictionaries(st.integers(0, 1500), st.integers(1, 1000), max_size=30
 durations = st.integers(0, 3_600_000_000)
 
 
-class Always(NoSettings):
+class Always(NoCheckSettings):
     """Every monitor was checked alike."""
 
     def __init__(self, watched: Watched | None = EVERY_FIVE) -> None:
@@ -100,7 +100,7 @@ def folded(checks: Sequence[CheckPerformed], how: Always | None = None) -> dict[
     stream: dict[str, Any] = roll_ups._new_stream(checks[0])
     hours: dict[int, RollUp] = {}
     for each in checks:
-        for finished in (*fold(stream, each, how or Always()),):
+        for finished in (*add_check(stream, each, how or Always()),):
             hours.setdefault(finished["hour"], RollUp()).merge(from_open(finished))
     hours.setdefault(stream["open"]["hour"], RollUp()).merge(from_open(stream["open"]))
     return {hour - START_MS // HOUR_MS: each for hour, each in hours.items()}
@@ -181,7 +181,7 @@ def test_an_hour_of_very_many_checks_counts_them_all_and_stays_small() -> None:
     made = [check(each / 20, total=each + 0.25, dns=1.5) for each in range(1000)]
     stream: dict[str, Any] = roll_ups._new_stream(made[0])
     for each in made:
-        assert not fold(stream, each, Always())
+        assert not add_check(stream, each, Always())
 
     hour = from_open(stream["open"])
 

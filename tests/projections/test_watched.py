@@ -7,13 +7,10 @@ from uuid import UUID
 
 from domain.availability import Watched
 from domain.commands import UpdateMonitor
-from projections.views import uptime
-from projections.views.uptime import NO_SETTINGS, StoredSettings
+from projections.views.uptime import NO_CHECK_SETTINGS, LoggedCheckSettings
 from tests.domain.given import TESTER
 
 if TYPE_CHECKING:
-    import pytest
-
     from store.store import Store
     from tests.domain.given import Owners
 
@@ -31,7 +28,7 @@ def test_every_version_of_several_monitors_is_known(store: Store, owners: Owners
     )
     change = UpdateMonitor(one.id, {"status": "maintenance", "timeout_seconds": 20})
     store.monitoring.update_monitor(change, TESTER)
-    settings = StoredSettings(store.monitoring)
+    settings = LoggedCheckSettings(store.monitoring)
 
     settings.look_up([(str(other.id), 1), (NOBODY, 1), (str(one.id), 2), (str(one.id), 1)])
 
@@ -46,7 +43,7 @@ def test_a_version_that_came_later_is_read_then(store: Store, owners: Owners) ->
     made = store.monitoring.create_monitor(
         owners.create(check_interval=5, timeout_seconds=10), TESTER
     )
-    settings = StoredSettings(store.monitoring)
+    settings = LoggedCheckSettings(store.monitoring)
     assert settings.at(str(made.id), 1) == EVERY_FIVE
     changed = UpdateMonitor(made.id, {"check_interval": 1})
     store.monitoring.update_monitor(changed, TESTER)
@@ -54,15 +51,12 @@ def test_a_version_that_came_later_is_read_then(store: Store, owners: Owners) ->
     assert settings.at(str(made.id), 2) == EVERY_FIVE._replace(interval_ms=60_000)
 
 
-def test_what_is_known_of_monitors_is_bounded(
-    store: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uptime, "_MONITORS", 3)
+def test_what_is_known_of_monitors_is_bounded(store: Store, owners: Owners) -> None:
     made = [
         store.monitoring.create_monitor(owners.create(check_interval=5, timeout_seconds=10), TESTER)
         for _ in range(5)
     ]
-    settings = StoredSettings(store.monitoring)
+    settings = LoggedCheckSettings(store.monitoring, known_monitors=3)
 
     for _ in range(2):
         for pair in (made[:2], made[2:4], made[4:]):
@@ -72,6 +66,6 @@ def test_what_is_known_of_monitors_is_bounded(
 
 
 def test_where_no_settings_are_nothing_is_known() -> None:
-    NO_SETTINGS.look_up([(NOBODY, 1)])
+    NO_CHECK_SETTINGS.look_up([(NOBODY, 1)])
 
-    assert NO_SETTINGS.at(NOBODY, 1) is None
+    assert NO_CHECK_SETTINGS.at(NOBODY, 1) is None
