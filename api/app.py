@@ -22,7 +22,7 @@ from api.openapi.page import Documentation, OpenApi
 from api.resources.check_history import CheckHistory
 from api.resources.customers import CustomerCollection, CustomerItem
 from api.resources.events import NEXT_HEADER, Events
-from api.resources.health import Health, Readiness
+from api.resources.health import MAX_LAG, Health, Readiness
 from api.resources.log_proofs import LogProofs
 from api.resources.metrics import Metrics, RequestMetrics, count_events
 from api.resources.monitor_history import MonitorHistory
@@ -53,15 +53,17 @@ EXPOSED_HEADERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an operator may switch on. `counter` must be shared by all workers.
+    """How the API behaves. `counter` must be shared by all workers.
 
-    `log_request` takes the line of each request.
+    `log_request` takes the line of each request. `max_view_lag` is the number of events that a
+    view may be behind its log before /readyz answers 503.
     """
 
     rate_limit_per_minute: int | None = None
     counter: Counter | None = None
     cors_origins: tuple[str, ...] = ()
     log_request: Emit = log_line
+    max_view_lag: int = MAX_LAG
 
 
 def create_app(store: Store, views: Views, options: Options | None = None) -> App:
@@ -70,10 +72,11 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     The `monitors` view catches up after each command, so that a caller reads what it
     wrote, on any worker.
     """
+    options = options or Options()
     monitoring, reader = store.monitoring, views.reader
     projector = views.projector("monitors")
     router = CompiledRouter()
-    middleware = [*_middleware(store, views, options or Options()), RouteOfRefused(router)]
+    middleware = [*_middleware(store, views, options), RouteOfRefused(router)]
     app: App = falcon.App(middleware=middleware, router=router)
     app.req_options.strip_url_path_trailing_slash = True
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
@@ -82,7 +85,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     monitoring.observers += [count_events, projector.recent_events.note]
     app.add_route("/healthz", Health())
     needed = {name: views.projector(name) for name in ("monitors", "checks")}
-    app.add_route("/readyz", Readiness(store, needed))
+    app.add_route("/readyz", Readiness(store, needed, options.max_view_lag))
     app.add_route("/metrics", Metrics(views.projectors, store.archive))
     app.add_route("/openapi.json", OpenApi())
     documentation = Documentation()

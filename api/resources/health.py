@@ -31,15 +31,18 @@ class Health:
 class Readiness:
     """GET /readyz: the log is writable, and the views have caught up with it."""
 
-    def __init__(self, store: Store, projectors: Mapping[str, Projector]) -> None:
+    def __init__(
+        self, store: Store, projectors: Mapping[str, Projector], max_lag: int = MAX_LAG
+    ) -> None:
         self._store = store
         self._projectors = projectors
+        self._max_lag = max_lag
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200 when all parts are fit, 503 otherwise; the body says which are not."""
         parts: dict[str, dict[str, Any]] = {"log": self._log()}
         for name, projector in self._projectors.items():
-            parts[f"view {name}"] = _view(projector)
+            parts[f"view {name}"] = self._view(projector)
         ready = all(part["ok"] for part in parts.values())
         resp.status = falcon.HTTP_200 if ready else falcon.HTTP_503
         resp.media = {"status": "ok" if ready else "unfit", "parts": parts}
@@ -51,10 +54,9 @@ class Readiness:
             return {"ok": False, "error": outage_reason(error)}
         return {"ok": True}
 
-
-def _view(projector: Projector) -> dict[str, Any]:
-    try:
-        lag, is_current = projector.lag(), projector.is_current()
-    except PersistenceError as error:
-        return {"ok": False, "error": outage_reason(error)}
-    return {"ok": is_current and lag <= MAX_LAG, "lag": lag}
+    def _view(self, projector: Projector) -> dict[str, Any]:
+        try:
+            lag, is_current = projector.lag(), projector.is_current()
+        except PersistenceError as error:
+            return {"ok": False, "error": outage_reason(error)}
+        return {"ok": is_current and lag <= self._max_lag, "lag": lag}
