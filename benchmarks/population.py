@@ -65,7 +65,7 @@ def populate(folder: Path, monitors: int) -> Population:
         for numbers in _batches(monitors):
             batch = [_monitor(command, number, monitors) for number in numbers]
             store.monitoring.save(
-                *(store.monitoring.registered("smtp", each, SYSTEM) for each in batch), *batch
+                *(store.monitoring.number_given("smtp", each, SYSTEM) for each in batch), *batch
             )
             _check(store, batch)
             made += batch

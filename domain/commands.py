@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CreateMonitor:
-    """Watch a mail server. `config` still holds its secret in clear: it has no repr."""
+    """Watch a mail server.
+
+    `config` is as `parse_config` returned it and `check_credentials` accepted it. It still
+    holds its secret in clear, so it has no repr.
+    """
 
     kind: Kind
     organization_id: UUID

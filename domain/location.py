@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.domain import Aggregate
 
-from domain.errors import ConflictError
+from domain.errors import ConflictError, RetiredError
 from domain.fields import assign
 from domain.values import real_changes
 
@@ -31,6 +31,22 @@ class Change(NamedTuple):
 
     was: str | None
     now: str | None
+
+
+class Registration(NamedTuple):
+    """What the start of a checker changed about its location.
+
+    `changes` are the fields that had other values before. `is_back`: it was retired until now.
+    """
+
+    location: MonitoringLocation
+    changes: Mapping[str, Change]
+    is_back: bool
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the start changed anything about a known location."""
+        return self.is_back or bool(self.changes)
 
 
 class MonitoringLocation(Aggregate):
@@ -129,6 +145,19 @@ class MonitoringLocation(Aggregate):
             self.trigger_event(MonitoringLocation.Updated, timestamp=now, changes=real, actor=actor)
         return changes
 
+    def renew(
+        self, *, name: str, country: str | None, may_restore: bool, actor: Actor, now: datetime
+    ) -> Registration:
+        """Record that a checker starts here again, under what name and country.
+
+        Raises RetiredError when the location is retired and may not be restored.
+        """
+        if self.is_retired and not may_restore:
+            raise RetiredError(f"location {self.code} is retired")
+        is_back = self.restore(actor=actor, now=now)
+        changes = self.update(name=name, country=country, actor=actor, now=now)
+        return Registration(self, changes, is_back)
+
     def retire(self, *, actor: Actor, now: datetime) -> None:
         """Have nobody check here any more. Raises ConflictError if it is retired already."""
         if self.is_retired:
@@ -141,14 +170,3 @@ class MonitoringLocation(Aggregate):
         if was_retired:
             self.trigger_event(MonitoringLocation.Restored, timestamp=now, actor=actor)
         return was_retired
-
-
-class Arrival(NamedTuple):
-    """What the start of a checker made of its location.
-
-    `changes` are fields that were others before. `is_back`: it was retired until now.
-    """
-
-    location: MonitoringLocation
-    changes: Mapping[str, Change]
-    is_back: bool

@@ -1,39 +1,39 @@
 """The `monitoring` log: every command that changes what is watched, and by whom.
 
-This is the audit log. It holds small streams of people's changes and is kept for ever.
-
-Commands on who owns monitors, who may call, and from where servers are checked.
+This is the audit log. It holds small streams of people's changes and is kept for ever. A
+command returns when its events are on disk, or raises and has stored nothing.
 """
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Protocol
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
+from eventsourcing.application import AggregateNotFoundError, Application, LRUCache
+from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import IntegrityError
 
-from domain import mail_config
-from domain import mail_config as secret_fields
 from domain.access_token import AccessToken
 from domain.actor import SYSTEM
-from domain.application import NumberedLog
+from domain.application import CommandRunner, Turn
 from domain.availability import Span, retired_spans
 from domain.clock import Clock, utc_now
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer
-from domain.errors import (
-    KeyStoreUnavailableError,
-    NotFoundError,
-    RetiredError,
-    SecretUnreadableError,
-    StaleVersionError,
-)
+from domain.errors import NotFoundError, StaleVersionError
+from domain.event_mapper import EventMapper, as_uuid
 from domain.idempotency import IdempotencyKey
-from domain.location import Arrival, MonitoringLocation, location_id
+from domain.location import MonitoringLocation, Registration, location_id
 from domain.monitor import Monitor
+from domain.numbering import NumberedKind, Registered, next_number, number_given
 from domain.organization import Customer, Organization
+from domain.sealed_config import SealedConfigs, SecretVault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from eventsourcing.domain import DomainEventProtocol, MutableOrImmutableAggregate
+    from eventsourcing.persistence import Recording
     from eventsourcing.utils import EnvType
 
     from domain.actor import Actor
@@ -41,15 +41,109 @@ if TYPE_CHECKING:
     from domain.kinds import Config, Kind
 
 
-class Ownership(NumberedLog):
-    """Organizations, customers, tokens and locations."""
+T = TypeVar("T", bound=Aggregate)
+N = TypeVar("N", Organization, Customer, AccessToken, Monitor, MonitoringLocation)
+
+_CACHED_AGGREGATES: Final = 1000
+"""Aggregates that a process keeps, brought up to date at each use by their new events."""
+
+
+class StreamRows(Protocol):
+    """What the log's recorder offers beside what the library asks of it."""
+
+    def rows_of(self, streams: Sequence[UUID]) -> Sequence[tuple[str, int, str, bytes]]:
+        """Return stream, version, topic and state of all rows of some streams, each in order."""
+
+
+class Monitoring(Application[UUID]):
+    """The commands on monitors, and on who owns them, who may call, and where checks are made.
+
+    `observers` are called with what was recorded, after it is on disk.
+    """
+
+    name = "monitoring"
+
+    def __init__(
+        self,
+        vault: SecretVault,
+        env: EnvType | None = None,
+        clock: Clock = utc_now,
+        turn: Turn = nullcontext,
+    ) -> None:
+        super().__init__({"AGGREGATE_CACHE_MAXSIZE": str(_CACHED_AGGREGATES), **(env or {})})
+        self.clock = clock
+        self.observers: list[Callable[[list[Recording[UUID]]], None]] = []
+        self._vault = vault
+        self._configs = SealedConfigs(vault)
+        self._commands = CommandRunner(turn, self._forget_aggregates)
+
+    # The log: what the library asks of an application, and how events are written and read.
+
+    def construct_mapper(self) -> EventMapper:
+        """Return the mapper, whose transcoder foreign data cannot poison."""
+        return EventMapper()
+
+    def save(
+        self,
+        *objs: MutableOrImmutableAggregate[UUID] | DomainEventProtocol[UUID] | None,
+        **kwargs: object,
+    ) -> list[Recording[UUID]]:
+        """Record the new events of aggregates, and events by themselves, all or none.
+
+        The library's own method also takes snapshots and looks through every object for the
+        methods of a protocol; nothing here needs that.
+        """
+        events: list[DomainEventProtocol[UUID]] = []
+        for each in objs:
+            if isinstance(each, Aggregate):
+                events += each.collect_events()
+            elif each is not None:
+                events.append(cast("DomainEventProtocol[UUID]", each))
+        recordings = self.events.put(events, **kwargs)
+        self._notify(recordings)
+        return recordings
+
+    def _notify(self, recordings: list[Recording[UUID]]) -> None:
+        """Call the observers with what was recorded; it is on disk by now."""
+        super()._notify(recordings)
+        for observe in self.observers:
+            observe(recordings)
+
+    def load(self, aggregate_class: type[T], aggregate_id: UUID, missing: str) -> T:
+        """Return an aggregate. Raises NotFoundError with the text `missing`."""
+        found = self._find(aggregate_class, aggregate_id)
+        if found is None:
+            raise NotFoundError(missing)
+        return found
+
+    def events_of(self, streams: Sequence[UUID]) -> list[list[DomainEventProtocol[UUID]]]:
+        """Return all events of each of some streams, which are read at once."""
+        found: dict[UUID, list[DomainEventProtocol[UUID]]] = {each: [] for each in streams}
+        mapper = cast("EventMapper", self.mapper)
+        for row in cast("StreamRows", self.recorder).rows_of(streams):
+            stream = as_uuid(row[0])
+            found[stream].append(mapper.event(stream, *row[1:]))
+        return [found[each] for each in streams]
+
+    def number_given(self, kind: NumberedKind, thing: N, actor: Actor) -> Registered:
+        """Return the event that gives a new thing its number; it is saved with the thing."""
+        return number_given(kind, thing.number, thing.id, actor=actor, timestamp=thing.created_on)
+
+    def idempotency_key(self, scope: str, key: str, request: bytes) -> IdempotencyKey:
+        """Return the key under which a client may send a request again without harm.
+
+        `scope` is who sends it; the request itself is kept as a keyed digest only.
+        """
+        return IdempotencyKey(scope, key, self._vault.digest(request))
+
+    # Organizations, customers and tokens.
 
     def set_up(self, organization: str, customer: str, token: str) -> bool:
         """Make the first organization, customer and admin token in one transaction.
 
         Return False, and store nothing, when there is an organization already.
         """
-        if self.next_number("organization") > 1:
+        if next_number(self.events, "organization") > 1:
             return False
         now = self.clock()
         first = Organization.create(1, organization, actor=SYSTEM, now=now)
@@ -59,9 +153,12 @@ class Ownership(NumberedLog):
         )
         try:
             self.save(
-                *(self.registered("organization", first, SYSTEM), first),
-                *(self.registered("customer", owner, SYSTEM), owner),
-                *(self.registered("access_token", admin, SYSTEM), admin),
+                self.number_given("organization", first, SYSTEM),
+                first,
+                self.number_given("customer", owner, SYSTEM),
+                owner,
+                self.number_given("access_token", admin, SYSTEM),
+                admin,
             )
         except IntegrityError:
             return False
@@ -69,7 +166,7 @@ class Ownership(NumberedLog):
 
     def create_organization(self, name: str, actor: Actor) -> Organization:
         """Add an organization."""
-        return self.save_numbered(
+        return self._create(
             "organization",
             lambda number: Organization.create(number, name, actor=actor, now=self.clock()),
             actor,
@@ -78,18 +175,17 @@ class Ownership(NumberedLog):
     def create_customer(
         self, command: CreateCustomer, actor: Actor, *, repeat: IdempotencyKey | None = None
     ) -> Customer:
-        """Add a customer. Raises NotFoundError when there is no such organization."""
+        """Add a customer. Raises NotFoundError when there is no such organization.
+
+        A request that was made before returns the customer as it was made then.
+        """
         self.load(Organization, command.organization_id, "Organization not found")
-        return self.save_numbered(
+        return self._create(
             "customer",
             lambda number: Customer.create(number, command, actor=actor, now=self.clock()),
             actor,
             repeat=repeat,
         )
-
-    def created_customer(self, customer_id: UUID) -> Customer.Created:
-        """Return the event that created a customer."""
-        return self.created_by(Customer.Created, customer_id, "Customer not found")
 
     def update_customer(self, command: UpdateCustomer, actor: Actor) -> Customer:
         """Change a customer; an update without a change records nothing."""
@@ -100,7 +196,7 @@ class Ownership(NumberedLog):
                 self.save(customer)
             return customer
 
-        return self.retry(attempt)
+        return self._commands.run(attempt)
 
     def issue_token(
         self, command: IssueToken, actor: Actor, *, repeat: IdempotencyKey | None = None
@@ -111,7 +207,7 @@ class Ownership(NumberedLog):
             customer = self.load(Customer, command.customer_id, "Customer not found")
             if customer.organization_id != str(command.organization_id):
                 raise NotFoundError("Customer not found")
-        return self.save_numbered(
+        return self._create(
             "access_token",
             lambda number: AccessToken.issue(number, command, actor=actor, now=self.clock()),
             actor,
@@ -135,7 +231,9 @@ class Ownership(NumberedLog):
             token.revoke(actor=actor, now=self.clock())
             self.save(token)
 
-        self.retry(attempt)
+        self._commands.run(attempt)
+
+    # Locations.
 
     def register_location(
         self,
@@ -145,104 +243,62 @@ class Ownership(NumberedLog):
         actor: Actor,
         *,
         may_restore: bool = True,
-    ) -> Arrival:
-        """Make a location known where a checker starts, or its new name and country.
+    ) -> Registration:
+        """Make the location of a starting checker known, or record what is new about it.
 
-        A retired one is in use again, or, unless that is wanted, RetiredError is raised.
+        Raises RetiredError when the location is retired and may not be restored.
         """
 
-        def create(number: int) -> MonitoringLocation:
-            return MonitoringLocation.register(
-                number, code=code, name=name, country=country, actor=actor, now=self.clock()
+        def attempt() -> Registration:
+            location = self._find(MonitoringLocation, location_id(code))
+            if location is None:
+                return self._add_location(code, name, country, actor)
+            found = location.renew(
+                name=name, country=country, may_restore=may_restore, actor=actor, now=self.clock()
             )
-
-        def attempt() -> Arrival:
-            if location_id(code) not in self.repository:
-                # Its id is fixed, so whoever loses the race must look again, not save again.
-                made = create(self.next_number("location"))
-                self.save(self.registered("location", made, actor), made)
-                return Arrival(made, {}, is_back=False)
-            location = self._location(code)
-            if location.is_retired and not may_restore:
-                raise RetiredError(f"location {code} is retired")
-            now = self.clock()
-            is_back = location.restore(actor=actor, now=now)
-            changes = location.update(name=name, country=country, actor=actor, now=now)
-            if is_back or changes:
+            if found.is_news:
                 self.save(location)
-            return Arrival(location, changes, is_back)
+            return found
 
-        return self.retry(attempt)
+        return self._commands.run(attempt)
+
+    def _add_location(
+        self, code: str, name: str, country: str | None, actor: Actor
+    ) -> Registration:
+        number, now = next_number(self.events, "location"), self.clock()
+        location = MonitoringLocation.register(
+            number, code=code, name=name, country=country, actor=actor, now=now
+        )
+        self.save(self.number_given("location", location, actor), location)
+        return Registration(location, {}, is_back=False)
 
     def retire_location(self, code: str, actor: Actor) -> MonitoringLocation:
-        """Have nobody check at a location any more. Raises NotFoundError or ConflictError."""
+        """Have no checks made at a location any more. Raises NotFoundError or ConflictError."""
 
         def attempt() -> MonitoringLocation:
-            location = self._location(code)
+            location = self.load(MonitoringLocation, location_id(code), "Location not found")
             location.retire(actor=actor, now=self.clock())
             self.save(location)
             return location
 
-        return self.retry(attempt)
+        return self._commands.run(attempt)
 
     def retirements(self, code: str, now: int) -> list[Span]:
         """Return when a location was retired, up to now, in milliseconds since 1970."""
         return retired_spans(self.events.get(location_id(code)), now)
 
-    def _location(self, code: str) -> MonitoringLocation:
-        return self.load(MonitoringLocation, location_id(code), "Location not found")
-
-
-log = logging.getLogger("postwatch.monitoring")
-
-
-class SecretVault(Protocol):
-    """Seals secrets with a key of their owner, and destroys that key."""
-
-    def seal(self, owner: UUID, secret: str) -> str:
-        """Return the sealed secret."""
-
-    def unseal(self, owner: UUID, sealed: str) -> str:
-        """Return the secret. Raises SecretUnreadableError when its key was destroyed."""
-
-    def destroy(self, owner: UUID) -> None:
-        """Make every secret of the owner unreadable for ever.
-
-        Raises KeyStoreUnavailableError when the key is still there.
-        """
-
-    def digest(self, data: bytes) -> str:
-        """Return a keyed digest, the same for the same data."""
-
-
-class Monitoring(Ownership):
-    """All commands. Each returns when its events are on disk, or raises and stored nothing."""
-
-    name = "monitoring"
-
-    def __init__(
-        self, keys: SecretVault, env: EnvType | None = None, clock: Clock = utc_now
-    ) -> None:
-        super().__init__(env, clock)
-        self._keys = keys
-        self._owed: set[UUID] = set()
-
-    def repeat_key(self, scope: str, key: str, request: bytes) -> IdempotencyKey:
-        """Return the key under which a client may send a request again without harm.
-
-        `scope` is who sends it; the request itself is kept as a keyed digest only.
-        """
-        return IdempotencyKey(scope, key, self._keys.digest(request))
+    # Monitors.
 
     def create_monitor(
         self, command: CreateMonitor, actor: Actor, *, repeat: IdempotencyKey | None = None
     ) -> Monitor:
-        """Start to watch a mail server. Raises InvalidInputError on half a login."""
-        sent, _ = secret_fields.keep_stored_secret(command.kind, command.config, {})
-        mail_config.check_credentials(command.kind, sent)
+        """Start to watch a mail server. Raises InvalidInputError on the mask of a secret.
+
+        A request that was made before returns the monitor as it was made then.
+        """
         monitor_id = uuid4()
-        config = self._seal(command.kind, sent, monitor_id)
-        return self.save_numbered(
+        config = self._configs.seal_new(command.kind, command.config, monitor_id)
+        return self._create(
             command.kind,
             lambda number: Monitor.create(
                 number,
@@ -256,10 +312,6 @@ class Monitoring(Ownership):
             repeat=repeat,
         )
 
-    def created(self, monitor_id: UUID) -> Monitor.Created:
-        """Return the event that created a monitor."""
-        return self.created_by(Monitor.Created, monitor_id, "Monitor not found")
-
     def update_monitor(self, command: UpdateMonitor, actor: Actor) -> Monitor:
         """Change a monitor; an update without a change records nothing.
 
@@ -270,12 +322,12 @@ class Monitoring(Ownership):
             monitor = self._load_monitor(command.monitor_id, command.expected_version)
             changes = dict(command.changes)
             if "config" in changes:
-                changes["config"] = self._config_for(monitor, changes["config"])
+                changes["config"] = self._configs.seal_changed(monitor, changes["config"])
             if monitor.update(changes, actor=actor, now=self.clock()):
                 self.save(monitor)
             return monitor
 
-        return self.retry(attempt)
+        return self._commands.run(attempt)
 
     def delete_monitor(
         self, monitor_id: UUID, actor: Actor, *, expected_version: int | None = None
@@ -288,68 +340,20 @@ class Monitoring(Ownership):
             self.save(monitor)
 
         try:
-            self.retry(attempt)
+            self._commands.run(attempt)
         except NotFoundError:
-            # Perhaps deleted before, with an answer that got lost: then the key is still there.
+            # Perhaps deleted before, and the answer was lost: then the key still exists.
             if monitor_id in self.repository:
-                self._owe(monitor_id)
+                self._configs.destroy_key(monitor_id)
             raise
-        self._owe(monitor_id)
-
-    def _owe(self, monitor_id: UUID) -> None:
-        self._owed.add(monitor_id)
-        self._destroy_owed()
-
-    def _destroy_owed(self) -> None:
-        """Destroy the data keys of monitors that are deleted in the log.
-
-        The deletion is acknowledged also when the key file takes nothing now: the key goes
-        with the next deletion, or when `projections run` starts, whichever comes first.
-        """
-        for monitor_id in self._owed.copy():
-            try:
-                self._keys.destroy(monitor_id)
-            except KeyStoreUnavailableError as error:
-                log.warning(
-                    "the data key of the deleted monitor %s is not destroyed yet: %s",
-                    monitor_id,
-                    error,
-                )
-                return
-            self._owed.discard(monitor_id)
+        self._configs.destroy_key(monitor_id)
 
     def unsealed(self, monitor_id: UUID, kind: Kind, config: Config) -> Config:
         """Return a stored config with its secret in clear, for the checker and for writers.
 
-        Raises SecretUnreadableError when the key is gone.
+        Raises SecretUnreadableError when the key was destroyed.
         """
-        return secret_fields.replace_secret(
-            kind, config, lambda sealed: self._keys.unseal(monitor_id, sealed)
-        )
-
-    def _config_for(self, monitor: Monitor, sent: Config) -> Config:
-        """Return the config to store: the sent one, or with the stored secret kept."""
-        kind, stored = monitor.kind, monitor.config
-        config, kept = secret_fields.keep_stored_secret(kind, sent, stored)
-        mail_config.check_credentials(kind, config)
-        sealed = secret_fields.read_secret(kind, stored)
-        if kept or sealed is None:
-            return config if kept else self._seal(kind, config, monitor.id)
-        if secret_fields.read_secret(kind, config) == self._unseal_or_none(monitor.id, sealed):
-            return secret_fields.replace_secret(kind, config, lambda _: sealed)
-        return self._seal(kind, config, monitor.id)
-
-    def _unseal_or_none(self, owner: UUID, sealed: str) -> str | None:
-        """Return a stored secret; None when it is lost, so that a new one can replace it."""
-        try:
-            return self._keys.unseal(owner, sealed)
-        except SecretUnreadableError:
-            return None
-
-    def _seal(self, kind: Kind, config: Config, owner: UUID) -> Config:
-        return secret_fields.replace_secret(
-            kind, config, lambda secret: self._keys.seal(owner, secret)
-        )
+        return self._configs.unsealed(monitor_id, kind, config)
 
     def _load_monitor(self, monitor_id: UUID, expected_version: int | None) -> Monitor:
         monitor = self.load(Monitor, monitor_id, "Monitor not found")
@@ -358,3 +362,43 @@ class Monitoring(Ownership):
         if expected_version is not None and monitor.version != expected_version:
             raise StaleVersionError("The monitor was changed meanwhile; read it again")
         return monitor
+
+    # What the commands share.
+
+    def _find(self, aggregate_class: type[T], aggregate_id: UUID) -> T | None:
+        try:
+            found: Aggregate = self.repository.get(aggregate_id)
+        except AggregateNotFoundError:
+            return None
+        return found if isinstance(found, aggregate_class) else None
+
+    def _create(
+        self,
+        kind: NumberedKind,
+        create: Callable[[int], N],
+        actor: Actor,
+        *,
+        repeat: IdempotencyKey | None = None,
+    ) -> N:
+        """Save a new thing together with its number, and with the client's key for it.
+
+        A request that was made before makes nothing: the thing that it made is returned as it
+        was then. Raises ConflictError when the key was used for another request.
+        """
+
+        def attempt() -> N:
+            before = repeat.previous_result(self.events) if repeat else None
+            if before is not None:
+                made: N = self.repository.get(before, version=1)
+                return made
+            thing = create(next_number(self.events, kind))
+            answered = (
+                repeat.answered(thing.id, actor=actor, now=thing.created_on) if repeat else None
+            )
+            self.save(answered, self.number_given(kind, thing, actor), thing)
+            return thing
+
+        return self._commands.run(attempt)
+
+    def _forget_aggregates(self) -> None:
+        self.repository.cache = LRUCache(_CACHED_AGGREGATES)

@@ -1,8 +1,8 @@
-"""Numeric ids: a stream for each sort of thing, whose version is the next number.
+"""Numeric ids: one stream for each kind of thing; the version of an event is the number.
 
-The registration is saved in one transaction with the thing that gets the number, so
-numbers are unique and without gaps; of two racing writers the loser stores nothing and
-tries again.
+The event that gives a number is saved in one transaction with the thing that gets it, so
+numbers are unique and have no gaps. Of two racing writers the loser stores nothing and tries
+again.
 """
 
 from __future__ import annotations
@@ -28,18 +28,16 @@ NumberedKind = Literal["organization", "customer", "access_token", Kind, "locati
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
 _STREAM_OF: Final[dict[NumberedKind, UUID]] = {
-    each: uuid5(_NAMESPACE, each) for each in get_args(NumberedKind)
+    kind: uuid5(_NAMESPACE, kind) for kind in get_args(NumberedKind)
 }
-_SORT_OF: Final[dict[UUID, str]] = {stream: each for each, stream in _STREAM_OF.items()}
-"""What sort of thing each stream gives numbers to."""
+_KIND_OF: Final[dict[UUID, str]] = {stream: kind for kind, stream in _STREAM_OF.items()}
 
 
 @dataclass(frozen=True)
 class Registered(DomainEvent):
     """A number was given to a thing. The number is the event's version in its stream.
 
-    `sort` says what sort of thing it is. Version 1 left that to the id of the stream, which
-    nobody can read who does not know how such ids are made.
+    `sort` is the kind of thing. In version 1 only the id of the stream said it.
     """
 
     TOPIC = "Registered"
@@ -51,36 +49,29 @@ class Registered(DomainEvent):
 
     @staticmethod
     def upcast_v1_v2(state: dict[str, Any]) -> None:
-        """Name the sort. There is a stream for each, so nothing has to be guessed."""
-        state["sort"] = _SORT_OF[state["originator_id"]]
+        """Add the kind of thing, which the id of the stream determines."""
+        state["sort"] = _KIND_OF[state["originator_id"]]
 
 
 register_topic(Registered.TOPIC, Registered)
 
 
-class NumberStream:
-    """Hands out the numbers of one sort of thing."""
+def next_number(events: EventStore[UUID], kind: NumberedKind) -> int:
+    """Return the number that comes next, unless another writer takes it first."""
+    # Only the version is needed: the event is not decoded.
+    last = events.recorder.select_events(_STREAM_OF[kind], desc=True, limit=1)
+    return last[0].originator_version + 1 if last else 1
 
-    def __init__(self, events: EventStore[UUID], sort: NumberedKind) -> None:
-        self._sort = sort
-        self._stream = _STREAM_OF[sort]
-        self._recorder = events.recorder
 
-    def next_number(self) -> int:
-        """Return the number that comes next, unless another writer takes it first."""
-        # The version is all that is asked for: the event need not be decoded.
-        last = self._recorder.select_events(self._stream, desc=True, limit=1)
-        return last[0].originator_version + 1 if last else 1
-
-    def registration(
-        self, number: int, thing: UUID, *, actor: Actor, timestamp: datetime
-    ) -> Registered:
-        """Return the event that gives `number` to `thing`."""
-        return Registered(
-            originator_id=self._stream,
-            originator_version=number,
-            timestamp=timestamp,
-            registered_id=str(thing),
-            sort=self._sort,
-            actor=actor,
-        )
+def number_given(
+    kind: NumberedKind, number: int, thing: UUID, *, actor: Actor, timestamp: datetime
+) -> Registered:
+    """Return the event that gives `number` to `thing`."""
+    return Registered(
+        originator_id=_STREAM_OF[kind],
+        originator_version=number,
+        timestamp=timestamp,
+        registered_id=str(thing),
+        sort=kind,
+        actor=actor,
+    )

@@ -27,7 +27,7 @@ from service.supervised_part import lock_wait_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from domain.location import Arrival
+    from domain.location import Registration
     from service.settings import Settings
     from store.store import Store
 
@@ -96,7 +96,7 @@ def register_location(store: Store, location: Location, *, is_named: bool) -> in
     return registration.location.number
 
 
-def _log_changes(registration: Arrival) -> None:
+def _log_changes(registration: Registration) -> None:
     code = registration.location.code
     if registration.is_back:
         log.warning("location %s was retired; this start brings it back", code)
@@ -105,7 +105,7 @@ def _log_changes(registration: Arrival) -> None:
         log.warning("this start changes location %s: %s", code, changes)
 
 
-def _describe_changes(registration: Arrival) -> Iterator[str]:
+def _describe_changes(registration: Registration) -> Iterator[str]:
     for field, (before, now) in registration.changes.items():
         yield f"{field} from {before or 'none'} to {now or 'none'}"
     if "country" in registration.changes:

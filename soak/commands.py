@@ -146,7 +146,7 @@ class Commands(Played):
         )
         monitoring = self.monitoring(hand)
         asked = repr((kind, customer["public_id"], name, login))
-        repeat = monitoring.repeat_key("tester", key, asked.encode()) if key else None
+        repeat = monitoring.idempotency_key("tester", key, asked.encode()) if key else None
         create = monitoring.create_monitor
         if login is not None and login[1] == MASK:
             refused(InvalidInputError, create, command, TESTER)

@@ -44,8 +44,11 @@ class Store:
         self.folder = folder
         self.keys = keys
         self.master_keys = master_keys
-        self.monitoring = Monitoring(keys, engine.environment("monitoring", create=create))
-        self.monitoring.turn = engine.turn("monitoring")
+        self.monitoring = Monitoring(
+            keys,
+            engine.environment("monitoring", create=create),
+            turn=engine.turn("monitoring"),
+        )
         self.checks = Checks(engine.environment("checks", create=create))
         self.archive = CheckArchive(self.monitoring, engine.segments)
         live = engine.rows("checks")

@@ -42,7 +42,7 @@ def expected_version(req: falcon.Request) -> int | None:
     return int(match[1])
 
 
-def repeat_key(
+def idempotency_key(
     req: falcon.Request, monitoring: Monitoring, principal: Principal, what: str
 ) -> IdempotencyKey | None:
     """Return the key of a request that may be sent again; None without an `Idempotency-Key`.
@@ -57,4 +57,4 @@ def repeat_key(
         raise falcon.HTTPBadRequest(
             description="Invalid Idempotency-Key: 1 to 255 printable ASCII characters, no blanks"
         )
-    return monitoring.repeat_key(f"{principal.token_id}/{what}", key, req.context.body)
+    return monitoring.idempotency_key(f"{principal.token_id}/{what}", key, req.context.body)

@@ -15,14 +15,9 @@ from projections.core.table import ViewUnavailableError
 from store.ports.errors import STORE_UNAVAILABLE, outage_reason
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     import falcon
 
-    from domain.application import NumberedLog
-    from projections.core.projection import Projection
     from projections.core.projector import Projector
-    from projections.core.table import Record
     from projections.readers.monitors import MonitorReader
 
 
@@ -68,16 +63,6 @@ def retry_after_catch_up(projector: Projector) -> bool:
         return False
     projector.catch_up(may_build=False)
     return True
-
-
-def folded(application: NumberedLog, projection: Projection, thing: UUID) -> Record | None:
-    """Fold the stream of a thing to the record that the view will hold."""
-    record: Record | None = None
-    for event in application.events.get(thing):
-        document = projection.handlers.get(type(event))
-        if document is not None:
-            record = document.fold(record, event)
-    return record
 
 
 _READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -23,8 +23,8 @@ from api.http.fields import (
 )
 from api.http.parameters import identifier_of, query_identifier
 from api.http.permissions import Action, Principal, require
-from api.http.preconditions import repeat_key
-from api.http.read_your_writes import catch_up, folded, retry_after_catch_up
+from api.http.preconditions import idempotency_key
+from api.http.read_your_writes import catch_up, retry_after_catch_up
 from api.http.scope import referenced
 from domain import values
 from domain.commands import CreateCustomer, UpdateCustomer
@@ -196,14 +196,13 @@ class CustomerCollection:
         made = self._monitoring.create_customer(
             command,
             principal.actor(req.context.request_id),
-            repeat=repeat_key(req, self._monitoring, principal, "customers"),
+            repeat=idempotency_key(req, self._monitoring, principal, "customers"),
         )
         catch_up(self._projector)
-        # From the event: a repeated request gets the same answer, also after a change.
-        customer = records.customer(None, self._monitoring.created_customer(made.id))
         resp.status = falcon.HTTP_201
         resp.location = f"/api/customers/{made.id}"
-        resp.media = {"success": True, "customer": shapes.created(customer, organization)}
+        customer = shapes.created(records.of_customer(made), organization)
+        resp.media = {"success": True, "customer": customer}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the customers of an organization (9.2)."""
@@ -242,16 +241,14 @@ class CustomerItem:
     def on_patch(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
         """Change a customer (9.4)."""
         principal: Principal = req.context.principal
-        customer, _ = self._find(identifier, principal)
+        customer, organization = self._find(identifier, principal)
         require(principal, Action.MANAGE_CUSTOMERS)
         changes = parse_update(read_object(req))
         command = UpdateCustomer(UUID(customer["public_id"]), changes)
-        self._monitoring.update_customer(command, principal.actor(req.context.request_id))
-        is_shown = catch_up(self._projector)
-        changed, organization = _with_organization(self._reader, customer["public_id"])
-        if not is_shown:
-            projection = self._projector.projection
-            changed = folded(self._monitoring, projection, command.customer_id) or changed
+        actor = principal.actor(req.context.request_id)
+        changed = records.of_customer(self._monitoring.update_customer(command, actor))
+        if catch_up(self._projector):
+            changed, organization = _with_organization(self._reader, customer["public_id"])
         resp.media = shapes.read(changed, organization)
 
     def _find(self, text: str, principal: Principal) -> tuple[Record, Record]:

@@ -20,7 +20,7 @@ from api.http.errors import invalid
 from api.http.fields import parse_uuid
 from api.http.parameters import read_page
 from api.http.permissions import Action, Principal, require
-from api.http.preconditions import entity_tag, expected_version, repeat_key
+from api.http.preconditions import entity_tag, expected_version, idempotency_key
 from api.http.scope import asked_customer, asked_organization, referenced
 from api.resources import monitor_body
 from domain.commands import CreateMonitor, UpdateMonitor
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from api.http.as_of import Answers, AsOf
     from domain.kinds import MonitorKind
+    from domain.monitor import Monitor
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
@@ -63,16 +64,18 @@ class MonitorCollection:
             customer_id=UUID(customer["public_id"]),
             **fields,
         )
+        # Before the command: once it is recorded, a failing read must not prevent the answer.
+        organization = referenced(self._monitors.reader.organization(customer["organization_id"]))
         monitoring = self._monitors.monitoring
         actor = principal.actor(req.context.request_id)
-        repeat = repeat_key(req, monitoring, principal, kind.path)
+        repeat = idempotency_key(req, monitoring, principal, kind.path)
         monitor = self._monitors.command(
             lambda: monitoring.create_monitor(command, actor, repeat=repeat)
         )
         resp.status = falcon.HTTP_201
         resp.location = f"{kind.path}/{monitor.id}"
         resp.etag = entity_tag(1)
-        resp.media = self._monitors.created(monitor.id, customer, principal)
+        resp.media = self._monitors.created(monitor, customer, organization, principal)
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List monitors (contract part B, 4.3 and 5.3)."""
@@ -139,8 +142,10 @@ class MonitorItem:
         monitor_id = UUID(view.monitor["public_id"])
         command = UpdateMonitor(monitor_id, changes, expected_version(req))
         actor = principal.actor(req.context.request_id)
-        self._monitors.command(lambda: self._monitors.monitoring.update_monitor(command, actor))
-        resp.media = self._monitors.updated(monitor_id, principal, resp)
+        monitor = self._monitors.command(
+            lambda: self._monitors.monitoring.update_monitor(command, actor)
+        )
+        resp.media = self._monitors.updated(monitor, principal, resp)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Delete a monitor (contract Q-4)."""
@@ -208,25 +213,22 @@ class Monitors:
         self.require_scope(principal, found.organization_id, found.customer_id)
         return found
 
-    def created(self, monitor_id: UUID, customer: Record, principal: Principal) -> Shape:
-        """Return the answer to a POST, from the event: the same for a repeated request."""
+    def created(
+        self, monitor: Monitor, customer: Record, organization: Record, principal: Principal
+    ) -> Shape:
+        """Return the answer to a POST: the monitor as it was made, also when asked again."""
         self.catch_up()
-        event = self.monitoring.created(monitor_id)
-        organization = referenced(self.reader.organization(event.organization_id))
-        view = MonitorRecords(records.monitor(None, event), customer, organization, None)
+        view = MonitorRecords(records.of_monitor(monitor), customer, organization, None)
         return self._with_secret(view, principal)
 
-    def updated(self, monitor_id: UUID, principal: Principal, resp: falcon.Response) -> Shape:
+    def updated(self, monitor: Monitor, principal: Principal, resp: falcon.Response) -> Shape:
         """Return the answer to a PATCH, after the view has caught up with it."""
         is_shown = self.catch_up()
-        view = self.reader.monitor(self.kind.name, str(monitor_id))
-        if view is not None and not is_shown:
-            record = read_your_writes.folded(
-                self.monitoring, self._projector.projection, monitor_id
-            )
-            view = view._replace(monitor=record) if record else None
+        view = self.reader.monitor(self.kind.name, str(monitor.id))
         if view is None:
             raise NotFoundError(self.kind.not_found)
+        if not is_shown:
+            view = view._replace(monitor=records.of_monitor(monitor))
         resp.etag = entity_tag(view.monitor["version"])
         return self._with_secret(view, principal)
 
@@ -234,7 +236,7 @@ class Monitors:
         """Catch the view up after a command, for all workers; return whether that worked."""
         return read_your_writes.catch_up(self._projector)
 
-    def command(self, send: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command gives
+    def command(self, send: Callable[[], Monitor]) -> Monitor:
         """Run a command; problems of its config get the path of the documented key."""
         try:
             return send()

@@ -28,7 +28,7 @@ from api.http.fields import (
 )
 from api.http.parameters import query_identifier, whole_number
 from api.http.permissions import Action, Principal, require
-from api.http.preconditions import repeat_key
+from api.http.preconditions import idempotency_key
 from api.http.read_your_writes import catch_up
 from api.http.scope import referenced
 from domain import values
@@ -183,7 +183,7 @@ class Tokens(ABC):
         made = self.monitoring.issue_token(
             command,
             principal.actor(req.context.request_id),
-            repeat=repeat_key(req, self.monitoring, principal, "tokens"),
+            repeat=idempotency_key(req, self.monitoring, principal, "tokens"),
         )
         if made.token_hash != token_hash(secret):
             raise ConflictError("The token was issued and shown for this Idempotency-Key before")

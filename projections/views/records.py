@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.clock import iso_milliseconds
-from domain.fields import CUSTOMER_DEFAULTS, MONITOR_FIELDS
+from domain.fields import CUSTOMER_DEFAULTS, CUSTOMER_FIELDS, MONITOR_FIELDS, current_values
 
 if TYPE_CHECKING:
     from domain.access_token import AccessToken
@@ -43,6 +43,18 @@ def customer(_: Record | None, event: Customer.Created) -> Record:
         **event.details,
         "created_at": created_at,
         "updated_at": created_at,
+    }
+
+
+def of_customer(customer: Customer) -> Record:
+    """Return the record of a customer from the aggregate: what folding its events gives."""
+    return {
+        "public_id": str(customer.id),
+        "number": customer.number,
+        "organization_id": customer.organization_id,
+        **current_values(customer, CUSTOMER_FIELDS),
+        "created_at": iso_milliseconds(customer.created_on),
+        "updated_at": iso_milliseconds(customer.modified_on),
     }
 
 
@@ -120,6 +132,21 @@ def monitor(_: Record | None, event: Monitor.Created) -> Record:
         "version": event.originator_version,
         "created_at": created_at,
         "updated_at": created_at,
+    }
+
+
+def of_monitor(monitor: Monitor) -> Record:
+    """Return the record of a monitor from the aggregate: what folding its events gives."""
+    return {
+        "public_id": str(monitor.id),
+        "kind": monitor.kind,
+        "number": monitor.number,
+        "organization_id": monitor.organization_id,
+        "customer_id": monitor.customer_id,
+        **current_values(monitor, MONITOR_FIELDS),
+        "version": monitor.version,
+        "created_at": iso_milliseconds(monitor.created_on),
+        "updated_at": iso_milliseconds(monitor.modified_on),
     }
 
 

@@ -149,7 +149,7 @@ def test_what_is_kept_of_a_request_is_a_keyed_digest(fresh_world: World) -> None
 
     (kept,) = [each for each in states if b'"made_id"' in each]
     digest = json.loads(kept)["digest"]
-    assert digest == fresh_world.store.monitoring.repeat_key("s", "k", sent).digest
+    assert digest == fresh_world.store.monitoring.idempotency_key("s", "k", sent).digest
     assert sha256(sent).hexdigest() not in digest
     assert CANARY.encode() not in b"".join(states)
     assert RequestAnswered.TOPIC == "RequestAnswered"
@@ -159,7 +159,7 @@ def test_the_same_request_has_another_digest_in_another_store(
     world: World, fresh_world: World
 ) -> None:
     digests = {
-        each.store.monitoring.repeat_key("scope", "key", b"{}").digest
+        each.store.monitoring.idempotency_key("scope", "key", b"{}").digest
         for each in (world, fresh_world)
     }
 

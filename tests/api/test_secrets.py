@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from store.log_reader import LogReader
 from tests.api.world import PATHS, SMTP
 
 if TYPE_CHECKING:
@@ -202,10 +203,12 @@ def test_another_imap_user_without_a_secret_is_half_a_login(world: World, admin:
 def test_half_an_imap_login_is_400_on_create(
     world: World, admin: Caller, login: dict[str, Any], where: str
 ) -> None:
+    before = LogReader(world.store.monitoring).head()
     answer = admin.post(PATHS["imap_pop"], world.body("imap_pop", imapPopConfig=login))
 
     assert answer.status_code == 400
     assert [each["path"] for each in answer.json["errors"]] == [where]
+    assert LogReader(world.store.monitoring).head() == before
 
 
 @pytest.mark.parametrize("login", [{"user": "u"}, {"pass": "p"}, {"user": "", "pass": "p"}, {}])
@@ -220,7 +223,7 @@ def test_half_an_smtp_login_is_stored_as_sent(
 def test_a_lost_key_masks_the_answer_and_a_new_secret_repairs_it(
     world: World, admin: Caller, kind: str, path: str
 ) -> None:
-    world.store.monitoring._keys.destroy(UUID(path.rpartition("/")[2]))
+    world.store.keys.destroy(UUID(path.rpartition("/")[2]))
 
     renamed = admin.patch(path, {"name": "Renamed"})
     repaired = admin.patch(path, {"config": config(kind, secret="new")})

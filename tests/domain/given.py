@@ -14,6 +14,7 @@ from domain.commands import CreateCustomer, CreateMonitor
 if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.monitor import Monitor
+    from domain.monitoring import Monitoring
     from domain.organization import Customer, Organization
     from store.store import Store
 
@@ -71,6 +72,12 @@ def make_owners(store: Store, name: str = "Example") -> Owners:
     organization = store.monitoring.create_organization(f"{name} Organization", TESTER)
     command = CreateCustomer(organization.id, f"{name} Customer", "ops@example.com")
     return Owners(organization, store.monitoring.create_customer(command, TESTER))
+
+
+def as_created(monitoring: Monitoring, monitor_id: UUID) -> Monitor:
+    """Return a monitor as it was created, also of one that is deleted now."""
+    monitor: Monitor = monitoring.repository.get(monitor_id, version=1)
+    return monitor
 
 
 def check_of(monitor: Monitor, minute: int = 0, verdict: str = "up") -> PerformedCheck:

@@ -202,7 +202,7 @@ def test_a_repeated_create_makes_one_monitor_also_when_16_come_at_once(
     barrier = Barrier(16)
 
     def create(_: int) -> Monitor:
-        repeat = store.monitoring.repeat_key("token", "key-1", b"body")
+        repeat = store.monitoring.idempotency_key("token", "key-1", b"body")
         barrier.wait(30)
         return store.monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
 
@@ -219,7 +219,7 @@ def test_a_key_used_for_another_request_is_a_conflict_and_another_scope_is_not(
     store: Store, owners: Owners
 ) -> None:
     def create(scope: str, body: bytes) -> UUID:
-        repeat = store.monitoring.repeat_key(scope, "key-1", body)
+        repeat = store.monitoring.idempotency_key(scope, "key-1", body)
         return store.monitoring.create_monitor(owners.create(), TESTER, repeat=repeat).id
 
     first = create("one", b"body")
@@ -231,12 +231,12 @@ def test_a_key_used_for_another_request_is_a_conflict_and_another_scope_is_not(
 
 
 def test_what_is_kept_of_a_request_depends_on_the_master_key(store: Store) -> None:
-    repeat = store.monitoring.repeat_key("scope", "key", b"a password may stand in it")
+    repeat = store.monitoring.idempotency_key("scope", "key", b"a password may stand in it")
 
     assert "password" not in repr(repeat)
     assert len(repeat.digest) == 64
-    assert repeat == store.monitoring.repeat_key("scope", "key", b"a password may stand in it")
-    assert repeat.digest != store.monitoring.repeat_key("scope", "key", b"other").digest
+    assert repeat == store.monitoring.idempotency_key("scope", "key", b"a password may stand in it")
+    assert repeat.digest != store.monitoring.idempotency_key("scope", "key", b"other").digest
 
 
 def test_a_change_to_an_expected_version_is_made_to_that_version_or_not_at_all(
@@ -274,13 +274,17 @@ def test_of_16_changes_to_one_expected_version_one_is_made(store: Store, owners:
     assert len(list(store.monitoring.events.get(monitor.id))) == 2
 
 
-def test_the_event_that_created_a_monitor_is_found_again(store: Store, owners: Owners) -> None:
-    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+def test_a_repeated_create_returns_the_monitor_as_it_was_made(store: Store, owners: Owners) -> None:
+    monitoring = store.monitoring
+    repeat = monitoring.idempotency_key("token", "key-1", b"body")
+    made = monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
+    monitoring.update_monitor(UpdateMonitor(made.id, {"name": "Renamed"}), TESTER)
+    monitoring.delete_monitor(made.id, TESTER)
 
-    assert store.monitoring.created(monitor.id).number == monitor.number
-    for other in (owners.customer.id, uuid4()):
-        with pytest.raises(NotFoundError):
-            store.monitoring.created(other)
+    again = monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
+
+    assert (again.id, again.version, again.name) == (made.id, 1, made.name)
+    assert not again.deleted
 
 
 def test_the_newest_checks_come_newest_first(store: Store, owners: Owners) -> None:

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
+from domain.commands import CreateCustomer, UpdateCustomer, UpdateMonitor
 from projections.catalog import PROJECTIONS
 from projections.readers.monitors import MonitorRecords
 from projections.shapes.monitor import monitor_shape
-from projections.views import monitors
+from projections.views import monitors, records
 from projections.views.last_checks import LAST_CHECKS
 from store.log_reader import LoggedEvent
 from tests.domain.given import TESTER, check_of
@@ -105,6 +106,28 @@ def test_the_newest_check_at_each_location_is_kept_newest_first(
         ("fi-hel", "up"),
         ("de-nbg", "down"),
     ]
+
+
+def test_the_record_of_an_aggregate_is_what_its_events_fold_to(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    monitoring, reader = store.monitoring, views.reader
+    monitor = monitoring.create_monitor(owners.create(), TESTER)
+    details = {"custom_fields": {"a": [1]}, "monthly_reports_enabled": False}
+    customer = monitoring.create_customer(
+        CreateCustomer(owners.organization.id, "Another", None, details), TESTER
+    )
+    for _ in range(2):
+        catch_up(views)
+        found = reader.monitor("smtp", str(monitor.id))
+        assert found is not None
+        assert records.of_monitor(monitor) == found.monitor
+        assert records.of_customer(customer) == reader.customer(str(customer.id))
+        monitor = monitoring.update_monitor(
+            UpdateMonitor(monitor.id, {"name": "New", "port": None}), TESTER
+        )
+        changes = {"email": "new@example.com", "status": "inactive"}
+        customer = monitoring.update_customer(UpdateCustomer(customer.id, changes), TESTER)
 
 
 def test_a_shape_shows_the_config_that_it_is_given_and_nothing_of_the_stored_one(

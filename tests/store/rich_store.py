@@ -52,7 +52,7 @@ def fill(place: Place, key: bytes | None = None) -> Rich:
         store.monitoring.update_monitor(UpdateMonitor(kept.id, {"name": "Renamed"}), TESTER)
         deleted = store.monitoring.create_monitor(owners.create(config=config), TESTER)
         store.monitoring.delete_monitor(deleted.id, TESTER)
-        repeat = store.monitoring.repeat_key("token", "key-1", REQUEST)
+        repeat = store.monitoring.idempotency_key("token", "key-1", REQUEST)
         repeated = store.monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
         for minute in range(40):
             checks = [check_of(kept, minute), check_of(mailbox, minute, "down")]

@@ -22,7 +22,7 @@ from store.sqlite.tiles import SqliteTiles
 from store.store import create_store, open_store
 from store.transfer.backup import MANIFEST, make_backup, restore_backup
 from store.transfer.restore_log import ImportKey
-from tests.domain.given import TESTER, make_owners
+from tests.domain.given import TESTER, as_created, make_owners
 from tests.places import Place
 from tests.store.rich_store import SECRET, Rich, fill, rows, shown
 from tests.waiting import wait_until
@@ -51,7 +51,7 @@ def test_a_restored_store_is_the_one_that_was_copied(rich: Rich, tmp_path: Path)
     assert read_key_file(DataFolder(tmp_path / "again").master_key) == KEY
     with open_store(tmp_path / "data", KEY) as one, open_store(tmp_path / "again") as two:
         assert shown(one) == shown(two)
-        created = two.monitoring.created(rich.kept)
+        created = as_created(two.monitoring, rich.kept)
         opened = two.monitoring.unsealed(rich.kept, "smtp", created.config)
         assert opened["auth"]["pass"] == SECRET
         assert make_owners(two).organization.number == 3

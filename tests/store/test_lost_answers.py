@@ -15,7 +15,7 @@ from domain.commands import CreateCustomer, IssueToken, UpdateCustomer, UpdateMo
 from domain.errors import ConflictError, NotFoundError
 from store.ports.engine import Database
 from tests.cutting_proxy import cutting_proxy
-from tests.domain.given import TESTER, check_of, make_owners
+from tests.domain.given import TESTER, as_created, check_of, make_owners
 from tests.places import Place
 from tests.postgres_server import find_binaries
 
@@ -102,7 +102,7 @@ def test_what_is_asked_again_under_the_same_key_is_made_once(
 ) -> None:
     monitoring, create = cut.store.monitoring, CREATIONS[topic]
     before = cut.topics()[topic]
-    repeat = monitoring.repeat_key("token", "key-1", b"request")
+    repeat = monitoring.idempotency_key("token", "key-1", b"request")
 
     cut.lose_answer(moment, lambda: create(cut, repeat))
     stored = cut.topics()[topic] - before
@@ -114,7 +114,7 @@ def test_what_is_asked_again_under_the_same_key_is_made_once(
     assert made.id == again.id
     assert made.number == before + 1
     if topic == "MonitorCreated":
-        created = monitoring.created(made.id)
+        created = as_created(monitoring, made.id)
         assert monitoring.unsealed(made.id, "smtp", created.config)["auth"]["pass"] == "secret"
 
 

@@ -169,7 +169,7 @@ def test_deleting_a_monitor_destroys_its_secrets_old_and_new(store: Store, owner
 def test_a_new_secret_replaces_one_whose_key_is_lost(store: Store, owners: Owners) -> None:
     config = {"auth": {"user": "u", "pass": "old"}}
     monitor = store.monitoring.create_monitor(owners.create(config=config), TESTER)
-    store.monitoring._keys.destroy(monitor.id)
+    store.keys.destroy(monitor.id)
     changes = {"config": {"auth": {"user": "u", "pass": "new"}}}
 
     changed = store.monitoring.update_monitor(UpdateMonitor(monitor.id, changes), TESTER)

@@ -132,7 +132,7 @@ def test_no_repr_of_a_command_an_event_or_a_monitor_holds_a_secret(
         *store.monitoring.recorder.select_notifications(start=None, limit=100),
         store,
         store.monitoring,
-        store.monitoring._keys,
+        store.keys,
         store.keys.store,
     ]
 

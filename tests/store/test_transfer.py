@@ -28,7 +28,7 @@ from store.transfer.export import export_lines
 from store.transfer.export_format import End, event_line, mac_of, read_event
 from store.transfer.restore_log import ImportKey, import_lines
 from tests.cutting_proxy import cutting_proxy
-from tests.domain.given import TESTER, check_of, make_owners
+from tests.domain.given import TESTER, as_created, check_of, make_owners
 from tests.places import ENGINES, Place, place_on
 from tests.postgres_server import find_binaries
 from tests.store.rich_store import REQUEST, SECRET, Rich, fill, rows, shown
@@ -141,11 +141,11 @@ def test_what_was_imported_is_a_store_that_goes_on(
 
     with place.open(KEY) as store:
         monitoring = store.monitoring
-        repeat = monitoring.repeat_key("token", "key-1", REQUEST)
-        created = monitoring.created(made.kept)
+        repeat = monitoring.idempotency_key("token", "key-1", REQUEST)
+        created = as_created(monitoring, made.kept)
         owners = make_owners(store)
         assert monitoring.unsealed(made.kept, "smtp", created.config)["auth"]["pass"] == SECRET
-        gone = monitoring.created(made.deleted)
+        gone = as_created(monitoring, made.deleted)
         with pytest.raises(SecretUnreadableError, match="was destroyed"):
             monitoring.unsealed(made.deleted, "smtp", gone.config)
         again = monitoring.create_monitor(owners.create(), TESTER, repeat=repeat)
@@ -178,7 +178,7 @@ def test_an_export_for_another_master_key_is_opened_by_that_one_alone(
 
     assert read_key_file(DataFolder(place.root).master_key) == new
     with place.open() as store:
-        created = store.monitoring.created(rich.kept)
+        created = as_created(store.monitoring, rich.kept)
         opened = store.monitoring.unsealed(rich.kept, "smtp", created.config)
         assert opened["auth"]["pass"] == SECRET
         assert store.keys.store.master_fingerprint() == sealing.fingerprint(new)
