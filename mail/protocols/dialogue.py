@@ -94,6 +94,20 @@ class ProbeFailed(Exception):  # noqa: N818 (it is a finding about a server, not
         self.phase = phase
 
 
+# Failures that every protocol can have, so that all of them say the same words.
+
+
+def greeting_refused(reply: bytes, *, temporary: bool) -> ProbeFailed:
+    """Return the failure of a server whose greeting is a refusal."""
+    category = Category.GREETING_TEMPORARY if temporary else Category.GREETING_REJECTED
+    return ProbeFailed(category, "the server greets with a refusal", reply=reply)
+
+
+def service_closing(reply: bytes) -> ProbeFailed:
+    """Return the failure of a server that ends the session of its own accord."""
+    return ProbeFailed(Category.SERVICE_UNAVAILABLE, "the server closes the service", reply=reply)
+
+
 def starttls_not_offered(command: str = "STARTTLS") -> ProbeFailed:
     """Return the failure of a server that must offer TLS and does not."""
     return ProbeFailed(
@@ -101,3 +115,30 @@ def starttls_not_offered(command: str = "STARTTLS") -> ProbeFailed:
         f"the server does not offer {command}",
         phase=Phase.STARTTLS,
     )
+
+
+def starttls_refused(reply: bytes, command: str = "STARTTLS") -> ProbeFailed:
+    """Return the failure of a server that offers TLS and then refuses it."""
+    return ProbeFailed(
+        Category.STARTTLS_REJECTED, f"{command} is offered and then refused", reply=reply
+    )
+
+
+def no_login_offered(reply: bytes | None = None, *, needs_tls: bool) -> ProbeFailed:
+    """Return the failure of a server with no login that we know, or none without TLS."""
+    if needs_tls:
+        category, message = Category.AUTH_DISABLED, "the server allows no login without TLS"
+    else:
+        category, message = Category.AUTH_UNAVAILABLE, "the server offers no login that we know"
+    return ProbeFailed(category, message, reply=reply)
+
+
+def login_refused(reply: bytes, *, needs_tls: bool = False, temporary: bool = False) -> ProbeFailed:
+    """Return the failure of a server that refuses the login."""
+    if needs_tls:
+        category, message = Category.AUTH_REQUIRES_TLS, "the server wants TLS before a login"
+    elif temporary:
+        category, message = Category.AUTH_TEMPORARY, "the server cannot check the login now"
+    else:
+        category, message = Category.AUTH_FAILED, "the server refuses the login"
+    return ProbeFailed(category, message, reply=reply)

@@ -25,28 +25,18 @@ from mail.protocols.dialogue import (
     ProbeFailed,
     Send,
     Warn,
+    greeting_refused,
+    login_refused,
+    no_login_offered,
+    service_closing,
     starttls_not_offered,
+    starttls_refused,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from mail.protocols.target import ProbeTarget
-
-
-_SHIFTED = re.compile(r"&|[^\x20-\x7e]+")
-
-
-def encode_mailbox(name: str) -> bytes:
-    """Return a mailbox name in modified UTF-7 (RFC 3501 5.1.3); printable ASCII stays."""
-    return _SHIFTED.sub(_shift, name).encode("ascii")
-
-
-def _shift(run: re.Match[str]) -> str:
-    if run[0] == "&":
-        return "&-"
-    encoded = b64encode(run[0].encode("utf-16-be", "surrogatepass")).decode("ascii")
-    return f"&{encoded.rstrip('=').replace('/', ',')}-"
 
 
 _GREETING = re.compile(rb"\* (OK|PREAUTH|BYE)(?: |$)(.*)", re.IGNORECASE | re.DOTALL)
@@ -80,7 +70,7 @@ class _Answer:
 
 
 def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
-    """Talk to an IMAP server as a mail client would, up to an open mailbox."""
+    """Talk to an IMAP server as a mail client does, up to an open mailbox."""
     return _Imap(target).run()
 
 
@@ -115,17 +105,12 @@ class _Imap:
             raise ProbeFailed(Category.NOT_IMAP, "the answer is not IMAP", reply=line)
         status = found[1].upper()
         if status == b"BYE":
-            temporary = _Answer(status, found[2]).code in _TEMPORARY
-            raise ProbeFailed(
-                Category.GREETING_TEMPORARY if temporary else Category.GREETING_REJECTED,
-                "the server greets with a refusal",
-                reply=line,
-            )
+            raise greeting_refused(line, temporary=_Answer(status, found[2]).code in _TEMPORARY)
         return status
 
     def _preauthenticated(self) -> Generator[Action, bytes, None]:
-        # RFC 9051 6.2.1: STARTTLS is not allowed any more once one is logged in, so an
-        # attacker who sends PREAUTH would keep the connection in clear.
+        # RFC 9051 6.2.1: STARTTLS is not allowed after a login, so an attacker who sends
+        # PREAUTH keeps the connection in clear.
         if self._target.tls == "require":
             raise ProbeFailed(
                 Category.STARTTLS_UNAVAILABLE,
@@ -154,11 +139,7 @@ class _Imap:
         yield Enter(Phase.STARTTLS)
         answer = yield from self._ask(b"STARTTLS")
         if answer.status != b"OK":
-            raise ProbeFailed(
-                Category.STARTTLS_REJECTED,
-                "STARTTLS is offered and then refused",
-                reply=answer.words,
-            )
+            raise starttls_refused(answer.words)
         yield UPGRADE
         self._encrypted = True
         yield from self._capability()
@@ -168,7 +149,7 @@ class _Imap:
         initial_response = b"SASL-IR" in self._capabilities
         plain = b"AUTH=PLAIN" in self._capabilities
         if not login_allowed and not plain:
-            raise ProbeFailed(*_no_login(encrypted=self._encrypted))
+            raise no_login_offered(needs_tls=not self._encrypted)
         if not self._encrypted:
             yield PASSWORD_IN_CLEAR
         if plain and initial_response:
@@ -199,9 +180,9 @@ class _Imap:
             if value.isascii() and not _ESCAPED.intersection(value):
                 secret += _quoted(value) + end
                 continue
-            # RFC 3501 4.3: quoted strings are ASCII. What would have to be escaped in them
-            # goes as a literal too, because some servers do not take the escapes away. A
-            # literal is announced by its length and sent once the server says go on.
+            # RFC 3501 4.3: quoted strings are ASCII. A value that needs escapes goes as a
+            # literal too, because some servers do not remove them. The client announces the
+            # length of a literal, and sends it when the server asks for it.
             yield Send(start + command, secret + b"{%d}" % len(value))
             answer = yield from self._read_answer()
             if answer.status != b"+":
@@ -242,30 +223,39 @@ class _Imap:
             if word == b"CAPABILITY":
                 capabilities.update(text.upper().split())
             if word == b"BYE" and not leaving:
-                raise ProbeFailed(
-                    Category.SERVICE_UNAVAILABLE, "the server closes the service", reply=line
-                )
+                raise service_closing(line)
 
 
 def _judge_login(answer: _Answer) -> None:
     if answer.status == b"OK":
         return
     if answer.status == b"+":
-        category, message = Category.PROTOCOL_ERROR, "the login is asked for more than it has"
-    elif answer.code == b"PRIVACYREQUIRED":
-        category, message = Category.AUTH_REQUIRES_TLS, "the server wants TLS before a login"
-    elif answer.code in _TEMPORARY:
-        category, message = Category.AUTH_TEMPORARY, "the server cannot check the login now"
-    else:
-        category, message = Category.AUTH_FAILED, "the server refuses the login"
-    raise ProbeFailed(category, message, reply=answer.words)
-
-
-def _no_login(*, encrypted: bool) -> tuple[Category, str]:
-    if encrypted:
-        return Category.AUTH_UNAVAILABLE, "the server offers no login that we know"
-    return Category.AUTH_DISABLED, "the server allows no login without TLS"
+        raise ProbeFailed(
+            Category.PROTOCOL_ERROR,
+            "the login is asked for more than it has",
+            reply=answer.words,
+        )
+    raise login_refused(
+        answer.words,
+        needs_tls=answer.code == b"PRIVACYREQUIRED",
+        temporary=answer.code in _TEMPORARY,
+    )
 
 
 def _quoted(value: bytes) -> bytes:
     return b'"%b"' % value.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+
+
+_SHIFTED = re.compile(r"&|[^\x20-\x7e]+")
+
+
+def encode_mailbox(name: str) -> bytes:
+    """Return a mailbox name in modified UTF-7 (RFC 3501 5.1.3); printable ASCII stays."""
+    return _SHIFTED.sub(_shift, name).encode("ascii")
+
+
+def _shift(run: re.Match[str]) -> str:
+    if run[0] == "&":
+        return "&-"
+    encoded = b64encode(run[0].encode("utf-16-be", "surrogatepass")).decode("ascii")
+    return f"&{encoded.rstrip('=').replace('/', ',')}-"

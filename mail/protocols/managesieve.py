@@ -23,7 +23,12 @@ from mail.protocols.dialogue import (
     ProbeFailed,
     Receive,
     Send,
+    greeting_refused,
+    login_refused,
+    no_login_offered,
+    service_closing,
     starttls_not_offered,
+    starttls_refused,
 )
 
 if TYPE_CHECKING:
@@ -102,12 +107,7 @@ def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
 def _greeting() -> Generator[Action, bytes, Capabilities]:
     capabilities, response = yield from _read_capabilities(Category.NOT_MANAGESIEVE)
     if response.status != b"OK":
-        temporary = response.code == b"TRYLATER"
-        raise ProbeFailed(
-            Category.GREETING_TEMPORARY if temporary else Category.GREETING_REJECTED,
-            "the server greets with a refusal",
-            reply=response.words,
-        )
+        raise greeting_refused(response.words, temporary=response.code == b"TRYLATER")
     if not capabilities:
         # RFC 5804 1.7 obliges a server to name itself. Servers of other protocols say OK too.
         raise ProbeFailed(
@@ -121,17 +121,13 @@ def _starttls() -> Generator[Action, bytes, Capabilities]:
     yield Enter(Phase.STARTTLS)
     response = yield from _ask(b"STARTTLS")
     if response.status != b"OK":
-        raise ProbeFailed(
-            Category.STARTTLS_REJECTED,
-            "STARTTLS is offered and then refused",
-            reply=response.words,
-        )
+        raise starttls_refused(response.words)
     yield UPGRADE
     # RFC 5804 2.2: the server lists its capabilities again, without being asked.
     yield Enter(Phase.CAPABILITY)
     capabilities, response = yield from _read_capabilities(Category.PROTOCOL_ERROR)
     if response.status == b"BYE":
-        raise _closing(response)
+        raise service_closing(response.words)
     if response.status != b"OK":
         raise ProbeFailed(
             Category.PROTOCOL_ERROR,
@@ -147,9 +143,7 @@ def _login(
     offered = capabilities.get(b"SASL", b"").upper().split()
     mechanism = sasl.choose(offered)
     if mechanism is None:
-        if offered or encrypted:
-            raise ProbeFailed(Category.AUTH_UNAVAILABLE, "the server offers no login that we know")
-        raise ProbeFailed(Category.AUTH_DISABLED, "the server allows no login without TLS")
+        raise no_login_offered(needs_tls=not offered and not encrypted)
     if mechanism.reveals_password and not encrypted:
         yield PASSWORD_IN_CLEAR
     login = sasl.Login(mechanism, *credentials)
@@ -172,14 +166,12 @@ def _judge_login(response: _Response) -> None:
     if response.status == b"OK":
         return
     if response.status == b"BYE":
-        raise _closing(response)
-    if response.code == b"ENCRYPT-NEEDED":
-        category, message = Category.AUTH_REQUIRES_TLS, "the server wants TLS before a login"
-    elif response.code == b"TRYLATER":
-        category, message = Category.AUTH_TEMPORARY, "the server cannot check the login now"
-    else:
-        category, message = Category.AUTH_FAILED, "the server refuses the login"
-    raise ProbeFailed(category, message, reply=response.words)
+        raise service_closing(response.words)
+    raise login_refused(
+        response.words,
+        needs_tls=response.code == b"ENCRYPT-NEEDED",
+        temporary=response.code == b"TRYLATER",
+    )
 
 
 def _send_string(command: bytes, secret: bytes) -> Send:
@@ -194,7 +186,7 @@ def _ask(command: bytes, *, leaving: bool = False) -> Generator[Action, bytes, _
     yield Send(command)
     _, response = yield from _read_capabilities(Category.PROTOCOL_ERROR)
     if response.status == b"BYE" and not leaving:
-        raise _closing(response)
+        raise service_closing(response.words)
     return response
 
 
@@ -248,9 +240,3 @@ def _parse(line: bytes) -> list[_Token] | None:
             tokens.append(_Token(found.lastgroup, value))
         position = found.end()
     return tokens
-
-
-def _closing(response: _Response) -> ProbeFailed:
-    return ProbeFailed(
-        Category.SERVICE_UNAVAILABLE, "the server closes the service", reply=response.words
-    )

@@ -22,7 +22,11 @@ from mail.protocols.dialogue import (
     Enter,
     ProbeFailed,
     Send,
+    greeting_refused,
+    login_refused,
+    no_login_offered,
     starttls_not_offered,
+    starttls_refused,
 )
 
 if TYPE_CHECKING:
@@ -79,12 +83,7 @@ class _Pop3:
     def _greeting(self) -> Generator[Action, bytes, None]:
         answer = yield from _read_answer(Category.NOT_POP3)
         if not answer.ok:
-            temporary = answer.code in _TEMPORARY
-            raise ProbeFailed(
-                Category.GREETING_TEMPORARY if temporary else Category.GREETING_REJECTED,
-                "the server greets with a refusal",
-                reply=answer.line,
-            )
+            raise greeting_refused(answer.line, temporary=answer.code in _TEMPORARY)
         found = _TIMESTAMP.search(answer.line)
         self._timestamp = found[0] if found else None
 
@@ -112,9 +111,7 @@ class _Pop3:
         yield Enter(Phase.STARTTLS)
         answer = yield from _ask(b"STLS")
         if not answer.ok:
-            raise ProbeFailed(
-                Category.STARTTLS_REJECTED, "STLS is offered and then refused", reply=answer.line
-            )
+            raise starttls_refused(answer.line, "STLS")
         yield UPGRADE
         self._encrypted = True
         yield from self._capa()
@@ -129,7 +126,7 @@ class _Pop3:
         else:
             answer = yield from self._user_pass(user, password, announced=not user_missing)
         if not answer.ok:
-            raise ProbeFailed(*_login_refused(answer.code), reply=answer.line)
+            raise login_refused(answer.line, temporary=answer.code in _TEMPORARY)
 
     def _user_pass(
         self, user: str, password: str, *, announced: bool
@@ -137,11 +134,7 @@ class _Pop3:
         answer = yield from _ask(b"USER " + user.encode())
         if not answer.ok:
             if not announced and not self._encrypted:
-                raise ProbeFailed(
-                    Category.AUTH_DISABLED,
-                    "the server allows no login without TLS",
-                    reply=answer.line,
-                )
+                raise no_login_offered(answer.line, needs_tls=True)
             return answer
         if not self._encrypted:
             yield PASSWORD_IN_CLEAR
@@ -170,12 +163,6 @@ class _Pop3:
             raise ProbeFailed(
                 Category.MAILBOX_UNAVAILABLE, "the mailbox cannot be opened", reply=answer.line
             )
-
-
-def _login_refused(code: bytes) -> tuple[Category, str]:
-    if code in _TEMPORARY:
-        return Category.AUTH_TEMPORARY, "the server cannot check the login now"
-    return Category.AUTH_FAILED, "the server refuses the login"
 
 
 def _ask(command: bytes, secret: bytes = b"") -> Generator[Action, bytes, _Answer]:

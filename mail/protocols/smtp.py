@@ -22,7 +22,10 @@ from mail.protocols.dialogue import (
     Enter,
     ProbeFailed,
     Send,
+    login_refused,
+    service_closing,
     starttls_not_offered,
+    starttls_refused,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ def _starttls(target: ProbeTarget, extensions: Extensions) -> Generator[Action, 
     yield Enter(Phase.STARTTLS)
     reply = yield from _ask(b"STARTTLS")
     if reply.code != 220:  # noqa: PLR2004
-        _refuse(Category.STARTTLS_REJECTED, "STARTTLS is offered and then refused", reply)
+        raise starttls_refused(reply.words)
     yield UPGRADE
     return True
 
@@ -146,20 +149,20 @@ def _login(
 def _judge_login(reply: Reply) -> None:
     if reply.code == 235:  # noqa: PLR2004
         return
-    if reply.code in {530, 538}:
-        _refuse(Category.AUTH_REQUIRES_TLS, "the server wants TLS before a login", reply)
-    if 400 <= reply.code < 500:  # noqa: PLR2004
-        _refuse(Category.AUTH_TEMPORARY, "the server cannot check the login now", reply)
-    if reply.code >= 500:  # noqa: PLR2004
-        _refuse(Category.AUTH_FAILED, "the server refuses the login", reply)
-    _refuse(Category.PROTOCOL_ERROR, "the login has an answer that makes no sense", reply)
+    if reply.code < 400:  # noqa: PLR2004
+        _refuse(Category.PROTOCOL_ERROR, "the login has an answer that makes no sense", reply)
+    raise login_refused(
+        reply.words,
+        needs_tls=reply.code in {530, 538},
+        temporary=reply.code < 500,  # noqa: PLR2004
+    )
 
 
 def _ask(command: bytes, secret: bytes = b"") -> Generator[Action, bytes, Reply]:
     yield Send(command, secret)
     reply = yield from _read_reply(Category.PROTOCOL_ERROR)
     if reply.code == 421:  # noqa: PLR2004 (RFC 5321 3.8: may come at any time)
-        _refuse(Category.SERVICE_UNAVAILABLE, "the server closes the service", reply)
+        raise service_closing(reply.words)
     return reply
 
 
