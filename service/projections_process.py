@@ -68,7 +68,7 @@ def _keep(store: Store, views: Views, settings: Settings, end: Event, lock: Lock
     with ExitStack() as opened:
         signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
         proofs = [log_proof(store, name) for name in LOGS]
-        keeper = TreeKeeper(proofs, settings.tree_head_seconds, hold=lock)
+        keeper = TreeKeeper(proofs, settings.tree_head_seconds, lock=lock)
         with keep_in_background(keeper, end):
             runner.run(views.projectors, signals, end)
 

@@ -1,9 +1,9 @@
-"""Moving old checks from their log into segments, while everything runs.
+"""Moves old checks from their log into segments, while everything runs.
 
-For each segment: write it, have it on disk, read it back, record it in the `monitoring`
-log, and only then take its events out of the `checks` log. Whatever ends this anywhere
-loses nothing: until it is recorded a segment is nobody's, and what is recorded and not
-yet taken out is taken out by the next run.
+For each segment: write it, sync it, read it back, record it in the `monitoring` log, and
+only then delete its checks from the `checks` log. A run that is broken off anywhere loses
+nothing: a segment that is not recorded is ignored, and checks that are recorded and not yet
+deleted are deleted by the next run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PAGE: Final = 2000
 
 @dataclass(slots=True)
 class ArchivingResult:
-    """What a run did: the segments it made, their bytes, and rows taken out of the log."""
+    """What a run did: its segments, their size in bytes, and how many rows it deleted."""
 
     segments: list[SegmentContents] = field(default_factory=list)
     size: int = 0
@@ -49,7 +49,7 @@ class ArchivingResult:
 
 
 class Archiver:
-    """One run. Two at a time are kept apart by whoever starts them."""
+    """One run of archiving. The caller makes sure that only one runs at a time."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Archiver:
         most_events: int = MOST_EVENTS,
         report: Callable[[int, int], None] = lambda *_: None,
     ) -> None:
-        """Take `report`, which is told the position reached, and that of the newest check."""
+        """Take `report`, which gets the position reached, and that of the newest check."""
         self._store = store
         self._actor = actor
         self._clock = clock
@@ -73,24 +73,24 @@ class Archiver:
     def run(self, older_than: timedelta, through: int) -> ArchivingResult:
         """Archive checks older than some time, up to a position that all views have reached.
 
-        Raises ChangedLogError when an event is not what it was, ArchiveError when a segment
-        is not on disk as it should be; what was archived before stays archived.
+        Raises ChangedLogError when a check does not fit the tree, ArchiveError when a segment
+        cannot be written or read back; what was archived before stays archived.
         """
         now = self._clock()
         self._proof.grow()
         last = min(through, self._proof.position())
         self._store.archive.files.remove_unfinished()
-        # What a run before this one left, and what was the newest of its stream then.
-        self._take_out(0)
+        # What an earlier run left: because it was broken off, or as the newest of a stream.
+        self._delete_archived(0)
         while rows := list(self._next(now - older_than, now, last)):
             self._archive(rows)
-            self._take_out(rows[0].position - 1)
+            self._delete_archived(rows[0].position - 1)
         return self._moved
 
     def _next(self, cutoff: datetime, now: datetime, through: int) -> Iterator[Row]:
         """Yield the rows of the next segment: up to the first one that is too young.
 
-        An event from the future says that a clock was wrong; its neighbours decide.
+        A check from the future was recorded under a wrong clock: it does not end the segment.
         """
         position = self._store.archive.through()
         left = self._most_events
@@ -134,8 +134,8 @@ class Archiver:
         )
         monitoring.save(event)
 
-    def _take_out(self, position: int) -> None:
-        """Take what is archived behind a position out of the log, and its hashes."""
+    def _delete_archived(self, position: int) -> None:
+        """Delete the archived checks after a position from the log, and their leaf hashes."""
         through = self._store.archive.through()
         self._proof.tiles.forget_leaves(through)
         self._moved.pruned += self._store.engine.prune(position, through)
@@ -147,6 +147,6 @@ def _ended_at(row: Row) -> datetime:
         return datetime.fromisoformat(state["timestamp"])
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(
-            f"the {LOG} log is damaged at position {row.position}: what stands there is no "
+            f"the {LOG} log is damaged at position {row.position}: its row is no "
             f"check; see `postwatch log verify {LOG}`"
         ) from error

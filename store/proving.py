@@ -1,4 +1,4 @@
-"""The proofs of a store's logs: where their parts lie, and how one is verified."""
+"""Joins the parts that prove the logs of a store, and verifies a log with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def log_proof(store: Store, log: str, clock: Clock = utc_now) -> LogProof:
-    """Return what proves a log of a store. Raises NotFoundError when there is no such log."""
+    """Return the proof of a log. Raises NotFoundError when there is no such log."""
     if log not in LOGS:
         raise NotFoundError(f"there is no log {log}; there are {', '.join(LOGS)}")
     return LogProof(
@@ -43,11 +43,12 @@ def verify(
     elsewhere: Sequence[range] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> LogReport:
-    """Verify a log by its tree, its signed heads and heads that were kept elsewhere.
+    """Verify a log against its tree, its signed heads and published heads.
 
-    `key` is what signatures are checked with, the store's own unless one is given.
-    `elsewhere` are positions whose events need not be here. Nothing is written: grow the
-    tree before. Raises OSError when a published file cannot be read.
+    `key` checks the signatures; without one the store's own does. `published` are files of
+    heads that were kept elsewhere. `elsewhere` are positions whose events may be missing.
+    Nothing is written: grow the tree first. Raises OSError when a published file cannot be
+    read.
     """
     read = HeadReader(proof.log, key or proof.public_key())
     read.read(proof.heads.lines(), proof.heads.place)

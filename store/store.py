@@ -1,4 +1,4 @@
-"""One store: the logs, their archive, the keys. Where they lie, an engine knows."""
+"""A store: the logs, their archive and the keys of one installation, on one engine."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """The logs and keys of one installation, open. Close it, or use it in a `with`.
+    """The open logs and keys of one installation. Close it, or use it in a `with`.
 
-    `folder` is the data folder of this host.
+    `folder` is the data folder of this host, also when the store is in a database.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Store:
         *,
         create: bool = False,
     ) -> None:
-        """Open the logs of an engine, and take the engine over."""
+        """Open the logs of an engine. The store closes the engine."""
         self.engine = engine
         self.folder = folder
         self.keys = keys
@@ -60,16 +60,16 @@ class Store:
         }
 
     def rows(self, log: str) -> EventRows:
-        """Return the rows of a log as they are stored, archived ones too. Raises KeyError."""
+        """Return the raw rows of a log, archived ones too. Raises KeyError."""
         return self._rows[log]
 
     def reader(self, log: str) -> LogReader:
-        """Return what reads the events of a log, archived ones too. Raises KeyError."""
+        """Return the reader of a log's events, archived ones too. Raises KeyError."""
         applications = {"monitoring": self.monitoring, "checks": self.checks}
         return LogReader(applications[log], self._checks_rows if log == "checks" else None)
 
     def signal(self, log: str) -> ChangeSignal:
-        """Return what tells that somebody wrote to a log."""
+        """Return the signal that tells when events were appended to a log."""
         return self.engine.signal(log)
 
     def check_writable(self) -> None:
@@ -102,7 +102,7 @@ def create_store(
     *,
     database: Database | None = None,
 ) -> Store:
-    """Open the store in a folder, or in a database, making what is not there yet.
+    """Open the store in a folder, or in a database, and make what is missing.
 
     Raises StoreError when the folder or the database cannot be used, MasterKeyError when
     the master key is not the one that wraps the store's keys.
@@ -131,8 +131,8 @@ def open_store(
 ) -> Store:
     """Open the store in a folder, or in a database.
 
-    `new_master_key` is accepted too, before and after the master key is changed to it.
-    Raises StoreError when there is no store, MasterKeyError.
+    `new_master_key` is accepted too, before and after a change of the master key to it.
+    Raises StoreError when there is no store, MasterKeyError as `create_store` does.
     """
     folder = DataFolder(root)
     with _engine(folder, database) as engine:
@@ -148,12 +148,12 @@ def open_store(
 
 @contextmanager
 def _engine(folder: DataFolder, database: Database | None) -> Iterator[Engine]:
-    """Make the engine, and close it when the store on it cannot be opened."""
+    """Make the engine, and close it if the store cannot be opened in this block."""
     engine: Engine
     if database is None:
         engine = SqliteEngine(folder)
     else:
-        # Only here: a process on one host does without the driver's time and memory.
+        # Imported only here: a process without a database is spared the driver's memory.
         from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
 
         engine = PostgresEngine(database)

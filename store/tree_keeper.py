@@ -1,7 +1,7 @@
-"""Keeps the Merkle trees of the logs growing, and signs heads of them now and then.
+"""Grows the Merkle trees of the logs, and signs tree heads at intervals.
 
-Beside the views, in a thread of its own: a view never waits for a hash, and whoever
-writes to a log waits for neither.
+It runs in a thread of the projections process: neither the views nor the writers of a log
+wait for hashes.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.proof")
 
 GROW_SECONDS: Final = 1.0
-"""How long an event may be without a stored hash. Many events share a transaction."""
+"""How often trees grow. The events of that time share a transaction."""
 
-_OURS: Final = LockHandle()
-"""Held by whoever has no rival."""
+_NO_RIVAL: Final = LockHandle()
+"""The lock of a process that has no rival."""
 
-_TROUBLES: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, OSError, ProofError)
-"""The disk is full, say, or a file of the tree is damaged."""
+_PASSING_ERRORS: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, OSError, ProofError)
+"""Logged, and tried again: the disk is full, say, or a file of the tree is damaged."""
 
 
 class TreeKeeper:
     """Grows and signs the trees of some logs. A head is due `head_seconds` after the last.
 
-    Whoever has lost `hold` signs nothing more: somebody else does, when it is time.
+    After this process has lost `lock` it signs nothing: the new leader does.
     """
 
     def __init__(
@@ -49,39 +49,39 @@ class TreeKeeper:
         head_seconds: int,
         clock: Clock = utc_now,
         *,
-        hold: LockHandle = _OURS,
+        lock: LockHandle = _NO_RIVAL,
     ) -> None:
         self._proofs = proofs
         self._between = timedelta(seconds=head_seconds)
         self._clock = clock
-        self._hold = hold
-        self._troubles: dict[str, str] = {}
+        self._lock = lock
+        self._errors: dict[str, str] = {}
 
     def start(self) -> None:
-        """Say where each tree stands, and which log is not the one it was."""
+        """Log the size of each tree, and which log is shorter than its tree."""
         for proof in self._proofs:
-            with self._trouble_is_told(proof):
-                _tell_start(proof)
+            with self._errors_are_logged(proof):
+                _log_start(proof)
 
     def step(self, stop: Event) -> None:
-        """Bring every tree up to its log, and sign the heads that are due."""
+        """Grow every tree up to its log, and sign the heads that are due."""
         for proof in self._proofs:
-            with self._trouble_is_told(proof):
+            with self._errors_are_logged(proof):
                 proof.grow(stopping=stop.is_set)
-                if self._is_due(proof) and not self._hold.is_lost:
+                if self._is_due(proof) and not self._lock.is_lost:
                     _sign(proof)
 
     def finish(self) -> None:
-        """Sign what is new. What a long backlog still lacks is grown after the next start."""
-        if self._hold.is_lost:
+        """Grow each tree by one batch and sign it. The next start grows the rest."""
+        if self._lock.is_lost:
             return
         for proof in self._proofs:
-            with self._trouble_is_told(proof):
+            with self._errors_are_logged(proof):
                 grow_once(proof.rows, proof.tiles)
                 _sign(proof)
 
     def run(self, stop: Event) -> None:
-        """Do so until `stop` is set."""
+        """Start, step until `stop` is set, and finish."""
         self.start()
         while not stop.is_set():
             self.step(stop)
@@ -93,27 +93,27 @@ class TreeKeeper:
         if newest is None:
             return True
         age = self._clock() - datetime.fromisoformat(newest.time)
-        # A head from the future says that the clock was put back.
+        # A head from the future: the clock was set back.
         return age >= self._between or age < timedelta(0)
 
     @contextmanager
-    def _trouble_is_told(self, proof: LogProof) -> Iterator[None]:
-        """Go on when the disk is full or a file damaged: views must not stand still for it."""
+    def _errors_are_logged(self, proof: LogProof) -> Iterator[None]:
+        """Log an error that may pass, once, and go on: the views must not stop for it."""
         try:
             yield
-        except _TROUBLES as error:
-            trouble = str(error) if isinstance(error, ProofError) else outage_reason(error)
-            if self._troubles.get(proof.log) != trouble:
-                log.error("the tree of %s does not grow: %s", proof.log, trouble)  # noqa: TRY400 - expected, told in one line
-            self._troubles[proof.log] = trouble
+        except _PASSING_ERRORS as error:
+            reason = str(error) if isinstance(error, ProofError) else outage_reason(error)
+            if self._errors.get(proof.log) != reason:
+                log.error("the tree of %s does not grow: %s", proof.log, reason)  # noqa: TRY400 - expected, one line is enough
+            self._errors[proof.log] = reason
         else:
-            if self._troubles.pop(proof.log, None):
+            if self._errors.pop(proof.log, None):
                 log.info("the tree of %s grows again", proof.log)
 
 
 @contextmanager
 def keep_in_background(keeper: TreeKeeper, stop: Event) -> Iterator[None]:
-    """Run a keeper in a thread while the block runs. A bug in it ends the block, by `stop`."""
+    """Run a keeper in a thread while the block runs. A bug in it sets `stop`, and is raised."""
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -134,7 +134,7 @@ def keep_in_background(keeper: TreeKeeper, stop: Event) -> Iterator[None]:
         raise failed[0]
 
 
-def _tell_start(proof: LogProof) -> None:
+def _log_start(proof: LogProof) -> None:
     log.info("tree of %s: %d events, position %d", proof.log, proof.size(), proof.position())
     if proof.is_ahead():
         log.error(

@@ -1,11 +1,11 @@
 """Data keys: one for each owner of secrets, wrapped by the master key.
 
-The keys stand outside the logs, so that destroying one makes a secret unreadable for
-ever although the log that holds it never changes.
+The keys are kept outside the logs, so that destroying one makes a secret unreadable for ever
+although the log that holds it never changes.
 
-The store's keys are all wrapped by one master key, whose fingerprint stands beside them
-and is read together with them. A process that meets another fingerprint than that of
-the key it holds looks for the key again, so it goes on through a change of the master key.
+All keys of a store are wrapped by one master key. Its fingerprint is stored with them and
+read together with them. A process that reads another fingerprint than that of its master key
+looks for the new one, so it keeps working during a change of the master key.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     FindMasterKey = Callable[[str], bytes | None]
-    """Returns the master key that has a fingerprint, None when it is not to be found."""
+    """Returns the master key that has a fingerprint, None when it is not found."""
     Wrap = Callable[[str, bytes], bytes]
-    """Returns the wrapped key of an owner, wrapped anew."""
+    """Takes an owner and its wrapped key, and returns the key wrapped by another master key."""
 
 
 DIGEST_KEY: Final = "request-digest"
-"""The owner's name of the key under which requests are digested: no monitor's id."""
+"""The owner of the key for digests of requests. It is no monitor's id."""
 
 SIGNING_KEY: Final = "tree-head-signing"
-"""The owner's name of the key that signs tree heads."""
+"""The owner of the key that signs tree heads."""
 
 
 class WrappedKey(NamedTuple):
@@ -43,7 +43,7 @@ class WrappedKey(NamedTuple):
 
 
 class KeyTable(ABC):
-    """All keys at once, inside a transaction that keeps other writers out."""
+    """All keys, inside a transaction that locks out other writers."""
 
     @abstractmethod
     def master_fingerprint(self) -> str | None:
@@ -55,11 +55,11 @@ class KeyTable(ABC):
 
     @abstractmethod
     def replace(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
-        """Put other wrapped keys, and the fingerprint that goes with them, in place."""
+        """Replace all wrapped keys, and the fingerprint of their master key."""
 
 
 class Rewrapping(ABC):
-    """A change of the master key, inside a transaction that keeps another one out."""
+    """A change of the master key, inside a transaction that locks out another change."""
 
     @abstractmethod
     def master_fingerprint(self) -> str | None:
@@ -71,14 +71,14 @@ class Rewrapping(ABC):
 
     @abstractmethod
     def rewrap(self, master: str, wrap: Wrap) -> int:
-        """Wrap every key anew, those that come meanwhile too; return how many there were.
+        """Rewrap every key, those added meanwhile too; return how many there were.
 
-        `master` is the fingerprint that goes with them.
+        `master` is the fingerprint of the new master key.
         """
 
 
 class KeyStore(ABC):
-    """Where wrapped data keys are kept. Every change is durable when a method returns."""
+    """Keeps wrapped data keys. Every change is durable when its method returns."""
 
     @abstractmethod
     def master_fingerprint(self) -> str | None:
@@ -86,7 +86,7 @@ class KeyStore(ABC):
 
     @abstractmethod
     def set_master_fingerprint(self, fingerprint: str) -> None:
-        """Record which master key wraps the keys; the first one to do so wins."""
+        """Record which master key wraps the keys, unless one is recorded."""
 
     @abstractmethod
     def get(self, owner: str) -> WrappedKey | None:
@@ -94,9 +94,9 @@ class KeyStore(ABC):
 
     @abstractmethod
     def add(self, owner: str, key: WrappedKey) -> WrappedKey | None:
-        """Keep a wrapped key unless the owner has one; return the one that is kept.
+        """Add a wrapped key unless the owner has one; return the one that is kept.
 
-        None, and nothing is kept, when another master key than `key.master` wraps the keys.
+        None, and nothing is added, when another master key than `key.master` wraps the keys.
         """
 
     @abstractmethod
@@ -115,12 +115,12 @@ class KeyStore(ABC):
     def rewrapping(self) -> AbstractContextManager[Rewrapping]:
         """Open a change of the master key; it ends with everything or nothing changed.
 
-        Whether other writers wait for its end, or only for its last moment, is up to the store.
+        Other writers may have to wait until its end.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what the store holds open."""
+        """Close what the store holds open."""
 
 
 class KeyRing:
@@ -129,7 +129,7 @@ class KeyRing:
     def __init__(
         self, store: KeyStore, master_key: bytes, find: FindMasterKey = lambda _: None
     ) -> None:
-        """Check the master key against the store. `find` looks for another one.
+        """Check the master key against the store. `find` returns other master keys by fingerprint.
 
         Raises MasterKeyError if the store's keys are wrapped by a master key that is neither.
         """
@@ -140,7 +140,7 @@ class KeyRing:
         is_new = store.master_fingerprint() is None
         if is_new:
             store.set_master_fingerprint(sealing.fingerprint(master_key))
-        self._learn(store.master_fingerprint() or "")
+        self._master_key_for(store.master_fingerprint() or "")
         self._make_digest_key(is_new=is_new)
 
     def __repr__(self) -> str:
@@ -162,21 +162,21 @@ class KeyRing:
         return sealing.unseal(self._open(found, name), sealed, name)
 
     def digest(self, data: bytes) -> str:
-        """Return a keyed digest: nobody without the master key can guess at the data.
+        """Return a keyed digest, so that data cannot be guessed without the master key.
 
-        The same data has the same digest for ever, also under another master key.
+        The digest of the same data stays the same, also under another master key.
         """
         if self._digest_key is None:
             found = self.store.get(DIGEST_KEY)
             if found is None:
-                raise MasterKeyError("the key store has lost the key for digests of requests")
+                raise MasterKeyError("the key store lacks the key for digests of requests")
             self._digest_key = self._open(found, DIGEST_KEY)
         return sealing.keyed_digest(self._digest_key, data)
 
     def signing_seed(self) -> bytes:
         """Return the 32 secret bytes of this store's signing key, made at the first use.
 
-        Kept like a data key, so that it is wrapped anew and backed up together with them.
+        It is kept like a data key, so it is rewrapped and backed up together with them.
         """
         found = self.store.get(SIGNING_KEY)
         if found is not None:
@@ -198,19 +198,19 @@ class KeyRing:
         self.store.close()
 
     def _open(self, key: WrappedKey, name: str) -> bytes:
-        return sealing.unwrap_key(self._learn(key.master), key.wrapped, name)
+        return sealing.unwrap_key(self._master_key_for(key.master), key.wrapped, name)
 
     def _add(self, name: str, data_key: bytes) -> bytes:
-        """Keep a data key unless there is one; return the one that is kept."""
+        """Add a data key unless there is one; return the one that is kept."""
         while True:
-            master_key = self._learn(self.store.master_fingerprint() or "")
+            master_key = self._master_key_for(self.store.master_fingerprint() or "")
             wrapped = sealing.wrap_key(master_key, data_key, name)
             kept = self.store.add(name, WrappedKey(wrapped, sealing.fingerprint(master_key)))
             if kept is not None:
                 return self._open(kept, name)
 
-    def _learn(self, fingerprint: str) -> bytes:
-        """Return the master key with a fingerprint: the one held, or one looked for."""
+    def _master_key_for(self, fingerprint: str) -> bytes:
+        """Return the master key with a fingerprint: the held one, or one that is found and held."""
         held = self._master_key
         if sealing.fingerprint(held) == fingerprint:
             return held
@@ -224,7 +224,7 @@ class KeyRing:
         return found
 
     def _make_digest_key(self, *, is_new: bool) -> None:
-        """Make the key for digests. A store from before it had one keeps its digests."""
+        """Make the key for digests, so that a store of an older version keeps its digests."""
         if self.store.get(DIGEST_KEY) is None:
             key = sealing.new_key() if is_new else sealing.derived_digest_key(self._master_key)
             self._add(DIGEST_KEY, key)

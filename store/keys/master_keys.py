@@ -1,11 +1,11 @@
-"""Where a master key comes from: from the settings, or from a file in the data folder.
+"""The master keys of a process: from its settings, or from files in the data folder.
 
 keys/master.key        the master key, when the settings give none
 keys/master.key.next   during a change of the master key: the new one
 
-A change writes the new key beside the old one, re-wraps all data keys in one transaction,
-and then gives the new key the name of the old one. Whoever looks for the key that fits
-finds it at every moment, also after a process was killed anywhere in between.
+A change writes the new key beside the old one, rewraps all data keys in one transaction, and
+then renames the new file to the old name. So the key that fits is found at every moment,
+also after a process was killed anywhere in between.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_LOOKS: Final = 3
-"""How often files are looked at: a change of the master key may move them meanwhile."""
+_ATTEMPTS: Final = 3
+"""How often the files are read: a change of the master key may rename them meanwhile."""
 
 
 class MasterKeys:
@@ -40,16 +40,16 @@ class MasterKeys:
 
     @property
     def is_in_folder(self) -> bool:
-        """Whether the master key stands in the data folder, and not in the settings."""
+        """Whether the master key is in the data folder, and not in the settings."""
         return self._current is None
 
     def first(self) -> bytes | None:
-        """Return a master key to begin with, None when there is none."""
+        """Return the first master key found, None when there is none."""
         return next(self._candidates(), None)
 
     def find(self, fingerprint: str) -> bytes | None:
         """Return the master key that has a fingerprint, None when there is none."""
-        for _ in range(_LOOKS):
+        for _ in range(_ATTEMPTS):
             for key in self._candidates():
                 if sealing.fingerprint(key) == fingerprint:
                     return key
@@ -62,7 +62,7 @@ class MasterKeys:
         return key
 
     def prepare(self, key: bytes) -> None:
-        """Keep a new master key beside the one in use; whoever reads the file finds it whole."""
+        """Write a new master key beside the one in use, atomically."""
         written = self.next_path.with_name(f"{self.next_path.name}.tmp")
         written.unlink(missing_ok=True)
         write_key_file(written, key)
@@ -70,10 +70,10 @@ class MasterKeys:
         sync(self.path.parent)
 
     def keep(self, key: bytes) -> None:
-        """Write a new master key that is in use once more, if its file is gone.
+        """Write the file of a new master key again if it is gone, after the change to it.
 
-        Another change that was frozen, and undone by the server meanwhile, may have taken it
-        for one of its own that was broken off.
+        Another change, which was frozen and undone by the server, may have deleted it as the
+        rest of a change that was broken off.
         """
         if self.find(sealing.fingerprint(key)) is None:
             self.prepare(key)
@@ -81,7 +81,7 @@ class MasterKeys:
     def settle(self, fingerprint: str | None) -> None:
         """Finish, or undo, a change of the master key; `fingerprint` says which one is in use.
 
-        Only inside the key store's transaction: no other process then changes the files.
+        Only inside a transaction of the key store: then no other process changes the files.
         """
         key = _read(self.next_path)
         if key is None:
@@ -93,10 +93,10 @@ class MasterKeys:
         sync(self.path.parent)
 
     def _candidates(self) -> Iterator[bytes]:
-        """Yield the keys there are. The one in use comes first, as long as nothing changes.
+        """Yield all keys. The one in use comes first, unless it is being changed.
 
-        When the file of the new key is not there any more its key has got the old one's name,
-        so the order of reading is new before old.
+        The new file is read before the old one: if it is gone, it has been renamed, and its
+        key is read under the old name.
         """
         prepared = _read(self.next_path) if self._current is None else None
         usual = _read(self.path) if self._current is None else self._current
@@ -114,10 +114,9 @@ def read_key_file(path: Path) -> bytes:
 
 
 def write_key_file(path: Path, key: bytes) -> None:
-    """Write a master key to a new file of its owner only, on disk when this returns.
+    """Write a master key to a new file, private to its owner, atomically and durably.
 
-    Raises StoreError, also when the file is there already: a key is never overwritten. Broken
-    off anywhere, it leaves a whole file or none of that name.
+    Raises StoreError, also when the file exists: a key is never overwritten.
     """
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -1,13 +1,14 @@
-"""Changing the master key while everything runs, and destroying keys that were left over.
+"""Changes the master key while everything runs, and destroys keys that were left over.
 
-A change is safe to break off anywhere. Until its transaction ends the old master key
-wraps all data keys, from then on the new one, and both stand in their files meanwhile
-(`master_keys` says how). Running processes meet the new fingerprint beside the next
-data key that they read, and look for the new master key then.
+A change may be broken off anywhere. Until its transaction ends the old master key wraps all
+data keys, from then on the new one; meanwhile both are in their files (see `master_keys`).
+Running processes read the new fingerprint together with the next data key, and then look for
+the new master key.
 """
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from domain.errors import ConflictError, MasterKeyError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from domain.monitoring import Monitoring
-    from store.keys.key_ring import KeyRing, KeyStore
+    from store.keys.key_ring import KeyRing, KeyStore, Wrap
     from store.keys.master_keys import MasterKeys
 
 
@@ -29,7 +30,7 @@ _REPORT_EVERY: Final = 1000
 
 
 class RotationResult(NamedTuple):
-    """What a change of the master key did: fingerprints, and how many keys were re-wrapped."""
+    """What a change of the master key did: both fingerprints, and how many keys it rewrapped."""
 
     before: str
     after: str
@@ -39,11 +40,11 @@ class RotationResult(NamedTuple):
 def rotate(
     store: KeyStore, master_keys: MasterKeys, report: Callable[[int, int], None] = lambda *_: None
 ) -> RotationResult:
-    """Wrap all data keys by a new master key: the one that the settings give, or a made one.
+    """Rewrap all data keys by a new master key: the one of the settings, or one made here.
 
-    `report` is told how many keys are done, of how many. Raises ConflictError when there is
-    no new key to change to, MasterKeyError when a data key does not open; nothing is changed
-    then.
+    `report` gets how many keys are done, and how many there are. Raises ConflictError when
+    there is no new key to change to, MasterKeyError when a data key does not open; nothing is
+    changed then.
     """
     try:
         with store.rewrapping() as change:
@@ -53,7 +54,7 @@ def rotate(
             after = sealing.fingerprint(new)
             if master_keys.new is None:
                 master_keys.prepare(new)
-            keys = change.rewrap(after, _Wrapping(old, new, change.count(), report))
+            keys = change.rewrap(after, _reporting_wrap(old, new, change.count(), report))
     finally:
         finish_rotation(store, master_keys)
     if master_keys.new is None:
@@ -64,7 +65,7 @@ def rotate(
 
 
 def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:
-    """Give the files of master keys their right names, after a change that was broken off."""
+    """Rename or delete the file of a new master key after a change that was broken off."""
     if not master_keys.next_path.exists():
         return
     with store.table() as table:
@@ -72,31 +73,24 @@ def finish_rotation(store: KeyStore, master_keys: MasterKeys) -> None:
 
 
 def rewrapped(keys: list[tuple[str, bytes]], old: bytes, new: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield keys wrapped by another master key. Raises MasterKeyError if one does not open."""
+    """Yield keys rewrapped by another master key. Raises MasterKeyError if one does not open."""
     for owner, wrapped in keys:
         yield owner, _rewrapped(owner, wrapped, old, new)
 
 
-class _Wrapping:
-    """Wraps keys anew, one after the other, and tells how far that is."""
+def _reporting_wrap(old: bytes, new: bytes, keys: int, report: Callable[[int, int], None]) -> Wrap:
+    """Return a function that rewraps one key after the other, and reports the progress."""
+    numbers = count(1)
 
-    def __init__(
-        self, old: bytes, new: bytes, count: int, report: Callable[[int, int], None]
-    ) -> None:
-        self._old = old
-        self._new = new
-        self._count = count
-        self._report = report
-        self._done = 0
+    def wrap(owner: str, wrapped: bytes) -> bytes:
+        rewrapped_key = _rewrapped(owner, wrapped, old, new)
+        done = next(numbers)
+        # Keys may be added meanwhile.
+        if done % _REPORT_EVERY == 0 or done >= keys:
+            report(done, max(keys, done))
+        return rewrapped_key
 
-    def __call__(self, owner: str, wrapped: bytes) -> bytes:
-        anew = _rewrapped(owner, wrapped, self._old, self._new)
-        self._done += 1
-        # Some come meanwhile.
-        self._count = max(self._count, self._done)
-        if self._done % _REPORT_EVERY == 0 or self._done == self._count:
-            self._report(self._done, self._count)
-        return anew
+    return wrap
 
 
 def _rewrapped(owner: str, wrapped: bytes, old: bytes, new: bytes) -> bytes:
@@ -106,9 +100,9 @@ def _rewrapped(owner: str, wrapped: bytes, old: bytes, new: bytes) -> bytes:
 def destroy_left_over(monitoring: Monitoring, ring: KeyRing) -> int:
     """Destroy the keys of deleted monitors; return how many there were.
 
-    A process that was killed between a monitor's last event and the destruction of its key
-    leaves such a key. Keys of monitors that are not in the log stay: a monitor is being
-    created, and its key comes first.
+    A process that is killed between the last event of a monitor and the destruction of its
+    key leaves such a key. A key without a monitor in the log stays: the key of a monitor that
+    is being created comes first.
     """
     owners = set(ring.store.owners()) - {DIGEST_KEY, SIGNING_KEY}
     left_over = [each for each in _deleted(monitoring) if str(each) in owners] if owners else []

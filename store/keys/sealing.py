@@ -1,7 +1,7 @@
-"""Sealing of single secrets with AES-256-GCM, and wrapping of data keys.
+"""Seals single secrets with AES-256-GCM, and wraps data keys.
 
-A sealed text is bound to its owner (associated data): moved to another monitor's event
-it cannot be opened. NIST SP 800-38D: 96-bit random nonces.
+A sealed text is bound to its owner (associated data): copied to an event of another monitor
+it cannot be opened. Nonces are random, 96 bits (NIST SP 800-38D).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def seal(key: bytes, secret: str, owner: str) -> str:
 
 
 def unseal(key: bytes, sealed: str, owner: str) -> str:
-    """Return the secret. Raises SecretUnreadableError if key, owner or text do not fit."""
+    """Return the secret. Raises SecretUnreadableError if key, owner or text are wrong."""
     try:
         return _decrypt(key, b64decode(sealed.removeprefix(_PREFIX)), owner).decode()
     except (InvalidTag, ValueError) as error:
@@ -46,7 +46,7 @@ def wrap_key(master_key: bytes, data_key: bytes, owner: str) -> bytes:
 
 
 def unwrap_key(master_key: bytes, wrapped: bytes, owner: str) -> bytes:
-    """Return the data key. Raises MasterKeyError if the master key is not the right one."""
+    """Return the data key. Raises MasterKeyError if the master key is wrong."""
     try:
         return _decrypt(master_key, wrapped, owner)
     except (InvalidTag, ValueError) as error:
@@ -59,7 +59,7 @@ def format_master_key(key: bytes) -> str:
 
 
 def parse_master_key(text: str) -> bytes:
-    """Return the 32 bytes that a base64 text stands for. Raises MasterKeyError otherwise."""
+    """Return the 32 bytes of a base64 text. Raises MasterKeyError for another text."""
     try:
         key = b64decode(text.strip(), validate=True)
     except ValueError as error:
@@ -70,12 +70,12 @@ def parse_master_key(text: str) -> bytes:
 
 
 def fingerprint(key: bytes) -> str:
-    """Return a name for a key that does not reveal it."""
+    """Return a short name of a key, which does not reveal it."""
     return sha256(b"postwatch master key" + key).hexdigest()[:16]
 
 
 def derived_digest_key(master_key: bytes) -> bytes:
-    """Return the key under which stores digested requests before they kept one for it."""
+    """Return the digest key of stores that were made before the key was stored."""
     return hmac.digest(master_key, b"postwatch digest", "sha256")
 
 

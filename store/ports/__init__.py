@@ -1,1 +1,1 @@
-"""What every engine offers: the interfaces and errors that the other folders use."""
+"""Interfaces that both engines implement, and the errors that they raise."""

@@ -1,4 +1,4 @@
-"""The port to an empty store that is filled: with everything in its old place, or with nothing."""
+"""Interface of a bulk load: an empty store gets all events at their old positions, or none."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class EventSink(ABC):
-    """Takes the events of one log, each with its position."""
+    """Takes the events of one log with their positions, in order."""
 
     @abstractmethod
     def append(self, row: Row) -> None:
-        """Take an event. Raises TransferError when its stream has that version already."""
+        """Add an event. Raises TransferError when its stream has that version already."""
 
     @abstractmethod
     def finish(self, last_given: int) -> None:
@@ -27,21 +27,21 @@ class EventSink(ABC):
 
 
 class SegmentSink(Protocol):
-    """Takes segments of archived checks."""
+    """Takes the segments of archived checks."""
 
     def write(self, first: int, last: int, data: bytes) -> None:
         """Write a segment. Raises ArchiveError."""
 
 
 class BulkLoad(ABC):
-    """A store that is being filled. What is in it counts when the one who fills it is done."""
+    """One bulk load. It is committed when the context manager that gave it ends."""
 
     segments: SegmentSink
 
     @abstractmethod
     def sink(self, log: str) -> EventSink:
-        """Return what takes the events of a log. Called once for each log."""
+        """Return the sink of a log's events. Called once for each log."""
 
     @abstractmethod
     def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
-        """Put in the wrapped keys by owner, and the fingerprint of their master key."""
+        """Add the wrapped keys by owner, and the fingerprint of their master key."""

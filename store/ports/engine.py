@@ -1,9 +1,7 @@
-"""The port to whatever keeps a store: files of SQLite, or a PostgreSQL database.
+"""Interface of an engine: SQLite files in a data folder, or a PostgreSQL database.
 
-An engine hands out the parts; what they mean, `Store` knows. Making an engine opens
-nothing that a fork could not take.
-
-Where a PostgreSQL database is that holds a store, instead of a data folder.
+An engine makes the parts of a store; `Store` puts them together. Making an engine opens
+nothing, so a process may fork afterwards. `Database` holds the URLs of a PostgreSQL database.
 """
 
 from __future__ import annotations
@@ -32,15 +30,15 @@ LOGS: Final = ("monitoring", "checks")
 
 
 class StoredRows(EventRows):
-    """The rows of one log that stand in the log itself."""
+    """The raw rows of one log, without archived ones."""
 
     @abstractmethod
     def position_of(self, stream: UUID, version: int) -> int | None:
-        """Return where the event of a version in a stream stands; None when it does not."""
+        """Return the position of an event by stream and version; None when it is not in the log."""
 
 
 class ChangeSignal(ABC):
-    """Tells whether a log may have grown. Asking costs microseconds."""
+    """Tells whether a log may have grown. A call costs microseconds."""
 
     @abstractmethod
     def changed(self) -> bool:
@@ -56,13 +54,13 @@ class SegmentStore(ABC):
 
     @abstractmethod
     def place(self, first: int, last: int) -> str:
-        """Return, for people, where the segment of these positions stands."""
+        """Return, for people, the file or row of the segment of these positions."""
 
     @abstractmethod
     def write(self, first: int, last: int, data: bytes) -> None:
         """Write a segment; it is durable when this returns.
 
-        Raises ArchiveError when there is no room, say; nothing is left then.
+        Raises ArchiveError when the disk is full, say; nothing is left then.
         """
 
     @abstractmethod
@@ -79,11 +77,11 @@ class SegmentStore(ABC):
 
     @abstractmethod
     def remove_unfinished(self) -> None:
-        """Remove what a killed process was just writing."""
+        """Remove what a killed process left half written."""
 
 
 class Engine(ABC):
-    """Hands out the parts of one store. Close it when all of them are closed."""
+    """Makes the parts of one store. Close it after all of them."""
 
     locks: Locks
     segments: SegmentStore
@@ -92,7 +90,7 @@ class Engine(ABC):
 
     @abstractmethod
     def prepare_store(self) -> None:
-        """Make ready for a store that is made by its first start. Raises StoreError."""
+        """Prepare for a store that its first start makes. Raises StoreError."""
 
     @abstractmethod
     def require_store(self) -> None:
@@ -100,38 +98,38 @@ class Engine(ABC):
 
     @abstractmethod
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
-        """Return the event store's own settings for a log."""
+        """Return the settings with which the event store's library opens a log."""
 
     @abstractmethod
     def rows(self, log: str) -> StoredRows:
-        """Return the rows of a log as they are stored."""
+        """Return the raw rows of a log."""
 
     @abstractmethod
     def prune(self, position: int, through: int) -> int:
-        """Take checks behind a position out of their log, up to another; return how many.
+        """Delete checks after a position from their log, up to `through`; return how many.
 
-        Never called for checks that are not archived. The newest of each stream stays.
+        Only for archived checks. The newest check of each stream stays.
         """
 
     @abstractmethod
     def signal(self, log: str) -> ChangeSignal:
-        """Return what tells that somebody wrote to a log."""
+        """Return a signal that tells when events were appended to a log."""
 
     @abstractmethod
     def keys(self, *, create: bool) -> KeyStore:
-        """Return where the wrapped data keys are."""
+        """Return the store of the wrapped data keys."""
 
     @abstractmethod
     def tiles(self, log: str) -> TileStore:
-        """Return where the tiles of a log's Merkle tree are, made if they are not there yet."""
+        """Return the store of a log's Merkle tree, made if it is missing."""
 
     @abstractmethod
     def heads(self, log: str) -> HeadStore:
-        """Return where the signed heads of a log are."""
+        """Return the store of a log's signed heads."""
 
     @abstractmethod
     def turn(self, name: str) -> Turn:
-        """Return what lets one writer in after the other, where that is worth anything."""
+        """Return the turns of the writers of a log, for engines whose own queue is slow."""
 
     @abstractmethod
     def check_writable(self) -> None:
@@ -139,23 +137,23 @@ class Engine(ABC):
 
     @abstractmethod
     def leases(self, location: str, number: int) -> Leases | None:
-        """Return what the checkers of a location, by code and number, share its monitors by.
+        """Return the leases by which the checkers of a location share its monitors.
 
-        None where there is no fleet.
+        `location` is the code of the location, `number` its number. None without a fleet.
         """
 
     @abstractmethod
     def fleet(self) -> Sequence[FleetRow]:
-        """Return all who share monitors with others now."""
+        """Return the checkers that share monitors with others now."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give back what is open."""
+        """Close what is open."""
 
 
-# Read as libpq reads it, which knows no "#" and lets a "?" stand in a password. What it would
-# cut elsewhere than people mean, an "@" or "/" in a password, would be taken for a host, and
-# hosts are shown.
+# Matches what libpq reads as it was meant: libpq has no fragment ("#") and allows a "?" in a
+# password. A password with "@" or "/" would make libpq take a part of it for the host, and
+# hosts are shown; such a URL does not match.
 _URL: Final = re.compile(
     r"postgres(?:ql)?://"
     r"(?:(?:[^@/%\s]|%[0-9A-Fa-f]{2})*@)?"
@@ -171,8 +169,8 @@ _URL: Final = re.compile(
 class Database:
     """How to reach the primary, and a replica for reads where there is one.
 
-    Both are URLs as libpq takes them; several hosts may stand in one, comma-separated.
-    They hold passwords, so they are never shown: `place` is what people see.
+    Both are URLs as libpq takes them, each with one host or several, comma-separated. They
+    hold passwords and are never shown: `place` is what people see.
     """
 
     url: str = field(repr=False)
@@ -185,14 +183,14 @@ class Database:
 
 
 def place_of(url: str) -> str:
-    """Return what may be shown of a database's URL: hosts and name."""
+    """Return what may be shown of the URL of a database: hosts and name."""
     match = _URL.fullmatch(url)
     place = match["place"] if match else "of POSTWATCH_DATABASE_URL"
     return f"the database {place.removeprefix('/')}".rstrip()
 
 
 def check_url(url: str) -> str:
-    """Return a URL that libpq reads as people mean it. Raises ValueError, without it."""
+    """Return the URL if libpq reads it as it was meant. Raises ValueError, whose text lacks it."""
     if not _URL.fullmatch(url):
         raise ValueError(
             "must be a URL such as postgresql://user:password@host:5432/postwatch; in user and "

@@ -1,8 +1,8 @@
-"""The port to what several checkers of one location share its monitors by.
+"""Interface of leases: how several checkers of one location share its monitors.
 
-A checker has one session. Locks on shards, which are mere numbers here, belong to the
-session and end with it, however it ends. Beside them stands what each checker last said
-of itself: that it lives, above all. Nothing that is true depends on any of this.
+A checker has one session. It holds leases (locks) on shards of the monitors, which are mere
+numbers here; they end with the session, however that ends. Beside them each checker keeps
+its newest heartbeat. No event depends on any of this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What a checker says of itself. `clock_offset_seconds`: its host's clock is so far ahead."""
+    """What a checker reports. `clock_offset_seconds`: how far its host's clock is ahead."""
 
     holder: str
     country: str | None = None
@@ -28,10 +28,10 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class FleetSession:
-    """Somebody who holds locks of a location.
+    """A session that holds locks of a location.
 
-    `is_member`: a checker that takes its share; one that is leaving takes none. `beats`
-    counts what it said; `beat` is None for who never said anything, which no checker is.
+    `is_member`: a checker that takes shards; one that is leaving takes none. `beats` counts
+    its heartbeats, `beat` is the newest; None: it sent none, so it is not a checker.
     """
 
     number: int
@@ -43,7 +43,7 @@ class FleetSession:
 
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
-    """What a look shows: our own session, the database's clock, and all who hold locks.
+    """What `look` returns: our own session, the database's clock, all sessions with locks.
 
     `time` is in seconds since 1970.
     """
@@ -53,7 +53,7 @@ class FleetSnapshot:
     sessions: tuple[FleetSession, ...]
 
     def shards_of(self, number: int) -> frozenset[int]:
-        """Return what a session holds."""
+        """Return the shards that a session holds."""
         return next((each.shards for each in self.sessions if each.number == number), frozenset())
 
 
@@ -61,7 +61,7 @@ class FleetSnapshot:
 class FleetRow:
     """A session of any location as `postwatch fleet` shows it.
 
-    `age_seconds` is how long ago it last said something; None, like `location`: never.
+    `age_seconds` is the age of its newest heartbeat; None, like `location`, without one.
     """
 
     location_number: int
@@ -74,17 +74,17 @@ class FleetRow:
 class Leases(ABC):
     """The session of one checker of one location.
 
-    All methods raise an error of STORE_UNAVAILABLE when the session is lost, and with it all of its
-    locks; the next look then begins another one. They are not for several threads at once.
+    All methods raise an error of STORE_UNAVAILABLE when the session is lost, and with it all
+    of its locks; the next `look` then begins another one. Not safe for threads.
     """
 
     @abstractmethod
     def look(self, beat: Heartbeat) -> FleetSnapshot:
-        """Say that we live, as a member, and return how things stand."""
+        """Send a heartbeat as a member, and return the sessions of the location."""
 
     @abstractmethod
     def take(self, shards: Collection[int]) -> frozenset[int]:
-        """Lock those of some shards that nobody holds; return them."""
+        """Lock those of some shards that no session holds; return them."""
 
     @abstractmethod
     def give(self, shards: Collection[int]) -> None:
@@ -92,11 +92,11 @@ class Leases(ABC):
 
     @abstractmethod
     def leave(self) -> None:
-        """Be no member any more. The locks stay until they are given."""
+        """Stop being a member. The locks stay until they are given back."""
 
     @abstractmethod
     def end(self, session: int) -> bool:
-        """End the session of another checker; return False when we lack the right."""
+        """End the session of another checker; return False when this role may not."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The port to locks that one process holds at a time, and that end with it."""
+"""Interface of locks that one process holds at a time, and that end with it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who holds a lock. `pid` None: it is just starting and has not said so yet.
+    """The process that holds a lock.
 
-    `host` None: on this host.
+    `pid` None: it is just starting and its id is not known yet. `host` None: on this host.
     """
 
     pid: int | None
@@ -40,28 +40,28 @@ class LockHeldError(DomainError):
 
 
 class LockHandle:
-    """A lock that is held. Whoever holds one for long asks now and then whether it is lost."""
+    """A lock that is held. A long-running holder checks now and then whether it is lost."""
 
     @property
     def is_lost(self) -> bool:
-        """Whether it may be somebody else's by now. A lock of the operating system never is."""
+        """Whether another process may hold it by now. The lock of a file is never lost."""
         return False
 
 
 def uncontested_lock() -> AbstractContextManager[LockHandle]:
-    """Return what is held where nobody else could want it."""
+    """Return a lock for where no other process competes."""
     return nullcontext(LockHandle())
 
 
 class LockLostError(DomainError):
-    """The lock under which something was done is somebody else's by now, who goes on with it."""
+    """The lock of a running work was lost: another process holds it, and goes on with the work."""
 
 
 class Locks(ABC):
-    """Locks by name, each lost with the process that holds it, however that ends.
+    """Locks by name, each of which ends with the process that holds it.
 
-    `place` says, for people, among whom: the processes of a data folder, or of a database.
-    `spans_hosts`: processes of other hosts compete for them, too.
+    `place` names, for people, the data folder or database whose processes compete.
+    `spans_hosts`: processes of other hosts compete too.
     """
 
     place: str
@@ -71,8 +71,8 @@ class Locks(ABC):
     def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[LockHandle]:
         """Hold a lock while the block runs.
 
-        Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, an error
-        of STORE_UNAVAILABLE, and StoreError when there can be no lock.
+        Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, an
+        error of STORE_UNAVAILABLE, and StoreError when the lock cannot be made.
         """
 
     @abstractmethod

@@ -91,7 +91,7 @@ def event_line(log: str, row: Row) -> bytes:
         is_event = False
     if not is_event:
         raise TransferError(
-            f"the {log} log is damaged at position {row.position}: what stands there is no event; "
+            f"the {log} log is damaged at position {row.position}: its row is no event; "
             "see `postwatch log verify`"
         )
     return _line(found)

@@ -32,7 +32,7 @@ class Kept:
         self.now = NOON
         self.proofs = [log_proof(store, name, clock=self.clock) for name in LOGS]
         self.hold = Losable()
-        self.keeper = TreeKeeper(self.proofs, 600, clock=self.clock, hold=self.hold)
+        self.keeper = TreeKeeper(self.proofs, 600, clock=self.clock, lock=self.hold)
 
     def clock(self) -> datetime:
         """Return the time."""
