@@ -150,9 +150,11 @@ def test_no_refusal_holds_a_secret(store: Store, owners: Owners) -> None:
         {"user": FIRST},
         {"user": FIRST, "password": "********"},
     ]
+    monitor = store.monitoring.create_monitor(owners.create(CREATE_IMAP), TESTER)
     for config in wrong:
+        update = UpdateMonitor(monitor.id, {"config": config})
         with pytest.raises(DomainError) as refusal:
-            store.monitoring.create_monitor(owners.create(CREATE_IMAP, config=config), TESTER)
+            store.monitoring.update_monitor(update, TESTER)
         assert FIRST not in f"{refusal.value!r} {refusal.value}"
         assert FIRST not in repr(refusal.value.__dict__)
 
