@@ -13,7 +13,7 @@ import trio
 from benchmarks.checker_path import ALLOWED, populate, running_checker
 from benchmarks.checker_product import lateness_ms, percentile
 from benchmarks.checker_stub import HANG_HOSTS, HANGS, HOST
-from checker.runtime.limits import Limits, fit_to_descriptors
+from checker.runtime.limits import Limits, fit_to_open_files
 from domain.check import Category
 from mail.prober import Prober
 from store.log_reader import LogReader
@@ -104,15 +104,15 @@ def run_beside_hanging(ca_file: Path, ports: Ports, load: Load) -> Figures:
 
 
 async def _measure(store: Store, prober: Prober, load: Load) -> Figures:
-    limits = replace(fit_to_descriptors(Limits()), grace_seconds=0)
-    async with running_checker(store, prober.probe, limits) as status:
+    limits = replace(fit_to_open_files(Limits()), grace_seconds=0)
+    async with running_checker(store, prober.probe, limits) as metrics:
         # The first checks of all monitors, then one interval at their own phases.
         await trio.sleep(load.monitors * 0.004 + load.interval_seconds)
         start = LogReader(store.checks).head()
         most_open = 0
         for _ in range(int(load.seconds * 10)):
             await trio.sleep(0.1)
-            most_open = max(most_open, status.in_flight)
+            most_open = max(most_open, metrics.in_flight)
     return _figures(store, load, start, most_open)
 
 

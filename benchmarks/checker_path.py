@@ -145,19 +145,20 @@ async def running_checker(
     store: Store, probe: Probe, limits: Limits
 ) -> AsyncIterator[CheckerMetrics]:
     """Run a checker until the block ends; the block begins when it is ready."""
-    status, ready, stop = CheckerMetrics(), trio.Event(), trio.Event()
+    metrics, ready, stop = CheckerMetrics(), trio.Event(), trio.Event()
 
-    def begin(_: CheckerMetrics) -> None:
+    def begin() -> None:
         gc.freeze()
         gc.enable()
         ready.set()
 
     async def run() -> None:
         await run_checker(
-            *(store, probe),
+            store,
+            probe,
             location=HERE,
             limits=limits,
-            status=status,
+            metrics=metrics,
             stop=stop,
             on_ready=begin,
         )
@@ -166,20 +167,20 @@ async def running_checker(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         await ready.wait()
-        yield status
+        yield metrics
         stop.set()
 
 
 async def _measure_path(store: Store, prober: Prober, seconds: float) -> float:
-    async with running_checker(store, prober.probe, FULL_PIPE) as status:
+    async with running_checker(store, prober.probe, FULL_PIPE) as metrics:
         # What is done once for each monitor is no part of a check: its secret is opened, its
         # stream looked up in the log.
-        while status.recorded < 2 * MONITORS:  # noqa: ASYNC110 - a benchmark may poll
+        while metrics.recorded < 2 * MONITORS:  # noqa: ASYNC110 - a benchmark may poll
             await trio.sleep(0.1)
-        checks, cpu = status.checks.total(), cpu_seconds()
+        checks, cpu = metrics.checks.total(), cpu_seconds()
         await trio.sleep(seconds)
-        result = (cpu_seconds() - cpu) * 1000 / (status.checks.total() - checks)
-    failed = {key: count for key, count in status.checks.items() if key[1] != "ok"}
+        result = (cpu_seconds() - cpu) * 1000 / (metrics.checks.total() - checks)
+    failed = {key: count for key, count in metrics.checks.items() if key[1] != "ok"}
     if failed:
         raise RuntimeError(f"checks failed: {failed}")
     return result

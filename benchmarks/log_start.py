@@ -40,7 +40,7 @@ def measure(folder: Path, monitors: int) -> None:
         registry = MonitorRegistry(HERE)
         fold = _seconds(lambda: [registry.apply(each) for each in events])
         schedule = Schedule(origin=0.0)
-        schedule.expect(len(registry))
+        schedule.widen_spread(len(registry))
         plan = _seconds(lambda: _schedule_all(schedule, registry))
     gc.enable()
     print(
@@ -72,7 +72,7 @@ async def _until_ready(folder: Path) -> float:
 
 
 def _schedule_all(schedule: Schedule, registry: MonitorRegistry) -> None:
-    for each in registry.all_watched():
+    for each in registry.find_all():
         schedule.resume(each.monitor_id, each.interval_seconds, 0.0, None)
 
 

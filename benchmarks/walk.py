@@ -152,14 +152,14 @@ def walk_of_check() -> Walk:
 
 
 async def _follow_check(walk: Walk, store: Store, prober: Prober) -> None:
-    async with running_checker(store, prober.probe, Limits()) as status:
-        await _until_recorded(status, 2)
+    async with running_checker(store, prober.probe, Limits()) as metrics:
+        await _until_recorded(metrics, 2)
         with walk.opened():
-            await _until_recorded(status, 3)
+            await _until_recorded(metrics, 3)
 
 
-async def _until_recorded(status: CheckerMetrics, checks: int) -> None:
-    while status.recorded < checks:  # noqa: ASYNC110 - a benchmark may poll
+async def _until_recorded(metrics: CheckerMetrics, checks: int) -> None:
+    while metrics.recorded < checks:  # noqa: ASYNC110 - a benchmark may poll
         await trio.sleep(0.01)
 
 

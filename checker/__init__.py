@@ -1,4 +1,4 @@
-"""Watches and reports: contacts mail servers on schedule and records each check.
+"""The checker: contacts mail servers on schedule and records each check.
 
-Knows the logs in `domain`; knows nothing of HTTP, of the API or of views.
+Reads and writes the logs of `store`; knows nothing of HTTP, of the API or of views.
 """

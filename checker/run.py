@@ -1,7 +1,6 @@
-"""One checker process: feed, schedule, probes and recorder in one nursery.
+"""Runs one checker process: builds its parts and runs them together until it is stopped.
 
-The composition of the parts; each of them is explained where it stands. Knows no
-settings: everything comes as an argument.
+Knows no settings: everything comes as an argument.
 """
 
 from __future__ import annotations
@@ -10,22 +9,24 @@ import logging
 import os
 import signal
 import socket
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from checker.fleet.claims import AllShards, Claims
+from checker.fleet.heartbeat import HeartbeatMeter
 from checker.fleet.shard_monitors import ShardMonitors
-from checker.loop.check import Ports, Probe
-from checker.loop.dispatcher import Dispatcher
-from checker.loop.event_feed import Batch, EventFeed, Feed
+from checker.loop.check import CheckRunner, Probe
+from checker.loop.dispatcher import Dispatcher, WakeUp
+from checker.loop.event_feed import EventFeed, LogFollower
 from checker.loop.login_backoff import LoginBackoff
 from checker.loop.missed_checks import MissedChecks
 from checker.loop.monitor_registry import MonitorRegistry
 from checker.loop.target_builder import TargetCache
 from checker.recording.check_log import CheckLog
-from checker.recording.recorder import Recorder
+from checker.recording.recorder import CheckRecorder
 from checker.runtime.limits import Limits
 from checker.runtime.loop_lag import LoopLagMeter
 from checker.runtime.metrics import CheckerMetrics
@@ -34,15 +35,17 @@ from checker.schedule.schedule import Schedule
 from checker.schedule.wall_clock import follow_clock
 from domain.clock import Clock, utc_now
 from store.log_reader import LogReader
-from store.ports.leases import Heartbeat
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from checker.loop.dispatcher import FindMonitor
+    from checker.loop.missed_checks import ReadLastChecks
     from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.location import Location
     from domain.check import CheckPerformed
+    from store.ports.engine import ChangeSignal
     from store.store import Store
 
 
@@ -56,106 +59,210 @@ async def run_checker(
     location: Location,
     policy: str = "default",
     limits: Limits | None = None,
-    status: CheckerMetrics | None = None,
+    metrics: CheckerMetrics | None = None,
     stop: trio.Event | None = None,
-    on_ready: Callable[[CheckerMetrics], None] = lambda _: None,
-    wall: Clock = utc_now,
+    on_ready: Callable[[], None] = lambda: None,
+    clock: Clock = utc_now,
     claims: Claims | None = None,
 ) -> None:
-    """Check what the store says, until stopped; then drain and return.
+    """Check the monitors of the store until stopped; then let running checks end, and return.
 
-    `stop` ends it when set; without one SIGTERM and SIGINT do, and a second signal cuts
-    the drain short. `on_ready` is called when the configuration was read. `policy` is
-    text for the start line. `claims` says which monitors are ours, when other checkers of the
-    location have a share of them, and `wall` is the clock of all of them then. A bug raises,
-    after what was found out is recorded; so does RetiredError, when the location is retired.
+    `stop` ends the checker when it is set. Without one SIGTERM and SIGINT do, and a second
+    signal interrupts the running checks. `on_ready` is called when all monitors are read.
+    `policy` describes the network policy in the log line of the start. `claims` share the
+    monitors of the location with other checkers, and `clock` is the wall clock of all of them
+    then; without claims this checker checks all monitors.
+
+    A bug raises, after the finished checks are recorded. Raises RetiredError when the location
+    is retired.
     """
-    checker = _Checker(
-        store,
-        probe,
-        location=location,
-        limits=limits or Limits(),
-        status=status or CheckerMetrics(),
-        wall=wall,
-        claims=claims,
-    )
+    metrics = metrics or CheckerMetrics()
+    limits = limits or Limits()
 
     def ready() -> None:
         log.info(
             "checker ready: location %s, position %d, %d of %d monitors, policy %s",
-            *(location, checker.status.position),
-            *(checker.status.watched, checker.status.monitors, policy),
+            location,
+            metrics.position,
+            metrics.watched,
+            metrics.monitors,
+            policy,
         )
-        on_ready(checker.status)
+        on_ready()
 
-    async with trio.open_nursery() as nursery:
-        if stop is None:
-            stop = trio.Event()
-            await nursery.start(_stop_on_signals, stop, checker)
-        await checker.run(stop, ready)
-        nursery.cancel_scope.cancel()
+    log_signal = store.signal("monitoring")
+    try:
+        parts = _build_parts(
+            store,
+            probe,
+            log_signal,
+            location=location,
+            limits=limits,
+            metrics=metrics,
+            clock=clock,
+            claims=claims,
+        )
+        checker = _Checker(parts, limits=limits, metrics=metrics, clock=clock)
+        async with trio.open_nursery() as nursery:
+            if stop is None:
+                stop = trio.Event()
+                await nursery.start(_stop_on_signals, stop, checker)
+            await checker.run(stop, ready)
+            nursery.cancel_scope.cancel()
+    finally:
+        log_signal.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The parts of a checker that have a task of their own, or that a task needs."""
+
+    claims: Claims
+    dispatcher: Dispatcher
+    feed: EventFeed
+    heartbeat: HeartbeatMeter
+    lag_meter: LoopLagMeter
+    missed_checks: MissedChecks
+    recorder: CheckRecorder
+    schedule: Schedule
+    shard_monitors: ShardMonitors
+
+
+def _build_parts(
+    store: Store,
+    probe: Probe,
+    log_signal: ChangeSignal,
+    *,
+    location: Location,
+    limits: Limits,
+    metrics: CheckerMetrics,
+    clock: Clock,
+    claims: Claims | None,
+) -> _Parts:
+    """Build the parts of a checker, each from those before it."""
+    check_log = CheckLog(store.checks, location, clock=clock, is_shared=claims is not None)
+    registry = MonitorRegistry(location)
+    find = registry.find if claims is None else _find_held(registry, claims)
+    schedule = Schedule(origin=trio.current_time() - clock().timestamp())
+    wake_up = WakeUp()
+    lag_meter = LoopLagMeter(on_lag=metrics.loop_lag.observe)
+    login_backoff = LoginBackoff()
+    targets = TargetCache(store.monitoring.unsealed)
+    recorder = CheckRecorder(check_log.append, limits, metrics, on_room=wake_up.wake)
+
+    def forget(monitor_id: UUID) -> None:
+        targets.forget(monitor_id)
+        login_backoff.forget(monitor_id)
+        wake_up.wake()
+
+    feed = EventFeed(
+        LogFollower(LogReader(store.monitoring).after, log_signal),
+        registry,
+        schedule,
+        find=find,
+        metrics=metrics,
+        on_change=forget,
+    )
+    missed_checks = MissedChecks(
+        _last_checks_reader(check_log),
+        schedule,
+        recorder,
+        find=find,
+        login_backoff=login_backoff,
+        clock=clock,
+        wake=wake_up.wake,
+    )
+    shard_monitors = ShardMonitors(
+        registry,
+        schedule,
+        recorder,
+        missed_checks,
+        metrics=metrics,
+        clock=clock,
+        wake=wake_up.wake,
+    )
+    runner = CheckRunner(
+        targets.build_target,
+        probe,
+        recorder,
+        login_backoff=login_backoff,
+        lag_meter=lag_meter,
+        metrics=metrics,
+        clock=clock,
+    )
+    dispatcher = Dispatcher(
+        schedule,
+        find,
+        runner,
+        results=recorder,
+        wake_up=wake_up,
+        limits=limits,
+        metrics=metrics,
+    )
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    return _Parts(
+        claims=claims or AllShards(partial(_absent_since, check_log, clock)),
+        dispatcher=dispatcher,
+        feed=feed,
+        heartbeat=HeartbeatMeter(holder, location.country, schedule, metrics),
+        lag_meter=lag_meter,
+        missed_checks=missed_checks,
+        recorder=recorder,
+        schedule=schedule,
+        shard_monitors=shard_monitors,
+    )
+
+
+def _find_held(registry: MonitorRegistry, claims: Claims) -> FindMonitor:
+    """Return what finds the monitors of the shards that this checker holds."""
+
+    def find(monitor_id: UUID) -> ScheduledMonitor | None:
+        return registry.find(monitor_id) if claims.holds(monitor_id) else None
+
+    return find
+
+
+def _last_checks_reader(check_log: CheckLog) -> ReadLastChecks:
+    retry = StoreRetry("read the last checks")
+
+    async def read(monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
+        return await retry.run(lambda: check_log.last_of(monitor_ids))
+
+    return read
+
+
+async def _absent_since(check_log: CheckLog, clock: Clock) -> float | None:
+    """Return since when no checker of the location ran, in monotonic time; None: never."""
+    last = await StoreRetry("read when the last check was made").run(check_log.last_check_at)
+    if last is None:
+        return None
+    return trio.current_time() - (clock() - last).total_seconds()
 
 
 class _Checker:
-    """The parts of one process, put together."""
+    """The tasks of a checker, in the order in which they start and end."""
 
     def __init__(
-        self,
-        store: Store,
-        probe: Probe,
-        *,
-        location: Location,
-        limits: Limits,
-        status: CheckerMetrics,
-        wall: Clock,
-        claims: Claims | None,
+        self, parts: _Parts, *, limits: Limits, metrics: CheckerMetrics, clock: Clock
     ) -> None:
-        self.status = status
-        self._store = store
-        self._wall = wall
+        self._parts = parts
         self._limits = limits
-        self._lag_meter = LoopLagMeter(on_lag=status.loop_lag.note)
-        self._targets = TargetCache(store.monitoring.unsealed)
-        self._is_shared = claims is not None
-        self._claims: Claims = claims or AllShards()
-        self._check_log = CheckLog(store.checks, location, wall=wall, is_shared=self._is_shared)
-        self._recorder = Recorder(self._check_log.append, limits, status, on_room=self._nudge)
-        self._registry = registry = MonitorRegistry(location)
-        self._schedule = schedule = Schedule(origin=trio.current_time() - wall().timestamp())
-        self._login_backoff = login_backoff = LoginBackoff()
-        self._missed_checks = MissedChecks(
-            self._last_of, schedule, login_backoff, on_change=self._nudge
-        )
-        self._retry = StoreRetry("read the last checks")
-        find = self._find_ours if self._is_shared else registry.watched
-        self._intake = EventFeed(registry, schedule, status, find, on_change=self._changed)
-        self._shard_monitors = ShardMonitors(
-            Heartbeat(f"{socket.gethostname()}:{os.getpid()}", location.country),
-            *(registry, schedule, self._missed_checks, self._recorder),
-            status=status,
-            find=find,
-            wall=wall,
-            absent_since=self._absent_since,
-            on_change=self._nudge,
-        )
-        ports = Ports(find, self._targets.build_target, probe, self._recorder, wall, login_backoff)
-        self._dispatcher = Dispatcher(
-            schedule, ports, limits=limits, lag_meter=self._lag_meter, status=status
-        )
+        self._metrics = metrics
+        self._clock = clock
         self._probes = trio.CancelScope()
 
     async def run(self, stop: trio.Event, ready: Callable[[], None]) -> None:
-        """Check until stopped. The recorder outlives the probes, also when one of them fails."""
-        with self._lag_meter.listening():
+        """Check until stopped. The recorder ends after the probes, also when one raises."""
+        with self._parts.lag_meter.installed():
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._recorder.run)
+                nursery.start_soon(self._parts.recorder.run)
                 try:
                     await self._check_until(stop, ready)
                 finally:
-                    self._recorder.close()
+                    self._parts.recorder.close()
 
-    def hurry(self) -> None:
-        """Break off the probes that a drain waits for."""
+    def interrupt_probes(self) -> None:
+        """Cancel the probes that the stop waits for."""
         self._probes.cancel()
 
     async def _check_until(self, stop: trio.Event, ready: Callable[[], None]) -> None:
@@ -163,68 +270,32 @@ class _Checker:
             async with trio.open_nursery() as probes:
                 leaving = trio.Event()
                 async with trio.open_nursery() as loop:
-                    self._shard_monitors.look_in(loop)
-                    # The claims outlive the loop: what is ours is given up as its checks end.
-                    claim = partial(probes.start, self._claims.keep, self._shard_monitors, leaving)
-                    loop.start_soon(self._follow, probes, claim, ready)
+                    loop.start_soon(self._check, probes, leaving, ready)
                     await stop.wait()
                     loop.cancel_scope.cancel()
-                self.status.stopping = True
+                self._metrics.stopping = True
                 leaving.set()
-                log.info("stopping: waiting for %d probes", self.status.in_flight)
+                log.info("stopping: waiting for %d probes", self._metrics.in_flight)
                 self._probes.deadline = trio.current_time() + self._limits.grace_seconds
-        if self.status.not_made:
-            log.warning("%d checks were broken off and not made", self.status.not_made)
+        if self._metrics.not_made:
+            log.warning("%d checks were broken off and not made", self._metrics.not_made)
 
-    async def _follow(
-        self,
-        probes: trio.Nursery,
-        claim: Callable[[], Awaitable[object]],
-        ready: Callable[[], None],
+    async def _check(
+        self, probes: trio.Nursery, leaving: trio.Event, ready: Callable[[], None]
     ) -> None:
-        """Read the configuration, then check and follow its changes at the same time."""
-        signal_ = self._store.signal("monitoring")
-        send, receive = trio.open_memory_channel[Batch](0)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(Feed(LogReader(self._store.monitoring), signal_).follow, send)
-                await self._intake.read_up(receive)
-                await claim()
-                ready()
-                nursery.start_soon(self._dispatcher.run, probes)
-                nursery.start_soon(follow_clock, self._schedule, self._wall)
-                await self._intake.follow(receive)
-        finally:
-            signal_.close()
-
-    async def _absent_since(self) -> float | None:
-        """Return since when nobody checked from here, on the monotonic clock.
-
-        Where others check too, each monitor is looked up.
-        """
-        if self._is_shared:
-            return trio.current_time()
-        retry = StoreRetry("read when the last check was made")
-        last = await retry.run(self._check_log.last_check_at)
-        if last is None:
-            return None
-        return trio.current_time() - (self._wall() - last).total_seconds()
-
-    def _find_ours(self, monitor_id: UUID) -> ScheduledMonitor | None:
-        if not self._claims.holds(monitor_id):
-            return None
-        return self._registry.watched(monitor_id)
-
-    async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
-        return await self._retry.run(lambda: self._check_log.last_of(monitor_ids))
-
-    def _changed(self, monitor_id: UUID) -> None:
-        self._targets.forget(monitor_id)
-        self._login_backoff.forget(monitor_id)
-        self._nudge()
-
-    def _nudge(self) -> None:
-        self._dispatcher.nudge()
+        """Read all monitors, then check them and follow their changes at the same time."""
+        parts = self._parts
+        await parts.feed.read_to_head()
+        # The claims outlive this task: shards are released after their running checks.
+        await probes.start(
+            parts.claims.keep, parts.shard_monitors, parts.heartbeat.measure, leaving
+        )
+        ready()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(parts.missed_checks.run)
+            nursery.start_soon(parts.dispatcher.run, probes)
+            nursery.start_soon(follow_clock, parts.schedule, self._clock)
+            await parts.feed.follow()
 
 
 async def _stop_on_signals(
@@ -236,7 +307,7 @@ async def _stop_on_signals(
         task_status.started()
         async for number in signals:
             if stop.is_set():
-                checker.hurry()
+                checker.interrupt_probes()
             else:
                 log.info("%s: finishing what is running", signal.Signals(number).name)
                 stop.set()

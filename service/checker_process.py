@@ -12,7 +12,7 @@ import trio
 
 from checker.fleet.leased_claims import LeasedClaims
 from checker.run import run_checker
-from checker.runtime.limits import Limits, fit_to_descriptors
+from checker.runtime.limits import Limits, fit_to_open_files
 from checker.runtime.location import Location
 from checker.runtime.metrics import CheckerMetrics, metrics_server
 from checker.schedule.wall_clock import SharedClock
@@ -115,14 +115,14 @@ def _describe_changes(registration: Registration) -> Iterator[str]:
 def _run(store: Store, prober: Prober, settings: Settings, location: Location) -> None:
     number = register_location(store, location, is_named=settings.location is not None)
     leases = store.engine.leases(location.code, number)
-    status, clock, claims = CheckerMetrics(), utc_now, None
+    metrics, clock, claims = CheckerMetrics(), utc_now, None
     if leases is not None:
         clock = SharedClock()
-        claims = LeasedClaims(leases, clock, status)
+        claims = LeasedClaims(leases, clock, metrics)
     # Reading the configuration makes very many objects that stay. The collector would go
     # through all of them again and again, and hold up the loop each time.
     gc.disable()
-    with serve_metrics(settings, status), closing(leases) if leases else nullcontext():
+    with serve_metrics(settings, metrics), closing(leases) if leases else nullcontext():
         trio.run(
             partial(
                 run_checker,
@@ -130,22 +130,22 @@ def _run(store: Store, prober: Prober, settings: Settings, location: Location) -
                 prober.probe,
                 location=location,
                 policy=_describe_policy(settings),
-                limits=fit_to_descriptors(Limits()),
-                status=status,
-                wall=clock,
+                limits=fit_to_open_files(Limits()),
+                metrics=metrics,
+                clock=clock,
                 claims=claims,
                 on_ready=_collect_garbage_of_checks_only,
             )
         )
 
 
-def _collect_garbage_of_checks_only(_: CheckerMetrics) -> None:
+def _collect_garbage_of_checks_only() -> None:
     gc.freeze()
     gc.enable()
 
 
 @contextmanager
-def serve_metrics(settings: Settings, status: CheckerMetrics) -> Iterator[None]:
+def serve_metrics(settings: Settings, metrics: CheckerMetrics) -> Iterator[None]:
     """Serve the metrics while the block runs, if a setting names an address for them.
 
     Raises CommandError when the address is in use.
@@ -154,7 +154,7 @@ def serve_metrics(settings: Settings, status: CheckerMetrics) -> Iterator[None]:
         if settings.metrics_bind is not None:
             host, port = settings.metrics_bind
             try:
-                stack.enter_context(metrics_server(status, host, port))
+                stack.enter_context(metrics_server(metrics, host, port))
             except OSError as error:
                 raise CommandError(
                     ExitCode.ADDRESS_IN_USE,

@@ -1,1 +1,1 @@
-"""Several checkers of one location share its monitors by shards with leases."""
+"""How several checkers of one location share its monitors: shards, leases, liveness."""

@@ -1,11 +1,10 @@
-"""The port to claims: which of the location's shards this checker holds now.
+"""Claims: which shards of its location a checker holds, and the rule for sharing them.
 
-Whoever holds a shard checks its monitors. Alone in its location a checker holds all.
+A location has a fixed number of shards, and each monitor belongs to one. A checker checks the
+monitors of the shards that it holds. A checker that is alone in its location holds all.
 
-Which checker of a location gets which monitors: shards, and a fair share of them.
-
-Pure. Each checker decides for itself from what it sees; that no two hold a shard is the
-matter of the locks. All decide by the same rule, so they agree as soon as they see the same.
+Each checker decides for itself, by the same pure rule, from what it sees of the others. So
+they agree as soon as they see the same. Locks ensure that no two checkers hold one shard.
 """
 
 from __future__ import annotations
@@ -14,17 +13,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from zlib import crc32
 
 import trio
+from typing_extensions import override
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from uuid import UUID
 
     from store.ports.leases import Heartbeat
 
 
 SHARDS: Final = 64
-"""Shards of each location: so many checkers of one can have work. Never to be changed while
-checkers run: two that count differently would both hold a monitor."""
+"""The shards of each location, and the most checkers of one that have work. All checkers must
+use the same number: two with different numbers would both check a monitor."""
 
 ALL: Final = frozenset(range(SHARDS))
 
@@ -42,72 +42,81 @@ class Decision(NamedTuple):
 
 
 def decide(members: Mapping[int, frozenset[int]], elsewhere: frozenset[int], me: int) -> Decision:
-    """Return what a member is to do, given what each member holds.
+    """Return what member `me` does next, given the shards that each member holds.
 
-    `elsewhere` is held by others than members, and not to be had. Shares differ by one shard
-    at most; whoever has the most keeps the larger ones, so that few shards move.
+    `elsewhere` are shards that nobody can take, because sessions that are no members hold
+    them. The shares of members differ by one shard at most. Members that hold the most get
+    the larger shares, so that few shards move.
     """
     total = SHARDS - len(elsewhere)
     base, larger = divmod(total, len(members))
     order = sorted(members, key=lambda each: (-len(members[each]), each))
     free = sorted(ALL - elsewhere.union(*members.values()))
     for place, member in enumerate(order):
-        lacking = base + (place < larger) - len(members[member])
+        missing = base + (place < larger) - len(members[member])
         if member == me:
-            return Decision(max(-lacking, 0), frozenset(free[: max(lacking, 0)]))
-        free = free[max(lacking, 0) :]
+            return Decision(max(-missing, 0), frozenset(free[: max(missing, 0)]))
+        free = free[max(missing, 0) :]
     raise ValueError(f"{me} is no member")
 
 
 class ShardWork(Protocol):
-    """What follows the claims: the checking of the monitors of shards."""
+    """Checks the monitors of the shards that a checker holds."""
 
-    def beat(self) -> Heartbeat:
-        """Return what is to be said of this checker."""
+    async def start(self, shards: Collection[int], absent_since: float | None) -> None:
+        """Begin to check the monitors of shards, and catch up on missed checks.
 
-    async def gained(self, shards: Collection[int]) -> None:
-        """Begin to check the monitors of some shards, and make up for what was missed."""
+        `absent_since`: since when no checker checked them, in monotonic time; None: never.
+        """
 
-    async def lost(self, shards: Collection[int]) -> None:
-        """Begin no more checks of their monitors."""
+    async def stop(self, shards: Collection[int]) -> None:
+        """Begin no more checks of the monitors of shards."""
 
-    def has_settled(self, shard: int) -> bool:
-        """Return whether every check of a lost shard that had begun is recorded."""
+    def is_drained(self, shard: int) -> bool:
+        """Return whether every check of a stopped shard has ended and is recorded."""
 
 
 class Claims(Protocol):
-    """Holds shards."""
+    """Holds shards for one checker."""
 
     def holds(self, monitor_id: UUID) -> bool:
-        """Return whether a monitor is ours now. Costs next to nothing."""
+        """Return whether the checker holds the shard of a monitor now. Takes microseconds."""
 
     async def keep(
         self,
         work: ShardWork,
+        measure: Callable[[], Heartbeat],
         leaving: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Claim shards and tell the work, until `leaving` is set; then give all of them up.
+        """Claim shards and start or stop their work, until `leaving` is set; then release all.
 
-        Has started when the first shards are claimed.
+        `measure` returns what the checker reports of itself. Reports that it has started when
+        it holds its first shards.
         """
 
 
-class AllShards:
-    """The claims of a checker that is alone in its location, as a lock sees to."""
+class AllShards(Claims):
+    """The claims of a checker that is alone in its location, which a lock ensures."""
 
+    def __init__(self, absent_since: Callable[[], Awaitable[float | None]]) -> None:
+        """`absent_since` returns since when no checker ran, in monotonic time; None: never."""
+        self._absent_since = absent_since
+
+    @override
     def holds(self, monitor_id: UUID) -> bool:
-        """Return True."""
         del monitor_id
         return True
 
+    @override
     async def keep(
         self,
         work: ShardWork,
+        measure: Callable[[], Heartbeat],
         leaving: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Hold all shards until the checker ends."""
-        await work.gained(ALL)
+        del measure
+        await work.start(ALL, await self._absent_since())
         task_status.started()
         await leaving.wait()

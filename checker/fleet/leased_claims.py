@@ -1,21 +1,17 @@
-"""Claims by leases: several checkers of a location share its shards.
+"""Claims by leases: how several checkers of a location share its shards.
 
-About once a second a checker says that it lives, and looks who else does and what they
-hold. It gives up what is more than its share, when the checks under way are recorded, and
-takes what is free, up to its share. Whoever is still for too long is sent away, so that its
-shards fall free.
+About once a second each checker sends a heartbeat and reads a snapshot of the fleet: which
+checkers there are, and which shards they hold. It gives up the shards beyond its fair share,
+once their running checks are recorded, and takes free ones up to its share. When another
+checker sends no heartbeat for too long, it ends that one's session, which frees its shards.
 
-What a checker holds, it holds for a few seconds from its last look on. So one that was
-frozen, or cannot reach the database, begins nothing more before others may have its shards.
-What it had begun, the fence at the log judges.
+A checker may use its shards for a few seconds after each snapshot only. So one that was
+frozen, or cannot reach the database, begins no more checks before others get its shards. The
+fence of the log (`Fence`) decides about the checks that it had begun.
 
-Who of the other checkers has stopped beating: frozen, or cut off with its host.
-
-Pure: time is an argument. No clocks are compared: a checker is still when we looked again
-and again, for long enough, and it said nothing new. Whoever did not look himself for a
-while, because he was frozen or the database did not answer, has seen nothing and begins anew.
-
-What the log says of the claims: changes, and what somebody has to mend.
+No clocks of hosts are compared: a checker counts as frozen when its heartbeat stays the same
+over several snapshots. A checker that took no snapshot for a while has seen nothing, and
+starts to observe the others anew.
 """
 
 from __future__ import annotations
@@ -25,8 +21,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
+from typing_extensions import override
 
-from checker.fleet.claims import SHARDS, decide, shard_of
+from checker.fleet.claims import SHARDS, Claims, decide, shard_of
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -36,37 +33,40 @@ if TYPE_CHECKING:
     from checker.fleet.claims import ShardWork
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.wall_clock import SharedClock
-    from store.ports.leases import FleetSession, FleetSnapshot, Leases
+    from store.ports.leases import FleetSession, FleetSnapshot, Heartbeat, Leases
 
 
-STILL_SECONDS: Final = 5.0
-"""How long a checker may say nothing until its session is ended."""
+FROZEN_SECONDS: Final = 5.0
+"""A checker without a new heartbeat for so long counts as frozen; its session is ended."""
 
 ATTENTION_SECONDS: Final = 2.5
-"""Who looks more seldom than this cannot say what happened between."""
+"""Snapshots further apart than this say nothing about the time between them."""
 
 
 class LivenessMonitor:
-    """Remembers since when each of the others has said nothing new."""
+    """Finds frozen checkers: remembers since when each heartbeat has been the same.
+
+    Pure: time is an argument.
+    """
 
     def __init__(self) -> None:
-        self._looked = float("-inf")
+        self._observed = float("-inf")
         self._since: dict[int, tuple[int, float]] = {}
 
-    def still(self, others: Iterable[FleetSession], now: float) -> list[FleetSession]:
-        """Take in a look at the others; return those that are still for too long."""
-        is_attentive = now - self._looked <= ATTENTION_SECONDS
+    def find_frozen(self, others: Iterable[FleetSession], now: float) -> list[FleetSession]:
+        """Observe the other sessions of a snapshot; return those of frozen checkers."""
+        is_attentive = now - self._observed <= ATTENTION_SECONDS
         before = self._since if is_attentive else {}
-        self._looked = now
+        self._observed = now
         self._since = {}
         found = []
         for each in others:
             if not each.is_member and each.beat is None:
-                continue  # no checker: nobody expects it to say anything
+                continue  # No checker: no heartbeats are expected of it.
             beats, since = before.get(each.number, (each.beats, now))
             since = since if beats == each.beats else now
             self._since[each.number] = (each.beats, since)
-            if now - since >= STILL_SECONDS:
+            if now - since >= FROZEN_SECONDS:
                 found.append(each)
         return found
 
@@ -74,220 +74,236 @@ class LivenessMonitor:
 log = logging.getLogger("postwatch.checker")
 
 OFFSET_SECONDS: Final = 2.0
-"""A host's clock that is so wrong is told."""
+"""A larger offset of a host's clock from the database's is logged."""
 
-STRANGE_SECONDS: Final = 5.0
-"""A checker that is leaving, or just starting, is no stranger for longer."""
+FOREIGN_SECONDS: Final = 5.0
+"""A checker that starts or leaves looks like a foreign session for less than this."""
 
 
 class LeaseLog:
-    """Says each thing once, when it changes."""
+    """Logs changes of the fleet, and what an operator has to mend, each once."""
 
-    def __init__(self, status: CheckerMetrics) -> None:
-        self._metrics = status
-        self._away_since: float | None = None
-        self._said: tuple[int, int] | None = None
-        self._strangers: dict[int, float] = {}
-        self._told: set[int] = set()
+    def __init__(self, metrics: CheckerMetrics) -> None:
+        self._metrics = metrics
+        self._unavailable_since: float | None = None
+        self._logged_share: tuple[int, int] | None = None
+        self._foreign_since: dict[int, float] = {}
+        self._logged_sessions: set[int] = set()
         self._countries: frozenset[str] = frozenset()
         self._is_offset = False
 
-    def away(self, error: Exception) -> None:
-        """Tell that nothing is ours, because the database cannot be reached."""
+    def log_unavailable(self, error: Exception) -> None:
+        """Log that this checker holds nothing, because it cannot reach the database."""
         self._metrics.shards_held = 0
-        if self._away_since is None:
-            self._away_since = trio.current_time()
+        if self._unavailable_since is None:
+            self._unavailable_since = trio.current_time()
             log.warning("cannot claim monitors, so none are checked from here: %s", error)
 
-    def back(self) -> None:
-        """Tell that the database is there again."""
-        if self._away_since is not None:
-            seconds = trio.current_time() - self._away_since
-            self._away_since = None
+    def log_available(self) -> None:
+        """Log that the database is available again, if it was not."""
+        if self._unavailable_since is not None:
+            seconds = trio.current_time() - self._unavailable_since
+            self._unavailable_since = None
             log.warning("can claim monitors again after %.1f s", seconds)
 
-    def standing(self, standing: FleetSnapshot, held: Collection[int]) -> None:
-        """Tell what is ours, when that has changed, and what is wrong."""
-        members = sum(each.is_member for each in standing.sessions)
-        if (len(held), members) != self._said:
-            self._said = (len(held), members)
+    def log_snapshot(self, snapshot: FleetSnapshot, held: Collection[int]) -> None:
+        """Log the share of this checker when it changes, and what is wrong in the fleet."""
+        members = sum(each.is_member for each in snapshot.sessions)
+        if (len(held), members) != self._logged_share:
+            self._logged_share = (len(held), members)
             log.info(
                 "%d of %d shards held; checkers that share them: %d", len(held), SHARDS, members
             )
-        self._tell_strangers(standing)
-        self._tell_countries(standing)
-        self._tell_offset(self._metrics.clock_offset_seconds)
+        self._log_foreign_sessions(snapshot)
+        self._log_countries(snapshot)
+        self._log_offset(self._metrics.clock_offset_seconds)
 
-    def ended(self, session: FleetSession, *, has_ended: bool) -> None:
-        """Tell that a checker that was still was sent away, or could not be."""
-        holder = session.beat.holder if session.beat else "a checker that never said who it is"
+    def log_eviction(self, session: FleetSession, *, has_ended: bool) -> None:
+        """Log that the session of a frozen checker was ended, or could not be."""
+        holder = session.beat.holder if session.beat else "a checker that never sent a heartbeat"
         if has_ended:
             log.warning(
-                "%s was still for too long; its session %d is ended, its %d shards are free",
-                *(holder, session.number, len(session.shards)),
+                "%s was frozen for too long; its session %d is ended, its %d shards are free",
+                holder,
+                session.number,
+                len(session.shards),
             )
-        elif session.number not in self._told:
-            self._told.add(session.number)
+        elif session.number not in self._logged_sessions:
+            self._logged_sessions.add(session.number)
             log.error(
-                "%s is still and keeps %d shards, but we lack the right to end its session %d; "
+                "%s is frozen and keeps %d shards, but we lack the right to end its session %d; "
                 "let all checkers log in to the database as the same role, or end it by hand: "
                 "SELECT pg_terminate_backend(%d)",
-                *(holder, len(session.shards), session.number, session.number),
+                holder,
+                len(session.shards),
+                session.number,
+                session.number,
             )
 
-    def _tell_strangers(self, standing: FleetSnapshot) -> None:
+    def _log_foreign_sessions(self, snapshot: FleetSnapshot) -> None:
         now = trio.current_time()
-        strangers = [
+        foreign = [
             each
-            for each in standing.sessions
+            for each in snapshot.sessions
             if each.shards and not each.is_member and not each.beat
         ]
-        self._strangers = {each.number: self._strangers.get(each.number, now) for each in strangers}
-        for each in strangers:
+        since = self._foreign_since
+        self._foreign_since = {each.number: since.get(each.number, now) for each in foreign}
+        for each in foreign:
             if (
-                now - self._strangers[each.number] >= STRANGE_SECONDS
-                and each.number not in self._told
+                now - self._foreign_since[each.number] >= FOREIGN_SECONDS
+                and each.number not in self._logged_sessions
             ):
-                self._told.add(each.number)
+                self._logged_sessions.add(each.number)
                 log.error(
                     "session %d of the database holds shards %s of this location and is no "
                     "checker, so nobody checks their monitors; end it: "
                     "SELECT pg_terminate_backend(%d)",
-                    *(each.number, ", ".join(map(str, sorted(each.shards))), each.number),
+                    each.number,
+                    ", ".join(map(str, sorted(each.shards))),
+                    each.number,
                 )
 
-    def _tell_countries(self, standing: FleetSnapshot) -> None:
+    def _log_countries(self, snapshot: FleetSnapshot) -> None:
         countries: dict[str, list[str]] = {}
-        for beat in (each.beat for each in standing.sessions if each.beat):
+        for beat in (each.beat for each in snapshot.sessions if each.beat):
             countries.setdefault(beat.country or "no country", []).append(beat.holder)
         if countries.keys() != self._countries and len(countries) > 1:
-            said = (f"{each} ({', '.join(sorted(countries[each]))})" for each in sorted(countries))
+            holders = (
+                f"{each} ({', '.join(sorted(countries[each]))})" for each in sorted(countries)
+            )
             log.error(
-                "the checkers of this location do not agree where it is: %s; start all of "
+                "the checkers of this location name different countries for it: %s; start all of "
                 "them with the same --country, or POSTWATCH_COUNTRY",
-                "; ".join(said),
+                "; ".join(holders),
             )
         elif len(countries) == 1 and len(self._countries) > 1:
-            log.warning("the checkers of this location agree again: %s", *countries)
+            log.warning("the checkers of this location name the same country again: %s", *countries)
         self._countries = frozenset(countries)
 
-    def _tell_offset(self, seconds: float) -> None:
+    def _log_offset(self, seconds: float) -> None:
         is_offset = abs(seconds) > OFFSET_SECONDS
         if is_offset and not self._is_offset:
             log.warning(
                 "the clock of this host is %.1f s %s that of the database, which due times "
                 "follow; let both be set by NTP",
-                *(abs(seconds), "ahead of" if seconds > 0 else "behind"),
+                abs(seconds),
+                "ahead of" if seconds > 0 else "behind",
             )
         self._is_offset = is_offset
 
 
-LOOK_SECONDS: Final = 1.0
+SNAPSHOT_SECONDS: Final = 1.0
 HANDOVER_SECONDS: Final = 0.1
-"""Between two looks whether the checks of a shard that is given up are recorded."""
+"""The pause between two looks whether the checks of a shard to give up are recorded."""
 
 LEASE_SECONDS: Final = 4.0
-"""How long a look is good for: less than the others wait for a checker that is still."""
+"""How long a snapshot is valid: shorter than the others wait for a frozen checker."""
 
 RELEASE_SECONDS: Final = 5.0
-"""How long a shard that is given up waits for its checks under way. The fence does not need
-it; it saves servers from being asked twice."""
+"""How long a shard to give up waits for its running checks. The fence keeps the log right
+without it; the wait saves servers from being checked twice."""
 
-Call = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs what blocks, off the loop."""
+RunBlocking = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a function that blocks, off the loop."""
 
 
 async def in_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - returns what the work returns
-    """Run what blocks in a thread; a cancellation does not wait for it."""
+    """Run a function that blocks in a thread. A cancellation does not wait for it."""
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
-class LeasedClaims:
-    """The claims of one checker among others."""
+class LeasedClaims(Claims):
+    """The claims of one checker that shares its location with others."""
 
     def __init__(
-        self, leases: Leases, clock: SharedClock, status: CheckerMetrics, call: Call = in_thread
+        self,
+        leases: Leases,
+        clock: SharedClock,
+        metrics: CheckerMetrics,
+        run_blocking: RunBlocking = in_thread,
     ) -> None:
-        """Take the session, and the clock that is to be set by it."""
+        """Take the session, and the clock that is set from its snapshots."""
         self._leases = leases
         self._clock = clock
-        self._metrics = status
-        self._call = call
+        self._metrics = metrics
+        self._run_blocking = run_blocking
         self._session = 0
         self._held: set[int] = set()
         self._releasing: dict[int, float] = {}
-        self._good_until = float("-inf")
+        self._valid_until = float("-inf")
         self._liveness = LivenessMonitor()
-        self._report = LeaseLog(status)
+        self._log = LeaseLog(metrics)
 
+    @override
     def holds(self, monitor_id: UUID) -> bool:
-        """Return whether a monitor is ours now."""
-        return shard_of(monitor_id) in self._held and trio.current_time() < self._good_until
+        return shard_of(monitor_id) in self._held and trio.current_time() < self._valid_until
 
+    @override
     async def keep(
         self,
         work: ShardWork,
+        measure: Callable[[], Heartbeat],
         leaving: trio.Event,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Claim shards and tell the work, until `leaving` is set; then give all of them up."""
         has_started = False
         while not leaving.is_set():
-            if await self._try(self._turn, work) and not has_started:
+            if await self._try(lambda: self._take_turn(work, measure), work) and not has_started:
                 has_started = True
                 task_status.started()
-            pause = HANDOVER_SECONDS if self._releasing else LOOK_SECONDS
+            pause = HANDOVER_SECONDS if self._releasing else SNAPSHOT_SECONDS
             with trio.move_on_after(pause):
                 await leaving.wait()
-        await self._try(self._leave, work)
+        await self._try(lambda: self._leave(work), work)
 
-    async def _try(self, step: Callable[[ShardWork], Awaitable[None]], work: ShardWork) -> bool:
-        """Take a step; without the database nothing is ours any more."""
+    async def _try(self, step: Callable[[], Awaitable[None]], work: ShardWork) -> bool:
+        """Take a step. When the database is unavailable, stop all work and return False."""
         try:
-            await step(work)
+            await step()
         except STORE_UNAVAILABLE as error:
-            self._report.away(error)
+            self._log.log_unavailable(error)
             await self._lose(work, set(self._held))
             self._releasing.clear()
             return False
-        self._report.back()
+        self._log.log_available()
         return True
 
-    async def _turn(self, work: ShardWork) -> None:
-        if self._releasing and trio.current_time() < self._good_until - LEASE_SECONDS / 2:
+    async def _take_turn(self, work: ShardWork, measure: Callable[[], Heartbeat]) -> None:
+        if self._releasing and trio.current_time() < self._valid_until - LEASE_SECONDS / 2:
             await self._release(work)
             return
-        standing = await self._look(work)
-        await self._keep_up(standing, work)
-        await self._rebalance(standing, work)
+        snapshot = await self._take_snapshot(work, measure())
+        await self._follow(snapshot, work)
+        await self._rebalance(snapshot, work)
         await self._release(work)
-        await self._evict(standing)
+        await self._evict_frozen(snapshot)
         self._metrics.shards_held = len(self._held)
-        self._report.standing(standing, self._held)
+        self._log.log_snapshot(snapshot, self._held)
 
-    async def _look(self, work: ShardWork) -> FleetSnapshot:
-        began, sent, beat = trio.current_time(), self._clock.monotonic(), work.beat()
-        standing: FleetSnapshot = await self._call(lambda: self._leases.look(beat))
-        self._clock.note(standing.time, sent, self._clock.monotonic())
+    async def _take_snapshot(self, work: ShardWork, heartbeat: Heartbeat) -> FleetSnapshot:
+        began, sent = trio.current_time(), self._clock.monotonic()
+        snapshot: FleetSnapshot = await self._run_blocking(lambda: self._leases.look(heartbeat))
+        self._clock.note(snapshot.time, sent, self._clock.monotonic())
         self._metrics.clock_offset_seconds = self._clock.host_offset_seconds
-        if began > self._good_until or standing.session != self._session:
-            # Nobody knows what happened meanwhile: begin anew with what is still ours.
+        if began > self._valid_until or snapshot.session != self._session:
+            # Other checkers may have held our shards meanwhile: start anew with what is still ours.
             await self._lose(work, set(self._held))
-        if standing.session != self._session:
+        if snapshot.session != self._session:
             self._releasing.clear()
-        self._session = standing.session
-        self._good_until = began + LEASE_SECONDS
-        return standing
+        self._session = snapshot.session
+        self._valid_until = began + LEASE_SECONDS
+        return snapshot
 
-    async def _keep_up(self, standing: FleetSnapshot, work: ShardWork) -> None:
-        """Follow what the database says is ours."""
-        ours = standing.shards_of(self._session)
+    async def _follow(self, snapshot: FleetSnapshot, work: ShardWork) -> None:
+        """Start and stop work so that it agrees with the locks in the snapshot."""
+        ours = snapshot.shards_of(self._session)
         await self._lose(work, self._held - ours)
         await self._gain(work, ours - self._held - self._releasing.keys())
 
-    async def _rebalance(self, standing: FleetSnapshot, work: ShardWork) -> None:
-        members = {each.number: each.shards for each in standing.sessions if each.is_member}
-        others = [each.shards for each in standing.sessions if not each.is_member]
+    async def _rebalance(self, snapshot: FleetSnapshot, work: ShardWork) -> None:
+        members = {each.number: each.shards for each in snapshot.sessions if each.is_member}
+        others = [each.shards for each in snapshot.sessions if not each.is_member]
         decision = decide(members, frozenset().union(*others), self._session)
         give = max(decision.give - len(self._releasing), 0)
         surplus = set(sorted(self._held)[len(self._held) - give :])
@@ -295,7 +311,7 @@ class LeasedClaims:
         now = trio.current_time()
         self._releasing.update(dict.fromkeys(surplus, now + RELEASE_SECONDS))
         if decision.take:
-            taken = await self._call(lambda: self._leases.take(decision.take))
+            taken = await self._run_blocking(lambda: self._leases.take(decision.take))
             await self._gain(work, taken)
 
     async def _release(self, work: ShardWork) -> None:
@@ -303,27 +319,27 @@ class LeasedClaims:
         done = [
             shard
             for shard, until in self._releasing.items()
-            if until <= now or work.has_settled(shard)
+            if until <= now or work.is_drained(shard)
         ]
         if done:
-            await self._call(lambda: self._leases.give(done))
+            await self._run_blocking(lambda: self._leases.give(done))
             for shard in done:
                 del self._releasing[shard]
 
-    async def _evict(self, standing: FleetSnapshot) -> None:
-        others = [each for each in standing.sessions if each.number != self._session]
-        for each in self._liveness.still(others, trio.current_time()):
-            await self._end(each)
+    async def _evict_frozen(self, snapshot: FleetSnapshot) -> None:
+        others = [each for each in snapshot.sessions if each.number != self._session]
+        for each in self._liveness.find_frozen(others, trio.current_time()):
+            await self._evict(each)
 
-    async def _end(self, session: FleetSession) -> None:
-        has_ended = await self._call(lambda: self._leases.end(session.number))
-        self._report.ended(session, has_ended=has_ended)
+    async def _evict(self, session: FleetSession) -> None:
+        has_ended = await self._run_blocking(lambda: self._leases.end(session.number))
+        self._log.log_eviction(session, has_ended=has_ended)
 
     async def _leave(self, work: ShardWork) -> None:
-        """Give up all shards, each when its checks under way are recorded."""
+        """Release all shards, each when its running checks are recorded."""
         if not self._session:
             return
-        await self._call(self._leases.leave)
+        await self._run_blocking(self._leases.leave)
         until = trio.current_time() + RELEASE_SECONDS
         self._releasing.update(dict.fromkeys(self._held, until))
         await self._lose(work, set(self._held))
@@ -334,9 +350,10 @@ class LeasedClaims:
     async def _gain(self, work: ShardWork, shards: Collection[int]) -> None:
         if shards:
             self._held |= set(shards)
-            await work.gained(shards)
+            # What was missed is found in the log: other checkers check here too.
+            await work.start(shards, absent_since=trio.current_time())
 
     async def _lose(self, work: ShardWork, shards: Collection[int]) -> None:
         if shards:
             self._held -= set(shards)
-            await work.lost(shards)
+            await work.stop(shards)

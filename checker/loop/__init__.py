@@ -1,1 +1,1 @@
-"""The running checks: which monitors, which targets, what is checked now."""
+"""The loop of the checker: it follows the monitors, builds targets and runs the due checks."""

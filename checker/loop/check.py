@@ -1,117 +1,122 @@
-"""One check of one monitor: aims, probes, and hands on what was found.
+"""One check of one monitor: builds its target, probes it, hands on the result.
 
-Knows no schedule and no pace. Monotonic time measures, wall time is recorded.
+Knows no schedule. The monotonic clock measures durations; the wall clock gives the recorded
+times.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
-from uuid import UUID
 
 import trio
 
-from checker.loop.login_backoff import LoginBackoff, with_login_postponed, without_login
-from checker.loop.monitor_registry import ScheduledMonitor
+from checker.loop.login_backoff import with_login_postponed, without_login
 from domain.check import Finding, Outcome
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
 from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
+    from checker.loop.login_backoff import LoginBackoff
+    from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.loop_lag import LoopLagMeter
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.grid import Due
     from domain.clock import Clock
 
+    BuildTarget = Callable[[ScheduledMonitor], Awaitable[ProbeTarget | Outcome]]
+    """Returns the target of a monitor, or the outcome when no probe is possible."""
 
-Find = Callable[[UUID], ScheduledMonitor | None]
-"""Returns the current version of a monitor, None when it is not to be checked."""
-
-BuildTarget = Callable[[ScheduledMonitor], Awaitable[ProbeTarget | Outcome]]
-"""Returns what to probe, or the outcome when a probe cannot even begin."""
 
 Probe = Callable[[ProbeTarget], Awaitable[Outcome]]
 """Contacts a server and judges it. Whatever the server does is an outcome."""
 
 
-class Results(Protocol):
-    """Where finished checks go."""
+class ResultSink(Protocol):
+    """Takes finished checks, and says how many more it can take."""
 
     @property
     def has_room(self) -> bool:
         """Whether more probes may begin."""
 
     def put(self, check: PerformedCheck) -> None:
-        """Take a check over, at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """What a checker works with."""
-
-    find: Find
-    build_target: BuildTarget
-    probe: Probe
-    results: Results
-    wall: Clock
-    login_backoff: LoginBackoff = field(default_factory=LoginBackoff)
+        """Take a check over, without waiting."""
 
 
 class CheckRunner:
-    """Makes checks."""
+    """Runs checks, any number at a time."""
 
-    def __init__(self, ports: Ports, *, lag_meter: LoopLagMeter, status: CheckerMetrics) -> None:
-        self._ports = ports
+    def __init__(
+        self,
+        build_target: BuildTarget,
+        probe: Probe,
+        results: ResultSink,
+        *,
+        login_backoff: LoginBackoff,
+        lag_meter: LoopLagMeter,
+        metrics: CheckerMetrics,
+        clock: Clock,
+    ) -> None:
+        self._build_target = build_target
+        self._probe = probe
+        self._results = results
+        self._login_backoff = login_backoff
         self._lag_meter = lag_meter
-        self._metrics = status
+        self._metrics = metrics
+        self._clock = clock
 
-    async def make(self, monitor: ScheduledMonitor, due: Due, *, was_held: bool) -> Outcome:
-        """Check a monitor and hand the result on."""
-        target = await self._ports.build_target(monitor)
-        began, started = trio.current_time(), self._ports.wall()
-        if was_held:
+    async def run(self, monitor: ScheduledMonitor, due: Due, *, was_held_back: bool) -> Outcome:
+        """Check a monitor, hand the result on, and return the outcome.
+
+        `was_held_back`: the check waited for others of its address, so it is not late.
+        """
+        target = await self._build_target(monitor)
+        began, started_at = trio.current_time(), self._clock()
+        if was_held_back:
             self._metrics.held_back += 1
         else:
-            self._metrics.note_start(began - due.due)
-        outcome = target if isinstance(target, Outcome) else await self._ask(monitor, target)
-        outcome = self._with_lag(outcome, began)
-        self._metrics.note_outcome(monitor.kind, outcome)
-        self._ports.results.put(
+            self._metrics.count_start(began - due.due_monotonic)
+        if isinstance(target, Outcome):
+            outcome = target
+        elif target.password is None:
+            outcome = await self._probe(target)
+        else:
+            outcome = await self._probe_with_login(monitor, target)
+        lag = self._lag_meter.lag_since(began, trio.current_time())
+        if lag:
+            self._metrics.lagged += 1
+            outcome = _with_lag_warning(outcome, lag)
+        self._metrics.count_outcome(monitor.kind, outcome)
+        self._results.put(
             PerformedCheck(
                 monitor_id=monitor.monitor_id,
                 monitor_version=monitor.version,
                 kind=monitor.kind,
-                due_at=iso_milliseconds(datetime.fromtimestamp(due.at, UTC)),
-                started_at=iso_milliseconds(started),
-                finished_at=self._ports.wall(),
+                due_at=iso_milliseconds(datetime.fromtimestamp(due.due_wall, UTC)),
+                started_at=iso_milliseconds(started_at),
+                finished_at=self._clock(),
                 outcome=outcome.as_json(),
             )
         )
         return outcome
 
-    async def _ask(self, monitor: ScheduledMonitor, target: ProbeTarget) -> Outcome:
-        """Probe, with the login unless the server refused it too often."""
-        if target.password is None:
-            return await self._ports.probe(target)
-        login_backoff = self._ports.login_backoff
-        wait = login_backoff.wait_seconds(monitor, trio.current_time())
+    async def _probe_with_login(self, monitor: ScheduledMonitor, target: ProbeTarget) -> Outcome:
+        """Probe a target that has a login; leave the login out while it is postponed."""
+        wait = self._login_backoff.wait_seconds(monitor, trio.current_time())
         if wait:
-            until = iso_milliseconds(self._ports.wall() + timedelta(seconds=wait))
-            return with_login_postponed(await self._ports.probe(without_login(target)), until)
-        outcome = await self._ports.probe(target)
-        login_backoff.note(monitor, outcome.category, trio.current_time())
+            until = iso_milliseconds(self._clock() + timedelta(seconds=wait))
+            return with_login_postponed(await self._probe(without_login(target)), until)
+        outcome = await self._probe(target)
+        self._login_backoff.note_outcome(monitor, outcome.category, trio.current_time())
         return outcome
 
-    def _with_lag(self, outcome: Outcome, began: float) -> Outcome:
-        lag = self._lag_meter.lag_since(began, trio.current_time())
-        if not lag:
-            return outcome
-        self._metrics.lagged += 1
-        finding = Finding(
-            "checker_lag",
-            f"the checker itself was held up for {lag * 1000:.0f} ms: the timings are too long",
-        )
-        return replace(outcome, warnings=(*outcome.warnings, finding))
+
+def _with_lag_warning(outcome: Outcome, lag_seconds: float) -> Outcome:
+    finding = Finding(
+        "checker_lag",
+        f"the checker itself was held up for {lag_seconds * 1000:.0f} ms: the timings are too long",
+    )
+    return replace(outcome, warnings=(*outcome.warnings, finding))

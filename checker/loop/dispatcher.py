@@ -1,233 +1,237 @@
-"""The heart of the checker: begins due checks at a steady pace, politely, while it can.
+"""The dispatcher: begins due checks at a steady pace, with few at a time against one server.
 
-Knows the schedule and what a contact needs; no log, no sockets and no secrets.
-
-Politeness: no more than a few checks go to one server at a time.
-
-Pure: knows neither time nor tasks. A place is an address; as a name is resolved only inside
-a check, it is the address that the name led to last, and before that the name itself.
+Knows the schedule and the runner of checks; knows no log, no sockets and no secrets.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import UUID
 
 import trio
 
-from checker.loop.check import CheckRunner
+from checker.loop.monitor_registry import ScheduledMonitor
 from mail.net.errors import exhaustion
 
 if TYPE_CHECKING:
-    from checker.loop.check import Ports
-    from checker.loop.monitor_registry import ScheduledMonitor
+    from checker.loop.check import CheckRunner, ResultSink
     from checker.runtime.limits import Limits
-    from checker.runtime.loop_lag import LoopLagMeter
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.grid import Due
     from checker.schedule.schedule import Schedule
 
 
-class Admitted(NamedTuple):
-    """A check that may begin: its place is taken until it leaves it."""
+log = logging.getLogger("postwatch.checker")
+
+QUIET_SECONDS: Final = 10.0
+"""A repeated log line is left out for so long."""
+
+EXHAUSTED_PAUSE_SECONDS: Final = 1.0
+"""How long no check begins after the process ran out of sockets or memory."""
+
+FindMonitor = Callable[[UUID], ScheduledMonitor | None]
+"""Returns the current version of a monitor, None when this checker must not check it."""
+
+
+class AdmittedCheck(NamedTuple):
+    """A check that may begin. It occupies one place at its host until `HostLimiter.release`."""
 
     due: Due
-    place: str
-    was_held: bool
+    host: str
+    was_held_back: bool
 
 
 class HostLimiter:
-    """Who is at which place, and who waits for it, in turn."""
+    """Limits how many checks run against one host at a time; the others wait in order.
+
+    A host is an address. Names are resolved only inside a check, so the host of a name is the
+    address of its last check, and before the first one the name itself.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._addresses: dict[str, str] = {}
-        self._busy: dict[str, int] = {}
+        self._running: dict[str, int] = {}
         self._queues: dict[str, deque[Due]] = {}
 
-    def enter(self, due: Due, hostname: str) -> Admitted | None:
-        """Take a place, or wait for it when there is none: `leave` brings it up again then."""
-        place = self._addresses.get(hostname, hostname)
-        busy = self._busy.get(place, 0)
-        if busy < self._limit:
-            self._busy[place] = busy + 1
-            return Admitted(due, place, was_held=False)
-        self._queues.setdefault(place, deque()).append(due)
+    def acquire(self, due: Due, hostname: str) -> AdmittedCheck | None:
+        """Admit a check, or queue it and return None: then a later `release` admits it."""
+        host = self._addresses.get(hostname, hostname)
+        running = self._running.get(host, 0)
+        if running < self._limit:
+            self._running[host] = running + 1
+            return AdmittedCheck(due, host, was_held_back=False)
+        self._queues.setdefault(host, deque()).append(due)
         return None
 
-    def leave(self, place: str) -> Admitted | None:
-        """Give a place back; return who has waited for it longest and has it now."""
-        queue = self._queues.get(place)
+    def release(self, host: str) -> AdmittedCheck | None:
+        """End a check; return the one that waited longest and may begin now, if any."""
+        queue = self._queues.get(host)
         if queue:
             due = queue.popleft()
             if not queue:
-                del self._queues[place]
-            return Admitted(due, place, was_held=True)
-        self._busy[place] -= 1
-        if not self._busy[place]:
-            del self._busy[place]
+                del self._queues[host]
+            return AdmittedCheck(due, host, was_held_back=True)
+        self._running[host] -= 1
+        if not self._running[host]:
+            del self._running[host]
         return None
 
     def learn(self, hostname: str, address: str | None) -> None:
-        """Remember where a name leads to."""
+        """Remember the address that a name led to."""
         if address is not None and address != hostname:
             self._addresses[hostname] = address
 
 
-log = logging.getLogger("postwatch.checker")
+class WakeUp:
+    """A sleep that other parts can end early. One task sleeps; any part may wake it."""
 
-SILENCE_SECONDS: Final = 10.0
+    def __init__(self) -> None:
+        self._sleep = trio.CancelScope()
 
-EXHAUSTED_PAUSE_SECONDS: Final = 1.0
-"""How long nothing begins after the process ran out of sockets or memory."""
+    @property
+    def deadline(self) -> float:
+        """When the current sleep ends by itself, in monotonic time."""
+        return self._sleep.deadline
+
+    def wake(self) -> None:
+        """End the current sleep."""
+        self._sleep.cancel()
+
+    async def sleep_until(self, deadline: float) -> None:
+        """Sleep until a monotonic time or `wake`."""
+        with trio.CancelScope(deadline=deadline) as self._sleep:
+            await trio.sleep_forever()
 
 
 class Dispatcher:
-    """The checks of one process. Begins them in a nursery that its caller drains."""
+    """Begins the checks of one process, each as a task in a nursery of its caller."""
 
     def __init__(
         self,
         schedule: Schedule,
-        ports: Ports,
+        find: FindMonitor,
+        runner: CheckRunner,
         *,
+        results: ResultSink,
+        wake_up: WakeUp,
         limits: Limits,
-        lag_meter: LoopLagMeter,
-        status: CheckerMetrics,
+        metrics: CheckerMetrics,
     ) -> None:
         self._schedule = schedule
-        self._ports = ports
+        self._find = find
+        self._runner = runner
+        self._results = results
+        self._wake_up = wake_up
         self._limits = limits
-        self._lag_meter = lag_meter
-        self._metrics = status
-        self._contact = CheckRunner(ports, lag_meter=lag_meter, status=status)
-        self._destinations = HostLimiter(limits.per_destination)
-        self._admitted: deque[Admitted] = deque()
-        self._nap = trio.CancelScope()
-        self._silent_until = float("-inf")
+        self._metrics = metrics
+        self._hosts = HostLimiter(limits.per_destination)
+        self._admitted: deque[AdmittedCheck] = deque()
         self._exhausted_until = float("-inf")
-        self._exhaustion_told_until = float("-inf")
+        self._next_skipped_line = float("-inf")
+        self._next_exhausted_line = float("-inf")
 
     async def run(self, probes: trio.Nursery) -> None:
-        """Begin what is due, for ever: a handful, then nothing until the next tick.
+        """Begin due checks until cancelled: a few at a tick, then none until the next tick.
 
-        A tick also gathers what is due a moment later, which saves wake-ups.
+        A tick also collects what becomes due a moment later, which saves wake-ups.
         """
         tick = 0.0
         while True:
             await trio.sleep_until(tick)
             now = trio.current_time()
-            begun = self._begin(probes, now)
-            if begun:
+            if self._begin(probes, now):
                 tick = now + self._limits.tick_seconds
-            self._tell_skipped(now)
-            await self._doze(tick)
+            self._report_missed(now)
+            await self._wake_up.sleep_until(max(self._next_start(), tick))
 
-    def nudge(self) -> None:
-        """Look at the schedule again: it changed, or there is room again."""
-        self._nap.cancel()
-
-    def _begin(self, probes: trio.Nursery, now: float) -> int:
-        """Begin as much as is due and allowed; return how much that is."""
+    def _begin(self, probes: trio.Nursery, now: float) -> bool:
+        """Begin as many due checks as the limits allow; return whether any began."""
         allowance = self._allowance(now)
         if allowance <= 0:
-            return 0
-        # Whoever waited for its turn at a server comes before those that are due now.
+            return False
+        # Checks that waited for their host come before those that become due now.
         begun = [self._admitted.popleft() for _ in range(min(allowance, len(self._admitted)))]
         for due in self._schedule.take(now, allowance - len(begun)):
-            admitted = self._admit(due, now)
-            if admitted is not None:
+            monitor = self._find(due.monitor_id)
+            if monitor is None:
+                self._schedule.finish(due.monitor_id, now)
+                continue
+            admitted = self._hosts.acquire(due, monitor.hostname)
+            if admitted is None:
+                self._metrics.waiting += 1
+            else:
                 begun.append(admitted)
+        self._metrics.in_flight += len(begun)
         for each in begun:
-            self._metrics.in_flight += 1
             probes.start_soon(self._check, each)
-        return len(begun)
-
-    def _admit(self, due: Due, now: float) -> Admitted | None:
-        monitor = self._ports.find(due.monitor_id)
-        if monitor is None:
-            self._schedule.done(due.monitor_id, now)
-            return None
-        admitted = self._destinations.enter(due, monitor.hostname)
-        self._metrics.waiting += admitted is None
-        return admitted
+        return bool(begun)
 
     def _allowance(self, now: float) -> int:
-        if now < self._exhausted_until or not self._ports.results.has_room:
+        if now < self._exhausted_until or not self._results.has_room:
             return 0
         free = self._limits.open_sockets - self._metrics.in_flight
         return min(free, self._limits.starts_per_tick)
 
     def _next_start(self) -> float:
-        """Return when there is something to begin, as far as can be foreseen."""
+        """Return the next time at which a check can begin, as far as it is known now."""
         if self._allowance(self._exhausted_until) <= 0:
             return float("inf")
         due = float("-inf") if self._admitted else self._schedule.next_due()
         return float("inf") if due is None else max(due, self._exhausted_until)
 
-    async def _doze(self, tick: float) -> None:
-        """Sleep until something is due, but not before `tick`, or until `nudge` wakes us."""
-        deadline = max(self._next_start(), tick)
-        with trio.CancelScope(deadline=deadline) as self._nap:
-            await trio.sleep_forever()
-
-    def _tell_skipped(self, now: float) -> None:
-        """Say that due times were skipped, but not with each of them."""
-        self._metrics.worst_loop_lag = self._lag_meter.worst
+    def _report_missed(self, now: float) -> None:
+        """Count missed due times; log the skipped ones, but not each time."""
         self._metrics.overrun = self._schedule.overrun
         skipped = self._schedule.skipped - self._metrics.skipped
-        if skipped and now >= self._silent_until:
-            self._silent_until = now + SILENCE_SECONDS
+        if skipped and now >= self._next_skipped_line:
+            self._next_skipped_line = now + QUIET_SECONDS
             self._metrics.skipped += skipped
             log.warning("%d checks were due and could not begin in time: skipped", skipped)
 
-    async def _check(self, admitted: Admitted) -> None:
-        monitor_id = admitted.due.monitor_id
+    async def _check(self, admitted: AdmittedCheck) -> None:
+        due = admitted.due
         try:
-            # It may have changed, or gone, while it waited for its turn.
-            monitor = self._ports.find(monitor_id)
+            # The monitor may have changed, or gone, while the check waited for its host.
+            monitor = self._find(due.monitor_id)
             if monitor is not None:
-                await self._make(monitor, admitted)
+                outcome = await self._runner.run(monitor, due, was_held_back=admitted.was_held_back)
+                self._hosts.learn(monitor.hostname, outcome.address)
         except trio.Cancelled:
             self._metrics.not_made += 1
             raise
-        finally:
-            self._metrics.in_flight -= 1
-            self._schedule.done(monitor_id, trio.current_time())
-            self._leave(admitted.place)
-            if self._next_start() < self._nap.deadline:
-                self.nudge()
-
-    async def _make(self, monitor: ScheduledMonitor, admitted: Admitted) -> None:
-        try:
-            outcome = await self._contact.make(monitor, admitted.due, was_held=admitted.was_held)
         except (OSError, ExceptionGroup) as error:
             lack = exhaustion(error)
             if lack is None:
                 raise
-            self._pause(admitted.due, lack)
-        else:
-            self._destinations.learn(monitor.hostname, outcome.address)
-
-    def _leave(self, place: str) -> None:
-        next_one = self._destinations.leave(place)
-        if next_one is not None:
-            self._metrics.waiting -= 1
-            self._admitted.append(next_one)
+            self._pause(due, lack)
+        finally:
+            self._metrics.in_flight -= 1
+            self._schedule.finish(due.monitor_id, trio.current_time())
+            waiting = self._hosts.release(admitted.host)
+            if waiting is not None:
+                self._metrics.waiting -= 1
+                self._admitted.append(waiting)
+            if self._next_start() < self._wake_up.deadline:
+                self._wake_up.wake()
 
     def _pause(self, due: Due, lack: OSError) -> None:
-        """Begin nothing for a moment: it says nothing of a server that we cannot ask it.
+        """Begin no checks for a moment, then repeat this one; record nothing.
 
-        The check is not recorded. It is made again after the pause.
+        That we cannot open a connection says nothing about the server.
         """
         now = trio.current_time()
         self._metrics.exhausted += 1
-        self._schedule.again(due)
+        self._schedule.repeat(due)
         self._exhausted_until = now + EXHAUSTED_PAUSE_SECONDS
-        if now >= self._exhaustion_told_until:
+        if now >= self._next_exhausted_line:
             log.error(
                 "checks pause, because this process lacks what a connection needs: %s; "
                 "%d checks are under way",
-                *(lack.strerror or lack, self._metrics.in_flight),
+                lack.strerror or lack,
+                self._metrics.in_flight,
             )
-        self._exhaustion_told_until = now + SILENCE_SECONDS
+        self._next_exhausted_line = now + QUIET_SECONDS

@@ -1,15 +1,13 @@
-"""The feed: the `monitoring` log, read from its beginning and then followed.
+"""The event feed: follows the `monitoring` log and applies its events to the checker.
 
-Pulled, not pushed: a lost notification cannot stop it, and it can be cancelled at any
-time. Knows positions, not what events mean.
+`LogFollower` pulls batches of events, first from the beginning of the log, then as they
+appear. Pulling cannot miss an event because of a lost notification, and can be cancelled at
+any time. `EventFeed` folds each batch into the registry of monitors. Up to the head of the
+log it only folds, so that no monitor is checked that was changed or deleted long ago. From
+then on each change reaches the schedule at once.
 
-The intake: what the feed brings goes into the configuration and from there to the schedule.
-
-Up to the head of the log changes are only folded, so that nothing is checked that was
-changed or deleted long ago. From then on each change takes effect at once.
-
-The location itself may be retired there, by somebody who saw no checker: this one was just
-starting, or cut off from the database. Then it ends.
+An operator may retire the location of this checker while it starts, or while it is cut off
+from the database. The feed then ends the checker.
 """
 
 from __future__ import annotations
@@ -28,67 +26,68 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
-    from checker.loop.check import Find
+    from checker.loop.dispatcher import FindMonitor
     from checker.loop.monitor_registry import MonitorRegistry
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.schedule import Schedule
     from store.log_reader import LoggedEvent
+    from store.ports.engine import ChangeSignal
+
+    ReadEvents = Callable[[int, int], Sequence[LoggedEvent]]
+    """Returns the events after a position, in order, as many as the limit at most."""
 
 
-BATCH: Final = 250
+BATCH_EVENTS: Final = 250
 POLL_SECONDS: Final = 0.05
-
-
-class Signal(Protocol):
-    """Tells whether anything was written since it was last asked. Costs microseconds."""
-
-    def changed(self) -> bool:
-        """Return whether there may be something new; True on the first call."""
-
-
-class Reader(Protocol):
-    """Reads a log by position."""
-
-    def after(self, position: int, limit: int) -> Sequence[LoggedEvent]:
-        """Return up to `limit` events that come after `position`, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some events in order. At the head of the log there was nothing more to read."""
+    """Events in order. `position` is that of the last one; `at_head`: the log has no more."""
 
     events: Sequence[LoggedEvent]
     position: int
     at_head: bool
 
 
-class Feed:
-    """Follows a log and hands on what it reads."""
+class BatchSource(Protocol):
+    """Gives the events of a log, batch after batch."""
 
-    def __init__(self, reader: Reader, signal: Signal) -> None:
-        self._reader = reader
+    async def next_batch(self) -> Batch:
+        """Return the next batch; wait for new events when all were read."""
+
+
+class LogFollower:
+    """Reads a log from its beginning, then waits for new events."""
+
+    def __init__(
+        self, read: ReadEvents, signal: ChangeSignal, batch_events: int = BATCH_EVENTS
+    ) -> None:
+        """Take what reads the log, and the signal that says whether it has changed."""
+        self._read = read
         self._signal = signal
+        self._batch_events = batch_events
         self._retry = StoreRetry("read what is to be checked")
+        self._position = 0
+        self._at_head = False
+        self._has_been_at_head = False
 
-    async def follow(self, send: trio.MemorySendChannel[Batch]) -> None:
-        """Send all batches from the first position on, for ever.
+    async def next_batch(self) -> Batch:
+        """Return the next batch; wait for new events when all were read.
 
-        The first batch that is at the head is sent also when it is empty: it says that
-        everything was read.
+        The first batch at the head of the log may be empty: it says that all was read.
         """
-        position, started = 0, False
         while True:
-            await self._something_new()
-            at_head = False
-            while not at_head:
-                batch = await self._read(position)
-                position, at_head = batch.position, batch.at_head
-                if batch.events or not started:
-                    await send.send(batch)
-                started = started or at_head
+            if self._at_head:
+                await self._wait_for_change()
+            batch = await self._read_batch()
+            self._position, self._at_head = batch.position, batch.at_head
+            if batch.events or not self._has_been_at_head:
+                self._has_been_at_head = self._has_been_at_head or batch.at_head
+                return batch
 
-    async def _something_new(self) -> None:
-        # On the loop thread on purpose: the question costs less than the way to a thread.
+    async def _wait_for_change(self) -> None:
+        # Asked in the thread of the loop on purpose: a thread costs more than the question.
         while not self._may_have_changed():  # noqa: ASYNC110 - another process writes the log
             await trio.sleep(POLL_SECONDS)
 
@@ -96,46 +95,51 @@ class Feed:
         try:
             return self._signal.changed()
         except STORE_UNAVAILABLE:
-            # The read that follows waits for the store, and says so in the log.
+            # The read that follows waits for the store, and logs that.
             return True
 
-    async def _read(self, position: int) -> Batch:
-        events = await self._retry.run(lambda: self._reader.after(position, BATCH))
+    async def _read_batch(self) -> Batch:
+        position, limit = self._position, self._batch_events
+        events = await self._retry.run(lambda: self._read(position, limit))
         last = events[-1].position if events else position
-        return Batch(events, last, at_head=len(events) < BATCH)
+        return Batch(events, last, at_head=len(events) < limit)
 
 
 class EventFeed:
-    """Keeps configuration and schedule in step with the log."""
+    """Keeps registry and schedule in step with the log."""
 
     def __init__(
         self,
+        source: BatchSource,
         registry: MonitorRegistry,
         schedule: Schedule,
-        status: CheckerMetrics,
-        find: Find,
+        *,
+        find: FindMonitor,
+        metrics: CheckerMetrics,
         on_change: Callable[[UUID], None],
     ) -> None:
-        """Take the parts; `find` says which monitors are to be checked by this checker."""
+        """Take the parts. `on_change` is called for each monitor that changed."""
+        self._source = source
         self._registry = registry
-        self._find = find
         self._schedule = schedule
-        self._metrics = status
+        self._find = find
+        self._metrics = metrics
         self._on_change = on_change
 
-    async def read_up(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
-        """Read the log to its head. Raises RetiredError when the location is retired there."""
+    async def read_to_head(self) -> None:
+        """Fold the log up to its head. Raises RetiredError when the location is retired there."""
         at_head = False
         while not at_head:
-            batch = await receive.receive()
+            batch = await self._source.next_batch()
             self._fold(batch)
             at_head = batch.at_head
         self._count(batch)
         self._require_location()
 
-    async def follow(self, receive: trio.MemoryReceiveChannel[Batch]) -> None:
-        """Let each change take effect, until RetiredError is raised."""
-        async for batch in receive:
+    async def follow(self) -> None:
+        """Apply new events until cancelled. Raises RetiredError when the location is retired."""
+        while True:
+            batch = await self._source.next_batch()
             for monitor_id in self._fold(batch):
                 self._reschedule(monitor_id)
             self._count(batch)
@@ -150,9 +154,9 @@ class EventFeed:
             )
 
     def _fold(self, batch: Batch) -> dict[UUID, None]:
-        """Return the monitors that changed, each once, in order."""
-        touched = (self._registry.apply(each.event) for each in batch.events)
-        return dict.fromkeys(chain.from_iterable(touched))
+        """Fold events into the registry; return the monitors that changed, each once, in order."""
+        changed = (self._registry.apply(each.event) for each in batch.events)
+        return dict.fromkeys(chain.from_iterable(changed))
 
     def _reschedule(self, monitor_id: UUID) -> None:
         monitor = self._find(monitor_id)
@@ -160,7 +164,7 @@ class EventFeed:
             self._schedule.remove(monitor_id)
         else:
             now = trio.current_time()
-            self._schedule.watch(monitor_id, monitor.interval_seconds, now, monitor.changed_at)
+            self._schedule.check_now(monitor_id, monitor.interval_seconds, now, monitor.changed_at)
         self._on_change(monitor_id)
 
     def _count(self, batch: Batch) -> None:

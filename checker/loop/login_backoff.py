@@ -1,11 +1,11 @@
-"""Slower logins where they fail, so that no server bans the checker.
+"""Backoff of refused logins, so that no server bans the address of the checker.
 
-Pure: time is an argument. A login that was refused a few times in a row is tried again at
-growing distance, unless the monitor changes. The checks between go on without it, so that
-an outage is still seen; what they say about the login is what the last one of it said.
+Pure: time is an argument. After a few refusals in a row a login is tried again at growing
+intervals, until it succeeds or the monitor changes. The checks between leave the login out:
+they still notice an outage, and otherwise repeat that the last login was refused.
 
-Common guards ban an address after five failures in ten minutes. The distances lead to four
-at most, and to a success within `LONGEST_SECONDS` after the server takes the password.
+Common login guards ban an address after five failures in ten minutes. These intervals lead
+to four at most. A server that accepts the password again is noticed within `LONGEST_SECONDS`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 FREE_FAILURES: Final = 3
-"""So many failures in a row do not slow the logins down."""
+"""So many failures in a row are allowed before the backoff begins."""
 
 FIRST_SECONDS: Final = 300.0
 LONGEST_SECONDS: Final = 900.0
 
 _TOLERANCE_SECONDS: Final = 1.0
-"""A check that is due with the login, but for the jitter of its start, is not one without."""
+"""A login that is allowed so soon is tried: the start of a check jitters by this much."""
 
 _SETTLED: Final = frozenset({Category.OK, Category.MAILBOX_UNAVAILABLE})
-"""With these the server took the password."""
+"""Categories that say that the server accepted the password."""
 
 
 @dataclass(slots=True)
@@ -44,21 +44,21 @@ class _Refused:
 
 
 class LoginBackoff:
-    """The monitors whose logins are refused now."""
+    """Knows the monitors whose logins are refused now."""
 
     def __init__(self) -> None:
         self._refused: dict[UUID, _Refused] = {}
 
     def wait_seconds(self, monitor: ScheduledMonitor, now: float) -> float:
-        """Return how long a monitor is still to be checked without its login; 0 is not."""
+        """Return for how many seconds the login must still be left out; 0 when it may be tried."""
         refused = self._refused.get(monitor.monitor_id)
         if refused is None or refused.version != monitor.version:
             return 0.0
         wait = refused.next_login - now
         return wait if wait > _TOLERANCE_SECONDS else 0.0
 
-    def note(self, monitor: ScheduledMonitor, category: Category, now: float) -> None:
-        """Take in what came of a check with its login."""
+    def note_outcome(self, monitor: ScheduledMonitor, category: Category, now: float) -> None:
+        """Take in the category of a check that tried the login."""
         if category is Category.AUTH_FAILED:
             before = self._refused.get(monitor.monitor_id)
             is_same = before is not None and before.version == monitor.version
@@ -67,8 +67,8 @@ class LoginBackoff:
         elif self._refused and category in _SETTLED:
             self._refused.pop(monitor.monitor_id, None)
 
-    def remember(self, monitor_id: UUID, version: int, refused_at: float) -> None:
-        """Take over from before a restart that the login was refused: it is not free again."""
+    def restore(self, monitor_id: UUID, version: int, refused_at: float) -> None:
+        """Restore from the log that the login was refused before a restart."""
         if monitor_id not in self._refused:
             self._refuse(monitor_id, version, FREE_FAILURES, refused_at)
 
@@ -84,14 +84,14 @@ class LoginBackoff:
 
 
 def without_login(target: ProbeTarget) -> ProbeTarget:
-    """Return a target that is contacted as far as its login."""
+    """Return the target without its login, so that the probe ends before that."""
     return replace(target, user=None, password=None, mailbox=None)
 
 
 def with_login_postponed(outcome: Outcome, until: str) -> Outcome:
-    """Say in the outcome of a check without its login that the login was left out.
+    """Add to the outcome of a check without login when the login is tried again.
 
-    A server that works up to there is still down for its user: the last login was refused.
+    A server that works up to there counts as down for its user: it refused the last login.
     """
     finding = Finding(
         "login_postponed",

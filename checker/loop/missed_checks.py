@@ -1,15 +1,15 @@
-"""What whoever comes to check monitors finds undone, after a restart or from another checker.
+"""Finds the checks that were missed while no checker ran, or while another one had the monitors.
 
-Some were never checked as they are now: they were created or changed while nobody checked,
-or before the last one got to them. Others were due meanwhile. Each one is compared with its
-last check in the log, a few at a time in a thread, while the checks of the others go on
-already.
+A monitor may never have been checked in its current version: it was created or changed
+meanwhile. Another one may have been due meanwhile. The last check of each monitor in the log
+tells. It is read for a few monitors at a time, in a thread, while due checks already run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from math import inf
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
@@ -19,70 +19,96 @@ from checker.schedule.grid import ROUNDED_SECONDS
 from domain.check import Category, CheckPerformed
 
 if TYPE_CHECKING:
-    from checker.loop.check import Find
+    from checker.loop.dispatcher import FindMonitor
     from checker.loop.login_backoff import LoginBackoff
     from checker.loop.monitor_registry import ScheduledMonitor
+    from checker.recording.recorder import RecordingProgress
     from checker.schedule.schedule import Schedule
     from domain.clock import Clock
 
 
-HANDFUL: Final = 50
-"""How many monitors are compared at a stretch: a thread that decodes holds up the loop."""
+CHUNK_MONITORS: Final = 50
+"""How many last checks are read at a time: a thread that decodes holds up the loop."""
+
+PROGRESS_SECONDS: Final = 0.1
+"""The pause between two looks at how far the recorder is."""
 
 ReadLastChecks = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, CheckPerformed]]]
 """Returns the last check of each monitor that has one."""
 
 
 class MissedChecks:
-    """Hastens what was not checked, and remembers logins that were refused."""
+    """Schedules missed checks soon, and restores the backoff of refused logins."""
 
     def __init__(
         self,
-        last_of: ReadLastChecks,
+        read_last_checks: ReadLastChecks,
         schedule: Schedule,
+        progress: RecordingProgress,
+        *,
+        find: FindMonitor,
         login_backoff: LoginBackoff,
-        on_change: Callable[[], None],
+        clock: Clock,
+        wake: Callable[[], None],
     ) -> None:
-        self._last_of = last_of
+        """Take the parts. `wake` is called when checks may have become due."""
+        self._read_last_checks = read_last_checks
         self._schedule = schedule
+        self._progress = progress
+        self._find = find
         self._login_backoff = login_backoff
-        self._on_change = on_change
+        self._clock = clock
+        self._wake = wake
+        self._send, self._receive = trio.open_memory_channel[Sequence[UUID]](inf)
 
-    async def look(self, monitors: Iterable[UUID], find: Find, wall: Clock) -> None:
-        """Compare monitors, once; `find` says which of them are still to be checked."""
-        ids = list(monitors)
-        for start in range(0, len(ids), HANDFUL):
-            some = ids[start : start + HANDFUL]
-            last = await self._last_of(some)
-            for monitor_id in some:
-                monitor = find(monitor_id)
+    def request(self, monitor_ids: Sequence[UUID]) -> None:
+        """Have monitors reconciled by `run`."""
+        self._send.send_nowait(monitor_ids)
+
+    async def run(self) -> None:
+        """Reconcile requested monitors, one request after the other, until cancelled."""
+        async for monitor_ids in self._receive:
+            await self._until_recorded()
+            await self.reconcile(monitor_ids)
+
+    async def reconcile(self, monitor_ids: Sequence[UUID]) -> None:
+        """Compare monitors with their last checks in the log, and schedule what was missed."""
+        for start in range(0, len(monitor_ids), CHUNK_MONITORS):
+            chunk = monitor_ids[start : start + CHUNK_MONITORS]
+            last_checks = await self._read_last_checks(chunk)
+            for monitor_id in chunk:
+                monitor = self._find(monitor_id)
                 if monitor is not None:
-                    self._compare(monitor, last.get(monitor_id), wall())
-            self._on_change()
+                    self._compare(monitor, last_checks.get(monitor_id))
+            self._wake()
 
-    def _compare(
-        self, monitor: ScheduledMonitor, last: CheckPerformed | None, wall: datetime
-    ) -> None:
-        now = trio.current_time()
-        if last is None or _is_older(last, monitor, wall):
-            self._schedule.hasten(monitor.monitor_id, now, monitor.changed_at)
+    async def _until_recorded(self) -> None:
+        """Wait until the log has the checks that this checker has made so far."""
+        received = self._progress.received
+        while self._progress.processed < received:  # noqa: ASYNC110 - the store may be unavailable
+            await trio.sleep(PROGRESS_SECONDS)
+
+    def _compare(self, monitor: ScheduledMonitor, last: CheckPerformed | None) -> None:
+        now, wall = trio.current_time(), self._clock()
+        if last is None or _is_of_older_version(last, monitor, wall):
+            self._schedule.expedite(monitor.monitor_id, now, monitor.changed_at)
             return
-        self._schedule.make_up(monitor.monitor_id, now, _due(last))
+        self._schedule.catch_up(monitor.monitor_id, now, _due_wall(last))
         if last.outcome.get("category") == Category.AUTH_FAILED:
             ago = (wall - last.timestamp).total_seconds()
-            self._login_backoff.remember(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
+            self._login_backoff.restore(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
 
 
-def _is_older(last: CheckPerformed, monitor: ScheduledMonitor, wall: datetime) -> bool:
-    """Return whether a check was made of something else than the monitor is now.
+def _is_of_older_version(last: CheckPerformed, monitor: ScheduledMonitor, wall: datetime) -> bool:
+    """Return whether the monitor changed after its last check.
 
-    Also when its customer brought it back here since. A change that lies in the future, on
-    the clock of whoever made it, says nothing of the time.
+    A change of its customer's countries also counts: it may bring the monitor back here. A
+    change in the future, by the clock of the process that made it, says nothing about the order.
     """
     if last.monitor_version < monitor.version:
         return True
-    return _due(last) + ROUNDED_SECONDS < monitor.changed_at <= wall.timestamp()
+    return _due_wall(last) + ROUNDED_SECONDS < monitor.changed_at <= wall.timestamp()
 
 
-def _due(check: CheckPerformed) -> float:
+def _due_wall(check: CheckPerformed) -> float:
     return datetime.fromisoformat(check.due_at).timestamp()

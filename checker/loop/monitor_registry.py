@@ -1,8 +1,8 @@
-"""What the checker must know of each monitor, folded from the `monitoring` log.
+"""The registry of monitors: what the checker knows of each one, folded from the `monitoring` log.
 
-Pure: events in, state out. Knows no schedule, no secrets in clear and no sockets. The
-state is kept for every monitor there is, so it is small: texts that repeat are shared,
-and the config object stays the bytes that it is until a check needs it.
+Pure: events in, state out. Knows no schedule, no secrets in clear and no sockets. It keeps
+every monitor of the installation, so each takes little memory: equal values are shared, and a
+config stays JSON bytes until a check needs it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _COUNTRIES: Final = "allowed_check_country_codes"
 _NO_CONFIG: Final = b"{}"
 _SHARED: Final = 512
-"""How many of the last intervals, countries and configs are looked through for an equal one."""
+"""How many distinct intervals, country lists and configs are kept for sharing."""
 
 _SECONDS_PER_MINUTE: Final = 60
 _MILLISECONDS: Final = 3
@@ -37,10 +37,10 @@ _MILLISECONDS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledMonitor:
-    """One version of a monitor. `country_codes` None means: as its customer has it.
+    """One version of a monitor. `country_codes` None means the countries of its customer.
 
-    `changed_at` is when it became what it is, or came to be checked from here: seconds since
-    1970, as its event says, so that every checker knows the same.
+    `changed_at` is when this version began, or when the monitor came to be checked from here,
+    in seconds since 1970. It comes from the event, so that every checker knows the same time.
     """
 
     monitor_id: UUID
@@ -58,13 +58,13 @@ class ScheduledMonitor:
 
     @property
     def config(self) -> Config:
-        """Return the stored config, its secret sealed."""
+        """The stored config; its secret is sealed."""
         config: Config = json.loads(self.config_json)
         return config
 
 
 class MonitorRegistry:
-    """All monitors at one position of the log."""
+    """All monitors at one position of the log, and whether this location may check them."""
 
     def __init__(self, location: Location) -> None:
         self.location = location
@@ -79,7 +79,7 @@ class MonitorRegistry:
         return len(self._monitors)
 
     def apply(self, event: object) -> Collection[UUID]:
-        """Fold one event of the log in; return the monitors for which it matters."""
+        """Apply one event of the log; return the monitors that it affects."""
         match event:
             case Monitor.Created():
                 return self._create(event)
@@ -96,16 +96,16 @@ class MonitorRegistry:
                 self._note_retirement(event)
         return ()
 
-    def watched(self, monitor_id: UUID) -> ScheduledMonitor | None:
-        """Return a monitor that is to be checked from here, else None."""
+    def find(self, monitor_id: UUID) -> ScheduledMonitor | None:
+        """Return a monitor that is checked from this location, None for any other one."""
         monitor = self._monitors.get(monitor_id)
-        return monitor if monitor is not None and self._is_ours(monitor) else None
+        return monitor if monitor is not None and self._is_checked_here(monitor) else None
 
-    def all_watched(self) -> Iterator[ScheduledMonitor]:
-        """Return every monitor that is to be checked from here."""
-        return filter(self._is_ours, self._monitors.values())
+    def find_all(self) -> Iterator[ScheduledMonitor]:
+        """Yield every monitor that is checked from this location."""
+        return filter(self._is_checked_here, self._monitors.values())
 
-    def _is_ours(self, monitor: ScheduledMonitor) -> bool:
+    def _is_checked_here(self, monitor: ScheduledMonitor) -> bool:
         countries = monitor.country_codes
         if countries is None:
             countries = self._customer_countries.get(monitor.customer_id, ())
@@ -150,27 +150,27 @@ class MonitorRegistry:
         return (monitor_id,)
 
     def _note_countries(self, customer_id: UUID, fields: dict[str, Any]) -> None:
-        """Take over what counts for monitors that have no countries of their own."""
+        """Remember the countries for the monitors that have none of their own."""
         if _COUNTRIES in fields:
             countries = _countries(fields[_COUNTRIES])
             self._customer_countries[intern(str(customer_id))] = countries or ()
 
     def _change_customer(self, event: Customer.Updated) -> Collection[UUID]:
-        """Return the monitors that are checked from here only now, or no more."""
+        """Return the monitors that begin or cease to be checked from here."""
         if _COUNTRIES not in event.changes:
             return ()
         owner = str(event.originator_id)
         monitors = [each for each in self._monitors.values() if each.customer_id == owner]
-        before = [self._is_ours(each) for each in monitors]
+        before = [self._is_checked_here(each) for each in monitors]
         self._note_countries(event.originator_id, event.changes)
         changed = [
             monitor
-            for monitor, was_ours in zip(monitors, before, strict=True)
-            if self._is_ours(monitor) != was_ours
+            for monitor, was_checked in zip(monitors, before, strict=True)
+            if self._is_checked_here(monitor) != was_checked
         ]
-        moment = event.timestamp.timestamp()
+        changed_at = event.timestamp.timestamp()
         for each in changed:
-            self._monitors[each.monitor_id] = replace(each, changed_at=moment)
+            self._monitors[each.monitor_id] = replace(each, changed_at=changed_at)
         return [each.monitor_id for each in changed]
 
 
@@ -210,4 +210,4 @@ _CHANGES: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "allowed_check_country_codes": ("country_codes", _countries),
     "config": ("config_json", _as_json),
 }
-"""Changed fields that matter to the checker: their name here, and how to read them."""
+"""The changeable fields that the checker needs: their names here, and how to read them."""

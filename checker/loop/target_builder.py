@@ -1,13 +1,11 @@
-"""From a monitor to what a probe is asked to do: the meaning of the documented config.
+"""Builds the target of a probe from a monitor: the meaning of the documented config.
 
-The defaults that a config does not spell out are here. Passwords are in clear in a
-`ProbeTarget` only, which does not show them.
+The defaults for what a config leaves out are here. Passwords are in clear in a `ProbeTarget`
+only, which does not show them.
 
-Aiming on the loop: opens sealed passwords in a thread, and remembers what was opened.
-
-To open a secret costs a look into the key store, as much as a whole plain probe. So a
-target with a password is kept for as long as its version of the monitor is the current
-one; the process holds the key of all of them anyway.
+To open a sealed password takes a read of the key store, which costs as much as a plain
+probe. So `TargetCache` opens it in a thread, and keeps a target with a password as long as
+its version of the monitor is the current one.
 """
 
 from __future__ import annotations
@@ -29,21 +27,31 @@ if TYPE_CHECKING:
 
 
 Unseal = Callable[[UUID, Kind, Config], Config]
-"""Returns a config with its secret in clear; raises SecretUnreadableError."""
+"""Returns a config with its secret in clear. Raises SecretUnreadableError."""
+
+THREADS: Final = 4
+"""How many passwords are opened at a time."""
 
 
-def build_target(monitor: ScheduledMonitor, unseal: Unseal) -> ProbeTarget | Outcome:
-    """Return what to probe, or the outcome when a probe cannot even begin."""
-    config = monitor.config
+def build_target(monitor: ScheduledMonitor, config: Config) -> ProbeTarget | Outcome:
+    """Return the target of a monitor whose config is in clear.
+
+    Returns an outcome instead when no probe can work with that config.
+    """
+    protocol, tls = KINDS[monitor.kind].connection(config)
+    user, password = _read_login(monitor.kind, config) or (None, None)
+    has_mailbox = password is not None and PROTOCOLS[protocol].has_mailbox
     try:
-        if has_login(monitor.kind, config):
-            config = unseal(monitor.monitor_id, monitor.kind, config)
-        return target_of(monitor, config)
-    except (SecretUnreadableError, MasterKeyError):
-        return _not_possible(
-            Category.SECRET_UNREADABLE,
-            "the stored password cannot be opened, so the server was not contacted; "
-            "set the password of this monitor again",
+        return ProbeTarget(
+            protocol=protocol,
+            hostname=monitor.hostname,
+            port=PROTOCOLS[protocol].default_port(tls) if monitor.port is None else monitor.port,
+            tls=tls,
+            timeout_seconds=monitor.timeout_seconds,
+            verify_certificate=_verify_certificate(config),
+            user=user,
+            password=password,
+            mailbox=_mailbox(config) if has_mailbox else None,
         )
     except ValueError as error:
         # The text of a target's ValueError shows no secret.
@@ -53,29 +61,11 @@ def build_target(monitor: ScheduledMonitor, unseal: Unseal) -> ProbeTarget | Out
         )
 
 
-def target_of(monitor: ScheduledMonitor, config: Config) -> ProbeTarget:
-    """Return the target of a monitor whose config is in clear.
-
-    Raises ValueError when no probe can work with it.
-    """
-    protocol, tls = KINDS[monitor.kind].connection(config)
-    login = has_login(monitor.kind, config)
-    return ProbeTarget(
-        protocol=protocol,
-        hostname=monitor.hostname,
-        port=PROTOCOLS[protocol].default_port(tls) if monitor.port is None else monitor.port,
-        tls=tls,
-        timeout_seconds=monitor.timeout_seconds,
-        verify_certificate=_verify_certificate(config),
-        user=read_user(monitor.kind, config) if login else None,
-        password=read_secret(monitor.kind, config) if login else None,
-        mailbox=_mailbox(config) if login and PROTOCOLS[protocol].has_mailbox else None,
-    )
-
-
-def has_login(kind: Kind, config: Config) -> bool:
-    """Return whether a login is tried: half a login is none."""
-    return read_user(kind, config) is not None and read_secret(kind, config) is not None
+def _read_login(kind: Kind, config: Config) -> tuple[str, str] | None:
+    """Return user and password; None when one of them is missing, because half is no login."""
+    user = read_user(kind, config)
+    password = None if user is None else read_secret(kind, config)
+    return None if user is None or password is None else (user, password)
 
 
 def _verify_certificate(config: Config) -> bool:
@@ -92,29 +82,39 @@ def _not_possible(category: Category, message: str) -> Outcome:
     return Outcome(Verdict.DOWN, category, None, message, timings_ms={})
 
 
-THREADS: Final = 4
-
-
 class TargetCache:
-    """Turns monitors into targets."""
+    """Builds the targets of monitors, and keeps those that have a password."""
 
     def __init__(self, unseal: Unseal) -> None:
         self._unseal = unseal
-        self._opened: dict[UUID, tuple[ScheduledMonitor, ProbeTarget]] = {}
+        self._targets: dict[UUID, tuple[ScheduledMonitor, ProbeTarget]] = {}
         self._retry = StoreRetry("open stored passwords", threads=THREADS)
 
     async def build_target(self, monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
-        """Return the target of a monitor, or the outcome when it has none."""
-        if not has_login(monitor.kind, monitor.config):
-            return build_target(monitor, self._unseal)
-        opened = self._opened.get(monitor.monitor_id)
-        if opened is not None and opened[0] is monitor:
-            return opened[1]
-        target = await self._retry.run(lambda: build_target(monitor, self._unseal))
+        """Return the target of a monitor, or the outcome when no probe is possible."""
+        cached = self._targets.get(monitor.monitor_id)
+        if cached is not None and cached[0] is monitor:
+            return cached[1]
+        config = monitor.config
+        if _read_login(monitor.kind, config) is None:
+            return build_target(monitor, config)
+        target = await self._retry.run(lambda: self._open(monitor, config))
         if isinstance(target, ProbeTarget):
-            self._opened[monitor.monitor_id] = (monitor, target)
+            self._targets[monitor.monitor_id] = (monitor, target)
         return target
 
     def forget(self, monitor_id: UUID) -> None:
-        """Drop what was opened for a monitor that changed or is not checked any more."""
-        self._opened.pop(monitor_id, None)
+        """Drop the target of a monitor that changed or is not checked any more."""
+        self._targets.pop(monitor_id, None)
+
+    def _open(self, monitor: ScheduledMonitor, sealed: Config) -> ProbeTarget | Outcome:
+        """Return the target with the password in clear. Reads the key store."""
+        try:
+            config = self._unseal(monitor.monitor_id, monitor.kind, sealed)
+        except (SecretUnreadableError, MasterKeyError):
+            return _not_possible(
+                Category.SECRET_UNREADABLE,
+                "the stored password cannot be opened, so the server was not contacted; "
+                "set the password of this monitor again",
+            )
+        return build_target(monitor, config)

@@ -1,1 +1,1 @@
-"""From an outcome to an event in the `checks` log."""
+"""How finished checks get into the `checks` log: queue, batches, and no due time twice."""

@@ -1,20 +1,16 @@
-"""The checks of one location in the log: each appended once, whatever happens on the way.
+"""Appends checks of one location to the log, each due time of a monitor at most once.
+
+Several checkers may believe that they hold a monitor: one was frozen or cut off, and another
+one took over. Both compute the same due times (see `Due`), and both probe. The log decides
+which check is recorded: each stream takes a version once, so the checker that appends second
+is refused. It then reads what was recorded, and judges each of its checks anew. This works
+for any order of the writers.
+
+A checker without others beside it reads the log only after it was refused, or after the
+answer of an append got lost. A checker among others also reads it before it appends to a
+stream for the first time, because another checker may have recorded there.
 
 Runs in a thread. Knows no queue and no trio.
-
-The fence: keeps out of the log what another checker has recorded already.
-
-Several checkers may believe that they hold a monitor: one was frozen, or cut off, and
-another one took over. Both know the same due times (see `Due`), and both probe. What they
-may not do is record two checks of one due time. The log decides: a stream takes each
-version once, so whoever appends after somebody else did is refused, looks at what was
-recorded, and judges each of its checks anew. This holds for any order of the writers.
-
-A checker that is alone on its monitors looks only when it was refused, or when an answer
-got lost. Among several it looks also before it appends to a stream for the first time,
-because what stands there may be somebody else's.
-
-Pure but for what reads the log. Runs in the thread of the recorder.
 """
 
 from __future__ import annotations
@@ -40,21 +36,21 @@ if TYPE_CHECKING:
     from domain.clock import Clock
 
 
-TOLERATED: Final = timedelta(seconds=5)
-"""So far the clocks of two checkers may differ."""
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+"""By so much the clocks of two checkers may differ."""
 
-_BEFORE: Final = 4
-"""How many recorded checks are looked at beside as many as are to be recorded."""
+_MORE_READ: Final = 4
+"""How many recorded checks are read of a stream beyond the number of checks to record."""
 
 ReadNewest = Callable[[Sequence[UUID], int], Mapping[UUID, Sequence[CheckPerformed]]]
-"""Returns up to so many of the newest recorded checks of monitors from here, newest first.
+"""Returns the newest recorded checks of monitors at this location, up to a limit, newest first.
 
-What is appended from now on goes on from there: it is refused if anybody else comes first.
+The next append continues from there: the log refuses it if another checker appends first.
 """
 
 
-class Verdict(Enum):
-    """What is to be done with a check."""
+class FenceDecision(Enum):
+    """What happens to a check: append it, it is in the log already, another one replaces it."""
 
     RECORD = auto()
     RECORDED = auto()
@@ -62,20 +58,23 @@ class Verdict(Enum):
 
 
 class Fence:
-    """Judges checks that are to be recorded."""
+    """Decides which checks of a batch are appended."""
 
-    def __init__(self, look: ReadNewest, clock: Clock, *, is_shared: bool) -> None:
-        """Take what reads the log. `is_shared`: other checkers may come to these monitors."""
-        self._look = look
+    def __init__(self, read_newest: ReadNewest, clock: Clock, *, is_shared: bool) -> None:
+        """Take what reads the log. `is_shared`: other checkers may check these monitors too."""
+        self._read_newest = read_newest
         self._clock = clock
         self._is_shared = is_shared
         self._last_due: dict[UUID, str] = {}
 
-    def judge(self, batch: Sequence[PerformedCheck], *, look: bool) -> list[Verdict]:
-        """Return what is to be done with each check; `look` says that the log may know better."""
-        if not look and not self._is_shared:
-            return [Verdict.RECORD] * len(batch)
-        bound = iso_milliseconds(self._clock() + TOLERATED)
+    def judge(self, batch: Sequence[PerformedCheck], *, in_doubt: bool) -> list[FenceDecision]:
+        """Return the decision for each check.
+
+        `in_doubt`: the log may hold checks that this checker does not know of, so read it.
+        """
+        if not in_doubt and not self._is_shared:
+            return [FenceDecision.RECORD] * len(batch)
+        bound = iso_milliseconds(self._clock() + CLOCK_TOLERANCE)
         streams: dict[UUID, list[PerformedCheck]] = {}
         for check in batch:
             streams.setdefault(check.monitor_id, []).append(check)
@@ -83,31 +82,31 @@ class Fence:
             {
                 monitor_id: len(checks)
                 for monitor_id, checks in streams.items()
-                if look or not self._is_known(monitor_id, checks)
+                if in_doubt or not self._is_known(monitor_id, checks)
             }
         )
-        verdicts = {
+        decisions = {
             monitor_id: iter(_judge_stream(checks, recorded.get(monitor_id, ()), bound))
             for monitor_id, checks in streams.items()
         }
-        return [next(verdicts[check.monitor_id]) for check in batch]
+        return [next(decisions[check.monitor_id]) for check in batch]
 
     def note(self, recorded: Sequence[PerformedCheck]) -> None:
-        """Remember what was appended: the log need not be looked at for what comes after it."""
+        """Remember what was appended: checks that follow it need no read of the log."""
         if self._is_shared:
             for check in recorded:
                 self._remember(check.monitor_id, check.due_at)
 
     def _is_known(self, monitor_id: UUID, checks: Sequence[PerformedCheck]) -> bool:
-        """Return whether checks come in their order behind what we know to be recorded."""
+        """Return whether checks follow, in order, the last one that we know to be recorded."""
         dues = [self._last_due.get(monitor_id, ""), *(each.due_at for each in checks)]
         return bool(dues[0]) and all(earlier < later for earlier, later in pairwise(dues))
 
     def _read(self, counts: Mapping[UUID, int]) -> Mapping[UUID, Sequence[CheckPerformed]]:
-        """Return what is recorded of monitors, of each more than is to be recorded, at once."""
+        """Return the newest recorded checks of monitors, of each more than are to be recorded."""
         if not counts:
             return {}
-        found = self._look(list(counts), max(counts.values()) + _BEFORE)
+        found = self._read_newest(list(counts), max(counts.values()) + _MORE_READ)
         if self._is_shared:
             for monitor_id, recorded in found.items():
                 if recorded:
@@ -115,101 +114,105 @@ class Fence:
         return found
 
     def _remember(self, monitor_id: UUID, due_at: str) -> None:
-        """Keep the latest due time that stands before whatever we append next."""
+        """Remember the latest due time that is recorded for a monitor."""
         self._last_due[monitor_id] = max(due_at, self._last_due.get(monitor_id, ""))
 
 
 def _judge_stream(
     checks: Sequence[PerformedCheck], recorded: Sequence[CheckPerformed], bound: str
-) -> list[Verdict]:
+) -> list[FenceDecision]:
     dues = [each.due_at for each in checks]
     return [
-        Verdict.FENCED if check.due_at in dues[:number] else _verdict(check, recorded, bound)
+        FenceDecision.FENCED if check.due_at in dues[:number] else _decide(check, recorded, bound)
         for number, check in enumerate(checks)
     ]
 
 
-def _verdict(check: PerformedCheck, recorded: Sequence[CheckPerformed], bound: str) -> Verdict:
+def _decide(check: PerformedCheck, recorded: Sequence[CheckPerformed], bound: str) -> FenceDecision:
     """Judge a check by the newest recorded ones of its stream.
 
-    A due time is recorded once. What was due before another recorded one comes too late,
-    and would stand in the log in the wrong order, unless it is the first check of a newer
-    version. A due time beyond `bound` says nothing of the order: the clock that it was
-    counted on has been set back since.
+    A due time is recorded once. A check that was due before a recorded one comes too late: it
+    would be in the wrong order in the log, unless it is the first check of a newer version. A
+    recorded due time beyond `bound` does not count: the clock was set back since.
     """
     is_late = False
     for each in recorded:
         if each.due_at == check.due_at:
             is_same = each.started_at == check.started_at
-            return Verdict.RECORDED if is_same else Verdict.FENCED
+            return FenceDecision.RECORDED if is_same else FenceDecision.FENCED
         is_late = is_late or (
             check.due_at < each.due_at <= bound and check.monitor_version <= each.monitor_version
         )
-    return Verdict.FENCED if is_late else Verdict.RECORD
+    return FenceDecision.FENCED if is_late else FenceDecision.RECORD
 
 
 ATTEMPTS: Final = 20
-"""How often a batch is tried again after another process wrote to the same streams."""
+"""How often an append is tried when other processes write to the same streams."""
 
 _PAGE: Final = 200
 _PAGES: Final = 50
 
 
-class Appended(NamedTuple):
-    """What came of a batch: how many checks are in the log, how many another checker made."""
+class AppendResult(NamedTuple):
+    """How many checks of a batch are in the log, and how many were left out by the fence."""
 
     recorded: int
     fenced: int
 
 
 class CheckLog:
-    """Appends batches of checks."""
+    """Appends batches of checks, and reads the last ones."""
 
     def __init__(
         self,
         checks: Checks,
         location: Location,
         *,
-        wall: Clock = utc_now,
+        clock: Clock = utc_now,
         is_shared: bool = False,
     ) -> None:
         """Take the log. `is_shared`: other checkers of the location may record there too."""
         self._checks = checks
         self._location = location
-        self._fence = Fence(self._look, wall, is_shared=is_shared)
+        self._fence = Fence(self._read_newest, clock, is_shared=is_shared)
         self._in_doubt = False
 
-    def append(self, batch: Sequence[PerformedCheck]) -> Appended:
-        """Append the checks of a batch that nobody has recorded yet, all of them or none.
+    def append(self, batch: Sequence[PerformedCheck]) -> AppendResult:
+        """Append the checks of a batch that no checker has recorded yet, all of them or none.
 
-        No due time of a monitor is recorded twice, in whatever order several writers come:
-        who comes second is refused, because the stream has grown, looks at what was recorded
-        and leaves out what it says already. The rest of the batch is appended.
+        When another process has appended first, reads what it recorded, leaves those checks
+        out, and appends the rest.
 
-        Raises an error of STORE_UNAVAILABLE when the store is away; the same batch is to be given
-        again then: what of it was stored, though the answer got lost, is found and counts as
-        recorded. Raises ConflictError when another process keeps coming first.
+        Raises an error of STORE_UNAVAILABLE when the store is unavailable. The caller then passes
+        the same batch again: checks that were stored although the answer got lost count as
+        recorded. Raises ConflictError when other processes keep appending first.
         """
         recorded = fenced = 0
         for _ in range(ATTEMPTS):
-            verdicts = self._fence.judge(batch, look=self._in_doubt)
-            recorded += verdicts.count(Verdict.RECORDED)
-            fenced += verdicts.count(Verdict.FENCED)
-            batch = [
-                check
-                for check, verdict in zip(batch, verdicts, strict=True)
-                if verdict is Verdict.RECORD
-            ]
+            decisions = self._fence.judge(batch, in_doubt=self._in_doubt)
+            recorded += decisions.count(FenceDecision.RECORDED)
+            fenced += decisions.count(FenceDecision.FENCED)
+            if recorded or fenced:
+                batch = [
+                    check
+                    for check, decision in zip(batch, decisions, strict=True)
+                    if decision is FenceDecision.RECORD
+                ]
+            # Doubt lasts until an append succeeds: the read that follows may fail, and the
+            # batch that is passed again must not be appended without it.
             try:
-                self._record(batch)
+                if batch:
+                    code, actor = self._location.code, self._location.actor
+                    self._checks.record(batch, location=code, actor=actor)
             except CONFLICT_ERRORS:
-                # Kept until a batch is appended: the look that follows may fail, and the batch
-                # that is given again must not be appended without it.
                 self._in_doubt = True
                 continue
+            except STORE_UNAVAILABLE:
+                self._in_doubt = True
+                raise
             self._in_doubt = False
             self._fence.note(batch)
-            return Appended(recorded + len(batch), fenced)
+            return AppendResult(recorded + len(batch), fenced)
         # Outside of the handler: the text of the conflict holds stored data.
         raise ConflictError(
             f"checks of location {self._location.code} cannot be recorded: other processes keep "
@@ -218,9 +221,9 @@ class CheckLog:
         )
 
     def last_check_at(self) -> datetime | None:
-        """Return when this location last finished a check; None when not for a long time.
+        """Return when this location last finished a check, None when that is long ago.
 
-        Looks at the newest part of the log only: other locations may share it.
+        Reads the newest part of the log only: checks of other locations may be between.
         """
         reader = LogReader(self._checks)
         head = reader.head()
@@ -232,19 +235,10 @@ class CheckLog:
         return None
 
     def last_of(self, monitor_ids: Sequence[UUID]) -> dict[UUID, CheckPerformed]:
-        """Return the last check of each of these monitors that was ever checked from here."""
+        """Return the last check of each monitor that was ever checked at this location."""
         return self._checks.last_of(monitor_ids, self._location.code)
 
-    def _record(self, batch: Sequence[PerformedCheck]) -> None:
-        if not batch:
-            return
-        try:
-            self._checks.record(batch, location=self._location.code, actor=self._location.actor)
-        except STORE_UNAVAILABLE:
-            self._in_doubt = True
-            raise
-
-    def _look(
+    def _read_newest(
         self, monitor_ids: Sequence[UUID], limit: int
     ) -> Mapping[UUID, Sequence[CheckPerformed]]:
         return self._checks.look(monitor_ids, self._location.code, limit)

@@ -1,15 +1,16 @@
-"""The recorder: takes finished checks and appends them to the `checks` log in batches.
+"""The recorder: appends finished checks to the `checks` log in batches.
 
-One transaction a batch, in a thread, never on the loop. While the store is away the batch
-is kept and tried again; `has_room` then tells the checker to begin no more probes, and the
-queue has a place for each one that has begun, so that nothing is ever thrown away.
+Each batch is one transaction, in a thread, never on the loop. While the store is unavailable
+the recorder keeps the batch and retries. `has_room` then stops new probes; the queue has a
+place for each probe that has begun, so no finished check is ever dropped.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -17,7 +18,7 @@ from checker.runtime.store_retry import StoreRetry
 from domain.checks import PerformedCheck
 
 if TYPE_CHECKING:
-    from checker.recording.check_log import Appended
+    from checker.recording.check_log import AppendResult
     from checker.runtime.limits import Limits
     from checker.runtime.metrics import CheckerMetrics
 
@@ -25,33 +26,47 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.checker")
 
 
-Append = Callable[[Sequence[PerformedCheck]], "Appended"]
-"""Appends a batch, in a thread. Given again when the store was away."""
+AppendChecks = Callable[[Sequence[PerformedCheck]], "AppendResult"]
+"""Appends a batch of checks, in a thread. Called again after the store was unavailable."""
 
 
-class Recorder:
-    """A bounded queue with one writer behind it.
+class RecordingProgress(Protocol):
+    """How far the recorder is, in counts of checks since the start."""
 
-    `taken` counts the checks that came, `written` those that the log has judged.
+    @property
+    def received(self) -> int:
+        """How many checks were handed to the recorder."""
+
+    @property
+    def processed(self) -> int:
+        """How many of them are recorded, or left out because another checker recorded them."""
+
+
+class CheckRecorder:
+    """A bounded queue of checks, and the one task that writes them to the log.
+
+    `received` and `processed` are its `RecordingProgress`.
     """
 
     def __init__(
         self,
-        append: Append,
+        append: AppendChecks,
         limits: Limits,
-        status: CheckerMetrics,
+        metrics: CheckerMetrics,
         on_room: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take the parts. `on_room` is called when a full queue has room again."""
         self._append = append
         self._limits = limits
-        self._metrics = status
+        self._metrics = metrics
         self._on_room = on_room
         self._retry = StoreRetry("record checks", on_change=self._note_store)
         self._scope = trio.CancelScope(shield=True)
-        self._holds = 0
-        self.taken = 0
-        self.written = 0
-        # The channel also takes what is in flight when it is full: has_room is the limit.
+        self._was_full = False
+        self._writing = 0
+        self.received = 0
+        self.processed = 0
+        # has_room is the limit; beyond it the channel holds the results of running probes.
         bound = limits.queue + limits.open_sockets
         self._send, self._receive = trio.open_memory_channel[PerformedCheck](bound)
 
@@ -63,34 +78,35 @@ class Recorder:
     @property
     def has_room(self) -> bool:
         """Whether more probes may begin."""
-        return self.queued < self._limits.queue
+        return self._receive.statistics().current_buffer_used < self._limits.queue
 
     def put(self, check: PerformedCheck) -> None:
-        """Take a check over. Never waits: its place was kept when its probe began."""
+        """Take a check over. Never waits: the queue has a place for each probe that began."""
         self._send.send_nowait(check)
-        self.taken += 1
-        self._metrics.queued = self.queued
+        self.received += 1
+        self._metrics.queued = queued = self.queued
+        self._was_full = self._was_full or queued >= self._limits.queue
 
     def close(self) -> None:
-        """Take no more checks. The writer flushes what it has and ends."""
+        """Take no more checks. `run` writes what it has and ends."""
         self._send.close()
         self._scope.deadline = trio.current_time() + self._limits.flush_seconds
 
     async def run(self) -> None:
-        """Write until closed and flushed. Only `close` ends it: a cancellation does not."""
+        """Write checks until closed and flushed. Only `close` ends it: a cancellation does not."""
         with self._scope:
             while batch := await self._next_batch():
-                self._holds = len(batch)
+                self._writing = len(batch)
                 await self._write(batch)
-                self._holds = 0
-        lost = self._holds + self.queued
+                self._writing = 0
+        lost = self._writing + self.queued
         if lost:
             log.error("the store did not come back: %d checks were not recorded", lost)
 
     async def _next_batch(self) -> list[PerformedCheck]:
-        """Return what has come in; empty when closed and flushed.
+        """Return the queued checks, up to a batch; none when closed and flushed.
 
-        The first check waits a moment for others, unless a whole batch is there already.
+        Waits a moment for more when the batch is not full.
         """
         try:
             batch = [await self._receive.receive()]
@@ -110,8 +126,8 @@ class Recorder:
                 return
 
     async def _write(self, batch: list[PerformedCheck]) -> None:
-        appended = await self._retry.run(lambda: self._append(batch))
-        self.written += len(batch)
+        appended = await self._retry.run(partial(self._append, batch))
+        self.processed += len(batch)
         self._metrics.recorded += appended.recorded
         self._metrics.queued = self.queued
         if appended.fenced:
@@ -120,7 +136,9 @@ class Recorder:
                 "%d checks are left out: other checkers recorded their due times first",
                 appended.fenced,
             )
-        self._on_room()
+        if self._was_full and self.has_room:
+            self._was_full = False
+            self._on_room()
 
-    def _note_store(self, is_away: bool) -> None:  # noqa: FBT001 - a state, not an option
-        self._metrics.store_away = is_away
+    def _note_store(self, is_unavailable: bool) -> None:  # noqa: FBT001 - a state, not an option
+        self._metrics.store_away = is_unavailable

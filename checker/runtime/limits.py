@@ -1,6 +1,6 @@
-"""How much a checker does at a time, and how long it waits: every figure in one place.
+"""The limits of one checker process: how much it does at a time, and how long it waits.
 
-Fits the budget of open sockets to what the system lets this process open.
+`fit_to_open_files` lowers the number of sockets to what the system lets this process open.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The budgets of one checker process.
+    """How much one checker process does at a time.
 
-    Two budgets hold back new probes: how many begin in each `tick_seconds` (the CPU of a
-    TLS handshake, which would falsify the timings of its neighbours) and how many sockets
-    are open (memory; hanging targets keep theirs until their timeout). `per_destination`
-    checks go to one address at a time, so that no server sees a flood. `queue` is the
-    number of checks that may wait for the store before no more probes begin.
+    Two limits hold back new probes. `starts_per_tick` bounds how many begin in each
+    `tick_seconds`, because the CPU of a TLS handshake falsifies the timings of probes beside
+    it. `open_sockets` bounds how many run, because each needs memory, and a server that
+    hangs keeps its socket until the timeout. `per_destination` checks run against one
+    address at a time, so that no server is flooded. `queue` checks may wait for the store
+    before no more probes begin; the recorder waits `linger_seconds` for up to `batch` of
+    them. At the stop running probes get `grace_seconds` to end, and what is queued
+    `flush_seconds` to be recorded.
     """
 
     open_sockets: int = 4000
@@ -35,27 +38,30 @@ class Limits:
 
 log = logging.getLogger("postwatch.checker")
 
-PER_CHECK: Final = 2
-"""A check asks for both families of a name at once, or tries two addresses at once."""
+FILES_PER_CHECK: Final = 2
+"""A check resolves IPv4 and IPv6 at once, or connects to two addresses at once."""
 
-RESERVE: Final = 128
-"""For the logs, the keys, the metrics and the runtime."""
+RESERVED_FILES: Final = 128
+"""For the files of the store, the metrics server and the runtime."""
 
 
-def fit_to_descriptors(limits: Limits) -> Limits:
-    """Raise the soft limit of open files as far as needed; return limits that keep within it."""
-    wanted = PER_CHECK * limits.open_sockets + RESERVE
+def fit_to_open_files(limits: Limits) -> Limits:
+    """Raise the soft limit of open files as far as needed; return limits that fit it."""
+    wanted = FILES_PER_CHECK * limits.open_sockets + RESERVED_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if not _allows(soft, wanted):
         soft = wanted if _allows(hard, wanted) else hard
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if _allows(soft, wanted):
         return limits
-    fitting = max((soft - RESERVE) // PER_CHECK, 1)
+    fitting = max((soft - RESERVED_FILES) // FILES_PER_CHECK, 1)
     log.warning(
         "at most %d checks at a time instead of %d: this process may open %d files only; "
         "allow %d (ulimit -n, LimitNOFILE)",
-        *(fitting, limits.open_sockets, soft, wanted),
+        fitting,
+        limits.open_sockets,
+        soft,
+        wanted,
     )
     return replace(limits, open_sockets=fitting)
 

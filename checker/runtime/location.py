@@ -1,4 +1,4 @@
-"""Where a checker stands, and which monitors are checked from there."""
+"""The location that a checker checks from, and the monitors that it may check there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place of checkers: `code` such as `de-nbg` names it in the log for ever."""
+    """Where checkers run. `code`, such as `de-nbg`, names it in the log for ever.
+
+    `country` is a code of ISO 3166-1, such as `DE`; None when the operator names none.
+    """
 
     code: str
     name: str
@@ -21,13 +24,13 @@ class Location:
 
     @property
     def actor(self) -> Actor:
-        """Who the checks of this place are recorded by."""
+        """The actor that the checks of this location are recorded for."""
         return {"type": "checker", "id": self.code}
 
     def may_check(self, country_codes: Collection[str]) -> bool:
-        """Return whether a monitor that is bound to these countries is checked from here.
+        """Return whether a monitor that is restricted to these countries is checked from here.
 
-        No countries is no restriction. A place without a country fits no restriction.
+        No countries mean no restriction. A location without a country meets no restriction.
         """
         return not country_codes or self.country in country_codes
 

@@ -1,1 +1,1 @@
-"""When each monitor is due: the grid of due times, the heap, the wall clock."""
+"""When each monitor is due: the grid of due times, the schedule, the wall clock."""

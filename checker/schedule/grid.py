@@ -1,12 +1,9 @@
-"""The grid of a monitor's due times, and the monitor's place on it.
+"""The grid of a monitor's due times, and the heap that finds the monitor that is due next.
 
-Pure. Knows wall time only, in seconds since 1970: two processes that have nothing else in
-common find the same due times.
-
-Who comes next: a heap of due times in which older ones of a monitor are left to go stale.
-
-Pure. An item that no longer counts is not looked for when a monitor gets another time, which
-would cost a walk through the heap; it is passed over when it comes to the top.
+Pure. The grid knows wall time only, in seconds since 1970: processes that share nothing else
+compute the same due times. The heap does not search for the old item of a monitor that gets
+another due time, which would cost a walk through the heap: it skips stale items when they
+come to the top.
 """
 
 from __future__ import annotations
@@ -23,42 +20,42 @@ if TYPE_CHECKING:
 
 
 REBASED_SECONDS: Final = 1.0
-"""By so much a step has moved when the clock was set while it waited."""
+"""A step that has moved by more than this while it waited: the clock was set meanwhile."""
 
 ROUNDED_SECONDS: Final = 0.002
-"""Due times that were recorded are cut to milliseconds."""
+"""The tolerance for recorded due times, which are cut to milliseconds."""
 
 
 class Due(NamedTuple):
     """A monitor that is to be checked now.
 
-    `due` is when its check was to begin. `at` is the due time that the check is recorded
-    for, in seconds of the wall clock: a step of the grid, or when the monitor was changed.
-    It is the same number in every process that comes to make this check.
+    `due_monotonic` is when its check was to begin, on the monotonic clock. `due_wall` is the
+    due time that the check is recorded for, in seconds since 1970: a step of the grid, or the
+    time of the monitor's change. It is the same number in every process that makes this check.
     """
 
     monitor_id: UUID
-    due: float
-    at: float
+    due_monotonic: float
+    due_wall: float
 
 
 @dataclass(slots=True)
-class Entry:
-    """One monitor's place in time.
+class ScheduleEntry:
+    """The schedule of one monitor.
 
-    `phase` is the time of step 0, `moment` the due time of an urgent check. `settled` is the
-    last step of the grid that was taken or skipped. `pending` is the step that the entry in
-    the heap stands for; equal to `settled` when it is a check between two steps. An entry of
-    the heap with another `generation` is stale. `resumed` says that nothing was checked from
-    here since it was resumed.
+    `phase` is the time of step 0, `urgent_due_wall` the due time of an urgent check.
+    `settled_step` is the last step of the grid that was taken or skipped. `pending_step` is
+    the step that the monitor's item in the heap stands for; it equals `settled_step` for a
+    check between two steps. An item of the heap with another `generation` is stale.
+    `resumed` says that no check has begun here since the monitor was resumed.
     """
 
     interval: float
     phase: float
-    moment: float = 0.0
+    urgent_due_wall: float = 0.0
     generation: int = 0
-    settled: int = 0
-    pending: int = 0
+    settled_step: int = 0
+    pending_step: int = 0
     urgent: bool = False
     running: bool = False
     changed: bool = False
@@ -66,71 +63,71 @@ class Entry:
     resumed: bool = False
 
     def time_of(self, step: int) -> float:
-        """Return when a step is due."""
+        """Return the wall time of a step."""
         return self.phase + step * self.interval
 
     def last_step(self, wall: float) -> int:
-        """Return the last step up to a time."""
+        """Return the last step up to a wall time."""
         return floor((wall - self.phase) / self.interval)
 
     def next_step(self, wall: float) -> int:
-        """Return the first step from now on. Never one that is settled, however we round.
+        """Return the first step from a wall time on, never a settled one, however we round.
 
-        Unless that one lies ahead, because the clock was set back: nobody waits for it.
+        After the clock was set back, a settled step may lie ahead: it is due once more.
         """
         coming = ceil((wall - self.phase) / self.interval)
-        return max(self.settled + 1, coming) if self.settled <= coming else coming
+        return max(self.settled_step + 1, coming) if self.settled_step <= coming else coming
 
 
 def unit_fraction(monitor_id: UUID) -> float:
-    """Return a number from 0 up to 1 that is the monitor's own and evenly spread."""
+    """Return the monitor's own number from 0 up to 1: a hash of its id, evenly distributed."""
     digest = blake2b(monitor_id.bytes, digest_size=6).digest()
     return int.from_bytes(digest) / (1 << 48)
 
 
 _SMALL: Final = 64
 _MOST_STALE: Final = 1.25
-"""How many items there may be for each monitor before the stale ones are thrown away."""
+"""How many items there may be for each monitor before the stale ones are removed."""
 
 
 class DueHeap:
-    """At most one time of each monitor counts: the last one that was given."""
+    """Due times in order. Only the latest due time that was pushed for a monitor counts."""
 
-    def __init__(self, entries: Mapping[UUID, Entry]) -> None:
-        """Take the places of all monitors; what is said of one that has none is stale."""
+    def __init__(self, entries: Mapping[UUID, ScheduleEntry]) -> None:
+        """Take the entries of all monitors; the items of a monitor without an entry are stale."""
         self._entries = entries
         self._items: list[tuple[float, int, UUID]] = []
         self._generation = 0
 
     def __len__(self) -> int:
-        """Return how many items are kept, stale ones among them."""
+        """Return the number of items, stale ones included."""
         return len(self._items)
 
     def __iter__(self) -> Iterator[tuple[float, UUID]]:
-        """Go through the times that count, and whose they are, in no order."""
+        """Yield due time and monitor of each item that counts, in no order."""
         for item in self._items:
             if not self._is_stale(item):
                 yield item[0], item[2]
 
-    def push(self, monitor_id: UUID, entry: Entry, due: float) -> None:
-        """Give a monitor its next time. The one it had before counts no more."""
+    def push(self, monitor_id: UUID, entry: ScheduleEntry, due: float) -> None:
+        """Set the next due time of a monitor, which makes its earlier item stale."""
         self._generation += 1
         entry.generation = self._generation
         heappush(self._items, (due, self._generation, monitor_id))
         if len(self._items) > _MOST_STALE * len(self._entries) + _SMALL:
-            # Monitors change faster than they are due: keep the heap in proportion.
+            # Monitors change faster than they are due: keep the heap in proportion to them.
             self._items = [item for item in self._items if not self._is_stale(item)]
             heapify(self._items)
 
     def first(self) -> float | None:
-        """Return the first time that counts; None when there is none."""
+        """Return the earliest due time, None when there is none."""
         items = self._items
         while items and self._is_stale(items[0]):
             heappop(items)
         return items[0][0] if items else None
 
     def pop(self, now: float) -> tuple[float, UUID] | None:
-        """Take out the first time that counts, and whose it is; None when none has come yet."""
+        """Remove the earliest due time up to `now`; return it and its monitor, None if none."""
         items = self._items
         while items and items[0][0] <= now:
             item = heappop(items)

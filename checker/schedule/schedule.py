@@ -1,11 +1,11 @@
-"""When each monitor is due: the rules of time.
+"""The schedule: when each monitor is due.
 
-Pure: time is an argument, in monotonic seconds. Knows no monitors (only their ids), no
-trio and no clock.
+Pure: time is an argument, in monotonic seconds. Knows monitors by their ids only.
 
-A monitor has a grid: times of the wall clock one interval apart, at a phase that follows
-from its id. So it is the same one after a restart and in every checker, and due times are
-counted on it in whole steps, so they do not drift. `origin` says where the wall clock is.
+The due times of a monitor are a grid: times of the wall clock one interval apart, at a phase
+that follows from the monitor's id. So every checker computes the same due times, also after a
+restart, and they do not drift, because the schedule counts whole steps. `origin` relates the
+wall clock to the monotonic one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from checker.schedule.grid import (
     ROUNDED_SECONDS,
     Due,
     DueHeap,
-    Entry,
+    ScheduleEntry,
     unit_fraction,
 )
 
@@ -26,57 +26,57 @@ if TYPE_CHECKING:
 
 
 GRACE_SECONDS: Final = 5.0
-"""How late a due check may begin. What is later still is skipped: see `_postpone`."""
+"""How late a due check may begin. A later one is skipped: see `_postpone`."""
 
 SPREAD_SECONDS: Final = 60.0
-"""Over how long the checks that a stall left behind are spread, at least."""
+"""The least time over which missed checks are spread after a stall."""
 
 SPREAD_PER_MONITOR_SECONDS: Final = 0.004
-"""No more than 250 checks a second come on top of those that are due anyway, also when they
-are to be made at once: otherwise those would be late because of these."""
+"""The least distance of additional checks: 250 a second. More of them would delay the checks
+that are due at their own time."""
 
 OVERDUE_SECONDS: Final = 0.008
-"""How far apart checks are that were due while nobody checked: what is new comes first."""
+"""The distance of checks that were missed while no checker ran: changed monitors come first."""
 
 NEAR_SECONDS: Final = 5.0
-"""A check at a monitor's own phase that comes so soon needs no other one before it, which
-might still run then."""
+"""No additional check is made so shortly before a check at the monitor's own phase: it might
+still run then."""
 
 
 class Schedule:
-    """Who is due when. A monitor that was taken stays out until it is reported done."""
+    """The due times of all monitors. A monitor that `take` returned rests until `finish`."""
 
     def __init__(self, origin: float) -> None:
-        """Tell where all grids are: `origin` is the monotonic time of the wall clock's zero."""
+        """`origin` is the monotonic time at which the wall clock shows 1970."""
         self._origin = origin
-        self._entries: dict[UUID, Entry] = {}
+        self._entries: dict[UUID, ScheduleEntry] = {}
         self._heap = DueHeap(self._entries)
         self._spread = SPREAD_SECONDS
-        self._hastened_until = float("-inf")
+        self._expedited_until = float("-inf")
         self._overdue_until = float("-inf")
         self.skipped = 0
-        """How many due times passed by because nothing could begin in time."""
+        """How many due times were missed because nothing could begin in time."""
         self.overrun = 0
-        """How many due times passed by while the monitor's own check was still running."""
+        """How many due times were missed because the monitor's last check was still running."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
     def origin(self) -> float:
-        """The monotonic time of the wall clock's zero."""
+        """The monotonic time at which the wall clock shows 1970."""
         return self._origin
 
     def rebase(self, origin: float) -> None:
         """Follow a wall clock that was set.
 
-        What waits keeps its time. Each monitor goes on at its phase on the new clock when its
-        next check is done, so that nothing is fired together and nothing waits for long.
+        Waiting checks keep their monotonic time. Each monitor returns to its phase on the new
+        clock after its next check, so that no burst and no long gap follows.
         """
         self._origin = origin
 
-    def expect(self, monitors: int) -> None:
-        """Make the spread wide enough for so many monitors that are all overdue."""
+    def widen_spread(self, monitors: int) -> None:
+        """Widen the spread so that it has room for so many overdue monitors."""
         self._spread = max(SPREAD_SECONDS, monitors * SPREAD_PER_MONITOR_SECONDS)
 
     def resume(
@@ -85,63 +85,62 @@ class Schedule:
         interval: float,
         now: float,
         absent_since: float | None,
-        moment: float = float("-inf"),
+        changed_at: float = float("-inf"),
     ) -> None:
-        """Go on with a monitor that was not checked from here, at its own phase.
+        """Schedule a monitor that was not checked from here, at its own phase.
 
-        When it was due while nobody checked (since `absent_since`; None is since ever), it
-        is checked soon, one overdue monitor after the other. It was not due before `moment`,
-        in wall time, when it was changed. One whose check still runs from before goes on
-        when that is done.
+        A monitor that was due while no checker ran (since `absent_since` in monotonic time;
+        None means ever) is checked soon, overdue monitors one after another. It was not due
+        before `changed_at`, the wall time of its change. If a check of it still runs, the
+        monitor goes on after that.
         """
         entry = self._enter(monitor_id, interval)
         if entry.running:
             return
         entry.resumed = True
-        entry.settled = entry.last_step(self._wall(now))
-        is_overdue = entry.time_of(entry.settled) >= moment and (
-            absent_since is None or entry.last_step(self._wall(absent_since)) < entry.settled
+        entry.settled_step = entry.last_step(self._wall(now))
+        is_overdue = entry.time_of(entry.settled_step) >= changed_at and (
+            absent_since is None or entry.last_step(self._wall(absent_since)) < entry.settled_step
         )
-        if not is_overdue or not self._make_up(monitor_id, entry, now):
+        if not is_overdue or not self._catch_up(monitor_id, entry, now):
             self._push_step(monitor_id, entry, entry.next_step(self._wall(now)))
 
-    def make_up(self, monitor_id: UUID, now: float, last_due: float) -> None:
+    def catch_up(self, monitor_id: UUID, now: float, last_due: float) -> None:
         """Check a resumed monitor soon if it was due after `last_due`, in wall time.
 
-        Once, for the last of the due times that passed. Does nothing when it was checked since.
+        One check stands for all missed due times. Does nothing when a check began meanwhile.
         """
         entry = self._entries.get(monitor_id)
-        if entry is None or not entry.resumed or entry.pending == entry.settled:
+        if entry is None or not entry.resumed or entry.pending_step == entry.settled_step:
             return
-        if entry.last_step(last_due + ROUNDED_SECONDS) < entry.settled:
-            self._make_up(monitor_id, entry, now)
+        if entry.last_step(last_due + ROUNDED_SECONDS) < entry.settled_step:
+            self._catch_up(monitor_id, entry, now)
 
-    def hasten(self, monitor_id: UUID, now: float, moment: float | None = None) -> None:
-        """Check a monitor soon that was resumed, and that was never checked as it is now.
+    def expedite(self, monitor_id: UUID, now: float, changed_at: float | None = None) -> None:
+        """Check a resumed monitor soon that was never checked in its current version.
 
-        `moment` is when it was changed, in wall time; now by default.
-
-        One after the other, at a pace that leaves room for those that are due. One whose own
-        phase comes first, or soon after, is left to it.
+        `changed_at` is the wall time of its change; now by default. Such checks follow one
+        another at a pace that leaves room for due ones. A monitor whose own phase comes
+        earlier, or soon after, waits for that.
         """
         entry = self._entries.get(monitor_id)
         if entry is None or not entry.resumed:
             return
-        turn = max(now, self._hastened_until + SPREAD_PER_MONITOR_SECONDS)
+        turn = max(now, self._expedited_until + SPREAD_PER_MONITOR_SECONDS)
         if turn + NEAR_SECONDS < self._next_time(entry, now):
-            self._hastened_until = turn
-            entry.moment = self._wall(now) if moment is None else moment
+            self._expedited_until = turn
+            entry.urgent_due_wall = self._wall(now) if changed_at is None else changed_at
             self._push_urgent(monitor_id, entry, turn)
 
-    def watch(
-        self, monitor_id: UUID, interval: float, now: float, moment: float | None = None
+    def check_now(
+        self, monitor_id: UUID, interval: float, now: float, changed_at: float | None = None
     ) -> None:
         """Check a new or changed monitor at once, or as soon as its running check ends.
 
-        `moment` is when it was changed, in wall time; now by default.
+        `changed_at` is the wall time of its change; now by default.
         """
         entry = self._enter(monitor_id, interval)
-        entry.moment = self._wall(now) if moment is None else moment
+        entry.urgent_due_wall = self._wall(now) if changed_at is None else changed_at
         if entry.running:
             entry.changed = True
         else:
@@ -149,7 +148,7 @@ class Schedule:
             self._push_urgent(monitor_id, entry, now)
 
     def remove(self, monitor_id: UUID) -> None:
-        """Do not check a monitor any more. A running check still has to be reported."""
+        """Stop checking a monitor. A check of it that runs still needs `finish`."""
         entry = self._entries.get(monitor_id)
         if entry is None:
             return
@@ -159,11 +158,11 @@ class Schedule:
             del self._entries[monitor_id]
 
     def next_due(self) -> float | None:
-        """Return when there is something to take, None when nothing is waiting."""
+        """Return the earliest due time, None when no monitor waits."""
         return self._heap.first()
 
     def take(self, now: float, limit: int) -> list[Due]:
-        """Return up to `limit` monitors that are due; each is running from now on."""
+        """Return up to `limit` due monitors; each counts as running from now on."""
         taken: list[Due] = []
         while len(taken) < limit and (found := self._heap.pop(now)) is not None:
             due, monitor_id = found
@@ -173,21 +172,21 @@ class Schedule:
                 continue
             entry.running, entry.resumed = True, False
             entry.generation = 0
-            taken.append(Due(monitor_id, due, self._settle(entry, due, now)))
+            taken.append(Due(monitor_id, due, self._take_step(entry, due, now)))
         return taken
 
-    def again(self, due: Due) -> None:
-        """Check a taken monitor once more when it is done: its check could not be made.
+    def repeat(self, due: Due) -> None:
+        """Check a running monitor once more after `finish`: its check failed for our own reasons.
 
-        For the same due time, unless the monitor was changed meanwhile.
+        The repeated check has the same due time, unless the monitor was changed meanwhile.
         """
         entry = self._entries[due.monitor_id]
         if not entry.changed:
             entry.changed = True
-            entry.moment = due.at
+            entry.urgent_due_wall = due.due_wall
 
-    def done(self, monitor_id: UUID, now: float) -> None:
-        """Report that a taken monitor's check ended. Steps that it ran over are not made up for."""
+    def finish(self, monitor_id: UUID, now: float) -> None:
+        """Report that the check of a monitor ended. Due times that it overran are not caught up."""
         entry = self._entries[monitor_id]
         entry.running = False
         if entry.removed:
@@ -197,43 +196,43 @@ class Schedule:
             self._push_urgent(monitor_id, entry, now)
         else:
             step = entry.next_step(self._wall(now))
-            self.overrun += max(step - 1 - entry.settled, 0)
+            self.overrun += max(step - 1 - entry.settled_step, 0)
             self._push_step(monitor_id, entry, step)
 
     def has(self, monitor_id: UUID) -> bool:
-        """Return whether a monitor is to be checked."""
+        """Return whether a monitor is scheduled or running."""
         entry = self._entries.get(monitor_id)
         return entry is not None and not entry.removed
 
     def is_running(self, monitor_id: UUID) -> bool:
-        """Return whether a monitor was taken and is not reported done."""
+        """Return whether a check of a monitor runs."""
         entry = self._entries.get(monitor_id)
         return entry is not None and entry.running
 
     def _wall(self, now: float) -> float:
         return now - self._origin
 
-    def _settle(self, entry: Entry, due: float, now: float) -> float:
-        """Note which step is being taken; return the due time that it is recorded for."""
-        is_step = not entry.urgent and entry.pending != entry.settled
-        at = entry.moment if entry.urgent else entry.time_of(entry.pending)
+    def _take_step(self, entry: ScheduleEntry, due: float, now: float) -> float:
+        """Settle the step that is taken; return the due time in wall time to record."""
+        is_step = not entry.urgent and entry.pending_step != entry.settled_step
+        at = entry.urgent_due_wall if entry.urgent else entry.time_of(entry.pending_step)
         if is_step and abs(at - self._wall(due)) < REBASED_SECONDS:
-            entry.settled = entry.pending
-        elif is_step:  # on the clock that was set it is another time, and no step
+            entry.settled_step = entry.pending_step
+        elif is_step:  # The clock was set: this is no step of the grid any more.
             at = self._wall(due)
-            entry.settled = entry.last_step(self._wall(now))
+            entry.settled_step = entry.last_step(self._wall(now))
         elif entry.urgent:
-            entry.settled = entry.last_step(self._wall(now))
+            entry.settled_step = entry.last_step(self._wall(now))
         return at
 
-    def _next_time(self, entry: Entry, now: float) -> float:
+    def _next_time(self, entry: ScheduleEntry, now: float) -> float:
         return self._origin + entry.time_of(entry.next_step(self._wall(now)))
 
-    def _enter(self, monitor_id: UUID, interval: float) -> Entry:
+    def _enter(self, monitor_id: UUID, interval: float) -> ScheduleEntry:
         phase = unit_fraction(monitor_id) * interval
         entry = self._entries.get(monitor_id)
         if entry is None:
-            entry = self._entries[monitor_id] = Entry(interval, phase)
+            entry = self._entries[monitor_id] = ScheduleEntry(interval, phase)
         elif interval != entry.interval:
             # Steps of another grid mean nothing on this one. A running check sets
             # `settled` anew when it is taken again, as it is urgent then.
@@ -241,22 +240,22 @@ class Schedule:
         entry.removed = False
         return entry
 
-    def _is_too_late(self, entry: Entry, late: float) -> bool:
+    def _is_too_late(self, entry: ScheduleEntry, late: float) -> bool:
         return not entry.urgent and late > min(GRACE_SECONDS, entry.interval / 2)
 
-    def _postpone(self, monitor_id: UUID, entry: Entry, now: float) -> None:
-        """Skip what a stall left behind, without a burst and without a long gap.
+    def _postpone(self, monitor_id: UUID, entry: ScheduleEntry, now: float) -> None:
+        """Skip the due times that a stall missed, without a burst and without a long gap.
 
-        The next step of the grid is soon enough for a short interval; a long interval
-        gets one check at a place of its own within the spread.
+        With a short interval the monitor waits for its next step. With a long one it gets one
+        check at its own place within the spread.
         """
         passed = entry.next_step(self._wall(now)) - 1
-        self.skipped += max(passed - entry.settled, 0)
-        entry.settled = passed
+        self.skipped += max(passed - entry.settled_step, 0)
+        entry.settled_step = passed
         self._push_spread(monitor_id, entry, now)
 
-    def _make_up(self, monitor_id: UUID, entry: Entry, now: float) -> bool:
-        """Give an overdue monitor a turn; return False when its own phase comes first."""
+    def _catch_up(self, monitor_id: UUID, entry: ScheduleEntry, now: float) -> bool:
+        """Schedule an overdue monitor soon; return False when its own phase comes first."""
         turn = max(now, self._overdue_until + OVERDUE_SECONDS)
         if turn + NEAR_SECONDS >= self._next_time(entry, now):
             return False
@@ -264,23 +263,23 @@ class Schedule:
         self._push_between(monitor_id, entry, turn)
         return True
 
-    def _push_urgent(self, monitor_id: UUID, entry: Entry, now: float) -> None:
+    def _push_urgent(self, monitor_id: UUID, entry: ScheduleEntry, now: float) -> None:
         entry.urgent = True
         self._heap.push(monitor_id, entry, now)
 
-    def _push_step(self, monitor_id: UUID, entry: Entry, step: int) -> None:
+    def _push_step(self, monitor_id: UUID, entry: ScheduleEntry, step: int) -> None:
         entry.urgent = False
-        entry.pending = step
+        entry.pending_step = step
         self._heap.push(monitor_id, entry, self._origin + entry.time_of(step))
 
-    def _push_spread(self, monitor_id: UUID, entry: Entry, now: float) -> None:
+    def _push_spread(self, monitor_id: UUID, entry: ScheduleEntry, now: float) -> None:
         step = entry.next_step(self._wall(now))
         if entry.time_of(step) - self._wall(now) <= self._spread:
             self._push_step(monitor_id, entry, step)
         else:
             self._push_between(monitor_id, entry, now + unit_fraction(monitor_id) * self._spread)
 
-    def _push_between(self, monitor_id: UUID, entry: Entry, due: float) -> None:
+    def _push_between(self, monitor_id: UUID, entry: ScheduleEntry, due: float) -> None:
         entry.urgent = False
-        entry.pending = entry.settled
+        entry.pending_step = entry.settled_step
         self._heap.push(monitor_id, entry, due)

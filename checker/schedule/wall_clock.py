@@ -1,12 +1,11 @@
-"""Keeping the schedule with the wall clock, which may be set while the checker runs.
+"""The wall clock of the schedule: follows a clock that is set, and the database's clock.
 
-Due times are those of the wall clock, but waiting for them is not: monotonic time is.
+Due times are times of the wall clock. Waiting for them uses the monotonic clock, so the
+schedule must be told when the wall clock was set while the checker runs.
 
-The clock that the checkers of a database share: the database's own.
-
-Their hosts' clocks may be minutes apart; due times must not be. The offset to the
-database's clock is measured with each look, and between the looks the monotonic clock
-counts on. May be read in any thread.
+Several checkers that share a database take the database's clock for their wall clock, because
+the clocks of their hosts may be minutes apart. `SharedClock` measures the offset to it again
+and again; between the measurements the monotonic clock counts on. Any thread may read it.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("postwatch.checker")
 
-LOOK_SECONDS: Final = 1.0
+COMPARE_SECONDS: Final = 1.0
 TOLERATED_SECONDS: Final = 0.001
-"""Differences up to here are those of reading two clocks one after the other."""
+"""A smaller difference comes from reading two clocks one after the other."""
 
 SET_SECONDS: Final = 2.0
-"""A clock that moves by so much at once was set."""
+"""A clock that moves by more than this at once was set."""
 
 
 async def follow_clock(schedule: Schedule, wall: Clock) -> None:
-    """Compare the schedule with the wall clock, for ever."""
+    """Keep the schedule in step with the wall clock, until cancelled."""
     while True:
-        await trio.sleep(LOOK_SECONDS)
+        await trio.sleep(COMPARE_SECONDS)
         moved = align(schedule, wall)
         if abs(moved) > SET_SECONDS:
             log.warning(
@@ -50,11 +49,11 @@ async def follow_clock(schedule: Schedule, wall: Clock) -> None:
 
 
 def align(schedule: Schedule, wall: Clock) -> float:
-    """Let the schedule go by the wall clock; return by how many seconds that had moved."""
+    """Rebase the schedule on the wall clock; return the seconds by which that had moved."""
     before = trio.current_time()
     origin = before - wall().timestamp()
     if trio.current_time() - before > TOLERATED_SECONDS:
-        return 0.0  # held up between the two clocks
+        return 0.0  # The process was held up between reading the two clocks.
     moved = schedule.origin - origin
     if abs(moved) > TOLERATED_SECONDS:
         schedule.rebase(origin)
@@ -62,13 +61,13 @@ def align(schedule: Schedule, wall: Clock) -> float:
 
 
 SAMPLES: Final = 8
-"""The quickest answer of so many is trusted: it leaves the least room for error."""
+"""Of so many measurements the one with the shortest round trip counts: it is the most exact."""
 
 SLEW_SECONDS: Final = 0.001
-"""By so much a measurement moves the clock, so that no due time jumps."""
+"""The most by which one measurement moves the clock, so that no due time jumps."""
 
 STEP_SECONDS: Final = 0.25
-"""A clock that is so wrong was set, or never measured, and is set as well."""
+"""A larger error means that the database's clock was set: the shared clock jumps to it."""
 
 
 class _Sample(NamedTuple):
@@ -77,7 +76,7 @@ class _Sample(NamedTuple):
 
 
 class SharedClock:
-    """Returns the database's time; the host's until it was measured."""
+    """Returns the database's time; until the first measurement the host's."""
 
     def __init__(
         self, host: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic
@@ -97,11 +96,11 @@ class SharedClock:
         return self._host().timestamp() - self._monotonic() - self._offset
 
     def monotonic(self) -> float:
-        """Return the time by which `note` measures round trips."""
+        """Return the time of the clock that `note` expects, in seconds."""
         return self._monotonic()
 
     def note(self, database_time: float, sent: float, received: float) -> None:
-        """Take in what the database's clock showed between two monotonic times."""
+        """Add a measurement: the database's time, and the monotonic times around the query."""
         sample = _Sample(received - sent, database_time - (sent + received) / 2)
         if (
             not self._samples
@@ -110,5 +109,5 @@ class SharedClock:
             self._samples.clear()
             self._offset = sample.offset
         self._samples.append(sample)
-        missing = min(self._samples).offset - self._offset
-        self._offset += max(-SLEW_SECONDS, min(SLEW_SECONDS, missing))
+        error = min(self._samples).offset - self._offset
+        self._offset += max(-SLEW_SECONDS, min(SLEW_SECONDS, error))

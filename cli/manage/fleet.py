@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from checker.fleet.claims import ALL
-from checker.fleet.leased_claims import OFFSET_SECONDS, STILL_SECONDS
+from checker.fleet.leased_claims import FROZEN_SECONDS, OFFSET_SECONDS
 from cli.terminal.output import print_json, print_rows
 from cli.terminal.session import operator_session
 from service.presence import checker_lock
@@ -88,7 +88,7 @@ def _checker(row: FleetRow) -> dict[str, Any]:
 def _state(row: FleetRow) -> str:
     if row.session.beat is None:
         return "starting" if row.session.is_member else "no checker"
-    if (row.age_seconds or 0) > STILL_SECONDS:
+    if (row.age_seconds or 0) > FROZEN_SECONDS:
         return "still"
     return "checking" if row.session.is_member else "leaving"
 

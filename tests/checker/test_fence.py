@@ -86,7 +86,7 @@ class Two:
             check_log = CheckLog(
                 log,  # type: ignore[arg-type] # stands in for Checks
                 HERE,
-                wall=lambda: NOW + timedelta(seconds=seconds),
+                clock=lambda: NOW + timedelta(seconds=seconds),
                 is_shared=True,
             )
             self.writers[name] = Writer(name, log, check_log)

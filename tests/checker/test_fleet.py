@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from checker.fleet.claims import shard_of
-from checker.fleet.leased_claims import LEASE_SECONDS, LOOK_SECONDS, STILL_SECONDS
+from checker.fleet.leased_claims import FROZEN_SECONDS, LEASE_SECONDS, SNAPSHOT_SECONDS
 from store.ports.leases import FleetSession
 from tests.checker.virtual_fleet import INTERVAL_SECONDS, Fleet
 
@@ -64,7 +64,7 @@ async def test_three_checkers_share_and_no_due_time_is_missing(autojump_clock: M
     fleet.assert_nothing_doubled()
     fleet.assert_missing_only_after(0, 5, 10)
     assert {each.by for log in fleet.log.values() for each in log} == {"a", "b", "c"}
-    assert sum(each.status.fenced for each in fleet.members.values()) == 0
+    assert sum(each.metrics.fenced for each in fleet.members.values()) == 0
 
 
 async def test_monitors_of_a_killed_checker_are_taken_over_within_two_looks(
@@ -74,7 +74,7 @@ async def test_monitors_of_a_killed_checker_are_taken_over_within_two_looks(
         a, b, c = fleet.members.values()
         killed = fleet.now()
         a.kill()
-        assert await until_shared(fleet, b, c, seconds=10) <= 2 * LOOK_SECONDS
+        assert await until_shared(fleet, b, c, seconds=10) <= 2 * SNAPSHOT_SECONDS
         await trio.sleep(200)
 
     fleet.assert_nothing_doubled()
@@ -115,7 +115,7 @@ async def test_frozen_checker_is_replaced_and_records_nothing_twice_when_it_come
         frozen = fleet.now()
         a.freeze()
         took = await until_shared(fleet, b, seconds=20)
-        assert STILL_SECONDS <= took <= STILL_SECONDS + 3 * LOOK_SECONDS
+        assert FROZEN_SECONDS <= took <= FROZEN_SECONDS + 3 * SNAPSHOT_SECONDS
         await trio.sleep(60)
         thawed = fleet.now()
         begun = len(a.begun)
@@ -128,7 +128,7 @@ async def test_frozen_checker_is_replaced_and_records_nothing_twice_when_it_come
 
     fleet.assert_nothing_doubled()
     fleet.assert_missing_only_after(0, 5, frozen, thawed)
-    assert any("was still for too long" in each for each in caplog.messages)
+    assert any("was frozen for too long" in each for each in caplog.messages)
 
 
 async def test_checks_under_way_when_it_froze_are_fenced(autojump_clock: MockClock) -> None:
@@ -141,7 +141,7 @@ async def test_checks_under_way_when_it_froze_are_fenced(autojump_clock: MockClo
         a.thaw()
         await trio.sleep(60)
 
-    assert a.status.fenced > 0
+    assert a.metrics.fenced > 0
     fleet.assert_nothing_doubled()
 
 
@@ -159,7 +159,7 @@ async def test_who_joins_gets_its_share_when_checks_under_way_are_recorded(
 
     fleet.assert_nothing_doubled()
     fleet.assert_missing_only_after(0, joined)
-    assert sum(each.status.fenced for each in fleet.members.values()) == 0
+    assert sum(each.metrics.fenced for each in fleet.members.values()) == 0
 
 
 async def test_who_leaves_gives_up_its_shards_at_once(autojump_clock: MockClock) -> None:
@@ -167,7 +167,7 @@ async def test_who_leaves_gives_up_its_shards_at_once(autojump_clock: MockClock)
         a, b = fleet.members.values()
         left = fleet.now()
         a.checker.leaving.set()
-        assert await until_shared(fleet, b, seconds=20) <= 2 * LOOK_SECONDS
+        assert await until_shared(fleet, b, seconds=20) <= 2 * SNAPSHOT_SECONDS
         await trio.sleep(100)
 
     fleet.assert_nothing_doubled()
@@ -180,7 +180,7 @@ async def test_without_the_database_nobody_begins_a_check_and_then_all_goes_on(
     async with fleet_of(autojump_clock, "a", "b") as fleet:
         gone = fleet.now()
         fleet.table.is_away = True
-        await trio.sleep(LEASE_SECONDS + LOOK_SECONDS)
+        await trio.sleep(LEASE_SECONDS + SNAPSHOT_SECONDS)
         begun = [len(each.begun) for each in fleet.members.values()]
         await trio.sleep(60)
         assert [len(each.begun) for each in fleet.members.values()] == begun
@@ -212,8 +212,8 @@ async def test_clocks_that_are_minutes_apart_do_not_matter_and_are_told(
 
     fleet.assert_nothing_doubled()
     fleet.assert_missing_only_after(0, 100, 200)
-    assert a.status.clock_offset_seconds == pytest.approx(200)
-    assert b.status.clock_offset_seconds == pytest.approx(-100)
+    assert a.metrics.clock_offset_seconds == pytest.approx(200)
+    assert b.metrics.clock_offset_seconds == pytest.approx(-100)
     told = [each for each in caplog.messages if each.startswith("the clock of this host")]
     assert sorted(each.partition(" that of")[0] for each in told) == [
         "the clock of this host is 100.0 s behind",

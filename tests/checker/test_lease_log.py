@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def standing(*countries: str | None) -> FleetSnapshot:
+def snapshot(*countries: str | None) -> FleetSnapshot:
     """One checker a country, on a host that bears its number."""
     sessions = tuple(
         FleetSession(
@@ -23,24 +23,24 @@ def standing(*countries: str | None) -> FleetSnapshot:
     return FleetSnapshot(0, 0.0, sessions)
 
 
-async def test_who_stands_elsewhere_is_named_once_and_so_is_the_end(
+async def test_different_countries_are_logged_once_and_so_is_their_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     report = LeaseLog(CheckerMetrics())
 
     for seen in (
-        standing("DE", "FR", "DE"),
-        standing("DE", "FR", "DE", "FR"),
-        standing("DE", None),
-        standing("DE"),
-        standing("DE", "DE"),
+        snapshot("DE", "FR", "DE"),
+        snapshot("DE", "FR", "DE", "FR"),
+        snapshot("DE", None),
+        snapshot("DE"),
+        snapshot("DE", "DE"),
     ):
-        report.standing(seen, held=())
+        report.log_snapshot(seen, held=())
 
-    disagreed = "the checkers of this location do not agree where it is: "
+    disagreed = "the checkers of this location name different countries for it: "
     advice = "; start all of them with the same --country, or POSTWATCH_COUNTRY"
     assert [each.getMessage() for each in caplog.records] == [
         f"{disagreed}DE (host0:1, host2:1); FR (host1:1){advice}",
         f"{disagreed}DE (host0:1); no country (host1:1){advice}",
-        "the checkers of this location agree again: DE",
+        "the checkers of this location name the same country again: DE",
     ]

@@ -9,12 +9,12 @@ import pytest
 
 PROGRAM = """
 import logging, resource, sys
-from checker.runtime.limits import Limits, fit_to_descriptors
+from checker.runtime.limits import Limits, fit_to_open_files
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 soft, hard, budget = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-fitted = fit_to_descriptors(Limits(open_sockets=budget))
+fitted = fit_to_open_files(Limits(open_sockets=budget))
 print(fitted.open_sockets, *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

@@ -1,8 +1,8 @@
-"""Who counts as frozen, seen by somebody who looks once a second."""
+"""Which checkers count as frozen, for one that takes a snapshot each second."""
 
 from __future__ import annotations
 
-from checker.fleet.leased_claims import STILL_SECONDS, LivenessMonitor
+from checker.fleet.leased_claims import FROZEN_SECONDS, LivenessMonitor
 from store.ports.leases import FleetSession, Heartbeat
 
 BEAT = Heartbeat("there:1")
@@ -12,38 +12,38 @@ def session(beats: int, *, is_member: bool = True, beat: Heartbeat | None = BEAT
     return FleetSession(7, frozenset({1}), is_member=is_member, beats=beats, beat=beat)
 
 
-def test_who_says_something_new_is_not_still() -> None:
-    stillness = LivenessMonitor()
-    assert all(not stillness.still([session(second)], second) for second in range(60))
+def test_checker_with_new_heartbeats_is_not_frozen() -> None:
+    liveness = LivenessMonitor()
+    assert all(not liveness.find_frozen([session(second)], second) for second in range(60))
 
 
-def test_who_says_nothing_new_for_long_enough_is_still() -> None:
-    stillness = LivenessMonitor()
-    found = [bool(stillness.still([session(3)], second)) for second in range(8)]
-    assert found == [second >= STILL_SECONDS for second in range(8)]
+def test_checker_without_new_heartbeats_for_long_enough_is_frozen() -> None:
+    liveness = LivenessMonitor()
+    found = [bool(liveness.find_frozen([session(3)], second)) for second in range(8)]
+    assert found == [second >= FROZEN_SECONDS for second in range(8)]
 
 
-def test_who_did_not_look_himself_has_seen_nothing() -> None:
-    stillness = LivenessMonitor()
+def test_checker_that_took_no_snapshots_has_seen_nothing() -> None:
+    liveness = LivenessMonitor()
     for second in range(3):
-        stillness.still([session(3)], second)
-    # We were frozen too, or the database did not answer anybody.
-    assert stillness.still([session(3)], 60) == []
-    assert stillness.still([session(3)], 61) == []
+        liveness.find_frozen([session(3)], second)
+    # This checker was frozen too, or the database did not answer any checker.
+    assert liveness.find_frozen([session(3)], 60) == []
+    assert liveness.find_frozen([session(3)], 61) == []
 
 
-def test_member_that_never_said_anything_is_still_after_a_while() -> None:
+def test_member_that_never_sent_a_heartbeat_is_frozen_after_a_while() -> None:
     silent = session(0, beat=None)
-    stillness = LivenessMonitor()
-    assert any(stillness.still([silent], second) for second in range(8))
+    liveness = LivenessMonitor()
+    assert any(liveness.find_frozen([silent], second) for second in range(8))
 
 
 def test_who_leaves_can_be_frozen_too() -> None:
-    stillness = LivenessMonitor()
-    assert any(stillness.still([session(3, is_member=False)], second) for second in range(8))
+    liveness = LivenessMonitor()
+    assert any(liveness.find_frozen([session(3, is_member=False)], second) for second in range(8))
 
 
 def test_stranger_is_left_alone() -> None:
-    stillness = LivenessMonitor()
+    liveness = LivenessMonitor()
     stranger = session(0, is_member=False, beat=None)
-    assert not any(stillness.still([stranger], second) for second in range(60))
+    assert not any(liveness.find_frozen([stranger], second) for second in range(60))

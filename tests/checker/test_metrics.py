@@ -41,12 +41,12 @@ def scrape(port: int) -> dict[str, float]:
 
 
 def test_everything_that_happened_is_told() -> None:
-    status = CheckerMetrics(in_flight=7, queued=3, store_away=True, held_back=2)
-    status.note_outcome("smtp", DOWN)
-    status.note_outcome("smtp", DOWN)
-    status.note_start(0.003)
-    status.loop_lag.note(0.2)
-    with metrics_server(status, HOST, 0) as port:
+    metrics = CheckerMetrics(in_flight=7, queued=3, store_away=True, held_back=2)
+    metrics.count_outcome("smtp", DOWN)
+    metrics.count_outcome("smtp", DOWN)
+    metrics.count_start(0.003)
+    metrics.loop_lag.observe(0.2)
+    with metrics_server(metrics, HOST, 0) as port:
         told = scrape(port)
 
     assert told["postwatch_checker_checks_total['smtp', 'timeout']"] == 2
@@ -77,8 +77,8 @@ def test_server_ends_with_its_block() -> None:
 async def test_running_checker_counts_what_it_does(store: Store, owner: Owner) -> None:
     async with running_checker(store, FakeProbe()) as checker:
         owner.create(hostname="secret-name.example.org")
-        await until(lambda: checker.status.recorded == 1)
-        with metrics_server(checker.status, HOST, 0) as port:
+        await until(lambda: checker.metrics.recorded == 1)
+        with metrics_server(checker.metrics, HOST, 0) as port:
             told = await trio.to_thread.run_sync(scrape, port)
 
     assert told["postwatch_checker_checks_total['ok', 'smtp']"] == 1
@@ -112,7 +112,7 @@ def test_no_setting_serves_nothing() -> None:
 def test_histogram_counts_what_is_on_a_bound_below_it() -> None:
     histogram = Histogram((1.0, 2.0))
     for value in (0.5, 1.0, 1.5, 99.0):
-        histogram.note(value)
+        histogram.observe(value)
 
-    assert list(histogram.cumulated()) == [(1.0, 2), (2.0, 3), (float("inf"), 4)]
+    assert list(histogram.cumulative_counts()) == [(1.0, 2), (2.0, 3), (float("inf"), 4)]
     assert (histogram.count, histogram.sum) == (4, 102.0)

@@ -30,7 +30,7 @@ def fold(location: Location, *things: Monitor | Customer) -> MonitorRegistry:
 
 
 def watched(location: Location, monitor: Monitor) -> ScheduledMonitor | None:
-    return fold(location, monitor).watched(monitor.id)
+    return fold(location, monitor).find(monitor.id)
 
 
 def customer(countries: list[str] | None) -> Customer:
@@ -88,7 +88,7 @@ def test_deleted_monitor_is_gone() -> None:
     monitor.delete(actor=ME, now=NOW)
     registry = fold(HERE, monitor)
 
-    assert registry.watched(monitor.id) is None
+    assert registry.find(monitor.id) is None
     assert len(registry) == 0
 
 
@@ -114,8 +114,8 @@ def test_countries_decide_who_checks(
         owner = customer(of_customer)
         monitor = monitor_of(owner, allowed_check_country_codes=own)
         registry = fold(location, owner, monitor)
-        assert (registry.watched(monitor.id) is not None) is expected
-        assert len(list(registry.all_watched())) == expected
+        assert (registry.find(monitor.id) is not None) is expected
+        assert len(list(registry.find_all())) == expected
 
 
 def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it() -> None:
@@ -128,15 +128,15 @@ def test_customer_that_changes_its_countries_touches_the_monitors_that_follow_it
     owner.update({"allowed_check_country_codes": ["US"]}, actor=ME, now=NOW)
     (event,) = owner.collect_events()
     assert registry.apply(event) == [follows.id]
-    assert registry.watched(follows.id) is None
-    assert registry.watched(has_own.id) is not None
+    assert registry.find(follows.id) is None
+    assert registry.find(has_own.id) is not None
 
     owner.update({"allowed_check_country_codes": None}, actor=ME, now=NOW)
     owner.update({"status": "inactive"}, actor=ME, now=NOW)
     back, of_no_interest = owner.collect_events()
     assert registry.apply(back) == [follows.id]
     assert registry.apply(of_no_interest) == ()
-    assert registry.watched(follows.id) is not None
+    assert registry.find(follows.id) is not None
 
 
 def test_restriction_can_be_taken_away() -> None:

@@ -84,7 +84,7 @@ async def test_one_server_sees_ten_checks_at_a_time_and_all_of_them_in_turn(
 
     assert servers.most == {"one": 10}
     assert len(checker.results.checks) == 95
-    assert (checker.status.held_back, checker.status.waiting) == (85, 0)
+    assert (checker.metrics.held_back, checker.metrics.waiting) == (85, 0)
     order = [check.monitor_id for check in checker.results.checks]
     assert set(order[:10]) == {each.id for each in monitors[:10]}
 
@@ -106,7 +106,7 @@ async def test_others_do_not_wait_for_a_server_that_many_wait_for(
         if check.monitor_id in {each.id for each in monitors[600:]}
     ]
     assert len(late) == pytest.approx(50 * 11, abs=50)
-    assert checker.status.waiting > 100
+    assert checker.metrics.waiting > 100
     assert checker.schedule.skipped == 0
 
 
@@ -245,7 +245,7 @@ def watched(monitor: Monitor) -> ScheduledMonitor:
     registry = MonitorRegistry(HERE)
     for event in monitor.collect_events():
         registry.apply(event)
-    found = registry.watched(monitor.id)
+    found = registry.find(monitor.id)
     assert found is not None
     return found
 
@@ -253,13 +253,13 @@ def watched(monitor: Monitor) -> ScheduledMonitor:
 def test_failure_that_is_no_refusal_neither_counts_nor_forgives() -> None:
     backoff, monitor = LoginBackoff(), watched(new_monitor())
     for category in (Category.AUTH_FAILED, Category.AUTH_FAILED, Category.TIMEOUT):
-        backoff.note(monitor, category, 0)
+        backoff.note_outcome(monitor, category, 0)
     assert backoff.wait_seconds(monitor, 1) == 0
-    backoff.note(monitor, Category.AUTH_FAILED, 0)
+    backoff.note_outcome(monitor, Category.AUTH_FAILED, 0)
     assert backoff.wait_seconds(monitor, 1) == FIRST_SECONDS - 1
 
-    backoff.remember(monitor.monitor_id, monitor.version, 0)
-    backoff.note(monitor, Category.MAILBOX_UNAVAILABLE, 2)
+    backoff.restore(monitor.monitor_id, monitor.version, 0)
+    backoff.note_outcome(monitor, Category.MAILBOX_UNAVAILABLE, 2)
     assert backoff.wait_seconds(monitor, 2) == 0
 
 
@@ -286,7 +286,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
         await trio.sleep(5.5)
         assert checker.results.checks == []
         # A handful is tried after each pause.
-        assert checker.status.exhausted <= 6 * 10
+        assert checker.metrics.exhausted <= 6 * 10
         lacks = False
         await trio.sleep(2)
 

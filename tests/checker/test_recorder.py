@@ -10,8 +10,8 @@ import pytest
 import trio
 from eventsourcing.persistence import IntegrityError, OperationalError
 
-from checker.recording.check_log import Appended, CheckLog
-from checker.recording.recorder import Recorder
+from checker.recording.check_log import AppendResult, CheckLog
+from checker.recording.recorder import CheckRecorder
 from checker.runtime.limits import Limits
 from checker.runtime.metrics import CheckerMetrics
 from domain.checks import Checks, PerformedCheck
@@ -64,31 +64,31 @@ def check_log(flaky: Flaky, location: Location = HERE) -> CheckLog:
 
 
 async def run_with(
-    append: Callable[[Sequence[PerformedCheck]], Appended],
+    append: Callable[[Sequence[PerformedCheck]], AppendResult],
     checks: Sequence[PerformedCheck],
     limits: Limits = QUICK,
 ) -> CheckerMetrics:
-    status = CheckerMetrics()
-    recorder = Recorder(append, limits, status)
+    metrics = CheckerMetrics()
+    recorder = CheckRecorder(append, limits, metrics)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         for each in checks:
             recorder.put(each)
         recorder.close()
-    return status
+    return metrics
 
 
 async def test_checks_are_recorded_in_order_in_batches(store: Store) -> None:
     flaky = Flaky(store.checks)
-    status = await run_with(check_log(flaky).append, [check(number) for number in range(25)])
+    metrics = await run_with(check_log(flaky).append, [check(number) for number in range(25)])
 
     assert recorded(store) == [check(number).due_at for number in range(25)]
     assert flaky.sizes == [10, 10, 5]
-    assert (status.recorded, status.queued) == (25, 0)
+    assert (metrics.recorded, metrics.queued) == (25, 0)
 
 
 async def test_single_check_does_not_wait_for_a_full_batch(store: Store) -> None:
-    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
+    recorder = CheckRecorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
         recorder.put(check(1))
@@ -102,10 +102,10 @@ async def test_store_that_is_away_loses_nothing_and_says_so_once(
     flaky = Flaky(store.checks)
     flaky.before = [OperationalError("database is locked") for _ in range(3)]
     checks = [check(number) for number in range(15)]
-    status = await run_with(check_log(flaky).append, checks)
+    metrics = await run_with(check_log(flaky).append, checks)
 
     assert recorded(store) == [each.due_at for each in checks]
-    assert not status.store_away
+    assert not metrics.store_away
     lines = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
     assert len(lines) == 2
     assert lines[0] == "cannot record checks, trying until it works: database is locked"
@@ -145,7 +145,7 @@ async def test_another_process_that_always_comes_first_ends_the_checker(store: S
 async def test_queue_takes_what_is_in_flight_and_then_tells_that_there_is_no_room(
     store: Store,
 ) -> None:
-    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
+    recorder = CheckRecorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
     rooms = []
     for number in range(QUICK.queue + QUICK.open_sockets):
         rooms.append(recorder.has_room)
@@ -155,20 +155,27 @@ async def test_queue_takes_what_is_in_flight_and_then_tells_that_there_is_no_roo
     assert not recorder.has_room
 
 
-async def test_room_is_announced(store: Store) -> None:
-    announced = trio.Event()
+@pytest.mark.parametrize(("checks", "is_announced"), [(19, False), (20, True), (45, True)])
+async def test_room_is_announced_once_after_a_full_queue(
+    store: Store, checks: int, *, is_announced: bool
+) -> None:
+    announced: list[bool] = []
     append = CheckLog(store.checks, HERE).append
-    recorder = Recorder(append, QUICK, CheckerMetrics(), on_room=announced.set)
+    recorder = CheckRecorder(
+        append, QUICK, CheckerMetrics(), on_room=lambda: announced.append(recorder.has_room)
+    )
+    for number in range(checks):
+        recorder.put(check(number))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(recorder.run)
-        recorder.put(check(1))
-        with trio.fail_after(30):
-            await announced.wait()
         recorder.close()
+
+    assert len(recorded(store)) == checks
+    assert announced == [True] * is_announced
 
 
 async def test_cancellation_does_not_lose_what_is_queued(store: Store) -> None:
-    recorder = Recorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
+    recorder = CheckRecorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(recorder.run)
@@ -183,7 +190,7 @@ async def test_cancellation_does_not_lose_what_is_queued(store: Store) -> None:
 async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(batch: Sequence[PerformedCheck]) -> Appended:
+    def fail(batch: Sequence[PerformedCheck]) -> AppendResult:
         raise OperationalError(f"disk full, {len(batch)} refused")
 
     limits = Limits(batch=10, linger_seconds=0, flush_seconds=0.2)
@@ -193,7 +200,7 @@ async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_named(
 
 
 async def test_bug_in_the_log_is_loud() -> None:
-    def fail(batch: Sequence[PerformedCheck]) -> Appended:
+    def fail(batch: Sequence[PerformedCheck]) -> AppendResult:
         raise TypeError(f"{len(batch)} is not JSON")
 
     with pytest.RaisesGroup(TypeError):

@@ -46,16 +46,16 @@ def test_empty_schedule_has_nothing_due(schedule: Schedule) -> None:
 
 
 def test_new_monitor_is_due_at_once_and_then_at_its_own_phase(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     assert schedule.take(START, 10) == [Due(A, START, START)]
-    schedule.done(A, START + 1)
+    schedule.finish(A, START + 1)
 
     assert is_on_grid(A, 60, next_due(schedule))
     assert START < next_due(schedule) <= START + 60
 
 
 def test_running_monitor_is_not_taken_again(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     take_at(schedule, START)
 
     assert take_at(schedule, START + 1000) == []
@@ -69,34 +69,34 @@ def test_due_times_do_not_drift_however_long_checks_take(schedule: Schedule) -> 
         due = next_due(schedule)
         assert due == pytest.approx(first + round_ * 6.0, abs=1e-6)
         assert take_at(schedule, due + 0.01) == [A]
-        schedule.done(A, due + 1.7)
+        schedule.finish(A, due + 1.7)
 
 
 def test_edit_during_a_run_takes_effect_after_it(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     take_at(schedule, START)
-    schedule.watch(A, 600, START + 1)
+    schedule.check_now(A, 600, START + 1)
     assert take_at(schedule, START + 2) == []
-    schedule.done(A, START + 3)
+    schedule.finish(A, START + 3)
 
     assert schedule.take(START + 3, 10) == [Due(A, START + 3, START + 1)]
-    schedule.done(A, START + 4)
+    schedule.finish(A, START + 4)
     assert is_on_grid(A, 600, next_due(schedule))
 
 
 def test_changed_monitor_is_due_at_once_and_its_old_due_time_is_stale(schedule: Schedule) -> None:
     schedule.resume(A, 60, START, START)
     old = next_due(schedule)
-    schedule.watch(A, 3600, START)
+    schedule.check_now(A, 3600, START)
     assert take_at(schedule, START) == [A]
-    schedule.done(A, START)
+    schedule.finish(A, START)
 
     assert next_due(schedule) != old
     assert is_on_grid(A, 3600, next_due(schedule))
 
 
 def test_removed_monitor_is_not_due(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     schedule.remove(A)
     schedule.remove(A)
     schedule.remove(B)
@@ -107,22 +107,22 @@ def test_removed_monitor_is_not_due(schedule: Schedule) -> None:
 
 
 def test_monitor_that_is_removed_while_it_runs_ends_with_its_check(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     take_at(schedule, START)
     schedule.remove(A)
-    schedule.done(A, START + 1)
+    schedule.finish(A, START + 1)
 
     assert schedule.next_due() is None
     assert len(schedule) == 0
 
 
 def test_monitor_that_comes_back_while_it_runs_is_not_run_twice(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     take_at(schedule, START)
     schedule.remove(A)
-    schedule.watch(A, 60, START + 1)
+    schedule.check_now(A, 60, START + 1)
     assert take_at(schedule, START + 1) == []
-    schedule.done(A, START + 2)
+    schedule.finish(A, START + 2)
 
     assert take_at(schedule, START + 2) == [A]
 
@@ -131,7 +131,7 @@ def test_check_that_outlasts_its_interval_is_counted_not_made_up_for(schedule: S
     schedule.resume(A, 10, START, START)
     due = next_due(schedule)
     take_at(schedule, due)
-    schedule.done(A, due + 35)
+    schedule.finish(A, due + 35)
 
     assert schedule.overrun == 3
     assert schedule.skipped == 0
@@ -162,7 +162,7 @@ def test_after_a_stall_a_long_interval_does_not_wait_for_its_next_due_time(
     late = next_due(schedule)
     assert awake <= late <= awake + SPREAD_SECONDS
     assert take_at(schedule, late) == [A]
-    schedule.done(A, late + 1)
+    schedule.finish(A, late + 1)
     assert next_due(schedule) == pytest.approx(due + day)
     assert schedule.skipped == 1
 
@@ -174,7 +174,7 @@ def test_short_delay_does_not_skip(schedule: Schedule) -> None:
 
 
 def test_new_monitor_is_checked_however_long_it_had_to_wait(schedule: Schedule) -> None:
-    schedule.watch(A, 60, START)
+    schedule.check_now(A, 60, START)
     assert take_at(schedule, START + 500) == [A]
     assert schedule.skipped == 0
 
@@ -226,7 +226,7 @@ def test_what_was_never_checked_comes_soon_and_at_a_pace(schedule: Schedule) -> 
     for each in monitors:
         schedule.resume(each, day, START, START)
     for each in monitors:
-        schedule.hasten(each, START)
+        schedule.expedite(each, START)
 
     assert take_at(schedule, START) == monitors[:1]
     assert take_at(schedule, START + 1.0001) == monitors[1:251]
@@ -238,10 +238,10 @@ def test_what_was_checked_or_removed_since_the_start_is_not_hastened(schedule: S
     schedule.resume(A, 60, START, START)
     due = next_due(schedule)
     take_at(schedule, due)
-    schedule.hasten(A, due)
-    schedule.hasten(B, due)
-    schedule.done(A, due)
-    schedule.hasten(A, due)
+    schedule.expedite(A, due)
+    schedule.expedite(B, due)
+    schedule.finish(A, due)
+    schedule.expedite(A, due)
 
     assert next_due(schedule) == pytest.approx(due + 60)
 
@@ -250,7 +250,7 @@ def test_what_is_due_before_its_turn_is_left_to_its_phase(schedule: Schedule) ->
     monitors = ids(500)
     for each in monitors:
         schedule.resume(each, 1, START, START)
-        schedule.hasten(each, START)
+        schedule.expedite(each, START)
 
     # The turn of the last one would come after two seconds.
     assert sum(len(take_at(schedule, START + tenth / 10)) for tenth in range(11)) == 500
@@ -260,14 +260,14 @@ def test_check_that_could_not_be_made_is_made_again(schedule: Schedule) -> None:
     schedule.resume(A, 60, START, START)
     due = next_due(schedule)
     (taken,) = schedule.take(due, 10)
-    schedule.again(taken)
-    schedule.done(A, due + 1)
+    schedule.repeat(taken)
+    schedule.finish(A, due + 1)
 
     assert schedule.take(due + 1, 10) == [Due(A, due + 1, due)]
 
 
 def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:
-    schedule.expect(100_000)
+    schedule.widen_spread(100_000)
     monitors = ids(400)
     for each in monitors:
         schedule.resume(each, 86_400, START, START)
@@ -282,7 +282,7 @@ def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:
 def test_take_gives_the_longest_due_first_and_no_more_than_asked_for(schedule: Schedule) -> None:
     some = ids(9)
     for number, each in enumerate(some):
-        schedule.watch(each, 60, START + number / 10)
+        schedule.check_now(each, 60, START + number / 10)
 
     assert [due.monitor_id for due in schedule.take(START + 1, 4)] == some[:4]
     assert [due.monitor_id for due in schedule.take(START + 1, 100)] == some[4:]
@@ -290,7 +290,7 @@ def test_take_gives_the_longest_due_first_and_no_more_than_asked_for(schedule: S
 
 def test_many_edits_do_not_let_the_heap_grow(schedule: Schedule) -> None:
     for number in range(10_000):
-        schedule.watch(A, 60 + number % 7, START)
+        schedule.check_now(A, 60 + number % 7, START)
 
     assert len(schedule._heap) < 100
     assert take_at(schedule, START) == [A]
@@ -313,6 +313,6 @@ def test_overdue_monitor_is_left_to_its_own_phase_when_that_comes_soon(
     again = Schedule(origin=0.0)
 
     again.resume(A, 3600, due - ahead, due - 7200)
-    again.hasten(A, due - ahead)
+    again.expedite(A, due - ahead)
 
     assert (next_due(again) < due - 1) is is_extra

@@ -32,7 +32,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(monitor_id=ids, interval=intervals)
     def create_or_change(self, monitor_id: UUID, interval: float) -> None:
-        self.schedule.watch(monitor_id, interval, self.now)
+        self.schedule.check_now(monitor_id, interval, self.now)
         self.intervals[monitor_id] = interval
         self.changed.add(monitor_id)
         self.fresh.discard(monitor_id)
@@ -47,7 +47,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule(monitor_id=ids)
     def hasten(self, monitor_id: UUID) -> None:
-        self.schedule.hasten(monitor_id, self.now)
+        self.schedule.expedite(monitor_id, self.now)
         if monitor_id in self.fresh:
             self.changed.add(monitor_id)
 
@@ -55,7 +55,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         monitor_id = data.draw(st.sampled_from(sorted(self.running)))
-        self.schedule.again(Due(monitor_id, self.now, self.now))
+        self.schedule.repeat(Due(monitor_id, self.now, self.now))
         if monitor_id in self.intervals:
             self.changed.add(monitor_id)
 
@@ -93,7 +93,7 @@ class ScheduleMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         monitor_id = data.draw(st.sampled_from(sorted(self.running)))
         self.running.remove(monitor_id)
-        self.schedule.done(monitor_id, self.now)
+        self.schedule.finish(monitor_id, self.now)
 
     @invariant()
     def nothing_is_lost(self) -> None:

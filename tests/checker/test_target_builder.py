@@ -28,19 +28,16 @@ def watched(**fields: Any) -> ScheduledMonitor:  # noqa: ANN401 - any field of t
     registry = MonitorRegistry(HERE)
     for event in monitor.collect_events():
         registry.apply(event)
-    kept = registry.watched(monitor.id)
+    kept = registry.find(monitor.id)
     assert kept is not None
     return kept
 
 
 def target(**fields: Any) -> ProbeTarget:  # noqa: ANN401 - any field of the command
-    def as_it_is(monitor_id: UUID, kind: Kind, config: Config) -> Config:
-        del monitor_id, kind
-        return config
-
-    aimed = build_target(watched(**fields), as_it_is)
-    assert isinstance(aimed, ProbeTarget)
-    return aimed
+    monitor = watched(**fields)
+    built = build_target(monitor, monitor.config)
+    assert isinstance(built, ProbeTarget)
+    return built
 
 
 @pytest.mark.parametrize(
@@ -56,8 +53,8 @@ def target(**fields: Any) -> ProbeTarget:  # noqa: ANN401 - any field of the com
     ],
 )
 def test_smtp_config(config: Config, tls: str, port: int) -> None:
-    aimed = target(config=config)
-    assert (aimed.protocol, aimed.tls, aimed.port) == ("smtp", tls, port)
+    built = target(config=config)
+    assert (built.protocol, built.tls, built.port) == ("smtp", tls, port)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +71,8 @@ def test_smtp_config(config: Config, tls: str, port: int) -> None:
     ],
 )
 def test_imap_pop_config(config: Config, protocol: str, tls: str, port: int) -> None:
-    aimed = target(kind="imap_pop", config=config)
-    assert (aimed.protocol, aimed.tls, aimed.port) == (protocol, tls, port)
+    built = target(kind="imap_pop", config=config)
+    assert (built.protocol, built.tls, built.port) == (protocol, tls, port)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +85,8 @@ def test_certificate_is_verified_unless_told_otherwise(options: Config, *, verif
 
 
 def test_own_port_and_timeout_are_kept() -> None:
-    aimed = target(port=2525, timeout_seconds=7.5, config={"secure": True})
-    assert (aimed.port, aimed.timeout_seconds) == (2525, 7.5)
+    built = target(port=2525, timeout_seconds=7.5, config={"secure": True})
+    assert (built.port, built.timeout_seconds) == (2525, 7.5)
 
 
 @pytest.mark.parametrize("auth", [None, {}, {"user": "u"}, {"pass": "p"}, {"user": "", "pass": ""}])
@@ -110,7 +107,7 @@ def test_config_that_no_probe_can_work_with_is_an_outcome() -> None:
     monitor = watched(
         kind="imap_pop", config={"user": "u", "password": "secret", "mailbox": "a\r\nb"}
     )
-    outcome = build_target(monitor, lambda _, __, config: config)
+    outcome = build_target(monitor, monitor.config)
 
     assert isinstance(outcome, Outcome)
     assert (outcome.verdict, outcome.category) == (Verdict.DOWN, Category.CONFIG_INVALID)
@@ -122,7 +119,7 @@ def stored(store: Store, monitor: Monitor) -> ScheduledMonitor:
     registry = MonitorRegistry(HERE)
     for event in store.monitoring.events.get(monitor.id):
         registry.apply(event)
-    kept = registry.watched(monitor.id)
+    kept = registry.find(monitor.id)
     assert kept is not None
     return kept
 
@@ -134,22 +131,22 @@ async def test_sealed_password_is_opened_once_for_each_version(store: Store, own
         calls.append(monitor_id)
         return store.monitoring.unsealed(monitor_id, kind, config)
 
-    aiming = TargetCache(unseal)
+    targets = TargetCache(unseal)
     monitor = owner.create(config={"auth": {"user": "u", "pass": "first"}})
     version = stored(store, monitor)
     for _ in range(3):
-        aimed = await aiming.build_target(version)
-        assert isinstance(aimed, ProbeTarget)
-        assert aimed.credentials == ("u", "first")
-        assert "first" not in repr(aimed)
+        built = await targets.build_target(version)
+        assert isinstance(built, ProbeTarget)
+        assert built.credentials == ("u", "first")
+        assert "first" not in repr(built)
     assert len(calls) == 1
 
     owner.update(monitor, config={"auth": {"user": "u", "pass": "second"}})
-    aimed = await aiming.build_target(stored(store, monitor))
-    assert isinstance(aimed, ProbeTarget)
-    assert aimed.credentials == ("u", "second")
-    aiming.forget(monitor.id)
-    assert not aiming._opened
+    built = await targets.build_target(stored(store, monitor))
+    assert isinstance(built, ProbeTarget)
+    assert built.credentials == ("u", "second")
+    targets.forget(monitor.id)
+    assert not targets._targets
 
 
 async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, owner: Owner) -> None:

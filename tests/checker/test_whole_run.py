@@ -67,7 +67,7 @@ async def test_disabled_monitor_is_not_checked_until_it_is_active_again(
         monitor = owner.create(check_interval=0.1)
         await checker.wait_for_checks(1)
         owner.update(monitor, status="disabled")
-        await until(lambda: checker.status.watched == 0)
+        await until(lambda: checker.metrics.watched == 0)
         before = len(checker.recorded())
         owner.create(name="another one, that proves that the checker goes on")
         await checker.wait_for_checks(before + 1)
@@ -82,8 +82,8 @@ async def test_deleted_monitor_is_not_checked_any_more(store: Store, owner: Owne
         monitor = owner.create()
         await checker.wait_for_checks(1)
         owner.delete(monitor)
-        await until(lambda: checker.status.monitors == 0)
-        assert checker.status.watched == 0
+        await until(lambda: checker.metrics.monitors == 0)
+        assert checker.metrics.watched == 0
 
 
 def of_monitor(checks: list[CheckPerformed], monitor_id: UUID) -> list[CheckPerformed]:
@@ -106,7 +106,7 @@ async def test_drain_lets_running_probes_finish_and_records_them(
         probe.gate.set()
 
     assert len(checker.recorded()) == 20
-    assert checker.status.not_made == 0
+    assert checker.metrics.not_made == 0
 
 
 async def test_drain_breaks_off_what_takes_too_long(
@@ -122,7 +122,7 @@ async def test_drain_breaks_off_what_takes_too_long(
         await until(lambda: len(probe.targets) == 4)
 
     assert len(checker.recorded()) == 1
-    assert checker.status.not_made == 3
+    assert checker.metrics.not_made == 3
     assert caplog.messages[-1] == "3 checks were broken off and not made"
 
 
@@ -137,7 +137,7 @@ async def test_bug_in_a_probe_is_loud_and_other_results_are_kept(
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         async with running_checker(store, buggy, limits=Limits(linger_seconds=1)) as checker:
             owner.create()
-            await until(lambda: bool(checker.status.checks))
+            await until(lambda: bool(checker.metrics.checks))
             owner.create(hostname="bug")
             await trio.sleep_forever()
     assert len(checker.recorded()) == 1
@@ -146,16 +146,16 @@ async def test_bug_in_a_probe_is_loud_and_other_results_are_kept(
 async def test_signal_drains_and_a_second_one_hurries(store: Store, owner: Owner) -> None:
     probe = FakeProbe()
     probe.gate = trio.Event()
-    status = CheckerMetrics()
+    metrics = CheckerMetrics()
     owner.create(check_interval=0.1)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(run_checker, store, probe, location=HERE, status=status))
-            await until(lambda: status.in_flight == 1)
+            nursery.start_soon(partial(run_checker, store, probe, location=HERE, metrics=metrics))
+            await until(lambda: metrics.in_flight == 1)
             signal.raise_signal(signal.SIGTERM)
-            await until(lambda: status.stopping)
+            await until(lambda: metrics.stopping)
             signal.raise_signal(signal.SIGTERM)
-    assert status.not_made == 1
+    assert metrics.not_made == 1
 
 
 async def test_second_start_goes_on_where_the_first_one_was(store: Store, owner: Owner) -> None:
@@ -169,7 +169,7 @@ async def test_second_start_goes_on_where_the_first_one_was(store: Store, owner:
         # A monitor that is due at once is the proof that the schedule runs.
         new = owner.create()
         await second.wait_for_checks(1, lambda check: UUID(check.monitor_id) == new.id)
-        assert second.status.watched == 21
+        assert second.metrics.watched == 21
         assert len(second.recorded()) == before + 1
 
 
@@ -258,7 +258,7 @@ async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
 
     (warning,) = check.outcome["warnings"]
     assert warning["code"] == "checker_lag"
-    assert checker.status.lagged == 1
+    assert checker.metrics.lagged == 1
 
 
 def test_pulse_of_a_loop_that_wakes_in_time_is_even() -> None:
@@ -290,7 +290,7 @@ async def test_monitor_is_checked_from_every_location_that_its_countries_allow(
         running_checker(store, FakeProbe(), location=there) as other,
     ):
         checks = await one.wait_for_checks(7)
-        assert (one.status.watched, other.status.watched) == (4, 3)
+        assert (one.metrics.watched, other.metrics.watched) == (4, 3)
 
     found = {(UUID(each.monitor_id), each.location) for each in checks}
     assert found == {

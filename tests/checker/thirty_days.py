@@ -170,9 +170,9 @@ class ThirtyDays:
             nursery.cancel_scope.cancel()
         self._stops.append(self._now())
         self._running.clear()
-        self.not_made += checker.status.not_made
+        self.not_made += checker.metrics.not_made
         assert checker.schedule.skipped == checker.schedule.overrun == 0
-        assert checker.status.worst_lateness < 1
+        assert checker.metrics.worst_schedule_lag < 1
 
     def _now(self) -> float:
         return NOW.timestamp() + trio.current_time() - self._began

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from checker.fleet.claims import AllShards, Claims
+from checker.fleet.heartbeat import HeartbeatMeter
 from checker.fleet.shard_monitors import ShardMonitors
-from checker.loop.check import Ports
-from checker.loop.dispatcher import Dispatcher
+from checker.loop.check import CheckRunner
+from checker.loop.dispatcher import Dispatcher, WakeUp
 from checker.loop.event_feed import Batch, EventFeed
 from checker.loop.login_backoff import LoginBackoff
 from checker.loop.missed_checks import MissedChecks
@@ -23,15 +24,15 @@ from checker.schedule.grid import unit_fraction
 from checker.schedule.schedule import Schedule
 from domain.monitor import Monitor
 from store.log_reader import LoggedEvent
-from store.ports.leases import Heartbeat
 from tests.checker.monitors import HERE, ME, MONITOR_ID, NOW, UP, command, ids
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from trio.testing import MockClock
 
+    from checker.loop.check import Probe
     from domain.check import CheckPerformed, Outcome
     from domain.checks import PerformedCheck
     from domain.kinds import Config
@@ -46,11 +47,11 @@ class Results:
         self.has_room = True
 
     @property
-    def taken(self) -> int:
+    def received(self) -> int:
         return len(self.checks)
 
     @property
-    def written(self) -> int:
+    def processed(self) -> int:
         return len(self.checks)
 
     def put(self, check: PerformedCheck) -> None:
@@ -64,13 +65,23 @@ class Results:
         ]
 
 
+class FedBatches:
+    """Batches of events that a test feeds."""
+
+    def __init__(self) -> None:
+        self.send, self._receive = trio.open_memory_channel[Batch](100)
+
+    async def next_batch(self) -> Batch:
+        return await self._receive.receive()
+
+
 class VirtualChecker:
     """The parts from the feed's channel to the results."""
 
     def __init__(
         self,
         clock: MockClock,
-        probe: Callable[[ProbeTarget], Awaitable[Outcome]] | None = None,
+        probe: Probe | None = None,
         limits: Limits | None = None,
         *,
         results: Results | None = None,
@@ -79,47 +90,68 @@ class VirtualChecker:
     ) -> None:
         """Make one. After a restart `began` is that of the first one: the wall clock goes on."""
         self._clock = clock
-        self._claims = claims or AllShards()
-        self._looks_for_arrears = claims is not None
+        self._is_shared = claims is not None
+        self._claims = claims or AllShards(self._get_absent_since)
         self.began = clock.current_time() if began is None else began
-        self.status = CheckerMetrics()
+        self.metrics = CheckerMetrics()
         self.results = Results() if results is None else results
         self.schedule = Schedule(origin=self.began - NOW.timestamp())
         self.registry = MonitorRegistry(HERE)
+        self.wake_up = WakeUp()
+        login_backoff = LoginBackoff()
+        runner = CheckRunner(
+            build_in_clear,
+            probe or answer,
+            self.results,
+            login_backoff=login_backoff,
+            lag_meter=LoopLagMeter(),
+            metrics=self.metrics,
+            clock=self.wall,
+        )
         self.dispatcher = Dispatcher(
             self.schedule,
-            Ports(self.find, aim_at, probe or answer, self.results, self.wall),
+            self.find,
+            runner,
+            results=self.results,
+            wake_up=self.wake_up,
             limits=limits or Limits(),
-            lag_meter=LoopLagMeter(),
-            status=self.status,
+            metrics=self.metrics,
         )
-        self._intake = EventFeed(
+        self._source = FedBatches()
+        self._feed = EventFeed(
+            self._source,
             self.registry,
             self.schedule,
-            self.status,
-            self.find,
-            lambda _: self.dispatcher.nudge(),
-        )
-        self.missed_checks = MissedChecks(
-            self._last_of, self.schedule, LoginBackoff(), self.dispatcher.nudge
-        )
-        self.shard_monitors = ShardMonitors(
-            Heartbeat("here:1", HERE.country),
-            *(self.registry, self.schedule, self.missed_checks, self.results),
-            status=self.status,
             find=self.find,
-            wall=self.wall,
-            absent_since=self._get_absent_since,
-            on_change=self.dispatcher.nudge,
+            metrics=self.metrics,
+            on_change=lambda _: self.wake_up.wake(),
         )
+        self._missed_checks = MissedChecks(
+            self._read_last_checks,
+            self.schedule,
+            self.results,
+            find=self.find,
+            login_backoff=login_backoff,
+            clock=self.wall,
+            wake=self.wake_up.wake,
+        )
+        self._shard_monitors = ShardMonitors(
+            self.registry,
+            self.schedule,
+            self.results,
+            self._missed_checks,
+            metrics=self.metrics,
+            clock=self.wall,
+            wake=self.wake_up.wake,
+        )
+        self._heartbeat = HeartbeatMeter("here:1", HERE.country, self.schedule, self.metrics)
         self._absent_since: float | None = self.began
         self.leaving = trio.Event()
-        self._send, self._receive = trio.open_memory_channel[Batch](100)
         self._position = 0
 
     def find(self, monitor_id: UUID) -> ScheduledMonitor | None:
         """Return a monitor that is ours."""
-        return self.registry.watched(monitor_id) if self._claims.holds(monitor_id) else None
+        return self.registry.find(monitor_id) if self._claims.holds(monitor_id) else None
 
     def wall(self) -> datetime:
         """Return the virtual wall clock."""
@@ -132,19 +164,21 @@ class VirtualChecker:
     ) -> None:
         """Check until cancelled. After a restart nobody checked since `absent_since`."""
         self._absent_since = self.began if absent_since is None else absent_since
-        await self._intake.read_up(self._receive)
+        await self._feed.read_to_head()
         async with trio.open_nursery() as nursery:
-            if self._looks_for_arrears:
-                self.shard_monitors.look_in(nursery)
-            await nursery.start(self._claims.keep, self.shard_monitors, self.leaving)
+            await nursery.start(
+                self._claims.keep, self._shard_monitors, self._heartbeat.measure, self.leaving
+            )
+            if self._is_shared:
+                nursery.start_soon(self._missed_checks.run)
             nursery.start_soon(self.dispatcher.run, nursery)
-            nursery.start_soon(self._intake.follow, self._receive)
+            nursery.start_soon(self._feed.follow)
             task_status.started()
 
     async def _get_absent_since(self) -> float | None:
         return self._absent_since
 
-    async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
+    async def _read_last_checks(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
         raise AssertionError(monitor_ids)  # nobody looks in a log that is not there
 
     def feed(self, *monitors: Monitor) -> None:
@@ -158,7 +192,7 @@ class VirtualChecker:
             for position, event in enumerate(events, start=self._position + 1)
         ]
         self._position += len(logged)
-        self._send.send_nowait(Batch(logged, self._position, at_head=True))
+        self._source.send.send_nowait(Batch(logged, self._position, at_head=True))
 
 
 def new_monitor(
@@ -197,15 +231,9 @@ def grid(monitor: Monitor, seconds: float, begin: datetime, end: datetime) -> li
     return times
 
 
-async def aim_at(monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
-    """Aim without threads: these monitors have no sealed secrets."""
-    return build_target(monitor, in_clear)
-
-
-def in_clear(monitor_id: UUID, kind: str, config: Config) -> Config:
-    """Return a config whose secret nobody has sealed."""
-    del monitor_id, kind
-    return config
+async def build_in_clear(monitor: ScheduledMonitor) -> ProbeTarget | Outcome:
+    """Build a target without threads: these monitors have no sealed secrets."""
+    return build_target(monitor, monitor.config)
 
 
 def no_secrets(monitor_id: UUID, kind: str, config: Config) -> Config:

@@ -92,7 +92,7 @@ class Recording(Results):
         self._done = 0
 
     @property
-    def written(self) -> int:
+    def processed(self) -> int:
         return self._done
 
     def put(self, check: PerformedCheck) -> None:
@@ -103,8 +103,8 @@ class Recording(Results):
         batch = self.checks[self._done :]
         if batch and not self._member.is_frozen:
             appended = self._check_log.append(batch)
-            self._member.status.recorded += appended.recorded
-            self._member.status.fenced += appended.fenced
+            self._member.metrics.recorded += appended.recorded
+            self._member.metrics.fenced += appended.fenced
             self._done = len(self.checks)
 
 
@@ -113,7 +113,7 @@ class Member:
 
     def __init__(self, fleet: Fleet, name: str, clock_offset_seconds: float = 0.0) -> None:
         self.name = name
-        self.status = CheckerMetrics()
+        self.metrics = CheckerMetrics()
         self.begun: list[tuple[float, str]] = []
         self._fleet = fleet
         self._thawed = trio.Event()
@@ -123,9 +123,9 @@ class Member:
         clock = SharedClock(
             lambda: fleet.wall() + timedelta(seconds=clock_offset_seconds), trio.current_time
         )
-        self.claims = LeasedClaims(self.leases, clock, self.status, self._call)
+        self.claims = LeasedClaims(self.leases, clock, self.metrics, self._call)
         checks = VirtualChecks(fleet.log, name)
-        check_log = CheckLog(checks, HERE, wall=clock, is_shared=True)  # type: ignore[arg-type] # stands in for Checks
+        check_log = CheckLog(checks, HERE, clock=clock, is_shared=True)  # type: ignore[arg-type] # stands in for Checks
         self.results = Recording(self, check_log)
         self.checker = FleetChecker(fleet, self, clock)
 
@@ -176,7 +176,8 @@ class FleetChecker(VirtualChecker):
         self._shared_clock = clock
         self._fleet = fleet
         super().__init__(
-            *(fleet.clock, member.probe),
+            fleet.clock,
+            member.probe,
             results=member.results,
             claims=member.claims,
             began=fleet.began,
@@ -186,10 +187,7 @@ class FleetChecker(VirtualChecker):
     def wall(self) -> datetime:
         return self._shared_clock()
 
-    async def _get_absent_since(self) -> float | None:
-        return trio.current_time()
-
-    async def _last_of(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+    async def _read_last_checks(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         await trio.lowlevel.checkpoint()
         return {each: self._fleet.log[each][-1] for each in monitor_ids if self._fleet.log[each]}
 

@@ -46,7 +46,7 @@ class Running:
     def __init__(self, store: Store, stop: trio.Event) -> None:
         self._reader = LogReader(store.checks)
         self.stop = stop
-        self.status = CheckerMetrics()
+        self.metrics = CheckerMetrics()
         self.ready = trio.Event()
 
     def recorded(self) -> list[CheckPerformed]:
@@ -89,9 +89,9 @@ async def running_checker(
         await run_checker(
             store,
             probe,
-            status=running.status,
+            metrics=running.metrics,
             stop=running.stop,
-            on_ready=lambda _: running.ready.set(),
+            on_ready=running.ready.set,
             **options,
         )
 

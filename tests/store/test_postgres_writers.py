@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from checker.recording.check_log import Appended, CheckLog
+from checker.recording.check_log import AppendResult, CheckLog
 from checker.runtime.location import Location
 from domain.commands import UpdateMonitor
 from domain.errors import LostEventsError
@@ -93,13 +93,13 @@ def test_checker_goes_on_from_what_a_server_kept(postgres: Databases, tmp_path: 
         psycopg.connect(database.url, autocommit=True) as hand,
     ):
         monitor = store.monitoring.create_monitor(make_owners(store).create(), TESTER)
-        log = CheckLog(store.checks, Location("local", "Local"), wall=lambda: NOON, is_shared=True)
+        log = CheckLog(store.checks, Location("local", "Local"), clock=lambda: NOON, is_shared=True)
         for minute in range(3):
             log.append([check_of(monitor, minute)])
         end_sessions(hand)
         hand.execute("DELETE FROM postwatch_checks.checks_events WHERE originator_version = 3")
 
-        assert log.append([check_of(monitor, 3)]) == Appended(1, 0)
+        assert log.append([check_of(monitor, 3)]) == AppendResult(1, 0)
         rows = hand.execute("SELECT originator_version FROM postwatch_checks.checks_events")
         assert sorted(rows) == [(1,), (2,), (3,)]
 

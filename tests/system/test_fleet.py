@@ -168,7 +168,7 @@ def test_every_due_time_is_recorded_once_whoever_dies_freezes_and_joins(
         _assert_fleet_is_shown(fleet, {b.pid, c.pid, d.pid})
         fleet.wait_for_checks(3)
         stopped = time.time()
-        assert any("was still for too long" in each for each in c.messages())
+        assert any("was frozen for too long" in each for each in c.messages())
         fleet.close()
         _assert_each_due_time_once(fleet, stopped)
 
