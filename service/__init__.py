@@ -1,1 +1,1 @@
-"""A process of Postwatch: settings, logging, opening a store, supervision, gunicorn."""
+"""What every process of Postwatch needs: settings, logging, signals, locks, supervision."""

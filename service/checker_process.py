@@ -62,8 +62,8 @@ def watch(settings: Settings, supervisor_pid: int | None) -> None:
 def location_from(settings: Settings, *, is_supervised: bool) -> Location:
     """Return the location that the settings name. Raises CommandError when they must and do not.
 
-    With a database, checkers of several hosts would share an unnamed location, and nobody
-    would know where they are. `postwatch up` is one machine, wherever its store is.
+    With a database, checkers of several hosts would share an unnamed location, which
+    would not say where they are. `postwatch up` is one machine, wherever its store is.
     """
     if settings.location is None and settings.database is not None and not is_supervised:
         raise CommandError(

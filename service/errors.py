@@ -1,8 +1,7 @@
-"""Every failure of a command as one line: what happened, where, what to do next.
+"""How a command fails: one line that says what, where and what to do next, and an exit code.
 
-What the exit status of a command means; `postwatch check` has the plugins' own codes.
-
-These numbers are documented in docs/operations.md and do not change.
+docs/operations.md documents the exit codes; their numbers do not change. `postwatch check`
+has the codes of monitoring plugins instead.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """The exit statuses of every command but `check`."""
+    """The exit codes of every command but `check`."""
 
     OK = 0
     FAILED = 1
@@ -37,7 +36,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command cannot do what it was asked; the text is the line to print."""
+    """A command fails: `code` is its exit code, the text the line to print."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         self.code = code
@@ -46,9 +45,9 @@ class CommandError(Exception):
 
 @contextmanager
 def exit_on_failure() -> Iterator[None]:
-    """Turn expected failures into a line on stderr and a documented exit status."""
+    """Turn expected failures into a line on stderr and an exit code; a bug keeps its traceback."""
     try:
-        with _alone():
+        with _unwrapping_single_error():
             yield
     except CommandError as error:
         _exit(error.code, str(error))
@@ -67,12 +66,12 @@ def exit_on_failure() -> Iterator[None]:
     except DomainError as error:
         _exit(ExitCode.FAILED, str(error))
     except STORE_FAILS as error:
-        _exit(ExitCode.STORE_UNUSABLE, _what_the_store_lacks(error))
+        _exit(ExitCode.STORE_UNUSABLE, _describe_store_failure(error))
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Raise what went wrong in the one task that failed, without the group of its nursery."""
+def _unwrapping_single_error() -> Iterator[None]:
+    """Raise the error of a single failed task without the exception group of its nursery."""
     try:
         yield
     except BaseExceptionGroup as group:
@@ -82,10 +81,10 @@ def _alone() -> Iterator[None]:
         raise found from None
 
 
-def _what_the_store_lacks(error: Exception) -> str:
+def _describe_store_failure(error: Exception) -> str:
     if isinstance(error, DatabaseUnavailableError | DatabaseRefusedError):
         return f"{error}; {error.diagnosis.advice}"
-    # The text of these may hold event data; their kind is enough to act on.
+    # The text of these errors may contain event data, so only their class is shown.
     return (
         f"the store does not answer ({type(error).__name__}): it is locked, full or damaged; "
         "see the data folder's free space and permissions"

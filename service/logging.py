@@ -1,4 +1,4 @@
-"""Log lines on stderr: JSON for machines, text for people."""
+"""Log lines on stderr: JSON for programs, text for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line: time, level, logger, message and what else was given."""
+        """Return the line: time, level, logger, message and the extra fields of the record."""
         known = record.__dict__
         line = {
             "time": datetime.fromtimestamp(record.created, tz=UTC),
@@ -38,9 +38,9 @@ class JsonFormatter(logging.Formatter):
 
 
 class JsonLines:
-    """Writes lines that are JSON already in all but their head, past `logging`.
+    """Writes the line of each request of the API without `logging`.
 
-    For the line of each request: a log record costs several times what the line does.
+    A log record takes several times the CPU of the line itself.
     """
 
     def __init__(self, stream: BinaryIO, logger: str) -> None:
@@ -48,10 +48,10 @@ class JsonLines:
         self._logger = logger
 
     def __call__(self, level: int, line: Mapping[str, object]) -> None:
-        """Write a line with the time and a level.
+        """Write a line with the time, a level and the logger.
 
-        A log that takes no lines, on a full disk, say, does not spoil the answer; `logging`
-        sees it the same way.
+        A failed write, on a full disk, say, does not fail the request; `logging` ignores it
+        as well.
         """
         now = datetime.now(tz=UTC)
         whole = {"time": now, "level": _level(level), "logger": self._logger, **line}
@@ -61,7 +61,7 @@ class JsonLines:
 
 
 def request_lines(form: str | None) -> JsonLines | None:
-    """Return what writes the lines of the API's requests; None leaves them to `logging`."""
+    """Return the writer of request lines in JSON; None for text, which `logging` writes."""
     return JsonLines(sys.stderr.buffer, "postwatch.api") if _form(form) == "json" else None
 
 
@@ -73,7 +73,7 @@ def configure(level: str, form: str | None) -> None:
         if _form(form) == "json"
         else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
-    # What no line shows need not be found out for each (Python's logging HOWTO, Optimization).
+    # No line shows these, so records do without them (Python's logging HOWTO, Optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

@@ -1,7 +1,8 @@
-"""The settings, read once per process from the environment into a frozen dataclass.
+"""The settings of a process, read once from the environment into a frozen dataclass.
 
-Every problem is reported at once. A secret may also stand in a file that
-`<NAME>_FILE` names; it is never shown.
+Every problem is reported at once. `<NAME>_FILE` names a file that contains a secret. No
+message shows the value of a secret. Own code, because the import of pydantic-settings would
+take half as much CPU again as the whole start of a short command.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ LOG_FORMATS: Final = ("json", "text")
 
 
 class Option(NamedTuple):
-    """An option of a command as it was given; None: it was not."""
+    """An option of a command and its value; None: it was not given."""
 
     name: str
     value: str | None
@@ -48,7 +49,7 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator sets. Names and meanings: docs/operations.md."""
+    """The settings; docs/operations.md explains each of them."""
 
     data: Path
     database: Database | None
@@ -73,7 +74,7 @@ class Settings:
 
     @property
     def master_keys(self) -> tuple[bytes | None, bytes | None]:
-        """The master key and the one to change to, as a store is opened with them."""
+        """The master key and the new one of a rotation, as `open_store` takes them."""
         return self.master_key, self.new_master_key
 
     @property
@@ -98,9 +99,9 @@ class Settings:
     ) -> Settings:
         """Read the settings. Raises CommandError that names every wrong one.
 
-        `options` of the command win over the settings that they are named by.
+        `options` of the command override the settings of the same key.
         """
-        reader = _Reader(env, options or {})
+        reader = _EnvironmentReader(env, options or {})
         host, port = reader.read("POSTWATCH_BIND", _parse_bind, ("127.0.0.1", 8025))
         settings = cls(
             data=reader.read("POSTWATCH_DATA", Path, Path("data")),
@@ -128,8 +129,8 @@ class Settings:
         return settings
 
 
-class _Reader:
-    """Collects the problems of all settings."""
+class _EnvironmentReader:
+    """Reads settings by name and collects the problems of all of them."""
 
     def __init__(self, env: Mapping[str, str], options: Mapping[str, Option]) -> None:
         given = {name: option for name, option in options.items() if option.value is not None}
@@ -182,8 +183,8 @@ class _Reader:
             )
 
 
-def _database(reader: _Reader) -> Database | None:
-    """Return the database that holds the store; None: files of the data folder hold it."""
+def _database(reader: _EnvironmentReader) -> Database | None:
+    """Return the database of the store; None if the store is in the data folder."""
     url = reader.read_secret("POSTWATCH_DATABASE_URL", check_url)
     read_url = reader.read_secret("POSTWATCH_READ_DATABASE_URL", check_url)
     url = url or reader.library_url()

@@ -1,1 +1,1 @@
-"""`postwatch demo`: the whole product beside real mail servers, for somebody new to it."""
+"""`postwatch demo`: Postwatch with real mail servers, for a first look."""

@@ -1,4 +1,4 @@
-"""Where a checker stands: options win over settings, and both are judged alike."""
+"""The location of a checker: options override settings, and both are validated alike."""
 
 from __future__ import annotations
 

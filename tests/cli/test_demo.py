@@ -115,7 +115,7 @@ def _bears(process: Path, mark: Path, words: tuple[str, ...]) -> bool:
     try:
         environment = (process / "environ").read_bytes()
         command = (process / "cmdline").read_bytes()
-    except OSError:  # it ended meanwhile, or is somebody else's
+    except OSError:  # it ended meanwhile, or belongs to another user
         return False
     return f"{MARK}={mark}\0".encode() in environment and all(
         word.encode() in command for word in words

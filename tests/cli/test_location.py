@@ -86,7 +86,7 @@ def test_locations_are_listed_with_their_last_check_and_who_is_there(
     assert who in table
 
 
-def test_a_retired_location_stays_in_the_list_and_is_missed_by_nobody(
+def test_a_retired_location_stays_in_the_list_and_no_command_misses_it(
     place: Place, filled: Store
 ) -> None:
     retired = run(place, "retire", "de-nbg")
@@ -104,7 +104,7 @@ def test_a_retired_location_stays_in_the_list_and_is_missed_by_nobody(
     assert "de-nbg" not in fleet
     with checker_at_work(filled, "de-nbg", 1) as who:
         fleet = CliRunner().invoke(main, ["fleet"], env=place.environment).stdout
-    assert "de-nbg" in fleet, "somebody is there all the same"
+    assert "de-nbg" in fleet, "a checker runs there all the same"
     assert who in fleet
 
 
@@ -125,7 +125,7 @@ def test_a_location_at_which_a_checker_is_at_work_is_not_retired(
     head = filled.reader("monitoring").head()
     with checker_at_work(filled, "de-nbg", 1) as who:
         refused = run(place, "retire", "de-nbg")
-        assert run(place, "retire", "fi-hel").exit_code == ExitCode.OK, "nobody is there"
+        assert run(place, "retire", "fi-hel").exit_code == ExitCode.OK, "no checker runs there"
 
     assert refused.exit_code == ExitCode.ALREADY_RUNNING
     assert "location de-nbg is not retired" in refused.stderr

@@ -143,9 +143,9 @@ def test_verify_takes_heads_and_a_key_that_were_kept_elsewhere(
     run.checks.sql("DELETE FROM {events} WHERE {position} > 200")
 
     assert run("log", "verify", "checks").exit_code == 0
-    told = run("log", "verify", "checks", "--heads", str(kept), "--public-key", key)
-    assert told.exit_code == 8
-    assert "position 201 to 300 were removed" in told.stdout
+    done = run("log", "verify", "checks", "--heads", str(kept), "--public-key", key)
+    assert done.exit_code == 8
+    assert "position 201 to 300 were removed" in done.stdout
     other = run("log", "verify", "checks", "--heads", str(kept), "--public-key", "00" * 32)
     assert other.exit_code == 8
     assert "signed by key" in other.stdout
@@ -308,6 +308,6 @@ def test_kept_heads_hold_for_an_imported_store(run: Commands, store: Store, tmp_
     imported = run("log", "import", str(tmp_path / "export"), "--master-key-file", str(key_file))
 
     assert imported.exit_code == 0, imported.output
-    told = run("log", "verify", "monitoring", "--heads", str(kept), "--json")
-    [report] = json.loads(told.stdout)
+    done = run("log", "verify", "monitoring", "--heads", str(kept), "--json")
+    [report] = json.loads(done.stdout)
     assert (report["ok"], report["heads"], report["events"]) == (True, 1, 4)

@@ -108,11 +108,11 @@ def test_a_view_that_another_process_makes_is_waited_for(
     store: Store, monitor_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del monitor_id
-    told: list[str] = []
+    shown: list[str] = []
 
     def is_waiting() -> bool:
-        told.append(capsys.readouterr().err)
-        return "waiting for the process that makes it (held by process " in "".join(told)
+        shown.append(capsys.readouterr().err)
+        return "waiting for the process that makes it (held by process " in "".join(shown)
 
     with Views(store) as mine, Views(store) as theirs, ThreadPoolExecutor(1) as pool:
         projector = mine.projector("checks")
@@ -122,10 +122,10 @@ def test_a_view_that_another_process_makes_is_waited_for(
             theirs.projector("checks").rebuilder.run(lambda *_: None)
             waiting.result(20)
         assert projector.is_current()
-    assert "making it" not in "".join(told) + capsys.readouterr().err
+    assert "making it" not in "".join(shown) + capsys.readouterr().err
 
 
-def test_whoever_waits_goes_on_where_the_other_process_was_killed(
+def test_a_waiting_command_resumes_the_work_of_a_killed_process(
     store: Store, monitor_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del monitor_id

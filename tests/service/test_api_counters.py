@@ -55,7 +55,7 @@ def test_two_data_folders_share_nothing(memory: Path, folder: DataFolder, tmp_pa
     assert len(list(memory.iterdir())) == 2
 
 
-def test_a_link_that_somebody_left_there_is_not_followed(
+def test_a_link_of_another_program_is_not_followed(
     memory: Path, folder: DataFolder, tmp_path: Path
 ) -> None:
     make_counters_folder(folder, memory)

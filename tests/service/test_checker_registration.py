@@ -79,7 +79,7 @@ def test_a_retired_location_that_is_named_is_in_use_again(
     assert updated.event.changes == {"country": "AT"}
 
 
-def test_a_retired_location_that_nobody_named_stays_retired(store: Store) -> None:
+def test_a_retired_location_that_no_setting_names_stays_retired(store: Store) -> None:
     local = Location("local", "Local")
     register_location(store, local, is_named=False)
     store.monitoring.retire_location("local", TESTER)
@@ -93,7 +93,7 @@ def test_a_retired_location_that_nobody_named_stays_retired(store: Store) -> Non
     assert store.reader("monitoring").head() == head
 
 
-def test_a_checker_with_a_database_must_be_told_where_it_stands() -> None:
+def test_a_checker_with_a_database_must_be_env_named_where_it_stands() -> None:
     settings = Settings.from_env({"POSTWATCH_DATABASE_URL": URL})
 
     with pytest.raises(CommandError, match="needs a location") as refused:
@@ -104,12 +104,12 @@ def test_a_checker_with_a_database_must_be_told_where_it_stands() -> None:
     assert location_from(settings, is_supervised=True) == Location("local", "Local")
 
 
-def test_a_checker_of_files_stands_at_local_unless_it_is_told() -> None:
-    told = {"POSTWATCH_LOCATION": "de-nbg", "POSTWATCH_COUNTRY": "de"}
+def test_a_checker_of_files_stands_at_local_unless_it_is_env_named() -> None:
+    env_named = {"POSTWATCH_LOCATION": "de-nbg", "POSTWATCH_COUNTRY": "de"}
 
     assert location_from(Settings.from_env({}), is_supervised=False) == Location("local", "Local")
-    for env in (told, {**told, "POSTWATCH_DATABASE_URL": URL}):
+    for env in (env_named, {**env_named, "POSTWATCH_DATABASE_URL": URL}):
         found = location_from(Settings.from_env(env), is_supervised=False)
         assert found == Location("de-nbg", "de-nbg", "DE")
-    named = Settings.from_env({**told, "POSTWATCH_LOCATION_NAME": "Nuremberg"})
+    named = Settings.from_env({**env_named, "POSTWATCH_LOCATION_NAME": "Nuremberg"})
     assert location_from(named, is_supervised=False).name == "Nuremberg"

@@ -1,4 +1,4 @@
-"""Which database the settings name, and that nobody is shown its password."""
+"""Which database the settings name; no message shows its password."""
 
 from __future__ import annotations
 

@@ -85,15 +85,6 @@ def test_the_wheel_runs_where_nothing_else_of_postwatch_is(
     assert (target / "share/doc/postwatch/docs/operations.md").is_file()
 
 
-def test_the_image_gets_all_that_the_wheel_is_made_of(packages: list[str]) -> None:
-    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    needed = {*packages, "docs", "README.md", "CHANGELOG.md", "pyproject.toml"}
-
-    assert needed <= set(" ".join(copied).split())
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    assert not needed & {name.strip("/") for name in ignored}
-
-
 def test_the_readme_and_the_metadata_name_the_same_pythons(project: dict[str, Any]) -> None:
     prefix = "Programming Language :: Python :: 3."
     named = [each for each in project["project"]["classifiers"] if each.startswith(prefix)]
