@@ -1,4 +1,4 @@
-"""Speaks to mail servers: dialogues, sockets, TLS, names, network policy, the prober.
+"""Speaks to mail servers: `prober` contacts one, `protocols` and `net` are its parts.
 
-Knows the values of `domain`; knows nothing of logs, of schedules or of HTTP.
+Knows the values of `domain`, and nothing of logs, schedules and HTTP.
 """

@@ -14,10 +14,10 @@ MAX_REPLY_BYTES = 64 * 1024
 
 
 class LineReader:
-    r"""Collects bytes and hands out lines without their line end.
+    r"""Collects bytes and returns lines without their line end.
 
-    A line ends with LF; a CR before it is dropped, so bare LF is tolerated as mail clients
-    tolerate it. A reply is everything that arrives between two of our commands.
+    A line ends with LF, and a CR before it is dropped: a bare LF is tolerated, as mail
+    clients do. A reply is everything that arrives between two commands.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class LineReader:
         Raises:
             ProbeFailed: The line or the reply is over its limit.
         """
-        # Only what came since the last look is searched: a byte at a time stays linear.
+        # Only new bytes are searched, so the time is linear also for one byte at a time.
         end = self._buffer.find(b"\n", self._searched)
         length = len(self._buffer) if end < 0 else end + 1
         if length > MAX_LINE_BYTES:

@@ -1,10 +1,9 @@
-"""Makes a server's words fit to be stored and shown: cleaned, without secrets, cut.
+"""Makes a server's words fit to be stored and shown: printable, without secrets, cut.
 
-The words are an attacker's: they may hold terminal escapes, a megabyte, or the password
-that we just sent, in clear or encoded. Knows nothing of protocols.
-
-Secrets are found by plain search in views of the text, never by patterns that begin with a
-repetition: those would let a server hold up the whole process for seconds.
+The words are an attacker's: they may hold terminal escapes, a megabyte of text, or the
+password that the probe sent, in clear or encoded. Secrets are found by plain search in
+decoded views of the text. Regular expressions that begin with a repetition would need
+quadratic time, and a server could stop the whole process for seconds. Knows no protocol.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 # A fragment of base64 shorter than this matches too much that is no secret.
 _MIN_BASE64_CORE: Final = 4
 
-# Where a server breaks its lines is no part of what it says: ` / ` is our own sign for it.
+# A server may break its lines within a secret. The dialogues join lines with ` / `.
 _GAP: Final = re.compile(r" / |\s")
 _AS_IT_IS: Final = re.compile(r" / |\s|(?P<plain>\S)")
 # Percent-encoding (RFC 3986 2.1) and quoted-printable with its soft line breaks (RFC 2045 6.7).
@@ -46,7 +45,7 @@ class Redactor:
         known = set(filter(None, secrets))
         self._forms = {form for secret in known for form in _forms(secret) if form}
         self._cores = {core.lower() for secret in known for core in _base64_cores(secret)}
-        # So far behind what is shown may a secret end that begins in it.
+        # A secret that begins in the shown text ends within this many characters.
         self._window = MAX_TEXT + _REACH * max(map(len, self._forms), default=0)
 
     def clean(self, words: bytes) -> str:
@@ -68,7 +67,7 @@ class Redactor:
         return shown if is_whole and len(shown) <= MAX_TEXT else shown[: MAX_TEXT - 1] + "…"
 
     def _secrets_in(self, text: str) -> list[tuple[int, int]]:
-        """Return where secrets stand, in order; two may overlap."""
+        """Return the start and end of each secret in the text, in order; two may overlap."""
         if not self._forms:
             return []
         found: list[tuple[int, int]] = []
@@ -83,7 +82,7 @@ class Redactor:
 
 @dataclass(slots=True)
 class _View:
-    """Bytes as they are searched, in lower case, and where each one stands in the text."""
+    """The text as searchable bytes in lower case, with the place of each byte in the text."""
 
     data: bytearray = field(default_factory=bytearray)
     starts: list[int] = field(default_factory=list)
@@ -110,7 +109,7 @@ class _View:
             hit = self.data.find(form, hit + 1)
 
     def runs_around(self, core: bytes, text: str) -> Iterator[tuple[int, int]]:
-        """Return the base64 around each place: neighbours are encoded together with it."""
+        """Return the whole run of base64 around each hit: it encodes neighbours together."""
         hit = self.data.find(core)
         while hit >= 0:
             start, end = self.starts[hit], self.ends[hit + len(core) - 1]
@@ -123,25 +122,25 @@ class _View:
 
 
 def _printable(words: bytes) -> str:
-    """Drop what moves the cursor, hides text or turns its direction (Unicode Cc, Cf, …)."""
+    """Return text without characters that move the cursor, hide text or turn its direction."""
     text = words.decode("utf-8", "replace")
     return text if text.isprintable() else "".join(filter(str.isprintable, text))
 
 
 def _forms(secret: bytes) -> Iterator[bytes]:
-    """Return how a secret may stand in a view."""
-    # A server may echo in the old encoding of its mailboxes, or with the escapes of IMAP.
+    """Return the forms in which a server may echo a secret, as they are in a view."""
+    # Servers echo in UTF-8 or Latin-1, with the escapes of IMAP, or with + for a blank.
     latin = secret.decode("utf-8", "replace").encode("latin-1", "replace")
     escaped = secret.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
     for form in (secret, latin, escaped, secret.replace(b" ", b"+")):
-        # The text that is searched was made printable, so must be what is searched for.
+        # The searched text was made printable, so the form is made printable too.
         yield _GAP.sub("", _printable(form)).lower().encode()
     for raw in (secret, latin):
         yield b"".join(raw.lower().split())
 
 
 def _base64_cores(secret: bytes) -> Iterator[bytes]:
-    """The part of base64 that shows a secret wherever it begins within the encoded text."""
+    """Return what base64 of a secret has in common wherever the secret begins in its text."""
     for offset in range(3):
         encoded = b64encode(b"\0" * offset + secret).rstrip(b"=")
         # The first and the last characters mix bits of the neighbours, so they vary.

@@ -1,6 +1,6 @@
-"""What a probe is asked to do: one server, and how to talk to it.
+"""The target of a probe: one server, and how to talk to it.
 
-Knows nothing of monitors, schedules or sockets.
+Knows nothing of monitors, schedules and sockets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 ProtocolName: TypeAlias = str
 """A key of `mail.protocols.PROTOCOLS`."""
 
-
 _LINE_BREAKERS = frozenset("\r\n\0")
 
 
@@ -23,9 +22,9 @@ _LINE_BREAKERS = frozenset("\r\n\0")
 class ProbeTarget:
     """One mail server to contact.
 
-    A login is tried when both `user` and `password` are set. `mailbox` asks for one step
-    more after the login: IMAP opens that mailbox read-only, POP3 asks for the size of its
-    only one. `timeout_seconds` bounds the whole probe.
+    The probe logs in when both `user` and `password` are set. With `mailbox` it takes one
+    more step after the login: IMAP opens that mailbox read-only, POP3 asks for the size of
+    its only one, other protocols have none. `timeout_seconds` bounds the whole probe.
 
     Raises:
         ValueError: A value that no probe can work with. The text never shows a secret.
@@ -47,7 +46,7 @@ class ProbeTarget:
         if not self.timeout_seconds > 0:
             raise ValueError(f"timeout_seconds must be above 0, not {self.timeout_seconds}")
         for name in ("user", "password", "mailbox"):
-            # A line break in a credential would let it speak commands of its own.
+            # A line break in a credential would begin a command of its own.
             if _LINE_BREAKERS.intersection(getattr(self, name) or ""):
                 raise ValueError(f"{name} must not contain line breaks or NUL")
 

@@ -1,1 +1,1 @@
-"""Tests of the checker: dialogues without I/O, then real and hostile servers."""
+"""Tests of the prober: dialogues without I/O, then real and hostile servers."""

@@ -1,4 +1,4 @@
-"""Servers and probers that the tests of the checker share."""
+"""The certificates and the prober that the tests of this folder share."""
 
 from __future__ import annotations
 

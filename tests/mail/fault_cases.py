@@ -1,4 +1,4 @@
-"""What a fault case is, and the small words that the tables are written with."""
+"""The rows of the fault table, and the steps of their scripts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 USER = "alice@example.org"
 PASSWORD = "canary-Passw0rd"
 
-# Enough for a busy machine that plays all cases at once; a stalling server costs all of it.
+# Enough for a busy machine that plays all cases at once; each stalling server takes all of it.
 TIMEOUT_SECONDS = 3.0
 
 LONG_SECONDS = 30.0
@@ -32,7 +32,7 @@ SHOP = CertificateShop()
 
 @dataclass(frozen=True, kw_only=True)
 class FaultCase:
-    """One row of the table: what the server does, and what must come out.
+    """One row of the table: the script of the server, and the outcome that must follow.
 
     Without a category the server is up.
     """

@@ -1,4 +1,4 @@
-"""Fault cases of SMTP: greeting, EHLO, STARTTLS, AUTH and QUIT gone wrong (or merely odd)."""
+"""Fault cases of SMTP: greeting, EHLO, STARTTLS, AUTH and QUIT, failing or merely odd."""
 
 from __future__ import annotations
 

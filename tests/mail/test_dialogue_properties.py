@@ -1,4 +1,4 @@
-"""What holds for all dialogues and all bytes."""
+"""Properties of all dialogues, for any bytes that a server sends."""
 
 from __future__ import annotations
 

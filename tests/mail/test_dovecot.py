@@ -1,4 +1,4 @@
-"""Dovecot, probed over IMAP, POP3 and ManageSieve the way its users reach it."""
+"""Dovecot, probed by IMAP, POP3 and ManageSieve."""
 
 from __future__ import annotations
 

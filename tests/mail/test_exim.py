@@ -1,4 +1,4 @@
-"""Exim, probed the way a mail client submits: a second TLS stack, GnuTLS, among others."""
+"""Exim, probed as a mail client that submits; its TLS is GnuTLS's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row of the fault table: what a server does, and what comes out.
+"""Every row of the fault table: what a server does, and the outcome.
 
 All servers and all probes run at once, so the table takes as long as its longest row.
 """

@@ -1,4 +1,4 @@
-"""aiosmtpd, Twisted and our own stub: real servers where no mail package is installed."""
+"""aiosmtpd, Twisted and our stub: servers that need no package of the system."""
 
 from __future__ import annotations
 

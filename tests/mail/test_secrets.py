@@ -1,4 +1,4 @@
-"""No secret comes out of a probe, whatever the server does with it."""
+"""No outcome, trace or text shows a secret, however the server echoes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of a connection that a well-timed server alone could bring about."""
+"""Behaviour of a connection that depends on the timing of the server."""
 
 from __future__ import annotations
 

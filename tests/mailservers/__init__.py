@@ -1,5 +1,5 @@
-"""Mail servers for tests, all on loopback, each stopped by whoever started it.
+"""Mail servers for tests, all on loopback.
 
-Every server is a context manager that needs no event loop, so that tests which start
-real processes can use it as well as tests on trio.
+Every server is a context manager that stops the server at its end. None needs an event loop,
+so tests that start real processes use them as well as tests on trio.
 """

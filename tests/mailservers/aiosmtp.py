@@ -1,4 +1,4 @@
-"""aiosmtpd, which is always there: SMTP with STARTTLS and logins, in a thread."""
+"""aiosmtpd, a test requirement: SMTP with STARTTLS and logins, in a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One test CA, and a leaf for every way in which a certificate can be good or bad."""
+"""A test CA, and a server certificate for each way to be good or bad."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name server on loopback that answers what a test wants, or nothing."""
+"""A name server on loopback with the answers that a test gives it; it can stay silent."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A private Dovecot: IMAP, POP3 and ManageSieve, plain, STARTTLS and implicit TLS, two users.
 
-For Dovecot 2.3, whose configuration language 2.4 changed. Runs as root or as anybody.
+For Dovecot 2.3, whose configuration language 2.4 changed. Runs as root or as another user.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UNICODE_PASSWORD = 'pä"ss\\wörd'
 
 @dataclass(frozen=True)
 class Dovecot:
-    """Where the server listens. The constants of this module say who may log in."""
+    """The ports of the server. The constants of this module are its users and passwords."""
 
     host: str
     imap_port: int

@@ -1,4 +1,4 @@
-"""Starts a server's process, waits until it listens, and ends it for certain."""
+"""Starts a server's process, waits until it listens, and always stops it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STOP_SECONDS = 10.0
 
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _PORTS = range(15_000 + _WORKER % 16, 32_000, 16)
-"""Those of this worker, so that no two choose the same at once. They lie below the kernel's range
-for outgoing connections, which could take one first, or connect to themselves."""
+"""The ports of this worker: no two workers choose the same one at the same time. They are below
+the kernel's range for outgoing connections, which could take a port before the server does."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports on loopback that nobody listens on, all different."""
+    """Return different ports on loopback on which no process listens."""
     found: list[int] = []
     for port in SystemRandom().sample(_PORTS, len(_PORTS)):
         with contextlib.suppress(OSError), socket.socket() as trial:

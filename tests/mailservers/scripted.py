@@ -1,6 +1,6 @@
-"""A server that plays a script: the fault server of the checker's tests.
+"""A server that plays a script: the fault server of the prober's tests.
 
-It uses blocking sockets in threads, because a server on trio could not play all faults: it
+It uses blocking sockets in threads, because a server on trio cannot play all faults: it
 never sends the alert of a failed TLS handshake.
 """
 
@@ -99,7 +99,7 @@ class Peer:
             pass
 
     def abort(self) -> None:
-        """Wake up whoever waits on this connection, from another thread."""
+        """Wake up the thread that waits on this connection; called from another thread."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -171,7 +171,7 @@ class _ScriptedServer:
 
 @contextlib.contextmanager
 def scripted(script: Script, *, host: str = LOOPBACK, port: int = 0) -> Iterator[int]:
-    """Play a script to everyone who connects; give the port.
+    """Play a script to each client that connects; yield the port.
 
     Raises:
         AssertionError: At the end, when a client did not follow the script.
@@ -190,7 +190,7 @@ def scripted(script: Script, *, host: str = LOOPBACK, port: int = 0) -> Iterator
 
 @contextlib.contextmanager
 def deaf(host: str = LOOPBACK, *, port: int = 0) -> Iterator[int]:
-    """Listen on a port whose queue is full, so that a SYN is dropped; give the port."""
+    """Listen on a port whose queue is full, so that the kernel drops a SYN; yield the port."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(
             socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -1,7 +1,6 @@
-"""A small SMTP server that behaves, until a test tells it not to.
+"""A small SMTP server whose behaviour a test changes while it runs.
 
-Runs on a loop of its own in a thread, serves thousands of connections, and lets the test
-change what it does while it runs.
+It runs on a loop of its own in a thread and serves thousands of connections.
 """
 
 from __future__ import annotations

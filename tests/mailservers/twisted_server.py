@@ -1,4 +1,4 @@
-"""Twisted's IMAP and POP3 servers, which are always there, in a process of their own.
+"""Twisted's IMAP and POP3 servers, a test requirement, in a process of their own.
 
 Its IMAP offers STARTTLS and announces LOGINDISABLED before it; its POP3 knows no STLS.
 """
