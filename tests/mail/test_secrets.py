@@ -166,6 +166,12 @@ def test_a_password_is_found_percent_encoded_and_broken_anywhere(
     assert shown == "***"
 
 
+def test_a_secret_behind_the_cut_leaves_no_trace() -> None:
+    shown = Redactor([b"secret"]).clean(b"x" * (MAX_TEXT + 10) + b"secret")
+
+    assert shown == "x" * (MAX_TEXT - 1) + "…"
+
+
 @pytest.mark.parametrize("length", [21, 200])
 def test_no_byte_of_a_password_is_shown_wherever_it_begins(length: int) -> None:
     secret = bytes(ord("a") + number % 26 for number in range(length))
