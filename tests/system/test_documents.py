@@ -70,7 +70,7 @@ def test_every_shell_example_of_the_documents_works(service: Service, names: lis
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
 def test_every_path_of_the_code_is_there(name: str) -> None:
     named = _CODE_PATH.findall(text_of(name))
     assert [each for each in named if not (ROOT / each).exists()] == []

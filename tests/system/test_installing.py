@@ -54,7 +54,7 @@ def test_the_wheel_holds_every_room_and_the_documents(wheel: Path, packages: lis
     rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert set(packages) == rooms - {"tests", "soak", "benchmarks"}
     for name in packages:
-        assert f"{name}/__init__.py" in names
+        assert {f"{name}/__init__.py", f"{name}/py.typed"} <= set(names)
     for document in (ROOT / "docs").glob("*.md"):
         assert any(name.endswith(f"/share/doc/postwatch/docs/{document.name}") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "soak/", "benchmarks/"))]
