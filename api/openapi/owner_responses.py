@@ -8,7 +8,7 @@ from api.http.fields import NUMBER, UUID
 from api.openapi.vocabulary import COUNTRY_CODES, STRING, TIME, closed, nullable, ref
 from api.resources.customers import MAX_THRESHOLD, STATUSES
 from api.resources.tokens import RANKS
-from projections.shapes import customer as shapes
+from projections.shapes.customer import CUSTOMER_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,10 +48,10 @@ _CUSTOMER: Final[Mapping[str, Schema]] = {
 def components() -> Schema:
     """Return every schema of this family."""
     return {
-        "MonitorCustomer": _customer(shapes.EMBEDDED),
-        "Customer": _customer(shapes.READ),
-        "CustomerItem": _customer(shapes.LISTED),
-        "CustomerDetails": _customer(shapes.CREATED),
+        "MonitorCustomer": _customer(CUSTOMER_KEYS["embedded"]),
+        "Customer": _customer(CUSTOMER_KEYS["read"]),
+        "CustomerItem": _customer(CUSTOMER_KEYS["listed"]),
+        "CustomerDetails": _customer(CUSTOMER_KEYS["created"]),
         "CreatedCustomer": closed(
             {"success": {"type": "boolean", "const": True}, "customer": ref("CustomerDetails")}
         ),

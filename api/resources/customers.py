@@ -30,7 +30,7 @@ from domain import values
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import InvalidValueError, NotFoundError, Problem
 from domain.values import parse_country_codes
-from projections.shapes import customer as shapes
+from projections.shapes.customer import customer_shape
 from projections.views import records
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class CustomerCollection:
         catch_up(self._projector)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/customers/{made.id}"
-        customer = shapes.created(records.of_customer(made), organization)
+        customer = customer_shape(records.of_customer(made), organization, "created")
         resp.media = {"success": True, "customer": customer}
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -210,7 +210,7 @@ class CustomerCollection:
         require(principal, Action.READ_CUSTOMER)
         organization = self._organization(req, principal)
         resp.media = [
-            shapes.listed(each, organization)
+            customer_shape(each, organization, "listed")
             for each in self._reader.customers(organization["public_id"])
             if principal.covers_customer(each["public_id"])
         ]
@@ -236,7 +236,7 @@ class CustomerItem:
         principal: Principal = req.context.principal
         customer, organization = self._find(identifier, principal)
         require(principal, Action.READ_CUSTOMER)
-        resp.media = shapes.read(customer, organization)
+        resp.media = customer_shape(customer, organization, "read")
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
         """Change a customer (9.4)."""
@@ -249,7 +249,7 @@ class CustomerItem:
         changed = records.of_customer(self._monitoring.update_customer(command, actor))
         if catch_up(self._projector):
             changed, organization = _with_organization(self._reader, customer["public_id"])
-        resp.media = shapes.read(changed, organization)
+        resp.media = customer_shape(changed, organization, "read")
 
     def _find(self, text: str, principal: Principal) -> tuple[Record, Record]:
         identifier = identifier_of(text)

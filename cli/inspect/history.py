@@ -19,7 +19,7 @@ from domain.errors import InvalidValueError
 from domain.kinds import KINDS
 from domain.mail_config import mask_secret
 from projections.readers.monitors import MonitorRecords
-from projections.shapes import customer as customer_shapes
+from projections.shapes.customer import customer_shape
 from projections.shapes.monitor import monitor_shape
 from projections.views import monitors
 from projections.views.history import FOR_EVER
@@ -150,7 +150,7 @@ def _print(folded: Replay) -> None:
     _print_list(
         "customers",
         (
-            customer_shapes.read(each, organizations[each["organization_id"]])
+            customer_shape(each, organizations[each["organization_id"]], "read")
             for each in customers.values()
         ),
     )

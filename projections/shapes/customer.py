@@ -1,119 +1,99 @@
 """The documented JSON of customers (contract part B, 9).
 
-Postwatch sends no SMS and sells no packages: those keys are there with their empty
+Postwatch sends no SMS and sells no packages: the shapes have those keys with their empty
 value, because clients of the documented API read them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from domain.fields import CUSTOMER_FIELDS, keys_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from projections.core.table import Record
 
 
-CREATED: Final = (
-    "id",
-    "publicId",
-    "organizationId",
-    "name",
-    "email",
-    "notificationPhoneNumber",
-    "notificationEmail",
-    "packageId",
-    "packageType",
-    "status",
-    "allowedCheckCountryCodes",
-    "cancellationDate",
-    "cancelledAt",
-    "customFields",
-    "monthlyReportsEnabled",
-    "notificationChannels",
-    "notificationTargets",
-    "notificationRules",
-    "smsUsageCurrentMonth",
-    "createdAt",
-    "updatedAt",
-    "alertLocationThresholdCount",
-)
-READ: Final = (
-    "id",
-    "publicId",
-    "organizationId",
-    "name",
-    "email",
-    "notificationPhoneNumber",
-    "notificationEmail",
-    "packageId",
-    "packageDisplayName",
-    "status",
-    "customFields",
-    "monthlyReportsEnabled",
-    "notificationChannels",
-    "notificationTargets",
-    "notificationRules",
-    "smsUsageCurrentMonth",
-    "updatedAt",
-    "createdAt",
-    "allowedCheckCountryCodes",
-    "alertLocationThresholdCount",
-)
-LISTED: Final = (
-    "id",
-    "organizationId",
-    "name",
-    "email",
-    "packageId",
-    "packageDisplayName",
-    "status",
-    "cancellationDate",
-    "notificationEmail",
-    "createdAt",
-    "publicId",
-)
-EMBEDDED: Final = (
-    "id",
-    "organizationId",
-    "name",
-    "email",
-    "allowedCheckCountryCodes",
-    "customFields",
-    "alertLocationThresholdCount",
-    "createdAt",
-    "updatedAt",
-    "publicId",
-)
+CustomerForm = Literal["created", "read", "listed", "embedded"]
+"""`created` answers POST (9.1), `listed` is an item of a list (9.2), `read` answers GET one and
+PATCH (9.3, 9.4), `embedded` is inside an IMAP/POP monitor (5.4)."""
 
-
-def created(customer: Record, organization: Record) -> dict[str, Any]:
-    """Return the customer in the answer to POST (9.1)."""
-    return _pick(CREATED, customer, organization)
-
-
-def read(customer: Record, organization: Record) -> dict[str, Any]:
-    """Return the answer to GET one and PATCH (9.3, 9.4)."""
-    return _pick(READ, customer, organization)
-
-
-def listed(customer: Record, organization: Record) -> dict[str, Any]:
-    """Return an item of the list (9.2)."""
-    return _pick(LISTED, customer, organization)
-
-
-def embedded(customer: Record, organization: Record) -> dict[str, Any]:
-    """Return the customer inside an IMAP/POP monitor (5.4)."""
-    return _pick(EMBEDDED, customer, organization)
-
-
-def _pick(keys: tuple[str, ...], customer: Record, organization: Record) -> dict[str, Any]:
-    shape = {key: customer[_FIELDS[key]] if key in _FIELDS else None for key in keys}
-    shape["organizationId"] = organization["number"]
-    if "smsUsageCurrentMonth" in shape:
-        shape["smsUsageCurrentMonth"] = 0
-    return shape
-
+CUSTOMER_KEYS: Final[Mapping[CustomerForm, tuple[str, ...]]] = {
+    "created": (
+        "id",
+        "publicId",
+        "organizationId",
+        "name",
+        "email",
+        "notificationPhoneNumber",
+        "notificationEmail",
+        "packageId",
+        "packageType",
+        "status",
+        "allowedCheckCountryCodes",
+        "cancellationDate",
+        "cancelledAt",
+        "customFields",
+        "monthlyReportsEnabled",
+        "notificationChannels",
+        "notificationTargets",
+        "notificationRules",
+        "smsUsageCurrentMonth",
+        "createdAt",
+        "updatedAt",
+        "alertLocationThresholdCount",
+    ),
+    "read": (
+        "id",
+        "publicId",
+        "organizationId",
+        "name",
+        "email",
+        "notificationPhoneNumber",
+        "notificationEmail",
+        "packageId",
+        "packageDisplayName",
+        "status",
+        "customFields",
+        "monthlyReportsEnabled",
+        "notificationChannels",
+        "notificationTargets",
+        "notificationRules",
+        "smsUsageCurrentMonth",
+        "updatedAt",
+        "createdAt",
+        "allowedCheckCountryCodes",
+        "alertLocationThresholdCount",
+    ),
+    "listed": (
+        "id",
+        "organizationId",
+        "name",
+        "email",
+        "packageId",
+        "packageDisplayName",
+        "status",
+        "cancellationDate",
+        "notificationEmail",
+        "createdAt",
+        "publicId",
+    ),
+    "embedded": (
+        "id",
+        "organizationId",
+        "name",
+        "email",
+        "allowedCheckCountryCodes",
+        "customFields",
+        "alertLocationThresholdCount",
+        "createdAt",
+        "updatedAt",
+        "publicId",
+    ),
+}
+"""The keys of each form, in the documented order."""
 
 _FIELDS: Final = {
     "id": "number",
@@ -124,3 +104,13 @@ _FIELDS: Final = {
     "updatedAt": "updated_at",
 }
 """Documented keys whose value is in the customer's own record."""
+
+
+def customer_shape(customer: Record, organization: Record, form: CustomerForm) -> dict[str, Any]:
+    """Return the documented shape of a customer."""
+    keys = CUSTOMER_KEYS[form]
+    shape = {key: customer[_FIELDS[key]] if key in _FIELDS else None for key in keys}
+    shape["organizationId"] = organization["number"]
+    if "smsUsageCurrentMonth" in shape:
+        shape["smsUsageCurrentMonth"] = 0
+    return shape

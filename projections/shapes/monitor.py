@@ -13,7 +13,7 @@ import orjson
 from domain.fields import MONITOR_FIELDS, keys_of
 from domain.kinds import KINDS
 from domain.mail_config import mask_secret
-from projections.shapes import customer as customer_shapes
+from projections.shapes.customer import customer_shape
 
 if TYPE_CHECKING:
     from domain.kinds import Config
@@ -52,15 +52,32 @@ def _keys(config_key: str) -> _Keys:
 
 _IMAP_POP_KEYS: Final[_Keys] = {
     "written": (
-        *(*_HEAD, *_IMAP_SETTINGS, *_IMAP_CONTACTS, *_TIMES),
-        *("config", "imapPopConfig", *_OURS),
+        *_HEAD,
+        *_IMAP_SETTINGS,
+        *_IMAP_CONTACTS,
+        *_TIMES,
+        "config",
+        "imapPopConfig",
+        *_OURS,
     ),
     "read": (
-        *(*_HEAD, *_IMAP_SETTINGS, "config", "allowedCheckCountryCodes"),
-        *(*_IMAP_CONTACTS, *_TIMES, "customer", "imapPopConfig", "publicId"),
+        *_HEAD,
+        *_IMAP_SETTINGS,
+        "config",
+        "allowedCheckCountryCodes",
+        *_IMAP_CONTACTS,
+        *_TIMES,
+        "customer",
+        "imapPopConfig",
+        "publicId",
     ),
     "listed": (
-        *(*_HEAD, *_IMAP_SETTINGS, "customerName", "config", *_IMAP_CONTACTS, *_TIMES),
+        *_HEAD,
+        *_IMAP_SETTINGS,
+        "customerName",
+        "config",
+        *_IMAP_CONTACTS,
+        *_TIMES,
         *_OURS,
     ),
 }
@@ -89,34 +106,35 @@ _PLAN: Final = {
 }
 
 
-HOLES: Final[Mapping[tuple[str, ShapeForm], tuple[str, ...]]] = {
+PLACEHOLDERS: Final[Mapping[tuple[str, ShapeForm], tuple[str, ...]]] = {
     which: tuple(key for key in keys if key in _OTHERS) for which, keys in KEYS.items()
 }
-"""What a shape shows of others than the monitor itself, in the order of its keys."""
+"""The keys of each shape whose value comes from another row, in the order of the shape."""
 
-_HOLE: Final = "\x01"
-"""Cannot stand in a JSON text: there it is escaped."""
+_MARKER: Final = "\x01"
+"""In no JSON text: there it is escaped."""
+
+_PLACEHOLDER: Final[Any] = orjson.Fragment(_MARKER)
 
 
 def monitor_template(monitor: Record, form: ShapeForm) -> str:
-    """Return the JSON of a monitor with `%s` for each of its `HOLES`; percent signs are doubled.
+    """Return the JSON of a monitor with `%s` for each of its placeholders; `%` is doubled.
 
-    A view keeps templates, so that an answer is put together where the rows are.
+    The `monitors` view stores templates. A query fills them with the values of other rows, so
+    that reading a list makes no object of each monitor.
     """
-    hole: Any = orjson.Fragment(_HOLE)
     config = mask_secret(monitor["kind"], monitor["config"])
-    others = dict.fromkeys(HOLES[monitor["kind"], form], hole)
+    others = dict.fromkeys(PLACEHOLDERS[monitor["kind"], form], _PLACEHOLDER)
     return _as_template(_own_part(monitor, form, config) | others)
 
 
 def customer_template(customer: Record) -> str:
     """Return the JSON of a customer inside a monitor; `%s` is the organization's number."""
-    hole: Any = orjson.Fragment(_HOLE)
-    return _as_template(customer_shapes.embedded(customer, {"number": hole}))
+    return _as_template(customer_shape(customer, {"number": _PLACEHOLDER}, "embedded"))
 
 
 def _as_template(shape: Shape) -> str:
-    return orjson.dumps(shape).decode().replace("%", "%%").replace(_HOLE, "%s")
+    return orjson.dumps(shape).decode().replace("%", "%%").replace(_MARKER, "%s")
 
 
 def monitor_shape(view: MonitorRecords, form: ShapeForm, config: Config) -> Shape:
@@ -131,7 +149,7 @@ def monitor_shape(view: MonitorRecords, form: ShapeForm, config: Config) -> Shap
     if "customerName" in shape:
         shape["customerName"] = view.customer["name"]
     if "customer" in shape:
-        shape["customer"] = customer_shapes.embedded(view.customer, view.organization)
+        shape["customer"] = customer_shape(view.customer, view.organization, "embedded")
     return shape
 
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from projections.readers.history import EntryFilter, HistoryReader, PlacedEntry
 from projections.readers.monitors import MonitorReader, MonitorRecords, RenderedMonitor
-from projections.shapes.monitor import HOLES
+from projections.shapes.monitor import PLACEHOLDERS
 from projections.views.history import OF_NOBODY
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _FILLERS: Final = {
     "lastCheckedAt": LAST_CHECKED,
     "customer": "printf(c.embedded, o.number)",
 }
-"""What fills each hole of a template."""
+"""What fills each placeholder of a template."""
 
 KEPT_TOTAL: Final = "SELECT number FROM monitors_counts WHERE counted = :counted"
 _LAST_CHECK_BY_LOCATION: Final = (
@@ -172,8 +172,8 @@ class MonitorQueries(MonitorReader):
 
 @lru_cache
 def _rendered(kind: Kind, position: str) -> str:
-    """Return the query of one monitor; its template is filled in the order of its holes."""
-    fillers = ", ".join(_FILLERS[each] for each in HOLES[kind, "read"])
+    """Return the query of one monitor; its template is filled in the order of its placeholders."""
+    fillers = ", ".join(_FILLERS[each] for each in PLACEHOLDERS[kind, "read"])
     return (
         "SELECT m.organization_id, m.customer_id, m.version, "
         f"printf(m.shown, {fillers}), {position} {_WITH_OWNERS}"

@@ -24,7 +24,7 @@ from domain.mail_config import read_secret
 from domain.values import is_same
 from projections.core.projection import EventHandler, Projection, RowBuffer, batched
 from projections.core.table import Table
-from projections.views import monitors
+from projections.views import monitors, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -172,7 +172,7 @@ def _record_change(rows: RowBuffer, logged: LoggedEvent, handler: EventHandler) 
     known = rows.get(VERSIONS, _version(key, event.originator_version - 1))
     before = known["value"] if known else None
     after = handler.fold(before, event)
-    last: Any = before if after is None else after
+    last = records.existing(before) if after is None else after
     thing = rows.get(THINGS, key)
     if thing is None:
         thing = _new_thing(rows, table, last, logged.position)

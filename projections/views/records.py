@@ -61,7 +61,7 @@ def of_customer(customer: Customer) -> Record:
 def updated_customer(record: Record | None, event: Customer.Updated) -> Record:
     """Fold a change."""
     updated_at = iso_milliseconds(event.timestamp)
-    return {**_existing(record), **event.changes, "updated_at": updated_at}
+    return {**existing(record), **event.changes, "updated_at": updated_at}
 
 
 def location(_: Record | None, event: MonitoringLocation.Created) -> Record:
@@ -78,17 +78,17 @@ def location(_: Record | None, event: MonitoringLocation.Created) -> Record:
 
 def updated_location(record: Record | None, event: MonitoringLocation.Updated) -> Record:
     """Fold another name or country."""
-    return {**_existing(record), **event.changes}
+    return {**existing(record), **event.changes}
 
 
 def retired_location(record: Record | None, event: MonitoringLocation.Retired) -> Record:
     """Fold a retirement: the row stays, because checks from there show its name."""
-    return {**_existing(record), "retired_at": iso_milliseconds(event.timestamp)}
+    return {**existing(record), "retired_at": iso_milliseconds(event.timestamp)}
 
 
 def restored_location(record: Record | None, _: MonitoringLocation.Restored) -> Record:
     """Fold a restoration."""
-    return {**_existing(record), "retired_at": None}
+    return {**existing(record), "retired_at": None}
 
 
 def token(_: Record | None, event: AccessToken.Created) -> Record:
@@ -111,12 +111,12 @@ def token(_: Record | None, event: AccessToken.Created) -> Record:
 
 def used_token(record: Record | None, event: AccessToken.Used) -> Record:
     """Fold a use."""
-    return {**_existing(record), "last_used_at": iso_milliseconds(event.timestamp)}
+    return {**existing(record), "last_used_at": iso_milliseconds(event.timestamp)}
 
 
 def revoked_token(record: Record | None, event: AccessToken.Revoked) -> Record:
     """Fold a revocation: the row stays, so that lists can show it."""
-    return {**_existing(record), "revoked_at": iso_milliseconds(event.timestamp)}
+    return {**existing(record), "revoked_at": iso_milliseconds(event.timestamp)}
 
 
 def monitor(_: Record | None, event: Monitor.Created) -> Record:
@@ -153,7 +153,7 @@ def of_monitor(monitor: Monitor) -> Record:
 def updated_monitor(record: Record | None, event: Monitor.Updated) -> Record:
     """Fold a change."""
     return {
-        **_existing(record),
+        **existing(record),
         **event.changes,
         "version": event.originator_version,
         "updated_at": iso_milliseconds(event.timestamp),
@@ -162,7 +162,7 @@ def updated_monitor(record: Record | None, event: Monitor.Updated) -> Record:
 
 def deleted_monitor(record: Record | None, _: Monitor.Deleted) -> None:
     """Fold a deletion: the row is removed."""
-    _existing(record)
+    existing(record)
 
 
 def last_check(_: Record | None, event: CheckPerformed) -> Record:
@@ -179,7 +179,8 @@ def last_check(_: Record | None, event: CheckPerformed) -> Record:
     }
 
 
-def _existing(record: Record | None) -> Record:
+def existing(record: Record | None) -> Record:
+    """Return a record. Raises LookupError when the log changes a thing that it never created."""
     if record is None:
         raise LookupError("the log changes something that it never created: it is damaged")
     return record

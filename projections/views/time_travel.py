@@ -67,8 +67,11 @@ class MonitorsAsOf:
         monitor = found.monitor
         body = orjson.dumps(self._shapes([found], "read")[0]).decode()
         return RenderedMonitor(
-            *(monitor["organization_id"], monitor["customer_id"], monitor["version"]),
-            *(body, self.position),
+            organization_id=monitor["organization_id"],
+            customer_id=monitor["customer_id"],
+            version=monitor["version"],
+            body=body,
+            position=self.position,
         )
 
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:

@@ -179,6 +179,7 @@ class RollUps(Projection):
     @override
     def fold(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
         rows = RowBuffer(transaction)
+        streams: dict[str, Record] = {}
         finished: dict[tuple[str, str], dict[str, list[str]]] = {}
         for batch in batched(events):
             checks = [
@@ -189,7 +190,7 @@ class RollUps(Projection):
             rows.read(STREAMS, (key for key, _ in checks))
             self.settings.look_up((each.monitor_id, each.monitor_version) for _, each in checks)
             for key, check in checks:
-                record = rows.get(STREAMS, key) or _new_stream(check)
+                record = streams[key] = rows.get(STREAMS, key) or _new_stream(check)
                 rows.put(STREAMS, key, record)
                 for hour in add_check(record, check, self.settings):
                     day, name = day_and_hour(hour["hour"])
@@ -198,8 +199,7 @@ class RollUps(Projection):
         days = {f"{key}/{day}": (key, day, hours) for (key, day), hours in finished.items()}
         rows.read(DAYS, days)
         for name, (key, day, hours) in days.items():
-            stream: Any = rows.get(STREAMS, key)
-            rows.put(DAYS, name, _with_hours(rows.get(DAYS, name), stream, day, hours))
+            rows.put(DAYS, name, _with_hours(rows.get(DAYS, name), streams[key], day, hours))
         rows.write()
 
 

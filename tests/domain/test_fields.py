@@ -56,6 +56,6 @@ def test_shapes_show_every_field_that_they_may_show() -> None:
     for form in ("written", "read", "listed"):
         for kind in ("smtp", "imap_pop"):
             assert {each.key for each in MONITOR_FIELDS.values()} <= set(monitor.KEYS[kind, form])
-    for keys in (customer.CREATED, customer.READ):
+    for keys in (customer.CUSTOMER_KEYS["created"], customer.CUSTOMER_KEYS["read"]):
         shown = {*keys, "packageType"}
         assert {each.key for each in CUSTOMER_FIELDS.values()} <= shown
