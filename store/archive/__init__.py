@@ -1,4 +1,4 @@
-"""Old checks in compressed files beside the log, read as if they still stood in it.
+"""Archived checks: compressed files beside the log, which readers see as part of it.
 
-docs/archive.md describes the files. Knows rows as the log stores them; no monitors.
+docs/archive.md describes the files. This package knows raw rows of a log, and no monitors.
 """

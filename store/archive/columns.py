@@ -1,15 +1,12 @@
-"""One value of many events: how it is written small, and read back row by row.
+"""Columns of a segment: one value of many events, compressed together and read row by row.
 
-Forms that texts of values have, and the whole numbers they stand for.
-
-A form is used only where each text comes back from its number as it was, to the letter.
-
-Whole numbers as bytes that compress well: the lowest byte of each, then the next, and so on.
-
-The state of an event as a template and values, so that equal things stand side by side.
-
-Works on the text, not on what it means: a template and its values always give back the
-very bytes that they were made of, whatever these are.
+1. The text of an event's state is split into a template and values (`split`). Both together
+   always give back the same bytes, whatever these are.
+2. The values of one place in the templates are a column. Texts of a known form (`FORMS`:
+   integers, decimals, times) are written as whole numbers, if each text comes back from its
+   number letter by letter.
+3. Numbers are packed so that they compress well: the lowest byte of each, then the next
+   byte of each, and so on.
 """
 
 from __future__ import annotations
@@ -41,10 +38,10 @@ _KEPT: Final = 4096
 
 
 class Form(ABC):
-    """How texts are numbers."""
+    """A form of texts, each of which stands for a whole number."""
 
     fills_with_zero = True
-    """Whether a row without this value gets 0, instead of the number before it."""
+    """Whether a row without this value gets 0, or else the number of the row before."""
 
     @abstractmethod
     def number(self, text: str) -> int | None:
@@ -52,7 +49,7 @@ class Form(ABC):
 
     @abstractmethod
     def shown(self, numbers: Sequence[int]) -> Sequence[object]:
-        """Return what `%s` writes as the texts; many at a time, because there are millions."""
+        """Return values that `%s` formats as the texts; many in one call, because it is fast."""
 
     def numbers(self, texts: Sequence[str | None]) -> list[int] | None:
         """Return the numbers of texts, None unless each comes back as it was."""
@@ -318,8 +315,8 @@ _STEPS: Final = frozenset({"due_at", POSITION, ROW_VERSION})
 """Numbers that grow evenly within a stream."""
 
 
-class Writing:
-    """Turns columns into bytes. Numbers that are nearly a sum of others come after these."""
+class ColumnWriter:
+    """Turns columns into bytes. A column of numbers may be written as what differs from others."""
 
     def __init__(self) -> None:
         self.described: list[dict[str, Any]] = []
@@ -328,13 +325,13 @@ class Writing:
         self._forms: dict[str, str] = {}
 
     def add(self, columns: Mapping[str, Sequence[str | None]]) -> None:
-        """Take columns of equally many rows; None is a row without that value."""
+        """Add columns of equally many rows; None is a row without that value."""
         for name, texts in columns.items():
             if not self._add_few(name, texts):
                 self._add_numbers(name, texts)
 
     def add_integers(self, name: str, numbers: list[int]) -> None:
-        """Take a column that is numbers whatever they are."""
+        """Add a column of numbers."""
         self._numbers[name] = numbers
         self._forms[name] = "integer"
 
@@ -382,7 +379,7 @@ class Writing:
 
 
 class Column:
-    """A column that is read; decompressed when it is first asked."""
+    """A column of a segment, decompressed at the first use."""
 
     def __init__(
         self, described: Mapping[str, Any], parts: Sequence[bytes], count: int, others: Columns

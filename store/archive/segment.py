@@ -1,8 +1,8 @@
-"""A segment: events that follow each other in a log, as one file.
+"""A segment: consecutive events of a log as one file.
 
-A line that names the version, the length of the header, the header (compressed JSON), the
-columns, and a SHA-256 over all of it. Within, events stand stream by stream, so that what
-a stream repeats stands side by side.
+It consists of a line with the version, the length of the header, the header (compressed
+JSON), the columns, and a SHA-256 over all of it. The events are sorted by stream, so that
+what a stream repeats compresses well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from store.archive.columns import (
     STREAM,
     TEMPLATE,
     TOPIC,
-    Writing,
+    ColumnWriter,
     as_format,
     bytes_of,
     column_names,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 MOST_EVENTS: Final = 65_536
-"""Events in one segment. More make it smaller, and take more memory to read."""
+"""Events in one segment. With more it is smaller, and takes more memory to read."""
 
 _MAGIC: Final = b"postwatch segment "
 _FIRST_LINE: Final = _MAGIC + b"%d\n" % VERSION
@@ -50,7 +50,7 @@ _DIGEST: Final = 32
 
 
 class SegmentContents(NamedTuple):
-    """What a segment holds. `digest` is SHA-256, in hexadecimal, over its events' leaves."""
+    """Which events a segment has. `digest` is SHA-256 over their leaves, in hexadecimal."""
 
     first: int
     last: int
@@ -59,7 +59,7 @@ class SegmentContents(NamedTuple):
 
 
 def contents_of(rows: Sequence[Row]) -> SegmentContents:
-    """Return what a segment of some rows holds; at least one, in the order of positions."""
+    """Return the contents of a segment of these rows: at least one, in the order of positions."""
     digest = sha256()
     for row in rows:
         digest.update(leaf_bytes(row))
@@ -85,7 +85,7 @@ def encode(log: str, rows: Sequence[Row]) -> bytes:
                 columns.setdefault(name, [None] * len(grouped))
         for name, value in zip(names[template], values, strict=True):
             columns[name][number] = value
-    writing = Writing()
+    writing = ColumnWriter()
     writing.add(columns)
     writing.add_integers(POSITION, [row.position for row in grouped])
     writing.finish()
@@ -97,12 +97,12 @@ def encode(log: str, rows: Sequence[Row]) -> bytes:
 
 
 class Segment:
-    """Reads a segment. Decodes what it is asked for, and keeps the numbers of all rows."""
+    """Reads a segment. Decodes only the rows that are asked for."""
 
     def __init__(self, data: bytes, log: str) -> None:
-        """Take the bytes of a file. Raises ArchiveError that says what is wrong with them."""
+        """Take the bytes of a file. Raises ArchiveError when they are damaged."""
         header, sections = _open(data)
-        with _damage_told("its header does not fit"):
+        with _damage_reported("its header does not fit"):
             self.contents = SegmentContents(*(header[name] for name in SegmentContents._fields))
             self._columns = read_columns(header["columns"], sections, self.contents.events)
             found = header["log"]
@@ -111,14 +111,14 @@ class Segment:
 
     def after(self, position: int, limit: int) -> list[Row]:
         """Return up to `limit` rows after a position, in order. Raises ArchiveError."""
-        with _damage_told("its columns do not fit"):
+        with _damage_reported("its columns do not fit"):
             places, order = self._in_order
             start = bisect_right(places, position)
             return self._rows(order[start : start + limit])
 
     def of_stream(self, stream: bytes, before: int, limit: int) -> list[Row]:
         """Return up to `limit` rows of a stream before a position, newest first."""
-        with _damage_told("its columns do not fit"):
+        with _damage_reported("its columns do not fit"):
             rows = self._columns[STREAM].rows_of(text_of(stream))
             if not rows:
                 return []
@@ -126,12 +126,12 @@ class Segment:
             return self._rows([each for each in reversed(rows) if places[each] < before][:limit])
 
     def require(self, contents: SegmentContents) -> None:
-        """Raise ArchiveError unless it says that it holds this."""
+        """Raise ArchiveError unless its header names these contents."""
         if self.contents != contents:
             raise ArchiveError("its events are not those that were archived")
 
     def check(self) -> None:
-        """Raise ArchiveError unless the events are those that were put in."""
+        """Raise ArchiveError unless its events have the digest of its header."""
         rows = self.after(self.contents.first - 1, self.contents.events)
         if not rows or contents_of(rows) != self.contents:
             raise ArchiveError("it is damaged: its events are not those it was made of")
@@ -175,8 +175,8 @@ class Segment:
 
 
 @contextmanager
-def _damage_told(what: str) -> Iterator[None]:
-    """Turn what reading bytes that are no segment can end in into an ArchiveError."""
+def _damage_reported(what: str) -> Iterator[None]:
+    """Turn the errors of decoding damaged bytes into an ArchiveError."""
     try:
         yield
     except _DAMAGED as error:
@@ -200,6 +200,6 @@ def _open(data: bytes) -> tuple[dict[str, Any], bytes]:
         raise ArchiveError("it is damaged or cut off: its SHA-256 is not the one it had")
     start = len(line) + _LENGTH
     end = start + int.from_bytes(body[len(line) : start], "little")
-    with _damage_told("its header cannot be read"):
+    with _damage_reported("its header cannot be read"):
         header: dict[str, Any] = orjson.loads(zlib.decompress(body[start:end]))
     return header, body[end:]

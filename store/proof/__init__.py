@@ -1,4 +1,4 @@
-"""Proof that a log was not changed: a Merkle tree over its events, and signed heads of it.
+"""Proves that a log was not changed: a Merkle tree over its events, and signed tree heads.
 
-RFC 9162 section 2.1 (the tree is that of RFC 6962). docs/proof.md says what is proven.
+RFC 9162 section 2.1 (the same tree as in RFC 6962). docs/proof.md says what this proves.
 """

@@ -1,8 +1,9 @@
-"""The leaf of an event: its five columns as stored, as netstrings one after the other.
+"""The leaf of an event in the Merkle tree, and the interface of raw rows that leaves are made of.
 
-`<length>:<bytes>,` for each of position, originator_id, originator_version, topic, state;
-numbers as decimal text. The lengths make it unambiguous: no two different events have
-the same leaf. A version of this that differs by a byte makes every signed head wrong.
+A leaf is the five stored columns of an event as netstrings, `<length>:<bytes>,`, one after
+the other: position, originator_id, originator_version, topic, state; numbers as decimal
+text. The lengths make it unambiguous: no two different events have the same leaf. A change
+of this by one byte would make every signed head wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class UnreadableRange(NamedTuple):
-    """A part of a log that stands elsewhere and cannot be read: its positions, and why."""
+    """Positions of a log whose archive cannot be read, and why."""
 
     first: int
     last: int
@@ -29,7 +30,7 @@ class UnreadableRange(NamedTuple):
 
 
 class EventRows(ABC):
-    """Reads the rows of a log by position. Rows that were archived may come from elsewhere."""
+    """Reads the raw rows of a log by position. Archived rows may come from an archive."""
 
     @abstractmethod
     def after(self, position: int, limit: int, *, through: int | None = None) -> Sequence[Row]:
@@ -40,16 +41,16 @@ class EventRows(ABC):
         """Return the highest position that was ever given, also when its event is gone."""
 
     def readable(self, progress: Progress = lambda *_: None) -> ReadableRows:
-        """Look whether all that stands elsewhere can be read, and is what was put there."""
+        """Read all archived rows, and check them against what was archived."""
         del progress
         return ReadableRows(self, 0, [])
 
 
 class ReadableRows(NamedTuple):
-    """Rows without the parts that cannot be read, how many others stand elsewhere, those parts."""
+    """The rows that can be read, how many of them are archived, and the parts that cannot."""
 
     rows: EventRows
-    elsewhere: int
+    archived: int
     unreadable: list[UnreadableRange]
 
 

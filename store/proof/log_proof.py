@@ -1,4 +1,4 @@
-"""Everything that proves one log: its rows, its tree, its signed heads."""
+"""The proof of one log: grows its tree, signs heads, and makes proofs from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """That one event is in the tree of a signed head."""
+    """The proof that one event is in the tree of a signed head."""
 
     position: int
     index: int
@@ -29,7 +29,7 @@ class Inclusion:
     head: TreeHead
 
     def as_json(self) -> dict[str, Any]:
-        """Return the proof as it is shown."""
+        """Return the proof as documented JSON."""
         return {
             "log": self.head.log,
             "position": self.position,
@@ -43,7 +43,7 @@ class Inclusion:
 class LogProof:
     """Grows the tree of a log, signs heads of it, and makes proofs from it.
 
-    `signing_key` is called when a head is signed: opening the key reads a file.
+    `signing_key` is called only when a head is signed, because it reads the key store.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LogProof:
         self._clock = clock
 
     def public_key(self) -> VerifyingKey:
-        """Return the key that this store's heads are checked with."""
+        """Return the key that verifies the heads of this store."""
         return self._signing_key().public
 
     def size(self) -> int:
@@ -79,7 +79,7 @@ class LogProof:
     def is_ahead(self) -> bool:
         """Return whether the tree has events that the log never had.
 
-        That happens when a log was put back from a backup, or cut and made to forget it.
+        That happens when a log is restored from a backup without its tree, or truncated.
         """
         return self.position() > self.rows.last_given()
 
@@ -88,9 +88,9 @@ class LogProof:
         progress: Callable[[int, int], None] = lambda *_: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Bring the tree up to the log; return how many events that took.
+        """Grow the tree up to the log; return by how many events.
 
-        `progress` is told the position reached and that of the log after each batch.
+        `progress` gets the position reached and the last one of the log after each batch.
         """
         grown = 0
         while not stopping() and (step := grow_once(self.rows, self.tiles)):
@@ -99,7 +99,7 @@ class LogProof:
         return grown
 
     def sign(self) -> TreeHead | None:
-        """Sign a head of the tree as it is and keep it; None when nothing is new."""
+        """Sign a head of the tree and store it; None when the tree has not grown."""
         with self.tiles.reading() as reader:
             last = reader.last_leaf_tile()
             newest = self.newest_head()
@@ -120,7 +120,7 @@ class LogProof:
     def inclusion(self, position: int) -> Inclusion:
         """Prove that an event is in the tree of the newest signed head.
 
-        Raises NotInTreeError when no event stands there, or no signed head covers it yet.
+        Raises NotInTreeError when there is no event, or no signed head covers it yet.
         """
         head = self.newest_head()
         with self.tiles.reading() as reader:
@@ -139,8 +139,8 @@ class LogProof:
     def consistency(self, first: int, second: int | None = None) -> dict[str, Any]:
         """Prove that the tree of `second` events begins with the tree of `first`, as JSON.
 
-        `second` None means the newest signed head. Raises NotInTreeError on sizes that the
-        tree never had.
+        Without `second` it is the size of the newest signed head. Raises NotInTreeError when
+        the tree never had such a size.
         """
         if second is None:
             head = self.newest_head()

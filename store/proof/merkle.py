@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 9162 section 2.1: hashes, roots, inclusion and consistency.
 
-Pure functions. Where the hashes of complete subtrees come from is the caller's affair;
-nothing here hashes a leaf twice. Names of variables in the two checks are the RFC's.
+Pure functions. The caller provides the hashes of complete subtrees; no leaf is hashed twice.
+The variables of `includes` and `is_consistent` have the names of the RFC.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class ProofError(DomainError):
 
 
 class NotInTreeError(ProofError):
-    """What is asked about is not in the tree, or not yet."""
+    """An event or a size is not in the tree, or not yet."""
 
 
 class Subtrees(Protocol):
-    """Knows the hashes of complete subtrees."""
+    """Gives the hashes of complete subtrees."""
 
     def subtree(self, level: int, index: int) -> bytes:
         """Return the hash over the `2**level` leaves from leaf `index * 2**level` on."""

@@ -1,17 +1,12 @@
-"""The tree as it is kept: tiles of 256 hashes, of which only the last of a level changes.
+"""The stored tree: tiles of 256 hashes, of which only the last one of a level changes.
 
-A leaf tile holds the hashes of 256 events and their positions. A node tile of level 1
-holds the hashes over 256 leaf tiles, one of level 2 those over 256 tiles of level 1, and
-so on. Every other node of the tree lies inside a tile and is computed when it is needed,
-so a leaf costs 32 bytes and a proof reads a handful of tiles.
+A leaf tile has the hashes of 256 events and their positions. A node tile of level 1 has the
+hashes over 256 leaf tiles, one of level 2 those over 256 tiles of level 1, and so on. Every
+other node of the tree is inside a tile and computed when needed, so a leaf costs 32 bytes
+and a proof reads a few tiles.
 
-A leaf tile as the columns of a table: its number, its runs as a text, its hashes.
-
-Growing the tree: new events become leaves, full tiles become leaves of the next level.
-
-Reads the log after the fact, so that appending an event costs nothing more than before.
-
-Whether events are still those whose hashes the tree stored, before anyone relies on them.
+The tree grows from the log afterwards, so that appending an event costs nothing more. Before
+events are archived, `first_disagreement` compares them with the stored hashes.
 """
 
 from __future__ import annotations
@@ -36,7 +31,7 @@ TILE: Final = 1 << TILE_LEVELS
 """Hashes of a full tile."""
 
 
-class Run(NamedTuple):
+class PositionRun(NamedTuple):
     """Events whose positions follow each other without a gap."""
 
     first: int
@@ -45,14 +40,14 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeafTile:
-    """The hashes of up to 256 events, and where these stand.
+    """The hashes and positions of up to 256 events.
 
-    `hashes` is None when they were forgotten because the events are archived; then they
-    are computed from the events, and judged by the tile's own hash one level up.
+    `hashes` is None when they were dropped because the events are archived. Then they are
+    computed from the events, and verified by the hash over the tile one level up.
     """
 
     number: int
-    runs: tuple[Run, ...]
+    runs: tuple[PositionRun, ...]
     hashes: bytes | None
 
     @property
@@ -75,7 +70,7 @@ class LeafTile:
         return [run.first + step for run in self.runs for step in range(run.length)]
 
     def offset_of(self, position: int) -> int | None:
-        """Return which of the tile's events stands at a position, None when none does."""
+        """Return the index within the tile of the event at a position, None without one."""
         before = 0
         for run in self.runs:
             if run.first <= position < run.first + run.length:
@@ -84,13 +79,13 @@ class LeafTile:
         return None
 
     def with_leaf(self, positions: Sequence[int], hashes: bytes) -> LeafTile:
-        """Return the tile with more events behind its own."""
+        """Return the tile with more events appended."""
         runs = list(self.runs)
         for position in positions:
             if runs and runs[-1].first + runs[-1].length == position:
-                runs[-1] = Run(runs[-1].first, runs[-1].length + 1)
+                runs[-1] = PositionRun(runs[-1].first, runs[-1].length + 1)
             else:
-                runs.append(Run(position, 1))
+                runs.append(PositionRun(position, 1))
         return LeafTile(self.number, tuple(runs), (self.hashes or b"") + hashes)
 
 
@@ -131,17 +126,17 @@ class TileStore(ABC):
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[TileReader]:
-        """Return a reader; each of its answers is as new as can be."""
+        """Give a reader, which sees each change as soon as it is committed."""
 
     @abstractmethod
     def growing(self) -> AbstractContextManager[TileWriter]:
-        """Return a transaction that no other writer enters; all of it is stored, or none."""
+        """Give a writer in a transaction that locks out other writers."""
 
     @abstractmethod
     def forget_leaves(self, through: int) -> int:
         """Drop the leaf hashes of full tiles up to a position; return of how many tiles.
 
-        For archived events: the hashes of whole tiles stay for ever.
+        For archived events. The hashes over whole tiles stay for ever.
         """
 
 
@@ -171,7 +166,7 @@ def tile_hash(hashes: bytes) -> bytes:
 
 
 class TiledSubtrees:
-    """Complete subtrees out of tiles. Keeps every tile that it has read: for a few proofs."""
+    """Complete subtrees from tiles. Keeps every tile that it has read, for a few proofs."""
 
     def __init__(self, reader: TileReader, rows: EventRows) -> None:
         self._reader = reader
@@ -217,16 +212,16 @@ def leaf_hashes_from(rows: EventRows, tile: LeafTile) -> bytes:
     return b"".join(map(row_hash, found))
 
 
-def write_runs(runs: Sequence[Run]) -> str:
-    """Return where the events of a tile stand, as a text: `first+length` of each run."""
+def write_runs(runs: Sequence[PositionRun]) -> str:
+    """Return the positions of a tile as stored: `first+length` of each run."""
     return " ".join(f"{run.first}+{run.length}" for run in runs)
 
 
 def read_tile(number: int, text: str, hashes: bytes | None) -> LeafTile:
-    """Return a stored tile. Raises ProofError when it is not what was stored."""
+    """Return a tile from its columns. Raises ProofError when they are damaged."""
     try:
         parts = [run.partition("+") for run in text.split()]
-        runs = tuple(Run(int(first), int(length)) for first, _, length in parts)
+        runs = tuple(PositionRun(int(first), int(length)) for first, _, length in parts)
     except (ValueError, AttributeError):
         runs = ()
     tile = LeafTile(number, runs, hashes)
@@ -239,11 +234,11 @@ def read_tile(number: int, text: str, hashes: bytes | None) -> LeafTile:
 
 
 BATCH: Final = 4096
-"""Events a transaction: many share one fsync, and a kill loses little work."""
+"""Events in one transaction: many share one fsync, and a kill loses little work."""
 
 
 def grow_once(rows: EventRows, store: TileStore) -> int:
-    """Make the next batch of events leaves; return how many. Locks nothing without news."""
+    """Append the next batch of events; return how many. Without new events it locks nothing."""
     if not rows.after(covered(store), 1):
         return 0
     with store.growing() as writer:
@@ -261,7 +256,7 @@ def covered(store: TileStore) -> int:
 
 
 def append(writer: TileWriter, batch: Sequence[Row]) -> None:
-    """Append events to the tree, which all stand behind its last one."""
+    """Append events to the tree, all of which come after its last one."""
     tile = writer.last_leaf_tile() or LeafTile(0, (), b"")
     taken = 0
     while taken < len(batch):
@@ -289,10 +284,10 @@ _TILES: Final = 16
 
 
 def first_disagreement(rows: Sequence[Row], reader: TileReader) -> int | None:
-    """Return the first position where rows are not what the tree has; None when all are.
+    """Return the first position where rows differ from the tree; None when all fit.
 
-    `rows` are all rows of the log from their first position to their last. A tile whose
-    hashes were forgotten has been compared before that.
+    `rows` are all rows of the log from their first position to their last. A tile without
+    hashes is skipped: it was compared before they were dropped.
     """
     here = {row.position: row for row in rows}
     first, last = rows[0].position, rows[-1].position

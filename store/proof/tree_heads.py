@@ -1,7 +1,7 @@
-"""Tree heads: what the tree was at a moment, signed with Ed25519 (RFC 8032).
+"""Tree heads: the size and root of a tree at a moment, signed with Ed25519 (RFC 8032).
 
-A head that somebody else keeps ties the whole log up to it: nobody can change an event
-before it, with or without the signing key, and still show that head's root.
+A head that is kept outside the store fixes the log up to it: after a change of an earlier
+event the log no longer has that root, whether or not the changer has the signing key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _SIGNATURE_BYTES: Final = 64
-_KEYS: Final = {
+_TYPES: Final = {
     "log": str,
     "size": int,
     "position": int,
@@ -51,15 +51,21 @@ class TreeHead:
 
     def as_json(self) -> dict[str, Any]:
         """Return the head as it is stored, shown and published."""
-        values = (self.log, self.size, self.position, self.time)
-        more = (self.root.hex(), self.key_id, self.signature.hex())
-        return dict(zip(_KEYS, values + more, strict=True))
+        return {
+            "log": self.log,
+            "size": self.size,
+            "position": self.position,
+            "time": self.time,
+            "rootHash": self.root.hex(),
+            "keyId": self.key_id,
+            "signature": self.signature.hex(),
+        }
 
 
 class HeadStore(ABC):
     """Keeps the signed heads of one log; heads are added and never changed.
 
-    `place` says, for people, where.
+    `place` names, for people, the file or table.
     """
 
     place: str
@@ -103,18 +109,18 @@ class VerifyingKey:
 
     @classmethod
     def from_hex(cls, text: str) -> VerifyingKey:
-        """Return the key that 64 hexadecimal digits stand for. Raises ProofError."""
+        """Return the key of 64 hexadecimal digits. Raises ProofError for another text."""
         try:
             return cls(Ed25519PublicKey.from_public_bytes(bytes.fromhex(text.strip())))
         except ValueError:
             raise ProofError("a public key is 64 hexadecimal digits") from None
 
     def pem(self) -> str:
-        """Return the key as OpenSSL reads it."""
+        """Return the key in PEM, as OpenSSL reads it."""
         return self._public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def signed(self, head: TreeHead) -> bool:
-        """Return whether this key signed a head, exactly as it is."""
+        """Return whether this key signed exactly this head."""
         data = _signed_bytes(head.log, head.size, head.position, head.time, head.root)
         try:
             self._public.verify(head.signature, data)
@@ -124,7 +130,7 @@ class VerifyingKey:
 
 
 def parse_head(line: bytes) -> TreeHead:
-    """Return the head that a line of JSON stands for. Raises ProofError on anything else."""
+    """Return the head of a line of JSON. Raises ProofError for anything else."""
     head = _read_head(line)
     if head is None or len(head.root) != HASH_BYTES or len(head.signature) != _SIGNATURE_BYTES:
         raise ProofError("this is no signed tree head")
@@ -134,13 +140,20 @@ def parse_head(line: bytes) -> TreeHead:
 def _read_head(line: bytes) -> TreeHead | None:
     try:
         found = orjson.loads(line)
-        if not isinstance(found, dict) or {k: type(v) for k, v in found.items()} != _KEYS:
+        if not isinstance(found, dict) or {k: type(v) for k, v in found.items()} != _TYPES:
             return None
         root, signature = bytes.fromhex(found["rootHash"]), bytes.fromhex(found["signature"])
     except ValueError:
         return None
-    named = (found["log"], found["size"], found["position"], found["time"])
-    return TreeHead(*named, root, found["keyId"], signature)
+    return TreeHead(
+        log=found["log"],
+        size=found["size"],
+        position=found["position"],
+        time=found["time"],
+        root=root,
+        key_id=found["keyId"],
+        signature=signature,
+    )
 
 
 def _signed_bytes(log: str, size: int, position: int, time: str, root: bytes) -> bytes:

@@ -1,15 +1,11 @@
-"""Verifying a log: its events against the stored hashes, these against the signed heads.
+"""Verifies a log: its events against the stored hashes, and these against the signed heads.
 
-One pass over the log in the order of positions, tile by tile. Nothing is written, and
-the log may grow meanwhile: what comes behind the tree is not looked at.
-
-What a difference between a log and its tree is: altered, removed, inserted or moved.
-
-What a verification finds: where the log, its tree or its signed heads were changed.
-
-The root of a growing tree of tiles, from the hashes of full tiles alone.
-
-Reading signed heads back with suspicion: which of them bear the right signature.
+`LogVerification` is one pass over the log in the order of positions, tile by tile. It
+collects what differs in `LogDifferences`, which finds out whether events were altered,
+removed, inserted or moved, and computes the roots of the tree at the sizes of the heads
+with an `Accumulator`. `HeadReader` takes only heads whose signature is right. The outcome
+is a `LogReport` of findings. Nothing is written, and the log may grow meanwhile: events
+after the end of the tree are not looked at.
 """
 
 from __future__ import annotations
@@ -33,11 +29,11 @@ if TYPE_CHECKING:
 
 
 LISTED: Final = 200
-"""Findings that are kept one by one; of all others the number is kept."""
+"""How many findings a report lists. All others are only counted."""
 
 
 class FindingKind(StrEnum):
-    """What was done. These words are documented and do not change."""
+    """What was changed, and how. These words are documented and do not change."""
 
     ALTERED = "altered"
     REMOVED = "removed"
@@ -50,9 +46,9 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """One thing that is not as it was.
+    """One change of a log, its tree or its heads.
 
-    `position` to `through` is where in the log; both None when it is not about events.
+    It is at `position` to `through` of the log; both are None when it is not about events.
     `line` is the line of a head in its file.
     """
 
@@ -63,7 +59,7 @@ class LogFinding:
     line: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the finding as it is shown."""
+        """Return the finding as documented JSON."""
         return {
             "kind": self.kind.value,
             "position": self.position,
@@ -75,9 +71,9 @@ class LogFinding:
 
 @dataclass(slots=True)
 class LogReport:
-    """The outcome of a verification: what was looked at, and what is wrong.
+    """The outcome of a verification: what was verified, and what was changed.
 
-    `found` counts events that are not as they were, and everything else that is wrong.
+    `found` counts changed events and all other findings.
     """
 
     log: str
@@ -91,17 +87,17 @@ class LogReport:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it was."""
+        """Whether nothing was changed."""
         return not self.found
 
     def add(self, finding: LogFinding, count: int = 1) -> None:
-        """Count a finding, and keep it if there is room. `count`: what it stands for."""
+        """Add a finding. `count`: how many events it is about."""
         self.found += count
         if len(self.findings) < LISTED:
             self.findings.append(finding)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as it is shown."""
+        """Return the report as documented JSON."""
         return {
             "log": self.log,
             "ok": self.ok,
@@ -116,15 +112,15 @@ class LogReport:
 
 
 KEPT: Final = 10_000
-"""Differences that are looked at one by one; more are only counted."""
+"""How many differences are examined one by one; more are only counted."""
 
 _COMPARED: Final = 64
-"""Differences that are compared with each other: an event of one position at another."""
+"""How many differences are compared with each other, to find moved events."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A position whose event is not what the tree has: either may be missing."""
+class LogDifference:
+    """A position where the log differs from the tree: in either the event may be missing."""
 
     position: int
     stored: bytes | None
@@ -132,21 +128,21 @@ class Difference:
 
     @property
     def kind(self) -> FindingKind:
-        """What it looks like by itself."""
+        """What this difference means by itself."""
         if self.stored is None:
             return FindingKind.INSERTED
         return FindingKind.REMOVED if self.row is None else FindingKind.ALTERED
 
 
-class Differences:
+class LogDifferences:
     """All differences of a log, in the order of positions."""
 
     def __init__(self) -> None:
-        self._kept: list[Difference] = []
+        self._kept: list[LogDifference] = []
         self._more = 0
 
-    def add(self, difference: Difference) -> None:
-        """Note a difference."""
+    def add(self, difference: LogDifference) -> None:
+        """Add a difference, in the order of positions."""
         if len(self._kept) < KEPT:
             self._kept.append(difference)
         else:
@@ -155,11 +151,11 @@ class Differences:
     def report(self, report: LogReport, log_is_right_through: int) -> None:
         """Turn the differences into findings.
 
-        Up to position `log_is_right_through` a signed head fits the log and not the tree:
-        there it is the tree that was changed.
+        Up to position `log_is_right_through` a signed head fits the log and not the tree, so
+        there the tree was changed.
         """
-        wrong_tree: list[Difference] = []
-        others: list[Difference] = []
+        wrong_tree: list[LogDifference] = []
+        others: list[LogDifference] = []
         for each in self._kept:
             is_right = each.kind is FindingKind.ALTERED and each.position <= log_is_right_through
             (wrong_tree if is_right else others).append(each)
@@ -181,8 +177,8 @@ class Differences:
             report.add(LogFinding(FindingKind.ALTERED, message), self._more)
 
 
-def _moved(differences: Sequence[Difference]) -> Iterator[tuple[int, int]]:
-    """Yield where an event belongs and where it stands now."""
+def _moved(differences: Sequence[LogDifference]) -> Iterator[tuple[int, int]]:
+    """Yield the old and the new position of each moved event."""
     for place in differences:
         for origin in differences:
             if place.row is None or origin.stored is None or place is origin:
@@ -191,9 +187,9 @@ def _moved(differences: Sequence[Difference]) -> Iterator[tuple[int, int]]:
                 yield origin.position, place.position
 
 
-def _grouped(differences: Sequence[Difference]) -> Iterator[list[Difference]]:
-    """Yield differences of one kind at neighbouring positions together."""
-    group: list[Difference] = []
+def _grouped(differences: Sequence[LogDifference]) -> Iterator[list[LogDifference]]:
+    """Yield differences of one kind at consecutive positions together."""
+    group: list[LogDifference] = []
     for each in differences:
         goes_on = group and (each.kind, each.position) == (
             group[-1].kind,
@@ -207,7 +203,7 @@ def _grouped(differences: Sequence[Difference]) -> Iterator[list[Difference]]:
         yield group
 
 
-def _finding(group: Sequence[Difference]) -> LogFinding:
+def _finding(group: Sequence[LogDifference]) -> LogFinding:
     kind, first, last = group[0].kind, group[0].position, group[-1].position
     what = "the event of position" if first == last else "the events of positions"
     where = f"{first}" if first == last else f"{first} to {last}"
@@ -221,7 +217,10 @@ def _finding(group: Sequence[Difference]) -> LogFinding:
 
 
 class Accumulator:
-    """Takes full tiles from left to right; holds one hash for each bit of their number."""
+    """Computes roots of a growing tree from the hashes of full tiles.
+
+    It keeps one hash for each bit of the number of tiles.
+    """
 
     def __init__(self) -> None:
         self.last_tile = b""
@@ -238,7 +237,7 @@ class Accumulator:
         self._peaks.append((level, value))
 
     def root(self, leaves: bytes = b"") -> bytes:
-        """Return the root with some more leaf hashes behind the tiles, at most one tile."""
+        """Return the root over the tiles and some more leaf hashes, at most those of one tile."""
         peaks = [value for _, value in self._peaks]
         if leaves:
             peaks += _peaks_of(leaves)
@@ -263,11 +262,11 @@ def _peaks_of(leaves: bytes) -> Iterable[bytes]:
 _ROWS: Final = 4096
 _TILES: Final = 16
 _BEFORE_ALL: Final = -(1 << 63)
-"""Below every position: who slips an event in may give it any."""
+"""Below every position: an inserted event may have any."""
 
 
 class LogVerification:
-    """One look at a whole log. `elsewhere`: positions whose events need not be here."""
+    """One pass over a whole log. `elsewhere`: positions whose events may be missing."""
 
     def __init__(
         self,
@@ -277,13 +276,13 @@ class LogVerification:
         heads: Sequence[TreeHead],
         elsewhere: Sequence[range] = (),
     ) -> None:
-        """Take the heads whose signatures are right; `log` names what is looked at."""
+        """Take the name of the log, its rows and tiles, and the heads with a right signature."""
         self.report = LogReport(log)
-        self._rows = _Feed(rows)
+        self._rows = _RowFeed(rows)
         self._tiles = tiles
         self._heads = deque(sorted(heads, key=lambda head: head.size))
         self._elsewhere = elsewhere
-        self._differences = Differences()
+        self._differences = LogDifferences()
         self._stored, self._logged = Accumulator(), Accumulator()
         self._log_is_right_through = 0
         self._fits = [0]
@@ -291,7 +290,7 @@ class LogVerification:
         self._tail = b""
 
     def run(self, progress: Callable[[int, int], None] = lambda *_: None) -> LogReport:
-        """Look at everything and return what was found. `progress` takes positions."""
+        """Verify everything and return the report. `progress` gets positions, done and all."""
         last = self._tiles.last_leaf_tile()
         total = last.last_position if last else 0
         for expected, tile in enumerate(self._all_tiles()):
@@ -299,7 +298,7 @@ class LogVerification:
                 message = f"the stored hashes from leaf {expected * TILE} on are gone"
                 self.report.add(LogFinding(FindingKind.TREE, message))
                 return self.report
-            self._look_at(tile)
+            self._verify_tile(tile)
             progress(tile.last_position, max(total, tile.last_position))
         self._differences.report(self.report, self._log_is_right_through)
         for head in self._heads:
@@ -319,28 +318,28 @@ class LogVerification:
             yield from tiles
             number = tiles[-1].number + 1
 
-    def _look_at(self, tile: LeafTile) -> None:
+    def _verify_tile(self, tile: LeafTile) -> None:
         rows = self._rows.through(tile.last_position)
         stored, logged = self._compare(tile, rows)
-        self._look_at_heads(tile, stored, logged)
+        self._verify_heads(tile, stored, logged)
         self.report.events += tile.count
         self.report.position = tile.last_position
         if tile.count == TILE:
             value = self._tile_hash(tile, stored)
             self._stored.add_tile(value)
             self._logged.add_tile(value if logged == stored else self._tile_hash(tile, logged))
-            self._look_at_nodes(tile)
+            self._verify_nodes(tile)
         else:
             self._tail = stored
 
     def _compare(self, tile: LeafTile, rows: Sequence[Row]) -> tuple[bytes, bytes]:
-        """Return the tile's hashes as stored and as the log has them, noting differences.
+        """Return the hashes of the tile as stored and as the log has them; note differences.
 
-        Empty bytes: the hashes were forgotten and the events are in an archive elsewhere.
+        Both are empty when the hashes were dropped and the events are not all here.
         """
         positions = tile.positions()
         if tile.hashes is None:
-            return self._compare_forgotten(tile, rows)
+            return self._compare_dropped(tile, rows)
         hashes = b"".join(map(row_hash, rows))
         if hashes == tile.hashes and [row.position for row in rows] == positions:
             return hashes, hashes
@@ -349,7 +348,7 @@ class LogVerification:
     def _differ(
         self, positions: Sequence[int], stored: Sequence[bytes], rows: Sequence[Row]
     ) -> bytes:
-        """Note every difference; return the hashes with those of the log where it has any."""
+        """Note every difference; return the hashes of the log, completed from the stored ones."""
         tree = dict(zip(positions, stored, strict=True))
         log = {row.position: row for row in rows}
         logged = {position: row_hash(row) for position, row in log.items()}
@@ -358,10 +357,10 @@ class LogVerification:
             if row is None and self._is_elsewhere(position):
                 self.report.archived += 1
             elif known is None or logged.get(position) != known:
-                self._differences.add(Difference(position, known, row))
+                self._differences.add(LogDifference(position, known, row))
         return b"".join(logged.get(position, known) for position, known in tree.items())
 
-    def _compare_forgotten(self, tile: LeafTile, rows: Sequence[Row]) -> tuple[bytes, bytes]:
+    def _compare_dropped(self, tile: LeafTile, rows: Sequence[Row]) -> tuple[bytes, bytes]:
         hashes = b"".join(map(row_hash, rows))
         first, last = tile.first_position, tile.last_position
         if [row.position for row in rows] != tile.positions():
@@ -381,7 +380,7 @@ class LogVerification:
     def _is_elsewhere(self, position: int) -> bool:
         return any(position in each for each in self._elsewhere)
 
-    def _look_at_heads(self, tile: LeafTile, stored: bytes, logged: bytes) -> None:
+    def _verify_heads(self, tile: LeafTile, stored: bytes, logged: bytes) -> None:
         before = tile.number * TILE
         while self._heads and self._heads[0].size <= before + tile.count:
             head = self._heads.popleft()
@@ -413,8 +412,8 @@ class LogVerification:
             )
             self.report.add(LogFinding(FindingKind.ALTERED, message, first, head.position))
 
-    def _look_at_nodes(self, tile: LeafTile) -> None:
-        """Compare the stored hashes above a tile that was just filled, up to the top."""
+    def _verify_nodes(self, tile: LeafTile) -> None:
+        """Verify the stored hashes over a tile that is full, up to the top."""
         level, index, value = 1, tile.number, self._stored.last_tile
         while True:
             if self._node(level, index) != value:
@@ -440,8 +439,8 @@ class LogVerification:
         return hashes[offset * HASH_BYTES : (offset + 1) * HASH_BYTES]
 
 
-class _Feed:
-    """Rows of a log in order, read many at a time and given out up to a position."""
+class _RowFeed:
+    """Reads the rows of a log in order, many at a time, and gives them out up to a position."""
 
     def __init__(self, rows: EventRows) -> None:
         self._rows = rows
@@ -449,7 +448,7 @@ class _Feed:
         self._position = _BEFORE_ALL
 
     def through(self, position: int) -> list[Row]:
-        """Return the rows behind those given out before, up to a position."""
+        """Return the next rows up to a position."""
         found: list[Row] = []
         while True:
             while self._read and self._read[0].position <= position:
@@ -458,12 +457,12 @@ class _Feed:
                 return found
             batch = self._rows.after(self._position, _ROWS)
             self._read.extend(batch)
-            # Nothing more: what comes while this runs is behind the tree.
+            # No more rows: events that come while this runs are after the tree.
             self._position = batch[-1].position if batch else position
 
 
 class HeadReader:
-    """The heads that were right, and what is wrong with the others."""
+    """Reads signed heads: keeps the right ones, and a finding for each of the others."""
 
     def __init__(self, log: str, key: VerifyingKey) -> None:
         self.heads: list[TreeHead] = []
@@ -472,7 +471,7 @@ class HeadReader:
         self._key = key
 
     def read(self, lines: Iterable[tuple[int, bytes]], source: str) -> None:
-        """Read the heads of one file, oldest first; `source` names it in findings."""
+        """Read the heads of one file, oldest first; findings name it as `source`."""
         size = 0
         for number, line in lines:
             try:

@@ -17,7 +17,7 @@ from store.proof import merkle
 from store.proof import tiles as growth
 from store.proof.leaf import EventRows, leaf_bytes
 from store.proof.merkle import ProofError, leaf_hash
-from store.proof.tiles import LeafTile, Run, TiledSubtrees, append, grow_once
+from store.proof.tiles import LeafTile, PositionRun, TiledSubtrees, append, grow_once
 from store.proof.verification import LogVerification
 from store.proving import log_proof, verify
 from store.sqlite.tiles import SqliteTiles
@@ -352,7 +352,7 @@ def test_a_damaged_tile_is_said(log: TamperedLog, runs: str) -> None:
 
 
 def test_a_leaf_tile_knows_its_positions() -> None:
-    tile = LeafTile(0, (Run(3, 2), Run(9, 1)), b"")
+    tile = LeafTile(0, (PositionRun(3, 2), PositionRun(9, 1)), b"")
 
     assert tile.positions() == [3, 4, 9]
     assert [tile.offset_of(each) for each in (2, 3, 4, 5, 9, 10)] == [None, 0, 1, None, 2, None]
