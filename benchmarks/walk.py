@@ -50,8 +50,11 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 ROOMS: Final = ("domain", "mail", "store", "projections", "checker", "alerting", "api", "web")
-BESIDE: Final = ("checker/loop/event_feed.py", "checker/runtime/loop_lag.py", "wall_clock.py")
-"""Files whose tasks and callbacks run all the time, whether a check is made or not."""
+BESIDE: Final = {"checker/loop/event_feed.py", "checker/schedule/wall_clock.py"}
+"""Files whose functions run all the time, whether a check is made or not."""
+
+INSTRUMENT: Final = "checker/runtime/loop_lag.py"
+"""Its functions run in each pass of the loop, but also for a check."""
 
 INTERVAL_SECONDS: Final = 1.0
 
@@ -100,7 +103,8 @@ class Walk:
         if file is None:
             return
         outer = [found for each in _callers(frame) if (found := self._file(each.f_code))]
-        if not (outer[-1] if outer else file).endswith(BESIDE):
+        root = outer[-1] if outer else file
+        if root != INSTRUMENT and BESIDE.isdisjoint([file, *outer]):
             caller = outer[0] if outer else None
             self.calls.append(Call(len(outer), file, frame.f_code.co_qualname, caller))
 
