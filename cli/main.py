@@ -54,7 +54,7 @@ _SECTIONS: Final = {
 )
 @click.version_option(package_name="postwatch", prog_name="postwatch")
 def main() -> None:
-    """Watch SMTP, IMAP, POP3 and ManageSieve servers; record every change and check as an event.
+    """Watch mail servers; record every change and every check as an event.
 
     Settings are environment variables that begin with POSTWATCH_, such as POSTWATCH_DATA,
     the data folder (default: ./data). docs/operations.md lists all settings and exit codes;

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 _DESCRIPTION: Final = """\
-Watches SMTP, IMAP, POP3 and ManageSieve servers; every change and every check is an event.
+Watches mail servers; every change and every check is an event.
 
 Send a token as `Authorization: Bearer wsm_...`. Bodies are JSON with a `Content-Length`, at
 most 64 KiB. Times are ISO 8601 in UTC with milliseconds. `checkInterval` is in **minutes**,

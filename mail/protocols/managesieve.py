@@ -75,15 +75,16 @@ class _Response:
     @property
     def code(self) -> bytes:
         """The response code in parentheses (RFC 5804 1.3), upper case, or b""."""
-        return self.value(2).upper() if self.value(1) == b"(" else b""
+        has_code = self.tokens[1:2] == (_Token("mark", b"("),)
+        return self.value(2).upper() if has_code else b""
 
     def value(self, index: int) -> bytes:
-        """The value of one token, b"" behind the last."""
+        """Return the value of one token, b"" after the last."""
         return self.tokens[index].value if index < len(self.tokens) else b""
 
 
 def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
-    """Talk to a ManageSieve server as a client would that wants to edit scripts."""
+    """Talk to a ManageSieve server as a client that edits scripts does, up to the login."""
     yield Enter(Phase.GREETING)
     capabilities = yield from _greeting()
     encrypted = target.tls == "implicit"
@@ -109,7 +110,7 @@ def _greeting() -> Generator[Action, bytes, Capabilities]:
     if response.status != b"OK":
         raise greeting_refused(response.words, temporary=response.code == b"TRYLATER")
     if not capabilities:
-        # RFC 5804 1.7 obliges a server to name itself. Servers of other protocols say OK too.
+        # RFC 5804 1.7: a server must name itself. Servers of other protocols greet with OK too.
         raise ProbeFailed(
             Category.NOT_MANAGESIEVE, "the greeting lists no capability", reply=response.words
         )
@@ -117,7 +118,7 @@ def _greeting() -> Generator[Action, bytes, Capabilities]:
 
 
 def _starttls() -> Generator[Action, bytes, Capabilities]:
-    """Start TLS. What the server said before is forgotten: it was not protected."""
+    """Start TLS and read the capabilities anew: the first ones were not protected."""
     yield Enter(Phase.STARTTLS)
     response = yield from _ask(b"STARTTLS")
     if response.status != b"OK":

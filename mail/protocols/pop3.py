@@ -53,7 +53,7 @@ class _Answer(NamedTuple):
 
 
 def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
-    """Talk to a POP3 server as a mail client would, up to the size of the mailbox."""
+    """Talk to a POP3 server as a mail client does, up to the size of the mailbox."""
     return _Pop3(target).run()
 
 

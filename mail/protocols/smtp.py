@@ -51,7 +51,7 @@ class Reply:
 
 
 def dialogue(target: ProbeTarget, client_name: str) -> Dialogue:
-    """Talk to an SMTP server as a mail client that submits would.
+    """Talk to an SMTP server as a mail client that submits mail does, up to the login.
 
     `client_name` is what EHLO says: a host name or an address literal (RFC 5321 4.1.3).
     """

@@ -300,6 +300,7 @@ LOGINS = [
         )
         for words, category in (
             ("NO", Category.AUTH_FAILED),
+            ('NO "(" "TRYLATER"', Category.AUTH_FAILED),
             ('NO "Authentication failed."', Category.AUTH_FAILED),
             ('NO (AUTH-TOO-WEAK) "no"', Category.AUTH_FAILED),
             ('NO (ENCRYPT-NEEDED) "TLS first"', Category.AUTH_REQUIRES_TLS),
