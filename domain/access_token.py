@@ -37,7 +37,7 @@ def new_token() -> str:
 
 
 def check_token(token: str) -> str:
-    """Return a token that somebody chose; refuse one that is malformed or short."""
+    """Return a token that an operator chose. Raises InvalidValueError for a weak one."""
     if not token.startswith(PREFIX) or not token.isascii() or not token.isprintable():
         raise InvalidValueError("invalid", f"must begin with {PREFIX} and be printable ASCII")
     if len(token) < _MIN_LENGTH or " " in token:

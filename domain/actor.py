@@ -1,6 +1,6 @@
-"""Who did something: recorded in every event.
+"""The actor that every event records, and the roles of tokens (contract Q-24).
 
-What callers are (contract Q-24). What each may do is the API's table.
+What each role may do is the API's table of permissions.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from typing import Final, Literal, NotRequired, TypedDict, get_args
 
 
 class Actor(TypedDict):
-    """The doer of a command, as JSON-native values.
+    """Who gave a command, as JSON-native values.
 
-    `type` says what kind of doer it is: `token` (a REST client, `id` is the token's
+    `type` says what kind of actor it is: `token` (a REST client, `id` is the token's
     public id), `operator` (the command line, `id` is the user of the operating system),
     `checker` (`id` is the location and process) or `system` (the first start).
     """

@@ -1,7 +1,7 @@
-"""What is known of a server between its checks: up, down, in maintenance, or nothing.
+"""Availability: what checks say about the time between them, for reports of uptime.
 
-A check vouches for the time until the next one should have ended. Where no check vouches,
-nothing is known, and that is never counted as up. Pure; times are milliseconds since 1970.
+A check counts for the time until the next one should have ended. Time for which no check
+counts is unknown, and never counted as up. Pure functions; times are milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
-State = Literal["up", "down", "maintenance"]
-"""What a check can vouch for; what remains of the time watched is unknown."""
+CheckState = Literal["up", "down", "maintenance"]
+"""What a check can say of the time after it; the rest of the time watched is unknown."""
 
-Fold = Callable[[object, bool], bool]
-STATES: Final[tuple[State, ...]] = ("up", "down", "maintenance")
+IsOnAfter = Callable[[object, bool], bool]
+"""Returns whether something is on after an event, given whether it was on before."""
+
+CHECK_STATES: Final[tuple[CheckState, ...]] = ("up", "down", "maintenance")
 HOUR_MS: Final = 3_600_000
 LATE_MS: Final = 30_000
-"""How much later than it should a check may begin, and still follow the one before it."""
+"""How late a check may begin, so that the check before it still counts until then."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Watched(NamedTuple):
+class WatchSettings(NamedTuple):
     """How a monitor was checked at one version of its configuration."""
 
     interval_ms: int
@@ -44,12 +46,12 @@ class Span(NamedTuple):
     end: int
 
 
-class Known(NamedTuple):
+class KnownSpan(NamedTuple):
     """A time in which a server was in a state."""
 
     start: int
     end: int
-    state: State
+    state: CheckState
 
 
 def milliseconds(moment: datetime) -> int:
@@ -58,19 +60,19 @@ def milliseconds(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
-def state_of(verdict: str, watched: Watched) -> State:
-    """Return what a check vouches for."""
+def state_of(verdict: str, watched: WatchSettings) -> CheckState:
+    """Return what a check with this verdict says of the time after it."""
     if watched.in_maintenance:
         return "maintenance"
     return "up" if verdict == "up" else "down"
 
 
-def vouched_until(ended: int, watched: Watched) -> int:
-    """Return until when a check that ended then vouches, if no other one comes before."""
+def counts_until(ended: int, watched: WatchSettings) -> int:
+    """Return until when a check counts that ended at `ended`, if no other check comes before."""
     return ended + watched.interval_ms + watched.timeout_ms + LATE_MS
 
 
-def with_maintenance(known: Known, windows: Sequence[Span]) -> Iterable[Known]:
+def cut_maintenance(known: KnownSpan, windows: Sequence[Span]) -> Iterable[KnownSpan]:
     """Cut a known time at planned maintenance: inside a window it is maintenance.
 
     `windows` are in order and do not overlap.
@@ -79,7 +81,7 @@ def with_maintenance(known: Known, windows: Sequence[Span]) -> Iterable[Known]:
     return (known,) if is_whole else _cut(known, windows)
 
 
-def by_hour(start: int, end: int) -> Iterable[tuple[int, int]]:
+def split_by_hour(start: int, end: int) -> Iterable[tuple[int, int]]:
     """Cut a time into hours (UTC): the number of the hour since 1970, and milliseconds in it."""
     hour = start // HOUR_MS
     # Most times lie in one hour, and there are as many as checks.
@@ -87,18 +89,18 @@ def by_hour(start: int, end: int) -> Iterable[tuple[int, int]]:
     return ((hour, end - start),) if is_in_one else _hours(start, end)
 
 
-def _cut(known: Known, windows: Iterable[Span]) -> Iterator[Known]:
+def _cut(known: KnownSpan, windows: Iterable[Span]) -> Iterator[KnownSpan]:
     start = known.start
     for window in windows:
         begin, end = max(window.start, start), min(window.end, known.end)
         if begin >= end:
             continue
         if start < begin:
-            yield Known(start, begin, known.state)
-        yield Known(begin, end, "maintenance")
+            yield KnownSpan(start, begin, known.state)
+        yield KnownSpan(begin, end, "maintenance")
         start = end
     if start < known.end:
-        yield Known(start, known.end, known.state)
+        yield KnownSpan(start, known.end, known.state)
 
 
 def _hours(start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -140,8 +142,8 @@ def retired_spans(events: Iterable[object], now: int) -> list[Span]:
     return _spans(events, is_retired, now)
 
 
-def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
-    """Return what of some spans lies in none of some others."""
+def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
+    """Return the parts of some spans that are in none of the holes."""
     left = list(spans)
     for hole in holes:
         cut = (
@@ -152,8 +154,8 @@ def without(spans: Iterable[Span], holes: Iterable[Span]) -> list[Span]:
     return left
 
 
-def _spans(events: Iterable[object], is_on_after: Fold, now: int) -> list[Span]:
-    """Return when something was on; `is_on_after` tells whether it is after an event."""
+def _spans(events: Iterable[object], is_on_after: IsOnAfter, now: int) -> list[Span]:
+    """Return the times in which something was on, according to `is_on_after` for each event."""
     spans: list[Span] = []
     since: int | None = None
     for event in events:
@@ -170,6 +172,6 @@ def _spans(events: Iterable[object], is_on_after: Fold, now: int) -> list[Span]:
     return spans
 
 
-def overlap(spans: Sequence[Span], start: int, end: int) -> int:
-    """Return how many milliseconds of a time lie in some spans that do not overlap."""
+def overlap_ms(spans: Sequence[Span], start: int, end: int) -> int:
+    """Return how many milliseconds of a time are inside spans that do not overlap each other."""
     return sum(max(min(each.end, end) - max(each.start, start), 0) for each in spans)

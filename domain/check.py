@@ -1,11 +1,7 @@
-"""The recorded fact of one check, and the stream that it belongs to.
+"""Checks: the outcome of a probe, and the events that record a check and its archiving.
 
-What a probe found out about a mail server, as plain values.
-
-The vocabulary of verdicts, phases, categories and warnings is stored in
-`CheckPerformed` events: a name once used keeps its meaning for ever.
-
-The recorded fact that old checks stand in a segment, and may be gone from the log.
+The names of verdicts, phases, categories and warnings are stored in `CheckPerformed` events,
+so a name that was used once keeps its meaning for ever.
 """
 
 from __future__ import annotations
@@ -225,10 +221,10 @@ ARCHIVE_ID: Final = uuid5(NAMESPACE_URL, "urn:postwatch:check-archive")
 
 @dataclass(frozen=True)
 class ChecksArchived(DomainEvent):
-    """The events of the `checks` log from one position to another stand in a segment.
+    """The events of the `checks` log between two positions were copied to an archive segment.
 
-    `digest` is SHA-256, in hexadecimal, over the leaves of the events (docs/proof.md), one
-    behind the other: of what stands in the segment, not of how that is compressed.
+    They may be deleted from the log from then on. `digest` is SHA-256, in hexadecimal, over the
+    concatenated leaves of the events (docs/proof.md): it does not depend on the compression.
     """
 
     TOPIC = "ChecksArchived"

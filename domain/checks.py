@@ -48,7 +48,7 @@ class PerformedCheck:
 
 @dataclass(slots=True)
 class _Tail:
-    """A stream, the version of its last event, and whose it is."""
+    """The end of a monitor's stream: the version of its last event."""
 
     stream: UUID
     version: int
@@ -56,7 +56,7 @@ class _Tail:
 
 
 class OlderChecks(Protocol):
-    """Finds checks that do not stand in the log's own file any more."""
+    """Finds checks that were archived and deleted from the log's own file."""
 
     def before(self, stream: UUID, version: int, limit: int) -> Sequence[Row]:
         """Return up to `limit` rows of a stream before a version, newest first."""
@@ -64,7 +64,7 @@ class OlderChecks(Protocol):
 
 
 class Checks(Application[UUID]):
-    """Appends checks in batches: one transaction a batch."""
+    """The log of checks. Appends them in batches, one transaction a batch."""
 
     name = "checks"
 
@@ -72,7 +72,7 @@ class Checks(Application[UUID]):
         super().__init__(env)
         self.older: OlderChecks | None = None
         self._tails: dict[tuple[UUID, str], _Tail] = {}
-        # Both are what an application of this store is made with.
+        # The library's attributes are wider than the parts that this store's engine gives.
         self._to_row = cast("EventMapper", self.mapper).row
         self._to_event = cast("EventMapper", self.mapper).event
         self._rows = cast("CheckRows", self.recorder)
@@ -89,8 +89,8 @@ class Checks(Application[UUID]):
         """
         tails = self._tails_of([check.monitor_id for check in batch], location)
         try:
-            # Straight to the recorder: for each event `save` asks three times whether it is
-            # an aggregate, which costs more than everything else here.
+            # Not `save`: it checks three times for each event whether it is an aggregate,
+            # which costs more than everything else here.
             self._rows.append(
                 [
                     self._to_row(CheckPerformed, *_next_event(check, tail, location, actor))
@@ -98,7 +98,7 @@ class Checks(Application[UUID]):
                 ]
             )
         except BaseException:
-            # Whether anything was stored, the log knows.
+            # The batch may or may not be stored: the next call reads the log.
             for check in batch:
                 self._tails.pop((check.monitor_id, location), None)
             raise
@@ -108,7 +108,7 @@ class Checks(Application[UUID]):
     ) -> dict[UUID, list[CheckPerformed]]:
         """Return of each monitor up to `limit` of the newest checks that are not archived.
 
-        Newest first. The next `record` goes on from what was seen here: whatever another
+        Newest first. The next `record` continues after these checks: a check that another
         process appends from now on makes it raise IntegrityError.
         """
         found = self._last_of(monitor_ids, location, limit)
@@ -121,7 +121,7 @@ class Checks(Application[UUID]):
     def last_of(self, monitor_ids: Sequence[UUID], location: str) -> dict[UUID, CheckPerformed]:
         """Return the last check of each monitor that was ever checked at a location.
 
-        That one always stands in the log's own file. `record` does not go on from here.
+        The last check is never archived. `record` does not continue from here.
         """
         found = self._last_of(monitor_ids, location, 1)
         return {monitor_id: checks[0] for monitor_id, checks in found.items() if checks}
@@ -129,7 +129,7 @@ class Checks(Application[UUID]):
     def newest(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
         """Return the newest checks of a monitor at a location, newest first.
 
-        The newest one always stands in the log's own file; most of the others do.
+        Checks that are not in the log's own file any more are read from the archive.
         """
         stream = check_log_id(monitor_id, location)
         found = list(self.recorder.select_events(stream, desc=True, limit=limit))
@@ -148,7 +148,7 @@ class Checks(Application[UUID]):
         streams = {check_log_id(each, location): each for each in found}
         for row in self._rows.last_rows_of(list(streams), limit):
             stream = as_uuid(row[0])
-            # Nothing else stands in these streams.
+            # These streams hold no other events.
             found[streams[stream]].append(cast("CheckPerformed", self._to_event(stream, *row[1:])))
         return found
 

@@ -1,7 +1,4 @@
-"""Time as an argument: the one place that reads the wall clock for stored times.
-
-A point in the past, as people and programs name it: a time, or a position of a log.
-"""
+"""Times: the wall clock that is passed to commands, and times as the API reads and shows them."""
 
 from __future__ import annotations
 
@@ -30,13 +27,13 @@ _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE
 )
 _MAX_DIGITS: Final = 18
-EXAMPLE: Final = "2026-01-31T12:00:00Z"
+_EXAMPLE: Final = "2026-01-31T12:00:00Z"
 
 Point = int | str
-"""A position, or a time in ISO 8601, UTC, with milliseconds, as the API shows times.
+"""A point in the history of a log: a position, or a time in ISO 8601, UTC, with milliseconds.
 
-A time means the end of its millisecond: what was recorded within it belongs to it, so a
-time that an answer shows can be asked for.
+A time means the end of its millisecond: events recorded within it belong to it, so a client
+can ask for a time that an answer showed.
 """
 
 
@@ -47,7 +44,7 @@ def parse_time(value: object) -> str:
     """
     if not isinstance(value, str) or not _TIME.fullmatch(value):
         raise InvalidValueError(
-            "time", f"must be a time in ISO 8601 with an offset from UTC, such as {EXAMPLE}"
+            "time", f"must be a time in ISO 8601 with an offset from UTC, such as {_EXAMPLE}"
         )
     try:
         return iso_milliseconds(datetime.fromisoformat(value.upper()).astimezone(UTC))
@@ -58,7 +55,7 @@ def parse_time(value: object) -> str:
 def parse_point(value: object, *, head: int, now: datetime) -> Point:
     """Return a position up to `head`, or a time up to `now`, from its text.
 
-    Raises InvalidValueError for what lies beyond: nobody knows it yet.
+    Raises InvalidValueError for a position or time after those: it is not recorded yet.
     """
     text = str(value)
     if text.isascii() and text.isdecimal():

@@ -1,4 +1,4 @@
-"""What a caller may ask of the `monitoring` log, with all fields in their normal form."""
+"""The commands on the `monitoring` log, with all fields in their normal form."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class UpdateCustomer:
 
 @dataclass(frozen=True, slots=True)
 class IssueToken:
-    """Give somebody the right to call the API. `token` is the secret itself."""
+    """Issue a token that may call the API. `token` is the secret itself."""
 
     organization_id: UUID
     customer_id: UUID | None

@@ -1,6 +1,6 @@
-"""What can be wrong with a command, in the words of the domain.
+"""The errors of the domain: why a command is refused, or a store or log cannot be used.
 
-No HTTP status stands here: the border that talks to a caller translates.
+They know no HTTP status and no exit code: the API and the commands translate them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class InvalidInputError(DomainError):
 
 
 class InvalidValueError(DomainError):
-    """A single value is wrong. Whoever knows the field's path turns it into a `Problem`."""
+    """A single value is wrong. The caller adds the field's path and makes it a `Problem`."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -44,7 +44,7 @@ class InvalidValueError(DomainError):
 
 
 class NotFoundError(DomainError):
-    """The thing that a command names does not exist, or is not visible to the caller."""
+    """What a command names does not exist, or is not visible to the caller."""
 
 
 class ConflictError(DomainError):
@@ -52,11 +52,11 @@ class ConflictError(DomainError):
 
 
 class RetiredError(ConflictError):
-    """A location is retired: nobody checks there until a checker is started there by name."""
+    """A location is retired. A checker whose settings name it restores it when it starts."""
 
 
 class StaleVersionError(DomainError):
-    """The thing is not at the version that the caller expected; nothing was changed."""
+    """The monitor is not at the version that the caller expected; nothing was changed."""
 
 
 class SecretUnreadableError(DomainError):
@@ -76,13 +76,13 @@ class ArchiveError(StoreError):
 
 
 class ChangedLogError(DomainError):
-    """A log is not what its tree proves: somebody changed it; the text says where."""
+    """A log differs from what its Merkle tree proves: it was changed; the text says where."""
 
 
 class TransferError(DomainError):
     """An export or a backup cannot be used: damaged, cut off, or of a newer version.
 
-    The text says where. It never repeats what stands there.
+    The text says where. It never repeats the damaged content.
     """
 
 

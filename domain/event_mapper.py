@@ -1,14 +1,12 @@
-"""Stored rows to events and back: the library's mapping, made short, and honest about versions.
+"""Maps events to stored rows and back, and their state to JSON bytes with orjson.
+
+Only the top-level `timestamp` is not plain JSON. The library's default transcoder gives a
+meaning to dictionaries of a certain form, so a request body could make a log unreadable; here
+a dictionary is always just a dictionary.
 
 A state without `class_version` is of version 1. An older version is brought to today's form
-by the event class's own `upcast_v1_v2` and so on; a newer one, which only a newer Postwatch
+by the event class's own `upcast_v1_v2` and so on. A newer one, which only a newer Postwatch
 can have written, is refused instead of being read with fields that mean something else.
-
-Event state to bytes and back, with orjson.
-
-Only the top-level `timestamp` is anything but plain JSON. The default transcoder of
-the event store gives a meaning to dictionaries of a certain form, so a request body
-could make a log unreadable; here a dictionary is always just a dictionary.
 """
 
 from __future__ import annotations
@@ -43,7 +41,7 @@ class OrjsonTranscoder(Transcoder):
 
 
 _KNOWN_IDS: Final = 1 << 16
-"""Ids kept: a log names few streams very often, and parsing an id costs as much as the JSON."""
+"""Ids cached: few streams occur very often, and parsing an id costs as much as the JSON."""
 
 as_uuid: Final = lru_cache(_KNOWN_IDS)(UUID)
 """Return an id from its stored text."""
@@ -65,13 +63,13 @@ class Row(NamedTuple):
 
 
 def stored_event(row: Row) -> StoredEvent:
-    """Return a row as the event store knows it."""
+    """Return a row in the form of the library's event store."""
     stream = as_uuid(row.originator_id.decode("ascii"))
     return StoredEvent(stream, int(row.version), row.topic.decode(), row.state)
 
 
 class EventMapper(Mapper[UUID]):
-    """Maps events whose states are plain JSON. Reads a million a minute, and cares."""
+    """Maps events whose states are plain JSON; written for rebuilds that read every event."""
 
     def __init__(self) -> None:
         super().__init__(OrjsonTranscoder())
@@ -116,8 +114,8 @@ class EventMapper(Mapper[UUID]):
     ) -> tuple[str, int, str, bytes]:
         """Return stream, version, topic and state of a new event, as a log stores them.
 
-        `values` are all its fields but stream and version: an object made of them only to
-        be taken apart again would cost as much as encoding them.
+        `values` are all its fields but stream and version. No event object is made: that would
+        cost as much as encoding the values.
         """
         topic, today = _writes(event_class)
         if today > 1:

@@ -1,7 +1,7 @@
-"""Repeated requests: a client's own key makes a create happen once (contract: Idempotency-Key).
+"""Idempotency keys: a client's own key makes a repeated create happen once.
 
-The key becomes a stream of one event, saved in one transaction with what the request
-made. It holds after a restart and across processes, because the log holds it.
+A key becomes a stream of one event, which is saved in one transaction with what the request
+made, so it is known after a restart and to every process.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:repeat")
 
 @dataclass(frozen=True)
 class RequestAnswered(DomainEvent):
-    """A request with a key of its own made a thing.
+    """A request with an idempotency key created something: `made_id`.
 
-    `digest` is a keyed digest of the request, so that another request under the same key
-    is noticed, and nobody can guess at a password in it. `made_id` is what it made.
+    `digest` is a keyed digest of the request: another request under the same key is detected,
+    and a password in the request cannot be guessed from it.
     """
 
     TOPIC = "RequestAnswered"
@@ -45,7 +45,7 @@ register_topic(RequestAnswered.TOPIC, RequestAnswered)
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A client's key for one request. `scope` is who sent it, `digest` what was asked."""
+    """A client's key for one request. `scope` is who sent it, `digest` that of the request."""
 
     scope: str
     key: str

@@ -27,7 +27,7 @@ TlsMode = Literal["implicit", "never", "auto", "require"]
 Config = dict[str, Any]
 """The config object of a monitor, in JSON-native values: known keys in their normal form."""
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 """Where a value is in a config: the keys from the top down."""
 
 MAX_CREDENTIAL_LENGTH: Final = 1024
@@ -96,7 +96,7 @@ class Contradiction(NamedTuple):
     message: str
 
 
-class Connection(NamedTuple):
+class ConnectionSettings(NamedTuple):
     """How a config asks to contact the server. `protocol` is a key of `mail.protocols`."""
 
     protocol: str
@@ -113,7 +113,7 @@ class MonitorKind:
 
     `config` holds the known keys of the config, `secret_path` and `user_path` say where the
     login is. With `needs_whole_login` half a login is refused; otherwise it means no login.
-    `contradiction` finds keys that exclude each other, `connection` reads what a checked
+    `contradiction` finds keys that exclude each other, `connection_settings` reads what a checked
     config asks for. `protocols` are those that the kind speaks, the default first.
     """
 
@@ -126,12 +126,12 @@ class MonitorKind:
     config_key: str
     timing_key: str
     config: ConfigFields
-    secret_path: Path
-    user_path: Path
+    secret_path: KeyPath
+    user_path: KeyPath
     needs_whole_login: bool
     protocols: tuple[str, ...]
     contradiction: Callable[[Config], Contradiction | None]
-    connection: Callable[[Config], Connection]
+    connection_settings: Callable[[Config], ConnectionSettings]
 
 
 def _smtp_contradiction(config: Config) -> Contradiction | None:
@@ -140,13 +140,13 @@ def _smtp_contradiction(config: Config) -> Contradiction | None:
     return None
 
 
-def _smtp_connection(config: Config) -> Connection:
+def _smtp_connection_settings(config: Config) -> ConnectionSettings:
     if config.get("secure"):
-        return Connection("smtp", "implicit")
+        return ConnectionSettings("smtp", "implicit")
     # Together with ignoreTls, which is refused on input, the safer one wins.
     if config.get("requireTls"):
-        return Connection("smtp", "require")
-    return Connection("smtp", "never" if config.get("ignoreTls") else "auto")
+        return ConnectionSettings("smtp", "require")
+    return ConnectionSettings("smtp", "never" if config.get("ignoreTls") else "auto")
 
 
 def _imap_pop_contradiction(config: Config) -> Contradiction | None:
@@ -157,13 +157,13 @@ def _imap_pop_contradiction(config: Config) -> Contradiction | None:
     return None
 
 
-def _imap_pop_connection(config: Config) -> Connection:
+def _imap_pop_connection_settings(config: Config) -> ConnectionSettings:
     protocol = config.get("protocol")
     if protocol not in _IMAP_POP_PROTOCOLS:
         protocol = _IMAP_POP_PROTOCOLS[0]
     if config.get("tls"):
-        return Connection(protocol, "implicit")
-    return Connection(protocol, _START_TLS.get(config.get("startTls"), "never"))
+        return ConnectionSettings(protocol, "implicit")
+    return ConnectionSettings(protocol, _START_TLS.get(config.get("startTls"), "never"))
 
 
 _IMAP_POP_PROTOCOLS: Final = ("imap", "pop3", "managesieve")
@@ -206,7 +206,7 @@ _SMTP: Final = MonitorKind(
     needs_whole_login=False,
     protocols=("smtp",),
     contradiction=_smtp_contradiction,
-    connection=_smtp_connection,
+    connection_settings=_smtp_connection_settings,
 )
 
 _IMAP_POP: Final = MonitorKind(
@@ -237,7 +237,7 @@ _IMAP_POP: Final = MonitorKind(
     needs_whole_login=True,
     protocols=_IMAP_POP_PROTOCOLS,
     contradiction=_imap_pop_contradiction,
-    connection=_imap_pop_connection,
+    connection_settings=_imap_pop_connection_settings,
 )
 
 KINDS: Final[Mapping[str, MonitorKind]] = {each.name: each for each in (_SMTP, _IMAP_POP)}

@@ -1,4 +1,4 @@
-"""Places from which servers are checked, as checkers make themselves known."""
+"""Locations: the places from which servers are checked. A checker registers its own."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def location_id(code: str) -> UUID:
     return uuid5(_NAMESPACE, code)
 
 
-class Change(NamedTuple):
-    """A field that became another: what it was, and what it is now."""
+class LocationChange(NamedTuple):
+    """A changed field of a location: the value before, and the value now."""
 
     was: str | None
     now: str | None
@@ -40,7 +40,7 @@ class Registration(NamedTuple):
     """
 
     location: MonitoringLocation
-    changes: Mapping[str, Change]
+    changes: Mapping[str, LocationChange]
     is_back: bool
 
     @property
@@ -83,7 +83,7 @@ class MonitoringLocation(Aggregate):
             assign(aggregate, self.changes)
 
     class Retired(Event):
-        """Nobody checks at the place any more. The checks made there keep its name."""
+        """No checks are made at the place any more. The checks made there keep its name."""
 
         TOPIC = "LocationRetired"
 
@@ -136,11 +136,11 @@ class MonitoringLocation(Aggregate):
 
     def update(
         self, *, name: str, country: str | None, actor: Actor, now: datetime
-    ) -> Mapping[str, Change]:
+    ) -> Mapping[str, LocationChange]:
         """Record another name or country; return what changed."""
         before: dict[str, str | None] = {"name": self.name, "country": self.country}
         real = real_changes({"name": name, "country": country}, before)
-        changes = {field: Change(before[field], now_is) for field, now_is in real.items()}
+        changes = {field: LocationChange(before[field], now_is) for field, now_is in real.items()}
         if real:
             self.trigger_event(MonitoringLocation.Updated, timestamp=now, changes=real, actor=actor)
         return changes
@@ -159,7 +159,7 @@ class MonitoringLocation(Aggregate):
         return Registration(self, changes, is_back)
 
     def retire(self, *, actor: Actor, now: datetime) -> None:
-        """Have nobody check here any more. Raises ConflictError if it is retired already."""
+        """Stop checks from here. Raises ConflictError if the location is retired already."""
         if self.is_retired:
             raise ConflictError(f"location {self.code} is retired already")
         self.trigger_event(MonitoringLocation.Retired, timestamp=now, actor=actor)

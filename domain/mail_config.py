@@ -21,7 +21,7 @@ from domain.kinds import KINDS, MASK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from domain.kinds import Config, ConfigFields, Kind, Path
+    from domain.kinds import Config, ConfigFields, KeyPath, Kind
 
 
 MAX_BYTES: Final = 16 * 1024
@@ -107,7 +107,7 @@ def _parse_fields(
 
 
 def read_secret(kind: Kind, config: Config) -> str | None:
-    """Return what stands in the secret's place; None when there is no secret."""
+    """Return the secret, in clear or sealed as the config holds it; None without a secret."""
     return _read(config, KINDS[kind].secret_path) or None
 
 
@@ -149,18 +149,18 @@ def keep_stored_secret(kind: Kind, sent: Config, stored: Config) -> tuple[Config
     return sent, False
 
 
-def _has(config: Config, path: Path) -> bool:
+def _has(config: Config, path: KeyPath) -> bool:
     holder = _holder(config, path)
     return holder is not None and path[-1] in holder
 
 
-def _read(config: Config, path: Path) -> str | None:
+def _read(config: Config, path: KeyPath) -> str | None:
     holder = _holder(config, path)
     value = holder.get(path[-1]) if holder is not None else None
     return value if isinstance(value, str) else None
 
 
-def _holder(config: Config, path: Path) -> dict[str, Any] | None:
+def _holder(config: Config, path: KeyPath) -> dict[str, Any] | None:
     holder: Any = config
     for key in path[:-1]:
         holder = holder.get(key)
@@ -169,7 +169,7 @@ def _holder(config: Config, path: Path) -> dict[str, Any] | None:
     return holder if isinstance(holder, dict) else None
 
 
-def _with(config: Config, path: Path, value: str) -> Config:
+def _with(config: Config, path: KeyPath, value: str) -> Config:
     if len(path) == 1:
         return {**config, path[0]: value}
     return {**config, path[0]: _with(config[path[0]], path[1:], value)}

@@ -1,16 +1,7 @@
-"""The plain fields of monitors and customers: checked and brought to their normal form.
+"""The values of fields: parsers that check a value and return its normal form, and comparison.
 
-Every function takes what a caller sent and returns what an event may store, or raises
-InvalidValueError. None of them repeats the value in its text.
-
-What counts as the hostname of a mail server (contract Q-9).
-
-RFC 1123 names (IDN turned into A-labels, RFC 5891), IPv4 and IPv6 literals; never a
-URL. Each refusal says what stands there that does not belong.
-
-Country codes of ISO 3166-1 alpha-2, as `allowedCheckCountryCodes` takes them.
-
-What an update really changes.
+A parser takes what a caller sent and returns what an event may store, or raises
+InvalidValueError. The text of the error never repeats the value.
 """
 
 from __future__ import annotations
@@ -111,7 +102,7 @@ def _parse_text(value: object, pattern: re.Pattern[str], what: str) -> str | Non
     return value
 
 
-MAX_LENGTH = 253
+MAX_HOSTNAME_LENGTH: Final = 253
 """Characters of a name in its DNS form without the final dot (RFC 1035, 2.3.4)."""
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -127,9 +118,10 @@ _MISPLACED = (
 def parse_hostname(value: object) -> str:
     """Return the normal form of a hostname or address literal: lower case, A-labels.
 
-    One trailing dot is dropped. Raises InvalidValueError with a code that says what is
-    wrong: `type`, `required`, `blank`, `scheme`, `path`, `user`, `port`, `brackets`,
-    `too_long`, `invalid`.
+    Accepts names of RFC 1123, internationalized names (RFC 5891) and IPv4 and IPv6 literals,
+    never a URL (contract Q-9). One trailing dot is dropped. Raises InvalidValueError with a code
+    that says what is wrong: `type`, `required`, `blank`, `scheme`, `path`, `user`, `port`,
+    `brackets`, `too_long`, `invalid`.
     """
     if not isinstance(value, str):
         raise InvalidValueError("type", "must be a string")
@@ -153,8 +145,9 @@ def _parse_address(value: str) -> str | None:
 
 
 def _parse_name(value: str) -> str:
-    if len(value) > MAX_LENGTH:
-        raise InvalidValueError("too_long", f"must have at most {MAX_LENGTH} characters")
+    if len(value) > MAX_HOSTNAME_LENGTH:
+        message = f"must have at most {MAX_HOSTNAME_LENGTH} characters"
+        raise InvalidValueError("too_long", message)
     name = value.lower() if value.isascii() else _to_a_labels(value)
     labels = name.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels):
@@ -168,14 +161,14 @@ def _parse_name(value: str) -> str:
 
 
 def _to_a_labels(value: str) -> str:
-    """Return the DNS form, which is held to the same length by the codec."""
+    """Return the DNS form; the codec refuses names that are too long."""
     try:
         return idna.encode(value, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
         raise InvalidValueError("invalid", "is not a valid internationalized hostname") from error
 
 
-CODES = frozenset(
+COUNTRY_CODES: Final = frozenset(
     re.findall(
         "[A-Z]{2}",
         """
@@ -203,8 +196,8 @@ def parse_country_codes(value: object) -> list[str] | None:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidValueError("type", "must be a list of country codes, or null")
     codes = list(dict.fromkeys(each.strip(" ").upper() for each in value))
-    # Outside ASCII, upper-casing makes letters of something else: a sharp s would be SS.
-    if not CODES.issuperset(codes) or not all(each.isascii() for each in value):
+    # Outside ASCII, upper-casing can turn another text into two letters: a sharp s becomes SS.
+    if not COUNTRY_CODES.issuperset(codes) or not all(each.isascii() for each in value):
         raise InvalidValueError("invalid", "must hold two-letter country codes of ISO 3166-1")
     return codes or None
 
@@ -213,7 +206,7 @@ def real_changes(asked: dict[str, Any], current: dict[str, Any]) -> dict[str, An
     """Return those of the asked changes that differ from the current fields.
 
     Values are compared as JSON compares them: true is not 1. Raises KeyError on a field
-    that the thing does not have.
+    that is not among them.
     """
     return {name: value for name, value in asked.items() if not is_same(value, current[name])}
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from domain.access_token import check_token
 from domain.errors import InvalidValueError, MasterKeyError
-from domain.values import CODES
+from domain.values import COUNTRY_CODES
 from service.errors import CommandError, ExitCode
 from store.keys.sealing import parse_master_key
 from store.ports.engine import Database, check_url
@@ -244,7 +244,7 @@ def _parse_location(text: str) -> str:
 
 
 def _parse_country(text: str) -> str:
-    if text.upper() not in CODES:
+    if text.upper() not in COUNTRY_CODES:
         raise ValueError("must be a two-letter country code of ISO 3166-1")
     return text.upper()
 

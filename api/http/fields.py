@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from domain.errors import InvalidValueError, Problem
-from domain.values import MAX_LENGTH, MAX_NAME_LENGTH
+from domain.values import MAX_HOSTNAME_LENGTH, MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -110,14 +110,14 @@ HOSTNAME: Final[Schema] = {
     "anyOf": [
         {
             "type": "string",
-            "maxLength": MAX_LENGTH + 1,
+            "maxLength": MAX_HOSTNAME_LENGTH + 1,
             "pattern": "^([0-9A-Za-z]([0-9A-Za-z-]{0,61}[0-9A-Za-z])?\\.)*"
             "[0-9]*[A-Za-z-][0-9A-Za-z-]*\\.?$",
         },
         {"type": "string", "pattern": "^[0-9A-Fa-f:.]{2,45}$"},
         {
             "type": "string",
-            "maxLength": MAX_LENGTH + 1,
+            "maxLength": MAX_HOSTNAME_LENGTH + 1,
             "pattern": "^[0-9A-Za-z.-]*([^\\u0000-\\u007f][0-9A-Za-z.-]*)+$",
         },
     ],

@@ -8,7 +8,7 @@ from api.http.fields import UUID
 from api.openapi import names
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.vocabulary import COUNT, TIME, closed, described, ref
-from domain.availability import STATES
+from domain.availability import CHECK_STATES
 from domain.kinds import KINDS
 from projections.views.uptime_report import GRANULARITIES, RANGES
 
@@ -60,7 +60,7 @@ def components() -> Schema:
         "uptimePercent": described(
             percent, "Up in what is known to be up or down, rounded down; null: nothing is known."
         ),
-        "seconds": closed(dict.fromkeys((*STATES, "unknown", "notWatched"), COUNT)),
+        "seconds": closed(dict.fromkeys((*CHECK_STATES, "unknown", "notWatched"), COUNT)),
         "checks": COUNT,
         "failed": COUNT,
         "timings": {"type": "object", "additionalProperties": ref("PhaseDurations")},

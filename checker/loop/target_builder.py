@@ -38,7 +38,7 @@ def build_target(monitor: ScheduledMonitor, config: Config) -> ProbeTarget | Out
 
     Returns an outcome instead when no probe can work with that config.
     """
-    protocol, tls = KINDS[monitor.kind].connection(config)
+    protocol, tls = KINDS[monitor.kind].connection_settings(config)
     user, password = _read_login(monitor.kind, config) or (None, None)
     has_mailbox = password is not None and PROTOCOLS[protocol].has_mailbox
     try:

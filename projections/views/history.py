@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from domain.actor import Actor
-    from domain.kinds import Config, Kind, Path
+    from domain.kinds import Config, KeyPath, Kind
     from projections.core.table import Record, Transaction
     from store.log_reader import LoggedEvent
 
@@ -309,7 +309,7 @@ def _config_changes(kind: Kind, before: Config, after: Config) -> Iterator[Field
         yield {**_change(_key(kind, secret), *masked), "secret": "changed"}
 
 
-def _leaves(path: Path, value: object) -> Iterator[tuple[Path, object]]:
+def _leaves(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
     if isinstance(value, dict) and (value or not path):
         for key, each in value.items():
             yield from _leaves((*path, key), each)
@@ -317,7 +317,7 @@ def _leaves(path: Path, value: object) -> Iterator[tuple[Path, object]]:
         yield path, value
 
 
-def _key(kind: Kind, path: Path) -> str:
+def _key(kind: Kind, path: KeyPath) -> str:
     return ".".join((KINDS[kind].config_key, *path))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from domain.availability import STATES
+from domain.availability import CHECK_STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -138,7 +138,7 @@ _NAMES: Final = {code: name for name, code in _CODES.items()}
 _MICROSECONDS: Final = 1000
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE: Final = len(_DIGITS)
-_HEAD: Final = 2 + len(STATES)
+_HEAD: Final = 2 + len(CHECK_STATES)
 
 
 @dataclass(slots=True)
@@ -157,11 +157,11 @@ class PhaseDurations:
 
 @dataclass(slots=True)
 class RollUp:
-    """The checks of some time. `known_ms` is the time in each of `STATES`."""
+    """The checks of some time. `known_ms` is the time in each of `CHECK_STATES`."""
 
     checks: int = 0
     failed: int = 0
-    known_ms: list[int] = field(default_factory=lambda: [0] * len(STATES))
+    known_ms: list[int] = field(default_factory=lambda: [0] * len(CHECK_STATES))
     phases: dict[str, PhaseDurations] = field(default_factory=dict)
 
     def merge(self, other: RollUp) -> None:

@@ -20,15 +20,15 @@ from uuid import UUID
 from typing_extensions import override
 
 from domain.availability import (
+    CHECK_STATES,
     HOUR_MS,
-    STATES,
-    Known,
-    Watched,
-    by_hour,
+    KnownSpan,
+    WatchSettings,
+    counts_until,
+    cut_maintenance,
     milliseconds,
+    split_by_hour,
     state_of,
-    vouched_until,
-    with_maintenance,
 )
 from domain.check import CheckPerformed
 from domain.monitor import Monitor
@@ -65,7 +65,7 @@ class CheckSettings(Protocol):
     def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
         """Read together what `at` will be asked for: ids of monitors, and versions of them."""
 
-    def at(self, monitor_id: str, version: int) -> Watched | None:
+    def at(self, monitor_id: str, version: int) -> WatchSettings | None:
         """Return how a monitor was checked at a version; None when that does not exist."""
         ...
 
@@ -78,7 +78,7 @@ class NoCheckSettings(CheckSettings):
         """Do nothing."""
 
     @override
-    def at(self, monitor_id: str, version: int) -> Watched | None:
+    def at(self, monitor_id: str, version: int) -> WatchSettings | None:
         return None
 
 
@@ -93,7 +93,7 @@ class _Versions(NamedTuple):
     """
 
     sought: int
-    found: tuple[Watched, ...]
+    found: tuple[WatchSettings, ...]
 
 
 class LoggedCheckSettings(CheckSettings):
@@ -122,7 +122,7 @@ class LoggedCheckSettings(CheckSettings):
             self._known[monitor_id] = _Versions(max(version, len(found)), found)
 
     @override
-    def at(self, monitor_id: str, version: int) -> Watched | None:
+    def at(self, monitor_id: str, version: int) -> WatchSettings | None:
         known = self._known.get(monitor_id)
         if known is None or version > known.sought:
             self.look_up([(monitor_id, version)])
@@ -130,7 +130,7 @@ class LoggedCheckSettings(CheckSettings):
         return known.found[version - 1] if 0 < version <= len(known.found) else None
 
 
-def _versions(events: Iterable[object]) -> Iterable[Watched]:
+def _versions(events: Iterable[object]) -> Iterable[WatchSettings]:
     fields: dict[str, object] = {}
     for event in events:
         if isinstance(event, Monitor.Created):
@@ -147,9 +147,9 @@ def _versions(events: Iterable[object]) -> Iterable[Watched]:
 
 
 @lru_cache(_KNOWN_SETTINGS)
-def _shared(interval_ms: int, timeout_ms: int, in_maintenance: bool) -> Watched:  # noqa: FBT001 - as its fields are
+def _shared(interval_ms: int, timeout_ms: int, in_maintenance: bool) -> WatchSettings:  # noqa: FBT001 - as its fields are
     """Return the one object of these values: most monitors are checked alike."""
-    return Watched(interval_ms, timeout_ms, in_maintenance)
+    return WatchSettings(interval_ms, timeout_ms, in_maintenance)
 
 
 STREAMS: Final = Table(
@@ -221,17 +221,17 @@ def add_check(stream: Record, event: CheckPerformed, settings: CheckSettings) ->
     ended = milliseconds(event.timestamp)
     finished: list[Record] = []
     for known in known_until(stream, ended):
-        for hour, ms in by_hour(known.start, known.end):
-            _open(stream, hour, finished)["known_ms"][STATES.index(known.state)] += ms
+        for hour, ms in split_by_hour(known.start, known.end):
+            _open(stream, hour, finished)["known_ms"][CHECK_STATES.index(known.state)] += ms
     _add(_open(stream, ended // HOUR_MS, finished), event.outcome)
     watched = settings.at(event.monitor_id, event.monitor_version)
     stream["ended"] = ended
     stream["state"] = state_of(event.outcome["verdict"], watched) if watched else None
-    stream["until"] = vouched_until(ended, watched) if watched else ended
+    stream["until"] = counts_until(ended, watched) if watched else ended
     return finished
 
 
-def known_until(stream: Record, moment: int) -> Iterable[Known]:
+def known_until(stream: Record, moment: int) -> Iterable[KnownSpan]:
     """Return what the last check of a stream vouches for until a moment.
 
     No event plans maintenance yet, so there are no windows of it.
@@ -239,7 +239,7 @@ def known_until(stream: Record, moment: int) -> Iterable[Known]:
     end = min(moment, stream["until"])
     if stream["state"] is None or end <= stream["ended"]:
         return ()
-    return with_maintenance(Known(stream["ended"], end, stream["state"]), windows=())
+    return cut_maintenance(KnownSpan(stream["ended"], end, stream["state"]), windows=())
 
 
 def day_and_hour(hour: int) -> tuple[str, str]:
@@ -250,7 +250,7 @@ def day_and_hour(hour: int) -> tuple[str, str]:
 
 def new_hour(hour: int) -> Record:
     """Return the record of an hour without checks."""
-    nothing: Record = {"checks": 0, "failed": 0, "known_ms": [0] * len(STATES)}
+    nothing: Record = {"checks": 0, "failed": 0, "known_ms": [0] * len(CHECK_STATES)}
     return {"hour": hour, **nothing, "counted": "", "recent": {}}
 
 

@@ -18,7 +18,15 @@ from itertools import chain
 from math import floor
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
-from domain.availability import HOUR_MS, STATES, Span, by_hour, milliseconds, overlap, without
+from domain.availability import (
+    CHECK_STATES,
+    HOUR_MS,
+    Span,
+    milliseconds,
+    overlap_ms,
+    split_by_hour,
+    subtract,
+)
 from domain.clock import iso_milliseconds
 from domain.errors import InvalidValueError
 from projections.views.rollup import RollUp, from_open, from_text, quantile
@@ -136,8 +144,8 @@ def _hours_of(stream: Record, days: Iterable[Record], end: int) -> dict[int, Rol
                 found[_hour_of(day["day"], name)].merge(from_text(text))
     found[stream["open"]["hour"]].merge(from_open(stream["open"]))
     for known in known_until(stream, end):
-        for hour, ms in by_hour(known.start, known.end):
-            found[hour].known_ms[STATES.index(known.state)] += ms
+        for hour, ms in split_by_hour(known.start, known.end):
+            found[hour].known_ms[CHECK_STATES.index(known.state)] += ms
     return dict(found)
 
 
@@ -151,7 +159,7 @@ def _bucket(
         for hour in range(start // HOUR_MS, -(-end // HOUR_MS)):
             if hour in hours.get(location, {}):
                 own.merge(hours[location][hour])
-        unknown += max(overlap(watched, start, end) - sum(own.known_ms), 0)
+        unknown += max(overlap_ms(watched, start, end) - sum(own.known_ms), 0)
         elapsed += end - start
         everything.merge(own)
     left = elapsed - unknown - sum(everything.known_ms)
@@ -166,10 +174,10 @@ def _spans(
     for number, each in enumerate(streams):
         code = each["location"]
         since = watched if number == 0 else _since(watched, each["since"])
-        spans[code] = without(since, retirements(code))
+        spans[code] = subtract(since, retirements(code))
     if streams:
         first = streams[0]["location"]
-        spans[first] = [*spans[first], *without(watched, chain.from_iterable(spans.values()))]
+        spans[first] = [*spans[first], *subtract(watched, chain.from_iterable(spans.values()))]
     return spans
 
 
@@ -201,13 +209,13 @@ def uptime_shape(buckets: Sequence[Bucket], period: ReportPeriod) -> dict[str, A
 
 def uptime_percent(known_ms: Sequence[int]) -> float | None:
     """Return the share of up in what is known to be up or down; None when nothing is."""
-    up, down = known_ms[STATES.index("up")], known_ms[STATES.index("down")]
+    up, down = known_ms[CHECK_STATES.index("up")], known_ms[CHECK_STATES.index("down")]
     return floor(100 * _DIGITS * up / (up + down)) / _DIGITS if up + down else None
 
 
 def _figures(bucket: Bucket) -> dict[str, Any]:
     roll_up = bucket.roll_up
-    every: dict[str, int] = dict(zip(STATES, roll_up.known_ms, strict=True))
+    every: dict[str, int] = dict(zip(CHECK_STATES, roll_up.known_ms, strict=True))
     every |= {"unknown": bucket.unknown_ms, "notWatched": bucket.not_watched_ms}
     return {
         "uptimePercent": uptime_percent(roll_up.known_ms),

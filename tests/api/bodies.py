@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from domain.kinds import KINDS
-from domain.values import CODES
+from domain.values import COUNTRY_CODES
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -110,7 +110,7 @@ def bodies(kind: str) -> SearchStrategy[dict[str, Any]]:
             "notificationPhoneNumber": st.sampled_from([None, "+49 (170) 123-45/6", "112"]),
             "allowedCheckCountryCodes": st.one_of(
                 st.none(),
-                st.lists(st.sampled_from(sorted(CODES)).map(str.lower), max_size=4),
+                st.lists(st.sampled_from(sorted(COUNTRY_CODES)).map(str.lower), max_size=4),
             ),
             "config": configs(kind),
         },

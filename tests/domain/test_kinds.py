@@ -33,14 +33,14 @@ def test_the_login_is_made_of_known_keys(kind: MonitorKind) -> None:
 
 @every_kind
 def test_a_config_without_a_word_about_encryption_is_usable(kind: MonitorKind) -> None:
-    assert kind.connection({}).protocol == kind.protocols[0]
+    assert kind.connection_settings({}).protocol == kind.protocols[0]
 
 
 @every_kind
 def test_a_config_can_choose_every_protocol_of_its_kind(kind: MonitorKind) -> None:
     choice = kind.config.get("protocol")
     words = choice.words if isinstance(choice, Choice) else ()
-    found = [kind.connection({"protocol": word}).protocol for word in words]
+    found = [kind.connection_settings({"protocol": word}).protocol for word in words]
     assert (tuple(found) or kind.protocols[:1]) == kind.protocols
 
 

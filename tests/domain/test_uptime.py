@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from domain.availability import (
     HOUR_MS,
-    Known,
+    KnownSpan,
     Span,
-    Watched,
-    by_hour,
+    WatchSettings,
+    counts_until,
+    cut_maintenance,
     milliseconds,
-    overlap,
+    overlap_ms,
+    split_by_hour,
     state_of,
-    vouched_until,
+    subtract,
     watched_spans,
-    with_maintenance,
-    without,
 )
 from domain.commands import UpdateMonitor
 from tests.domain.given import TESTER
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from tests.domain.given import Owners
 
 
-FIVE_MINUTES = Watched(300_000, 30_000, in_maintenance=False)
+FIVE_MINUTES = WatchSettings(300_000, 30_000, in_maintenance=False)
 moments = st.integers(0, 40)
 
 
 def test_a_check_vouches_for_its_interval_its_timeout_and_half_a_minute() -> None:
-    assert vouched_until(1000, FIVE_MINUTES) == 1000 + 300_000 + 30_000 + 30_000
+    assert counts_until(1000, FIVE_MINUTES) == 1000 + 300_000 + 30_000 + 30_000
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_monitor_in_maintenance_is_neither_up_nor_down(
 def test_a_time_is_cut_at_full_hours() -> None:
     start, end = 2 * HOUR_MS - 5, 4 * HOUR_MS + 7
 
-    assert list(by_hour(start, end)) == [(1, 5), (2, HOUR_MS), (3, HOUR_MS), (4, 7)]
-    assert list(by_hour(end, end)) == []
+    assert list(split_by_hour(start, end)) == [(1, 5), (2, HOUR_MS), (3, HOUR_MS), (4, 7)]
+    assert list(split_by_hour(end, end)) == []
 
 
 @given(st.lists(st.tuples(moments, moments), max_size=4), moments, moments)
@@ -73,7 +73,7 @@ def test_planned_maintenance_takes_the_place_of_what_was_seen(
             windows.append(Span(first, last))
     start, end = sorted((start, end))
 
-    found = list(with_maintenance(Known(start, end, "down"), windows))
+    found = list(cut_maintenance(KnownSpan(start, end, "down"), windows))
 
     covered = {each for span in windows for each in range(*span)}
     states = {at: each.state for each in found for at in range(each.start, each.end)}
@@ -109,7 +109,7 @@ def test_a_monitor_is_watched_from_its_creation_but_not_while_it_is_disabled(
 
     hour = [milliseconds(at(number)) for number in range(9)]
     assert spans == [Span(hour[0], hour[1]), Span(hour[3], hour[5]), Span(hour[6], hour[8])]
-    assert overlap(spans, hour[0] + 10, hour[4]) == 2 * HOUR_MS - 10
+    assert overlap_ms(spans, hour[0] + 10, hour[4]) == 2 * HOUR_MS - 10
     store.monitoring.clock = lambda: at(7)
     store.monitoring.delete_monitor(monitor.id, TESTER)
     events = list(store.monitoring.events.get(monitor.id))
@@ -140,7 +140,7 @@ spans_of_moments = st.lists(st.tuples(moments, moments), max_size=4).map(
 def test_what_lies_in_a_hole_is_taken_out_and_nothing_else(
     spans: list[Span], holes: list[Span]
 ) -> None:
-    found = without(spans, holes)
+    found = subtract(spans, holes)
 
     gone = {moment for hole in holes for moment in range(*hole)}
     left = sorted(moment for span in spans for moment in range(*span) if moment not in gone)

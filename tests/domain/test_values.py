@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain import values
 from domain.errors import InvalidValueError
-from domain.values import CODES, parse_country_codes
+from domain.values import COUNTRY_CODES, parse_country_codes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,4 +140,4 @@ def test_any_value_is_refused_or_normal_after_one_pass(parser: str, sent: object
 
 
 def test_there_are_249_countries() -> None:
-    assert len(CODES) == 249
+    assert len(COUNTRY_CODES) == 249

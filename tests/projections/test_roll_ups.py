@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.availability import HOUR_MS, Span, Watched, milliseconds
+from domain.availability import HOUR_MS, Span, WatchSettings, milliseconds
 from domain.check import CheckPerformed, check_log_id
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 MINUTE = timedelta(minutes=1)
 MINUTE_MS = 60_000
-EVERY_FIVE = Watched(5 * MINUTE_MS, 30_000, in_maintenance=False)
+EVERY_FIVE = WatchSettings(5 * MINUTE_MS, 30_000, in_maintenance=False)
 VOUCHED_MS = EVERY_FIVE.interval_ms + EVERY_FIVE.timeout_ms + 30_000
 START_MS = milliseconds(NOON)
 MONITOR = "00000000-0000-4000-8000-000000000003"
@@ -63,10 +63,10 @@ durations = st.integers(0, 3_600_000_000)
 class Always(NoCheckSettings):
     """Every monitor was checked alike."""
 
-    def __init__(self, watched: Watched | None = EVERY_FIVE) -> None:
+    def __init__(self, watched: WatchSettings | None = EVERY_FIVE) -> None:
         self._watched = watched
 
-    def at(self, monitor_id: str, version: int) -> Watched | None:
+    def at(self, monitor_id: str, version: int) -> WatchSettings | None:
         """Return how."""
         del monitor_id, version
         return self._watched
@@ -201,7 +201,7 @@ def test_a_check_vouches_until_the_next_one_and_no_longer_than_it_may() -> None:
 
 
 def test_a_long_interval_is_shared_out_to_the_hours_it_touches() -> None:
-    hourly = Always(Watched(180 * MINUTE_MS, 30_000, in_maintenance=False))
+    hourly = Always(WatchSettings(180 * MINUTE_MS, 30_000, in_maintenance=False))
     hours = folded([check(30), check(150, "down"), check(151)], hourly)
 
     assert [hours[each].known_ms for each in (0, 1, 2)] == [

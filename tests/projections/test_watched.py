@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domain.availability import Watched
+from domain.availability import WatchSettings
 from domain.commands import UpdateMonitor
 from projections.views.uptime import NO_CHECK_SETTINGS, LoggedCheckSettings
 from tests.domain.given import TESTER
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 NOBODY = str(UUID(int=7, version=4))
-EVERY_FIVE = Watched(300_000, 10_000, in_maintenance=False)
+EVERY_FIVE = WatchSettings(300_000, 10_000, in_maintenance=False)
 
 
 def test_every_version_of_several_monitors_is_known(store: Store, owners: Owners) -> None:
@@ -33,7 +33,7 @@ def test_every_version_of_several_monitors_is_known(store: Store, owners: Owners
     settings.look_up([(str(other.id), 1), (NOBODY, 1), (str(one.id), 2), (str(one.id), 1)])
 
     assert settings.at(str(one.id), 1) == EVERY_FIVE
-    assert settings.at(str(one.id), 2) == Watched(300_000, 20_000, in_maintenance=True)
+    assert settings.at(str(one.id), 2) == WatchSettings(300_000, 20_000, in_maintenance=True)
     assert settings.at(str(one.id), 3) is None
     assert settings.at(str(other.id), 1) == EVERY_FIVE._replace(interval_ms=420_000)
     assert settings.at(NOBODY, 1) is None
