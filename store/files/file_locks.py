@@ -109,7 +109,7 @@ def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
 
 
 def holder_of(path: Path) -> LockHolder | None:
-    """Return who holds a lock file now; None when nobody does."""
+    """Return who holds a lock file now; None when no process does."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -77,4 +77,4 @@ class Locks(ABC):
 
     @abstractmethod
     def holder(self, name: str) -> LockHolder | None:
-        """Return who holds a lock now; None when nobody does."""
+        """Return who holds a lock now; None when no process does."""

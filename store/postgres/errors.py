@@ -28,7 +28,7 @@ _SILENT: Final = Diagnosis(
     is_slow=True,
 )
 _LOCKED: Final = Diagnosis(
-    "lets nobody write now",
+    "accepts no writes now",
     "see pg_stat_activity for a session that holds a lock or waits for a standby",
     is_slow=True,
 )

@@ -167,7 +167,7 @@ class LogDifferences:
             report.add(LogFinding(FindingKind.TREE, message, each.position, each.position))
         moved = list(_moved(others[:_COMPARED]))
         for origin, place in moved:
-            message = f"the event of position {origin} stands at position {place}"
+            message = f"the event of position {origin} was moved to position {place}"
             report.add(LogFinding(FindingKind.MOVED, message, origin, origin))
         explained = {position for pair in moved for position in pair}
         for group in _grouped([each for each in others if each.position not in explained]):

@@ -1,4 +1,4 @@
-"""Carrying a whole store elsewhere: exports as lines of JSON, backups as copies of files.
+"""Moves a whole store: exports as lines of JSON, backups as copies of files.
 
-docs/export.md describes the format for those who read it without this code.
+docs/export.md describes the export for programs that read it without this code.
 """

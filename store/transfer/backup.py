@@ -1,8 +1,8 @@
-"""A backup: copies of the logs, the wrapped keys, the trees and the signed heads, of one moment.
+"""Backups: copies of the logs, wrapped keys, trees and signed heads, as of one moment.
 
-The moment is held while nobody can make or destroy a data key: no copied event refers to
-a key that the copy lacks. Views are not copied; they fill themselves from the logs. The
-master key is copied on request only.
+The copies begin while the key store is locked, so no copied event refers to a key that the
+backup lacks. Views are not copied: they are rebuilt from the logs. The master key is copied
+on request only.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _FOLDERS: Final = tuple(f"{part}/" for part in STORE_PARTS)
 _NEEDED: Final = {"keys/keys.db", "logs/monitoring.db", "logs/checks.db"}
 _HEADS: Final = "*.heads"
 _TILES: Final = "*.db"
-"""Hashes of archived events stand nowhere else."""
+"""The trees: the hashes of archived events are nowhere else."""
 
 
 class BackupResult(NamedTuple):
-    """What a backup holds: its files, and their bytes in all."""
+    """The files of a backup with their SHA-256, and their size in bytes together."""
 
     files: dict[str, str]
     size: int
@@ -58,8 +58,8 @@ def make_backup(
 ) -> BackupResult:
     """Copy a store to an empty folder while everything runs.
 
-    `report` is told pages copied, of how many. Raises StoreError when the folder is not
-    empty or cannot be written; nothing is left there then.
+    `report` gets the number of pages copied, and of all pages. Raises StoreError when the
+    folder is not empty or cannot be written; nothing is left there then.
     """
     with staged_folder(destination, (*STORE_PARTS, MANIFEST)) as incoming:
         copy = DataFolder(incoming)
@@ -87,7 +87,7 @@ def make_backup(
 
 
 def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> None:
-    """Make a store in an empty folder from a backup. Without a key the backup must hold it.
+    """Make a store in an empty folder from a backup. Without a key the backup must have it.
 
     Raises TransferError when the backup is damaged, MasterKeyError when the key does not
     open all its data keys, StoreError when the folder is not empty; nothing is changed then.
@@ -108,7 +108,7 @@ def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> No
 def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) -> str:
     """Copy the files; return the fingerprint of the master key that wraps the copied keys."""
     folder = store.folder
-    # Hashes and heads before the logs: none of them speaks of an event that the copy lacks.
+    # Trees and heads before the logs: so they have no event that the copied logs lack.
     if folder.proof.is_dir():
         copy.proof.mkdir(mode=0o700)
         for tiles in folder.proof.glob(_TILES):
@@ -121,7 +121,7 @@ def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) ->
                 shutil.copyfile(heads, copy.proof / heads.name)
         with FileSnapshot(folder.keys) as keys:
             keys.copy(copy.keys)
-        # What is archived between the two stands in both: in the copied log, and in a segment.
+        # Checks archived between these two are in both: in the copied log, and in a segment.
         checks, monitoring = FileSnapshot(folder.checks_log), FileSnapshot(folder.monitoring_log)
         segments = store.archive.segments()
     with monitoring, checks:
@@ -132,7 +132,7 @@ def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) ->
 
 
 def _copy_segments(store: Store, copy: DataFolder, segments: Sequence[SegmentContents]) -> None:
-    """Copy segments, which never change. A damaged one is no backup of what stood in it."""
+    """Copy the segments, which never change. Raises ArchiveError for a damaged one."""
     if segments:
         copy.archive.mkdir(mode=0o700)
     for each in segments:
@@ -158,7 +158,7 @@ def _read_manifest(source: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise TransferError(f"{source} is no whole backup: {MANIFEST} is missing or damaged")
     if not isinstance(found.get("version"), int):
-        raise TransferError(f"{path} is damaged: it says no version")
+        raise TransferError(f"{path} is damaged: it names no version")
     if found["version"] > VERSION:
         raise TransferError(
             f"the backup {source} is of version {found.get('version')}, this Postwatch reads up "
@@ -171,7 +171,7 @@ def _read_manifest(source: Path) -> dict[str, Any]:
 
 
 def _take(source: Path, incoming: Path, name: str, digest: str) -> None:
-    """Copy a file of the backup and check it."""
+    """Copy a file of the backup and verify it."""
     to = incoming / name
     if not to.resolve().is_relative_to(incoming.resolve()) or not name.startswith(_FOLDERS):
         raise TransferError(f"{source / MANIFEST} is damaged: it names a file outside the backup")

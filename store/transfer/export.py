@@ -1,8 +1,8 @@
-"""Writing a whole store as lines of JSON, while everything runs.
+"""Exports a whole store as lines of JSON, while everything runs.
 
-Where the logs end, and which keys there are, is read while nobody can make or destroy a
-key: no exported event refers to a key that the export lacks. Everything after that is
-read page by page, so memory does not grow with the logs.
+The ends of the logs and the keys are read while the key store is locked, so no exported
+event refers to a key that the export lacks. The events are read page by page, so memory does
+not grow with the logs.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PAGE: Final = 2000
 """Events read at a time."""
 
 
-class _Cut(NamedTuple):
-    """A store at one moment: how far its logs go, and its keys."""
+class _ExportPoint(NamedTuple):
+    """A store at one moment: the ends of its logs, and its keys."""
 
     master_key: bytes
     keys: list[tuple[str, bytes]]
@@ -44,53 +44,55 @@ def export_lines(
 ) -> Iterator[bytes]:
     """Yield the lines of an export. Keys stay wrapped: as they are, or by another master key.
 
-    `report` is told how many positions are done, of how many. Raises TransferError when a
-    log is damaged, MasterKeyError when a key does not open.
+    `report` gets how many positions are done, and how many there are. Raises TransferError
+    when a log is damaged, MasterKeyError when a key does not open.
     """
     logs = {name: store.rows(name) for name in LOGS}
-    cut = _cut(store, logs)
-    master_key = new_master_key or cut.master_key
+    point = _export_point(store, logs)
+    master_key = new_master_key or point.master_key
     digest, events = sha256(), Counter(dict.fromkeys(LOGS, 0))
-    for line in _lines(cut, master_key, logs, events, report):
+    for line in _lines(point, master_key, logs, events, report):
         digest.update(line)
         yield line
     total = digest.hexdigest()
-    yield End(len(cut.keys), dict(events), total, mac_of(master_key, total)).line()
+    yield End(len(point.keys), dict(events), total, mac_of(master_key, total)).line()
 
 
-def _cut(store: Store, logs: dict[str, EventRows]) -> _Cut:
+def _export_point(store: Store, logs: dict[str, EventRows]) -> _ExportPoint:
     with store.keys.store.table() as table:
         fingerprint = table.master_fingerprint() or ""
         master_key = store.master_keys.find(fingerprint)
         if master_key is None:
             raise MasterKeyError(f"the keys of this store are wrapped by master key {fingerprint}")
-        return _Cut(master_key, table.all(), {name: logs[name].last_given() for name in LOGS})
+        return _ExportPoint(
+            master_key, table.all(), {name: logs[name].last_given() for name in LOGS}
+        )
 
 
 def _lines(
-    cut: _Cut,
+    point: _ExportPoint,
     master_key: bytes,
     logs: dict[str, EventRows],
     events: Counter[str],
     report: Callable[[int, int], None],
 ) -> Iterator[bytes]:
     fingerprint = sealing.fingerprint(master_key)
-    yield Header(iso_milliseconds(utc_now()), fingerprint, cut.last_given).line()
+    yield Header(iso_milliseconds(utc_now()), fingerprint, point.last_given).line()
     keys = (
-        cut.keys
-        if master_key == cut.master_key
-        else rewrapped(cut.keys, cut.master_key, master_key)
+        point.keys
+        if master_key == point.master_key
+        else rewrapped(point.keys, point.master_key, master_key)
     )
     for owner, wrapped in keys:
         yield key_line(owner, wrapped)
-    before, total = 0, sum(cut.last_given.values())
+    before, total = 0, sum(point.last_given.values())
     for log in LOGS:
-        for position, line in _event_lines(log, logs[log], cut.last_given[log]):
+        for position, line in _event_lines(log, logs[log], point.last_given[log]):
             events[log] += 1
             yield line
             if events[log] % PAGE == 0:
                 report(before + position, total)
-        before += cut.last_given[log]
+        before += point.last_given[log]
     report(total, total)
 
 

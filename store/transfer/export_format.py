@@ -1,7 +1,7 @@
 """The lines of an export: a header, wrapped keys, events of each log in order, an end.
 
-Each is one JSON object. An event's state is embedded as it was stored, byte for byte;
-a state that would not come out of a JSON reader and writer the same stands in base64.
+Each line is one JSON object. The state of an event is embedded as stored, byte for byte; a
+state that a JSON reader and writer would change is in base64.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first line says. `last_given` is the highest position ever given, by log."""
+    """The first line. `last_given` is the highest position ever given, by log."""
 
     made_at: str
     master_key: str
@@ -46,10 +46,10 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """What the last line says: how much there is, and what it must add up to.
+    """The last line: how many keys and events there are, and checksums.
 
     `sha256` is over all lines before it. `mac` is HMAC-SHA256 of that digest under a key
-    derived from the master key: nobody without the master key can change an export unseen.
+    derived from the master key, so that a change without the master key is detected.
     """
 
     keys: int
@@ -64,7 +64,7 @@ class End:
 
 
 def mac_of(master_key: bytes, sha256: str) -> str:
-    """Return what binds the lines of an export to its master key."""
+    """Return the code that authenticates an export under its master key."""
     own_key = hmac.digest(master_key, b"postwatch export", "sha256")
     return hmac.digest(own_key, sha256.encode(), "sha256").hex()
 
@@ -166,7 +166,7 @@ def read_end(number: int, found: dict[str, Any]) -> End:
 
 
 def _is_number(value: object) -> bool:
-    """Return whether this is a number that a log can keep."""
+    """Return whether this is a position or version that a log can store."""
     return type(value) is int and 0 <= value < 1 << 63
 
 

@@ -1,11 +1,8 @@
-"""Reading an export into an empty store: everything in its old place, or nothing.
+"""Imports an export into an empty store: all events at their old positions, or none.
 
-The lines are believed only at the end, when their digest, their number and the code
-under the master key fit; until then they lie where everything can be thrown away.
-
-The archived checks of an import: they become segments again, as they were archived.
-
-Filling an empty data folder: in a folder beside, which takes its place at the end.
+The lines are verified only at the end, by their digest, their number and the code under the
+master key. Until then they go into a bulk load that can be undone: a staging folder, or the
+transaction of a database. Checks that were archived become segments again.
 """
 
 from __future__ import annotations
@@ -59,9 +56,9 @@ _TOPIC: Final = ChecksArchived.TOPIC.encode()
 
 
 class CheckSink:
-    """Takes checks in order, when it was told of all segments.
+    """Takes checks in order, after the events of all segments, and sorts them to these.
 
-    The newest check of each stream also goes to the log, where the next one is looked for.
+    The newest check of each stream also goes to the log: the next append needs its version.
     """
 
     def __init__(self, log: EventSink, segments: SegmentSink) -> None:
@@ -72,7 +69,7 @@ class CheckSink:
         self._newest: dict[bytes, Row] = {}
 
     def note(self, row: Row) -> None:
-        """Take an event of the monitoring log. Raises TransferError on a damaged one."""
+        """Take an event of the `monitoring` log: it may record a segment. Raises TransferError."""
         if row.topic != _TOPIC:
             return
         try:
@@ -87,7 +84,7 @@ class CheckSink:
         self._expected.append(found)
 
     def append(self, row: Row) -> None:
-        """Take a check. Raises TransferError when those before it were archived otherwise."""
+        """Take a check. Raises TransferError when a segment would differ from its record."""
         while self._expected and row.position > self._expected[0].last:
             self._write()
         if self._expected and row.position >= self._expected[0].first:
@@ -124,9 +121,9 @@ def _not_as_archived(contents: SegmentContents) -> str:
 
 @contextmanager
 def bulk_load_files(root: Path, master_key: bytes) -> Iterator[FilesBulkLoad]:
-    """Lend an empty store to be filled; it is in `root` when the block ends, and else nothing.
+    """Give a bulk load into a staging folder, which becomes the store in `root` at the end.
 
-    Raises StoreError when the folder is not empty.
+    Nothing is changed when the block fails. Raises StoreError when `root` is not empty.
     """
     with staged_folder(root, STORE_PARTS) as incoming:
         # Makes the files with the schema that this version uses.
@@ -137,7 +134,7 @@ def bulk_load_files(root: Path, master_key: bytes) -> Iterator[FilesBulkLoad]:
 
 
 class FilesBulkLoad(BulkLoad, ExitStack):
-    """The files of a store that is being filled. Open until the block ends."""
+    """A bulk load into the files of a store. The files are open until the block ends."""
 
     def __init__(self, folder: DataFolder) -> None:
         super().__init__()
@@ -155,20 +152,20 @@ class FilesBulkLoad(BulkLoad, ExitStack):
 
 
 MAX_LINE_BYTES: Final = 1 << 25
-"""No event comes near this; without a limit a file without line ends would fill the memory."""
+"""Far more than any event; without a limit a file without newlines would fill the memory."""
 
 _REPORT_EVERY: Final = 2000
 
 
 class ImportResult(NamedTuple):
-    """How much was imported."""
+    """How many keys and events were imported."""
 
     keys: int
     events: dict[str, int]
 
 
 class ImportKey(NamedTuple):
-    """The master key that an export is for, and whether the data folder is to keep it."""
+    """The master key of an export or backup, and whether to write it to the data folder."""
 
     key: bytes
     is_kept: bool
@@ -184,9 +181,9 @@ def import_lines(
 ) -> ImportResult:
     """Make the store that an export describes in an empty folder, or in an empty database.
 
-    `report` is told how many positions are done, of how many. Raises TransferError when the
-    export is damaged or cut off, MasterKeyError when it is for another master key,
-    StoreError when folder or database are not empty; nothing is changed then.
+    `report` gets how many positions are done, and how many there are. Raises TransferError
+    when the export is damaged or cut off, MasterKeyError when it is for another master key,
+    StoreError when the folder or the database is not empty; nothing is changed then.
     """
     if database is not None:
         return _into_database(file, DataFolder(root), database, master_key, report)
@@ -204,25 +201,25 @@ def _into_database(
     master_key: ImportKey,
     report: Callable[[int, int], None],
 ) -> ImportResult:
-    # Only here: who has no database does without the driver's time and memory.
+    # Imported only here: a process without a database is spared the driver's memory.
     from store.postgres.engine import PostgresEngine  # noqa: PLC0415 - as said above
 
     with closing(PostgresEngine(database)) as engine, ExitStack() as undo:
         try:
             with engine.bulk_load() as bulk_load:
                 imported = _Import(file, bulk_load, master_key.key, report).run()
-                if master_key.is_kept and _kept(folder, master_key.key):
+                if master_key.is_kept and _keep_key(folder, master_key.key):
                     undo.callback(folder.master_key.unlink)
         except STORE_UNAVAILABLE:
-            # Perhaps the store is there, and only the answer got lost: then it needs its key.
+            # The commit may have succeeded and its answer been lost: keep the key.
             undo.pop_all()
             raise
         undo.pop_all()
     return imported
 
 
-def _kept(folder: DataFolder, key: bytes) -> bool:
-    """Keep a master key in the folder of this host; return False when it is there already."""
+def _keep_key(folder: DataFolder, key: bytes) -> bool:
+    """Write a master key to the folder of this host; return False when it has it already."""
     folder.make(folder.master_key.parent)
     if folder.master_key.exists() and read_key_file(folder.master_key) == key:
         return False
@@ -251,11 +248,11 @@ class _Import:
         self._events = Counter(self._reached)
 
     def run(self) -> ImportResult:
-        """Read all lines, and believe them if they are whole."""
+        """Read and load all lines, and verify them at the end."""
         header = self._header()
         monitoring = self._bulk_load.sink("monitoring")
         self._checks = CheckSink(self._bulk_load.sink("checks"), self._bulk_load.segments)
-        self._check(self._body(header, monitoring))
+        self._verify(self._body(header, monitoring))
         monitoring.finish(header.last_given["monitoring"])
         self._checks.finish(header.last_given["checks"])
         self._bulk_load.put_keys(header.master_key, self._keys.items())
@@ -273,7 +270,7 @@ class _Import:
         return header
 
     def _body(self, header: Header, monitoring: EventSink) -> End:
-        """Take the lines of keys and events; return what the last line says."""
+        """Load the lines of keys and events; return the last line."""
         total = sum(header.last_given.values())
         while True:
             line = self._next()
@@ -308,22 +305,20 @@ class _Import:
         self._reached[log] = row.position
         self._events[log] += 1
 
-    def _check(self, end: End) -> None:
-        """Believe the lines, or raise TransferError."""
+    def _verify(self, end: End) -> None:
+        """Raise TransferError unless the lines add up to what the last one says."""
         if (end.keys, end.events) != (len(self._keys), self._events):
             raise TransferError("the export lacks lines, or has some too many")
         found = self._digest.hexdigest()
         if found != end.sha256:
             raise TransferError("the export was changed: its SHA-256 is not the one it names")
-        if not hmac.compare_digest(str(end.mac).encode(), self._mac(found).encode()):
-            raise TransferError("the export was changed by somebody without its master key")
+        mac = mac_of(self._master_key, found)
+        if not hmac.compare_digest(str(end.mac).encode(), mac.encode()):
+            raise TransferError("the export was changed by a program without its master key")
         if self._file.read(1):
             raise TransferError(
-                f"something stands behind the end of the export, line {self._number}"
+                f"there is more data after the end of the export, line {self._number}"
             )
-
-    def _mac(self, digest: str) -> str:
-        return mac_of(self._master_key, digest)
 
     def _next(self) -> bytes:
         line = self._file.readline(MAX_LINE_BYTES)

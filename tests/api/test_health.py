@@ -68,7 +68,7 @@ def test_it_is_not_ready_while_another_writer_holds_the_log(fresh_world: World) 
 
     assert answer.status_code == 503
     assert answer.json["status"] == "unfit"
-    assert answer.json["parts"]["log"]["error"] in {"OperationalError", "lets nobody write now"}
+    assert answer.json["parts"]["log"]["error"] in {"OperationalError", "accepts no writes now"}
     assert not answer.json["parts"]["log"]["ok"]
     assert answer.json["parts"]["view monitors"]["ok"]
     assert seconds < 5, "a probe must not wait as long as a command"

@@ -174,7 +174,7 @@ STORE_FILES = ("keys/keys.db", "logs/monitoring.db", "logs/checks.db")
     ("values", "words"),
     [
         ({"version": 2}, "is of version 2"),
-        ({"version": "x"}, "says no version"),
+        ({"version": "x"}, "names no version"),
         ({"format": "other"}, "no whole backup"),
         ({"files": {}}, "does not name the files of a store"),
         ({"files": {"keys/keys.db": "", "logs/monitoring.db": ""}}, "does not name the files"),

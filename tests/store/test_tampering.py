@@ -117,8 +117,8 @@ def test_two_events_that_changed_places_are_named(log: TamperedLog) -> None:
     report = log.verify()
 
     assert [each.message for each in report.findings] == [
-        "the event of position 520 stands at position 20",
-        "the event of position 20 stands at position 520",
+        "the event of position 520 was moved to position 20",
+        "the event of position 20 was moved to position 520",
     ]
     assert {each.kind.value for each in report.findings} == {"moved"}
 
@@ -130,7 +130,7 @@ def test_an_event_that_was_given_another_position_is_named(log: TamperedLog) -> 
     report = log.verify()
 
     assert [each.message for each in report.findings] == [
-        "the event of position 41 stands at position 40"
+        "the event of position 41 was moved to position 40"
     ]
     assert not report.ok
 
