@@ -197,6 +197,8 @@ def test_an_id_of_another_sort_is_not_found(store: Store, owners: Owners) -> Non
         store.monitoring.create_customer(command, TESTER)
     with pytest.raises(NotFoundError, match="Monitor not found"):
         store.monitoring.delete_monitor(owners.customer.id, TESTER)
+    with pytest.raises(NotFoundError, match="Monitor not found"):
+        store.monitoring.delete_monitor(uuid4(), TESTER)
 
 
 def test_a_scoped_token_needs_a_customer_of_its_organization(store: Store, owners: Owners) -> None:
