@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from typing_extensions import override
 
 from api.storage.rate_counters import SqliteCounter
 from projections.catalog import Views
@@ -55,13 +56,14 @@ def serve_api(settings: Settings) -> None:
 class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
     """Sends gunicorn's own lines to the root logger; the API logs its requests itself."""
 
-    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        """Leave the handlers to the root logger."""
+    @override
+    def setup(self, cfg: Any) -> None:
         self.loglevel = getattr(logging, cfg.loglevel.upper(), logging.INFO)
         self.error_log.setLevel(max(self.loglevel, logging.WARNING))
         self.error_log.propagate = True
 
-    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as above
+    @override
+    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:
         """Log a fault with its traceback; a client that stopped reading is no fault."""
         if isinstance(sys.exception(), BlockingIOError):
             self.warning(
@@ -75,11 +77,13 @@ class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
 class LoggingArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn's first process, which logs the signal that ends it."""
 
+    @override
     def handle_term(self) -> None:
         """End when the requests under way are answered."""
         log.info("SIGTERM: finishing what is running")
         super().handle_term()
 
+    @override
     def handle_int(self) -> None:
         """End at once."""
         log.info("SIGINT: ending at once")
@@ -95,6 +99,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         self._worker: Worker | None = None
         super().__init__()
 
+    @override
     def run(self) -> None:
         """Serve until a signal ends it. Raises CommandError when gunicorn cannot begin."""
         try:
@@ -102,6 +107,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         except RuntimeError as error:
             raise CommandError(ExitCode.FAILED, f"the API cannot be served: {error}") from None
 
+    @override
     def load_config(self) -> None:
         """Set what docs/adr/0006-processes.md explains."""
         options = {
@@ -128,6 +134,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    @override
     def load(self) -> App:
         """Return the WSGI application of one worker."""
         # Imported here: the counters read the name of their folder when they are imported.

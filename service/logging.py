@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ _EXTRA: Final = ("method", "route", "status", "duration_ms", "request_id", "toke
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
         """Return the line: time, level, logger, message and the extra fields of the record."""
         known = record.__dict__

@@ -21,6 +21,7 @@ import click
 import trio
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 
 from cli.terminal.help import examples, exit_codes
 from cli.terminal.output import console, print_json
@@ -314,13 +315,13 @@ class PluginStatus(IntEnum):
 class PluginCommand(click.Command):
     """A command whose exit codes 1 and 2 are always verdicts on a server."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:  # noqa: ANN401 - click's
-        """Read the arguments."""
+    @override
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         with _unknown_on_failure():
             return super().make_context(*args, **kwargs)
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command."""
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
         with _unknown_on_failure():
             return super().invoke(ctx)
 

@@ -93,7 +93,7 @@ def test_a_retired_location_that_no_setting_names_stays_retired(store: Store) ->
     assert store.reader("monitoring").head() == head
 
 
-def test_a_checker_with_a_database_must_be_env_named_where_it_stands() -> None:
+def test_a_checker_with_a_database_needs_a_location() -> None:
     settings = Settings.from_env({"POSTWATCH_DATABASE_URL": URL})
 
     with pytest.raises(CommandError, match="needs a location") as refused:
@@ -104,12 +104,12 @@ def test_a_checker_with_a_database_must_be_env_named_where_it_stands() -> None:
     assert location_from(settings, is_supervised=True) == Location("local", "Local")
 
 
-def test_a_checker_of_files_stands_at_local_unless_it_is_env_named() -> None:
-    env_named = {"POSTWATCH_LOCATION": "de-nbg", "POSTWATCH_COUNTRY": "de"}
+def test_a_checker_of_files_is_at_local_unless_a_setting_names_another() -> None:
+    env = {"POSTWATCH_LOCATION": "de-nbg", "POSTWATCH_COUNTRY": "de"}
 
     assert location_from(Settings.from_env({}), is_supervised=False) == Location("local", "Local")
-    for env in (env_named, {**env_named, "POSTWATCH_DATABASE_URL": URL}):
-        found = location_from(Settings.from_env(env), is_supervised=False)
+    for each in (env, {**env, "POSTWATCH_DATABASE_URL": URL}):
+        found = location_from(Settings.from_env(each), is_supervised=False)
         assert found == Location("de-nbg", "de-nbg", "DE")
-    named = Settings.from_env({**env_named, "POSTWATCH_LOCATION_NAME": "Nuremberg"})
+    named = Settings.from_env({**env, "POSTWATCH_LOCATION_NAME": "Nuremberg"})
     assert location_from(named, is_supervised=False).name == "Nuremberg"
