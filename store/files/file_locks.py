@@ -141,18 +141,19 @@ class WriteQueue:
     correctness does not depend on it, and a writer that waited too long goes on without one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, longest_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:
         """Name the lock file; it is made when the first turn is taken."""
         self._path = path
+        self._longest_wait_seconds = longest_wait_seconds
         self._threads = Lock()
         self._file: tuple[int, int] | None = None
         """The process that opened the file, and its descriptor."""
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for the turn, at most `LONGEST_WAIT_SECONDS`, and hold it during the block."""
-        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-        if not self._threads.acquire(timeout=LONGEST_WAIT_SECONDS):
+        """Wait for the turn, at most `longest_wait_seconds`, and hold it during the block."""
+        deadline = time.monotonic() + self._longest_wait_seconds
+        if not self._threads.acquire(timeout=self._longest_wait_seconds):
             yield
             return
         try:

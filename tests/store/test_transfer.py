@@ -241,7 +241,7 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
         lambda x: resigned([*x[:20], changed(x[20], topic="X"), *x[21:]], bytes(32)),
         "without its master key",
     ),
-    "more behind the end": (lambda x: [*x, b"\n"], "behind the end"),
+    "more behind the end": (lambda x: [*x, b"\n"], "after the end"),
 }
 
 

@@ -51,24 +51,20 @@ def holder(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
-@pytest.fixture(autouse=True)
-def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a slow machine not look like a queue that lets two in."""
-    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 60)
+def queue_of(path: Path) -> WriteQueue:
+    """Wait for so long that a slow machine does not look like a queue that lets two in."""
+    return WriteQueue(path, longest_wait_seconds=60)
 
 
 def increment(path: Path, number: Path) -> None:
     """Read a number and write the next one: what two at once would do wrong."""
-    queue = WriteQueue(path)
+    queue = queue_of(path)
     with queue.turn():
         number.write_text(str(int(number.read_text()) + 1))
     queue.close()
 
 
-def test_queues_of_one_file_take_turns(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 60)
+def test_queues_of_one_file_take_turns(path: Path, tmp_path: Path) -> None:
     number = tmp_path / "number"
     number.write_text("0")
     with ThreadPoolExecutor(8) as pool:
@@ -77,11 +73,8 @@ def test_queues_of_one_file_take_turns(
     assert number.read_text() == "200"
 
 
-def test_threads_of_one_queue_take_turns(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 60)
-    queue = WriteQueue(path)
+def test_threads_of_one_queue_take_turns(path: Path, tmp_path: Path) -> None:
+    queue = queue_of(path)
     number = tmp_path / "number"
     number.write_text("0")
 
@@ -102,7 +95,7 @@ def test_turn_comes_when_its_holder_is_killed(path: Path, holder: subprocess.Pop
 
     def enter() -> None:
         begun.set()
-        with WriteQueue(path).turn():
+        with queue_of(path).turn():
             entered.set()
 
     with ThreadPoolExecutor(1) as pool:
@@ -115,11 +108,8 @@ def test_turn_comes_when_its_holder_is_killed(path: Path, holder: subprocess.Pop
 
 
 @pytest.mark.usefixtures("holder")
-def test_who_waited_too_long_for_a_process_goes_on(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 0.05)
-    queue = WriteQueue(path)
+def test_who_waited_too_long_for_a_process_goes_on(path: Path) -> None:
+    queue = WriteQueue(path, longest_wait_seconds=0.05)
     entered = []
     with queue.turn():
         entered.append(1)
@@ -128,11 +118,8 @@ def test_who_waited_too_long_for_a_process_goes_on(
     assert entered == [1, 2]
 
 
-def test_who_waited_too_long_for_a_thread_goes_on(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_locks, "LONGEST_WAIT_SECONDS", 0.05)
-    queue = WriteQueue(path)
+def test_who_waited_too_long_for_a_thread_goes_on(path: Path) -> None:
+    queue = WriteQueue(path, longest_wait_seconds=0.05)
     entered = []
     with queue.turn(), queue.turn():
         entered.append("inner")
@@ -142,7 +129,7 @@ def test_who_waited_too_long_for_a_thread_goes_on(
 
 
 def test_failure_inside_gives_the_turn_back(path: Path) -> None:
-    queue = WriteQueue(path)
+    queue = queue_of(path)
     with pytest.raises(KeyError), queue.turn():
         raise KeyError
     with ThreadPoolExecutor(1) as pool:
@@ -150,7 +137,7 @@ def test_failure_inside_gives_the_turn_back(path: Path) -> None:
 
 
 def test_fork_does_not_share_its_parents_turn(path: Path) -> None:
-    queue = WriteQueue(path)
+    queue = queue_of(path)
     with queue.turn():
         pass
     child = os.fork()
