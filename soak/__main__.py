@@ -21,8 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from projections.core import projector
-from projections.core import projector as rebuilding
+from projections import catalog
 from soak.disk_full import play_full_disk
 from soak.disk_trace import can_trace
 from soak.failover import play_failovers
@@ -36,6 +35,7 @@ from soak.torn import cuts, make_live, open_cut
 from tests.places import Place, databases
 from tests.postgres_pair import postgres_pair
 from tests.postgres_server import find_binaries
+from tests.projections.folding import with_batches_of
 from tests.system.service import Service
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def play_machine(folder: Path, seconds: float) -> str:
     )
     with pytest.MonkeyPatch.context() as patch:
         # Many transactions where there would be one.
-        patch.setattr(projector, "BATCH", 3)
-        patch.setattr(rebuilding, "REBUILD_BATCH", 3)
+        patch.setattr(catalog, "PROJECTIONS", with_batches_of(3))
         while time.monotonic() < end:
             run_state_machine_as_test(StoreMachine, settings=chosen)
             examples += 20

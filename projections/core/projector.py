@@ -48,12 +48,6 @@ if TYPE_CHECKING:
 OnProgress = Callable[[int, int], None]
 """Takes the position reached and the head of the log. An exception from it ends a rebuild."""
 
-BATCH: Final = 2000
-"""The most events a transaction, whatever a projection asks for."""
-
-REBUILD_BATCH: Final = 10_000
-"""The most events that a rebuild folds and then writes at once."""
-
 KEPT_SECONDS: Final = 1.0
 """How long `RecentEvents` gives an event. A database that is promoted may lack an older one."""
 
@@ -79,14 +73,10 @@ class Projector:
         self.view = view
         self.rebuilder = Rebuilder(projection, log, view, turn)
         self.recent_events = RecentEvents()
+        self.batch = projection.batch
         self._turn = turn
         self._rebuild_lock = rebuild_lock
         self._was_current = False
-
-    @property
-    def batch(self) -> int:
-        """The most events a transaction."""
-        return min(self.projection.batch, BATCH)
 
     def prepare(self) -> bool:
         """Build the view if it is missing or of another version; return whether it is current.
@@ -223,15 +213,11 @@ class Rebuilder:
     """Fills the shadow side of a view and swaps it in. The caller holds the rebuild's lock."""
 
     def __init__(self, projection: Projection, log: LogReader, view: View, turn: Turn) -> None:
+        self.batch = projection.rebuild_batch
         self._projection = projection
         self._log = log
         self._view = view
         self._turn = turn
-
-    @property
-    def batch(self) -> int:
-        """The most events that are folded and then written at once."""
-        return min(self._projection.rebuild_batch, REBUILD_BATCH)
 
     def position(self) -> int | None:
         """Return how far a rebuild is, running or broken off; None when there is none."""

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from cli.main import main
 from cli.terminal.view_making import make_current
+from projections import catalog
 from projections.catalog import PROJECTIONS, PROJECTIONS_LOCK, Views, rebuild_lock
-from projections.core import projector as catch_up
-from projections.core import projector as rebuilding
 from service.errors import CommandError, ExitCode
 from tests.domain.given import TESTER, check_of, make_owners
+from tests.projections.folding import with_batches_of
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ CHECKS = 12
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log is a long one, and each view of it takes several steps."""
-    monkeypatch.setattr(catch_up, "BATCH", 5)
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
+    monkeypatch.setattr(catalog, "PROJECTIONS", with_batches_of(5))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
@@ -13,7 +14,7 @@ from store.log_reader import LoggedEvent, LogReader
 from tests.domain.given import CREATE_IMAP, TESTER, check_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from projections.core.projection import Projection
     from projections.core.table import View, ViewSide
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.places import Place
 
 
+Projections = tuple["Projection", ...]
 Rows = dict[str, list[tuple[str, dict[str, Any]]]]
 
 
@@ -102,6 +104,17 @@ def fill(store: Store, owners: Owners, monitors: int = 12) -> None:
             store.checks.record(checks, location=location, actor=TESTER)
         if number % 5 == 4:
             commands.delete_monitor(monitor.id, TESTER)
+
+
+def in_batches_of(views: Views, size: int) -> None:
+    """Let each view take many transactions where it would take one."""
+    for projector in views.projectors.values():
+        projector.batch = projector.rebuilder.batch = size
+
+
+def with_batches_of(size: int, projections: Iterable[Projection] = PROJECTIONS) -> Projections:
+    """Return projections whose views take many transactions, also when they are opened."""
+    return tuple(replace(each, batch=size, rebuild_batch=size) for each in projections)
 
 
 def catch_up(views: Views) -> None:

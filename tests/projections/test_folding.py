@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from domain.monitor import Monitor
 from projections.catalog import PROJECTIONS
-from projections.core import projector as catch_up_module
 from projections.core.projector import Projector
 from projections.views.monitors import MONITORS
 from store.log_reader import LoggedEvent, LogReader
@@ -128,12 +127,12 @@ def test_positions_may_have_gaps(storages: Storages, logs: Log) -> None:
 
 
 def test_catching_up_tells_how_many_events_it_took(
-    store: Store, owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
+    store: Store, owners: Owners, views: Views
 ) -> None:
     projector = views.projector("monitors")
     seen = projector.view.position()
     fill(store, owners)
-    monkeypatch.setattr(catch_up_module, "BATCH", 5)
+    projector.batch = 5
 
     assert projector.catch_up() == projector.log.head() - seen > 5
     assert projector.view.position() == projector.log.head()
@@ -141,12 +140,12 @@ def test_catching_up_tells_how_many_events_it_took(
 
 
 def test_a_full_last_batch_is_followed_by_nothing(
-    store: Store, owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
+    store: Store, owners: Owners, views: Views
 ) -> None:
     projector = views.projector("monitors")
     for _ in range(2):
         store.monitoring.create_monitor(owners.create(), TESTER)
-    monkeypatch.setattr(catch_up_module, "BATCH", 4)
+    projector.batch = 4
 
     assert projector.catch_up() == 4
     assert projector.lag() == 0

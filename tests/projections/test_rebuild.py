@@ -12,13 +12,11 @@ import pytest
 from domain.commands import UpdateMonitor
 from domain.errors import StoreError
 from projections.catalog import PROJECTIONS, Views
-from projections.core import projector as catch_up_module
-from projections.core import projector as rebuilding
 from projections.core.projector import Projector
 from projections.readers.monitors import MonitorFilter
 from store.ports.locks import LockHeldError
 from tests.domain.given import TESTER
-from tests.projections.folding import catch_up, everything, fill, rows
+from tests.projections.folding import catch_up, everything, fill, in_batches_of, rows
 from tests.projections.spoiling import spoil_side
 from tests.waiting import wait_until
 
@@ -40,24 +38,17 @@ def nothing(*_: int) -> None:
 
 
 @pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_batches(views: Views) -> None:
     """Many transactions where there would be one."""
-    monkeypatch.setattr(catch_up_module, "BATCH", 5)
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
+    in_batches_of(views, 5)
 
 
 @pytest.mark.parametrize("name", [each.name for each in PROJECTIONS])
 @pytest.mark.parametrize("batch", [1, 5, 500])
-def test_a_rebuild_equals_the_incremental_result(  # noqa: PLR0917 - fixtures
-    store: Store,
-    owners: Owners,
-    views: Views,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    batch: int,
+def test_a_rebuild_equals_the_incremental_result(
+    store: Store, owners: Owners, views: Views, name: str, batch: int
 ) -> None:
-    monkeypatch.setattr(catch_up_module, "BATCH", batch)
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", batch)
+    in_batches_of(views, batch)
     fill(store, owners)
     catch_up(views)
     before = everything(views)
@@ -214,6 +205,7 @@ def test_what_arrives_at_the_last_moment_is_in_the_new_view(
     fill(store, owners)
     view = views.storage.view(PROJECTIONS[0])
     projector = Projector(PROJECTIONS[0], views.projector("monitors").log, view)
+    projector.rebuilder.batch = 5
     swap = view.swap
 
     def write_and_swap(finish: Callable[[Transaction], None]) -> None:

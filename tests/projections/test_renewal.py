@@ -13,8 +13,6 @@ import pytest
 from domain.check import CheckPerformed
 from projections import catalog as views_module
 from projections.catalog import Views
-from projections.core import projector as catch_up_module
-from projections.core import projector as rebuilding
 from projections.core.projection import EventHandler, Projection, definition_of, is_readable
 from projections.core.runner import RebuildThread, ViewFollower, run
 from projections.core.table import Record, Table, ViewUnavailableError
@@ -23,7 +21,7 @@ from projections.views.last_checks import stream_key
 from tests.api.world import another_worker, path_of
 from tests.domain.given import TESTER, check_of
 from tests.places import on_sqlite
-from tests.projections.folding import catch_up, everything, fill
+from tests.projections.folding import catch_up, everything, fill, with_batches_of
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -62,8 +60,7 @@ COUNTING = Projection(
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every log is a long one."""
-    monkeypatch.setattr(catch_up_module, "BATCH", 5)
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
+    monkeypatch.setattr(views_module, "PROJECTIONS", with_batches_of(5))
 
 
 @pytest.fixture
@@ -79,7 +76,8 @@ def filled(store: Store, owners: Owners) -> Store:
 
 def use(monkeypatch: pytest.MonkeyPatch, *projections: Projection) -> None:
     """Let the code be another version."""
-    monkeypatch.setattr(views_module, "PROJECTIONS", (*projections, *OTHERS))
+    small = with_batches_of(5, (*projections, *OTHERS))
+    monkeypatch.setattr(views_module, "PROJECTIONS", small)
     for module, projection in zip((monitors, last_checks), projections, strict=True):
         monkeypatch.setattr(module, "PROJECTION", projection)
 

@@ -9,13 +9,12 @@ import orjson
 import pytest
 
 from domain.commands import UpdateMonitor
-from projections.core import projector as rebuilding
 from projections.core import verify as verification
 from projections.core.table import ViewUnavailableError
 from projections.core.verify import ViewComparison, ViewDifference, verify
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
-from tests.projections.folding import catch_up, everything, fill
+from tests.projections.folding import catch_up, everything, fill, in_batches_of
 from tests.projections.spoiling import record_of, spoil, spoil_side
 
 if TYPE_CHECKING:
@@ -50,10 +49,8 @@ def key(store: Store, owners: Owners, views: Views) -> str:
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.parametrize("batch", [3, 5000])
-def test_a_view_that_is_right_is_found_equal_and_left_alone(
-    views: Views, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", batch)
+def test_a_view_that_is_right_is_found_equal_and_left_alone(views: Views, batch: int) -> None:
+    in_batches_of(views, batch)
     before = everything(views)
     for name, projector in views.projectors.items():
         found = verdict(views, name)
@@ -169,7 +166,7 @@ def test_a_view_ahead_of_its_log_is_no_match(store: Store, views: Views, key: st
 def test_what_happens_meanwhile_is_no_difference(
     store: Store, owners: Owners, views: Views, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 5)
+    in_batches_of(views, 5)
     monitors = views.projector("monitors")
     reports: list[int] = []
     compare = verification._compare

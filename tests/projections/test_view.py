@@ -11,7 +11,6 @@ import pytest
 
 from domain.monitor import Monitor
 from projections.catalog import PROJECTIONS, Views
-from projections.core import projector as catch_up_module
 from projections.core.projection import EventHandler, Projection
 from projections.core.projector import Projector
 from projections.core.table import Table, ViewUnavailableError
@@ -197,9 +196,8 @@ def test_the_definition_depends_on_version_tables_and_indexes_only() -> None:
 
 
 def test_projectors_on_one_view_at_once_apply_nothing_twice(
-    store: Store, owners: Owners, storage: ViewStorage, monkeypatch: pytest.MonkeyPatch
+    store: Store, owners: Owners, storage: ViewStorage
 ) -> None:
-    monkeypatch.setattr(catch_up_module, "BATCH", 3)
     total, workers = 60, 6
     views = [open_view(storage, COUNTING) for _ in range(workers)]
     log = LogReader(store.monitoring)
@@ -208,6 +206,7 @@ def test_projectors_on_one_view_at_once_apply_nothing_twice(
 
     def project(view: View) -> int:
         projector = Projector(COUNTING, log, view)
+        projector.batch = 3
         barrier.wait(30)
         applied = 0
         while not done.is_set():

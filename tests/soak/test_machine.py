@@ -6,16 +6,15 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from projections.core import projector
-from projections.core import projector as rebuilding
+from projections import catalog
 from soak.machine import StoreMachine
+from tests.projections.folding import with_batches_of
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.thorough]
 
 
 def test_logs_and_views_are_what_a_plain_model_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projector, "BATCH", 3)
-    monkeypatch.setattr(rebuilding, "REBUILD_BATCH", 3)
+    monkeypatch.setattr(catalog, "PROJECTIONS", with_batches_of(3))
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(

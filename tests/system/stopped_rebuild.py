@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 _PROGRAM = """
 import os, signal, sys
 from cli.main import main
+from projections import catalog
 from projections.core import projector
+from tests.projections.folding import with_batches_of
 
-projector.REBUILD_BATCH = 10
+catalog.PROJECTIONS = with_batches_of(10)
 step = projector.Rebuilder.step
 
 def step_and_stop(self):
