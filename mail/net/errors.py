@@ -69,8 +69,9 @@ def exhaustion(error: Exception) -> OSError | None:
     if isinstance(error, ExceptionGroup):
         found = [exhaustion(each) for each in error.exceptions]
         return found[0] if all(found) else None
-    is_lack = isinstance(error, OSError) and error.errno in _EXHAUSTED
-    return error if is_lack and isinstance(error, OSError) else None
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return error
+    return None
 
 
 def closed() -> ProbeFailed:

@@ -147,15 +147,15 @@ def _login(
         raise no_login_offered(needs_tls=not offered and not encrypted)
     if mechanism.reveals_password and not encrypted:
         yield PASSWORD_IN_CLEAR
-    login = sasl.Login(mechanism, *credentials)
+    exchange = sasl.Exchange(mechanism, *credentials)
     command = b'AUTHENTICATE "%b"' % mechanism.name
     if mechanism.initial:
-        yield _send_string(command + b" ", login.respond())
+        yield _send_string(command + b" ", exchange.respond())
     else:
         yield Send(command)
     response = yield from _read_response(Category.PROTOCOL_ERROR)
-    while not response.status and login.has_response:
-        yield _send_string(b"", login.respond(response.value(0)))
+    while not response.status and exchange.has_response:
+        yield _send_string(b"", exchange.respond(response.value(0)))
         response = yield from _read_response(Category.PROTOCOL_ERROR)
     if not response.status:
         # One more challenge than the mechanism has responses: cancel (RFC 5804 2.1).

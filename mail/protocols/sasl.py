@@ -1,4 +1,4 @@
-"""The login mechanisms of SASL, which every protocol wraps in commands of its own.
+"""The login mechanisms of SASL. Each protocol sends their responses in its own commands.
 
 PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), CRAM-MD5 (RFC 2195), XOAUTH2 (where
 the password is an access token). Responses and challenges are in base64 (RFC 4648 4).
@@ -65,8 +65,8 @@ LOGIN = Mechanism(b"LOGIN", (_user, _password))
 CRAM_MD5 = Mechanism(b"CRAM-MD5", (_cram_md5,), reads_challenge=True, reveals_password=False)
 XOAUTH2 = Mechanism(b"XOAUTH2", (_xoauth2,), initial=True)
 
-# The order of the clients that our users compare us with. PLAIN comes first because a
-# server that offers CRAM-MD5 often cannot do it: it would need the password in clear.
+# The order that common mail clients use. PLAIN comes before CRAM-MD5, because many servers
+# offer CRAM-MD5 without storing the clear password that it needs.
 _PREFERENCE = (PLAIN, LOGIN, CRAM_MD5, XOAUTH2)
 
 
@@ -75,8 +75,8 @@ def choose(offered: Collection[bytes]) -> Mechanism | None:
     return next((each for each in _PREFERENCE if each.name in offered), None)
 
 
-class Login:
-    """One login under way: gives the responses of a mechanism, one after the other."""
+class Exchange:
+    """A running login: returns the responses of a mechanism, one after the other (RFC 4422 3)."""
 
     def __init__(self, mechanism: Mechanism, user: str, password: str) -> None:
         self._mechanism = mechanism
@@ -101,7 +101,7 @@ class Login:
 
 def plain_response(user: str, password: str) -> bytes:
     """Return the only response of PLAIN, in base64."""
-    return Login(PLAIN, user, password).respond()
+    return Exchange(PLAIN, user, password).respond()
 
 
 def _decode(challenge: bytes) -> bytes:

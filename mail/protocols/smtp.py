@@ -131,14 +131,14 @@ def _login(
         )
     if mechanism.reveals_password and not encrypted:
         yield PASSWORD_IN_CLEAR
-    login = sasl.Login(mechanism, *credentials)
+    exchange = sasl.Exchange(mechanism, *credentials)
     command = b"AUTH " + mechanism.name
     if mechanism.initial:
-        reply = yield from _ask(command + b" ", login.respond())
+        reply = yield from _ask(command + b" ", exchange.respond())
     else:
         reply = yield from _ask(command)
-    while reply.code == _CHALLENGE and login.has_response:
-        reply = yield from _ask(b"", login.respond(reply.texts[0]))
+    while reply.code == _CHALLENGE and exchange.has_response:
+        reply = yield from _ask(b"", exchange.respond(reply.texts[0]))
     if reply.code == _CHALLENGE:
         # One more challenge than the mechanism has responses, such as the error details of
         # XOAUTH2: cancel (RFC 4954 4), and let the final reply decide.
