@@ -1,4 +1,4 @@
-"""What tests of the proof share: a log to fill and to tamper with, and a naive tree."""
+"""For tests of proofs: a log to fill and to tamper with, and a naive tree."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class TamperedLog:
 
     @property
     def proof(self) -> LogProof:
-        """What proves the log, opened anew."""
+        """The proof of the log, opened again."""
         return log_proof(self.store, "checks")
 
     def fill(self, count: int) -> None:

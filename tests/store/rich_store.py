@@ -1,4 +1,4 @@
-"""A store with something of everything, and what there is to compare between two stores."""
+"""For tests of transfers: a store with data of every kind, and what to compare between stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old checks move out of their log: nothing is lost, and everything reads as before."""
+"""Archiving moves old checks out of their log: nothing is lost, and everything reads as before."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def shown_of_checks(store: Store) -> dict[str, Any]:
 
 
 def live(store: Store) -> list[int]:
-    """Return the positions that stand in the log itself."""
+    """Return the positions in the log itself."""
     return [row.position for row in store.engine.rows("checks").after(0, 1 << 20)]
 
 
@@ -220,7 +220,7 @@ def test_a_reader_that_began_before_misses_nothing(checked: Store) -> None:
 
 
 def with_a_gap(store: Store, fleet: Fleet) -> None:
-    """Let a position be lost, as one is when a write comes second, and record more checks."""
+    """Lose a position, as a writer does that loses a race, and record more checks."""
     intruder_of(store).skip_to("checks", store.reader("checks").last_given() + 1)
     record(store, fleet.checks(100))
 

@@ -1,4 +1,4 @@
-"""A database that is away, frozen or cut off: nobody waits long for it, and all is well after."""
+"""A database that is unavailable, frozen or cut off: callers fail fast, and recover with it."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def selected(connections: Connections) -> object:
         return connection.execute("SELECT 1").fetchone()
 
 
-def test_all_threads_are_told_at_once_and_the_log_once(
+def test_all_threads_fail_fast_and_the_outage_is_logged_once(
     server: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(Connections(server.url(), "test")) as connections:
         assert selected(connections) == (1,)
         server.kill()
         # Its children live a moment longer.
-        wait_until(lambda: not answers(connections), what="nobody answers")
+        wait_until(lambda: not answers(connections), what="the server to be gone")
 
         def ask(_: int) -> str:
             with pytest.raises(DatabaseUnavailableError) as away:
@@ -107,7 +107,7 @@ def answers(connections: Connections) -> bool:
         return False
 
 
-def test_one_at_a_time_tries_again() -> None:
+def test_circuit_breaker_lets_one_caller_at_a_time_probe() -> None:
     now = [0.0]
     breaker = CircuitBreaker("back", lambda: now[0])
     tried: list[str] = []
@@ -134,7 +134,7 @@ def test_one_at_a_time_tries_again() -> None:
     assert tried == ["first", "third", "fourth"]
 
 
-def test_a_bug_in_an_attempt_lets_the_next_one_try() -> None:
+def test_circuit_breaker_lets_the_next_caller_probe_after_a_bug() -> None:
     now = [0.0]
     breaker = CircuitBreaker("back", lambda: now[0])
     with pytest.raises(DatabaseUnavailableError), breaker.attempt():
@@ -147,7 +147,7 @@ def test_a_bug_in_an_attempt_lets_the_next_one_try() -> None:
         pass
 
 
-def test_a_frozen_server_is_left_after_a_time(migrated: str, server: PostgresServer) -> None:
+def test_a_frozen_server_is_given_up_after_a_time(migrated: str, server: PostgresServer) -> None:
     del migrated
     connections = Connections(server.url(), "test", answer_seconds=0.5)
     with closing(connections):
@@ -180,7 +180,7 @@ def test_a_session_that_the_server_ended_is_not_lent_again(migrated: str) -> Non
         assert selected(connections) == (1,)
 
 
-def test_no_more_connections_than_there_are_places(migrated: str) -> None:
+def test_a_pool_opens_no_more_connections_than_its_size(migrated: str) -> None:
     with closing(Connections(migrated, "test")) as connections:
         connections._pool = Pool(connections._connect, 1, wait_seconds=0.05)
         with (
@@ -193,7 +193,7 @@ def test_no_more_connections_than_there_are_places(migrated: str) -> None:
         assert selected(connections) == (1,)
 
 
-def test_connections_that_nobody_needs_are_closed(migrated: str) -> None:
+def test_idle_connections_are_closed(migrated: str) -> None:
     with closing(Connections(migrated, "test")) as connections:
         connections._pool = Pool(connections._connect, 1, idle_seconds=0.0)
         with connections.get() as lent:
@@ -204,7 +204,7 @@ def test_connections_that_nobody_needs_are_closed(migrated: str) -> None:
 def test_a_commit_that_waits_for_a_standby_in_vain_is_not_acknowledged(
     server: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server warns and says that it is committed, when somebody cancels that wait."""
+    """The server warns and says that it is committed, when that wait is cancelled."""
     caplog.set_level(logging.CRITICAL, "psycopg")
     with psycopg.connect(server.url(), autocommit=True) as operator:
         operator.execute("CREATE TABLE kept (number integer)")
@@ -267,7 +267,7 @@ def cancel_wait_for_standby(operator: psycopg.Connection) -> None:
     operator.execute("SELECT pg_cancel_backend(%s)", waiting)
 
 
-def test_pools_come_and_go_while_all_of_them_are_told_to_forget() -> None:
+def test_pools_are_made_while_all_idle_connections_are_discarded() -> None:
     """Each lock makes one of its own, in whatever thread; another one finds a server silent."""
     url = "postgresql://nobody@127.0.0.1:1/nothing"
     one, *_others = [Connections(url, "test") for _ in range(2000)]
@@ -317,7 +317,7 @@ def test_a_session_that_cannot_be_configured_is_closed(migrated: str) -> None:
             del select, leases
 
 
-def test_a_log_that_takes_nothing_holds_up_one_writer_at_a_time(migrated: str) -> None:
+def test_a_log_without_writes_delays_one_writer_at_a_time(migrated: str) -> None:
     impatient = f"{migrated}?options=-c%20lock_timeout%3D300ms"
     with log_of(impatient) as log, psycopg.connect(migrated) as intruder:
         log.append([ROW])
@@ -388,7 +388,7 @@ def test_transactions_see_what_others_commit_whatever_the_database_has_set(migra
     assert found == "read committed"
 
 
-def test_rights_that_are_missing_are_said(migrated: str) -> None:
+def test_missing_rights_are_reported(migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as operator:
         operator.execute("DROP ROLE IF EXISTS visitor")
         operator.execute("CREATE ROLE visitor LOGIN")

@@ -83,7 +83,7 @@ def another_holder(
         process.kill()
 
 
-def test_who_comes_second_is_told_who_holds_it_and_where(locks: PostgresLocks) -> None:
+def test_a_held_lock_names_its_holder_and_its_host(locks: PostgresLocks) -> None:
     assert locks.holder("part") is None
     with locks.hold("part") as hold:
         holder = locks.holder("part")
@@ -95,7 +95,7 @@ def test_who_comes_second_is_told_who_holds_it_and_where(locks: PostgresLocks) -
     wait_until(lambda: locks.holder("part") is None, what="the session has ended")
 
 
-def test_who_waits_gets_it_from_who_is_just_ending(locks: PostgresLocks) -> None:
+def test_a_waiting_process_gets_the_lock_of_a_holder_that_ends(locks: PostgresLocks) -> None:
     with another_holder(locks) as process:
         process.kill()
         with locks.hold("part", wait_seconds=30):
@@ -111,7 +111,7 @@ def test_a_killed_holder_leaves_nothing_behind(locks: PostgresLocks) -> None:
         wait_until(lambda: locks.holder("part") is None, what="the lock is free")
 
 
-def test_a_frozen_holder_loses_it_and_finds_that_out(locks: PostgresLocks) -> None:
+def test_a_frozen_holder_loses_the_lock_and_detects_it(locks: PostgresLocks) -> None:
     with another_holder(locks, silent_seconds=2.0) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -126,7 +126,7 @@ def test_a_frozen_holder_loses_it_and_finds_that_out(locks: PostgresLocks) -> No
             assert holder.pid == os.getpid()
 
 
-def test_a_holder_beats_and_notices_that_its_session_ended(
+def test_a_holder_sends_heartbeats_and_notices_the_end_of_its_session(
     postgres: Databases, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -147,7 +147,7 @@ def test_a_holder_beats_and_notices_that_its_session_ended(
     assert "the lock part is lost: its session has ended" in caplog.messages
 
 
-def test_a_holder_that_was_silent_for_too_long_knows_it_before_it_asks(postgres: Databases) -> None:
+def test_a_holder_without_heartbeats_detects_the_loss_from_the_clock(postgres: Databases) -> None:
     """As one that was frozen, when it goes on: what it does next comes before its heartbeat."""
     with (
         postgres.migrated() as database,

@@ -1,4 +1,4 @@
-"""What an acknowledged event may rely on: synced commits, and positions never given twice."""
+"""Acknowledged events: commits are synced, and positions are never given twice."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ def test_files_and_folders_are_their_owners_only(store: Store) -> None:
 
 
 @on_sqlite
-def test_a_signal_tells_of_each_commit_of_somebody_else_once(store: Store, owners: Owners) -> None:
+def test_a_signal_reports_each_commit_of_another_connection_once(
+    store: Store, owners: Owners
+) -> None:
     with closing(store.signal("monitoring")) as signal, closing(store.signal("checks")) as other:
         assert signal.changed()
         assert not signal.changed()

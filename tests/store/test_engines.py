@@ -1,4 +1,4 @@
-"""What every engine promises of rows, segments and writing, and what this one is told in vain."""
+"""Rows, segments and writing: what every engine guarantees."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_segment_is_read_as_it_was_written(place: Place) -> None:
         assert another.segments.read(1, 9) == data
 
 
-def test_it_is_writable_unless_somebody_else_writes_for_long(store: Store) -> None:
+def test_a_log_is_writable_unless_another_writer_holds_it_for_long(store: Store) -> None:
     store.check_writable()
     with intruder_of(store).writing("monitoring"):
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Signed heads and what keeps them: a file, also after a power cut, or a table."""
+"""Signed heads and their stores: a file, also after a power cut, or a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changing the master key: nobody loses a secret, whoever runs, whoever is killed when."""
+"""Changes of the master key: no secret is lost, whichever process runs or is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ def test_keys_come_and_go_while_the_master_key_of_a_database_changes(
 
 
 @on_postgres
-def test_a_change_that_was_frozen_is_undone_and_holds_up_nobody(
+def test_a_frozen_change_is_undone_and_blocks_no_other_process(
     store: Store, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("store.postgres.keys.FROZEN_SECONDS", 1)

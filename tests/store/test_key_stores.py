@@ -1,4 +1,4 @@
-"""Where wrapped keys are kept, on every engine: two writers, and a change of the master key."""
+"""Stores of wrapped keys on every engine: two writers, and a change of the master key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine's leases promise to the checkers that share monitors by them."""
+"""Leases by which checkers share monitors: what every engine guarantees."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def others(leases: Leases) -> dict[int, FleetSession]:
     return {each.number: each for each in standing.sessions if each.number != standing.session}
 
 
-def test_first_one_finds_itself_alone_and_takes_all(location: Location) -> None:
+def test_the_first_checker_is_alone_and_takes_all_shards(location: Location) -> None:
     leases = location.session()
     standing = leases.look(BEAT)
     assert [(each.number, each.shards, each.is_member) for each in standing.sessions] == [
@@ -91,7 +91,7 @@ def test_database_tells_its_time(location: Location) -> None:
     assert before - 0.01 <= session.look(BEAT).time <= time.time() + 0.01
 
 
-def test_what_one_holds_nobody_else_gets(location: Location) -> None:
+def test_a_held_shard_is_given_to_no_other_checker(location: Location) -> None:
     one, other = location.session(), location.session()
     one.look(BEAT)
     one.take([1, 2, 3])
@@ -135,7 +135,7 @@ def test_beats_are_counted(location: Location) -> None:
     assert seen.beat == Heartbeat("here:1", "DE", 9.0)
 
 
-def test_who_leaves_is_no_member_and_keeps_its_locks_until_they_are_given(
+def test_a_leaving_checker_is_no_member_and_keeps_its_locks_until_it_gives_them(
     location: Location,
 ) -> None:
     one, other = location.session(), location.session()

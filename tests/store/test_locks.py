@@ -1,4 +1,4 @@
-"""Locks by name on every engine: one holder, who is named, and who leaves nothing behind."""
+"""Locks by name on every engine: one holder, which is named and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def locks(place: Place) -> Iterator[Locks]:
         yield engine.locks
 
 
-def test_who_comes_second_is_told_who_holds_it(locks: Locks, place: Place) -> None:
+def test_a_held_lock_names_its_holder(locks: Locks, place: Place) -> None:
     assert locks.holder("part") is None
     with locks.hold("part"):
         holder = locks.holder("part")
@@ -67,7 +67,7 @@ def test_locks_of_other_names_are_free(locks: Locks) -> None:
         assert locks.holder("a third part") is None
 
 
-def test_one_who_waits_gets_it_when_the_other_ends(locks: Locks, place: Place) -> None:
+def test_a_waiting_process_gets_the_lock_when_the_holder_ends(locks: Locks, place: Place) -> None:
     is_held, end = threading.Event(), threading.Event()
 
     def hold() -> None:

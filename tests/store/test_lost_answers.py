@@ -1,4 +1,4 @@
-"""A write whose answer was lost: said to whoever asked, and made once when it is asked again."""
+"""Writes whose answer is lost: the caller gets an error, and a repeated write is made once."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(find_binaries() is None, reason="there is no PostgreSQL server")
 
 
-def test_nobody_waits_for_a_vacuum_nor_breaks_it_off(postgres: Databases, tmp_path: Path) -> None:
+def test_no_writer_waits_for_a_vacuum_or_breaks_it_off(postgres: Databases, tmp_path: Path) -> None:
     with (
         postgres.migrated() as database,
         Place(tmp_path / "data", database).create() as store,
@@ -104,7 +104,9 @@ def test_checker_goes_on_from_what_a_server_kept(postgres: Databases, tmp_path: 
         assert sorted(rows) == [(1,), (2,), (3,)]
 
 
-def test_writer_looks_once_in_each_stream_after_a_loss(postgres: Databases, tmp_path: Path) -> None:
+def test_writer_checks_each_stream_once_after_a_reconnect(
+    postgres: Databases, tmp_path: Path
+) -> None:
     """To look at every append costs up to half as much again, for as long as the process runs."""
     one, other = str(uuid4()), str(uuid4())
     with (
@@ -142,7 +144,7 @@ def test_writer_looks_once_in_each_stream_after_a_loss(postgres: Databases, tmp_
         assert looked_for(4) == {one: 3}
 
 
-def test_writer_that_froze_while_it_had_its_turn_loses_it(
+def test_writer_that_is_frozen_with_the_lock_of_the_log_loses_it(
     postgres: Databases, tmp_path: Path
 ) -> None:
     with (
@@ -157,6 +159,6 @@ def test_writer_that_froze_while_it_had_its_turn_loses_it(
         recorder.append([(str(uuid4()), 1, "CheckPerformed", b"{}")])
 
         assert FROZEN_SECONDS <= time.monotonic() - began < FROZEN_SECONDS + 30
-        # Whoever comes back finds the store away, and looks what was stored.
+        # The writer gets an error when it goes on, and looks what was stored.
         with pytest.raises(STORE_UNAVAILABLE), translate_errors("the database"):
             frozen.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""The tree grows from the log: in any steps the same, also when it is killed between them."""
+"""The tree grows from the log: the same in steps of any size, also after a kill between them."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_archived_events_are_judged_by_the_hash_of_their_tile(log: TamperedLog) 
     # The events are there still, in the log or in an archive: everything is as before.
     assert log.proof.inclusion(100) == proof
     assert log.found() == []
-    # They are gone, and nobody said that they were archived.
+    # They are gone, and no segment is recorded that has them.
     log.sql("DELETE FROM {events} WHERE {position} <= 512")
     assert log.found() == [("removed", 1, 256), ("removed", 257, 512)]
     # They were archived.
@@ -342,7 +342,7 @@ def test_nothing_is_forgotten_of_a_tile_that_still_grows(log: TamperedLog) -> No
 
 
 @pytest.mark.parametrize("runs", ["", "x", "5", "1+0", "1+10 5+246", "1+257", "7+1"])
-def test_a_damaged_tile_is_said(log: TamperedLog, runs: str) -> None:
+def test_a_damaged_tile_is_reported(log: TamperedLog, runs: str) -> None:
     log.fill(256)
     log.proof.grow()
     log.tree_sql("UPDATE {leaf_tiles} SET runs = ?", runs)

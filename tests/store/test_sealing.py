@@ -1,4 +1,4 @@
-"""Sealed secrets: bound to their owner, lost with their key, closed to another master key."""
+"""Sealed secrets: bound to their owner, lost with their key, unreadable by another master key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret stands in clear in any file of the data folder, nor in the repr of anything."""
+"""No secret is in clear in any file of the data folder, nor in a `repr`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CANARIES = (FIRST, SECOND, THIRD, TOKEN)
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """Yield how a secret could stand in a file without being sealed."""
+    """Yield the forms in which an unsealed secret could be in a file."""
     plain = secret.encode()
     yield plain
     yield plain.hex().encode()
@@ -47,7 +47,7 @@ def forms(secret: str) -> Iterator[bytes]:
 
 
 def leaks(place: Place) -> list[str]:
-    """Return where a secret stands in clear in what a store keeps."""
+    """Return the places where a store has a secret in clear."""
     kept = dict(contents_of(place.root))
     if place.database is None:
         assert any(name.endswith("-wal") for name in kept), "the write-ahead log is looked at"

@@ -1,4 +1,4 @@
-"""Segments: every byte comes back, little space is taken, and damage is always told."""
+"""Segments: every byte comes back, they are small, and damage is always detected."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_segment_of_a_newer_version_or_of_another_log_says_so(rows: tuple[Row,
 
 
 def test_a_segment_of_this_version_stays_readable() -> None:
-    """A file that was written once: whoever changes the format makes a new version."""
+    """A file that was written once: a change of the format needs a new version."""
     rows = [
         Row(7, b"0" * 32, b"1", b"CheckPerformed", b'{"total":1.5,"a":"x","dns":1.25}'),
         Row(9, b"1" * 32, b"1", b"CheckPerformed", b'{"total":2.5,"a":"x","dns":2.0}'),

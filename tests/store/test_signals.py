@@ -1,4 +1,4 @@
-"""Signals: who waits for a log to grow is told soon, whatever is lost on the way."""
+"""Change signals: a reader learns soon that a log has grown, also when a notification is lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record(store: Store, minute: int = 0) -> None:
 
 
 def is_calm(signal: ChangeSignal) -> bool:
-    """Ask until nothing more is told of what was written before."""
+    """Ask until the signal no longer reports what was written before."""
     return wait_until(lambda: not signal.changed())
 
 
@@ -50,7 +50,7 @@ def test_a_signal_tells_of_what_another_process_writes(store: Store, place: Plac
             assert len(store.reader("checks").after(0, 10)) == minute + 1
 
 
-def test_many_signals_of_one_process_are_all_told(store: Store) -> None:
+def test_all_signals_of_one_process_are_notified(store: Store) -> None:
     with ExitStack() as stack:
         signals = [stack.enter_context(closing(store.signal("checks"))) for _ in range(3)]
         assert all(signal.changed() for signal in signals)
@@ -91,7 +91,7 @@ def test_a_notification_comes_at_once_and_of_its_log_only(
         closing(listening.signal("checks")) as signal,
         closing(listening.signal("monitoring")) as other,
     ):
-        wait_until(lambda: listener_of(listening).listens, what="somebody to listen")
+        wait_until(lambda: listener_of(listening).listens, what="a listening connection")
         assert is_calm(signal)
         assert is_calm(other)
         make_owners(another)
@@ -100,12 +100,12 @@ def test_a_notification_comes_at_once_and_of_its_log_only(
 
 
 @on_postgres
-def test_who_lost_the_connection_listens_again_and_is_told_what_came_meanwhile(
+def test_a_listener_reconnects_and_reports_what_came_meanwhile(
     listening: Store, in_database: Place
 ) -> None:
     assert in_database.database is not None
     with closing(listening.signal("checks")) as signal:
-        wait_until(lambda: listener_of(listening).listens, what="somebody to listen")
+        wait_until(lambda: listener_of(listening).listens, what="a listening connection")
         assert is_calm(signal)
         with psycopg.connect(in_database.database.url, autocommit=True) as connection:
             connection.execute(
@@ -114,7 +114,7 @@ def test_who_lost_the_connection_listens_again_and_is_told_what_came_meanwhile(
             )
         record(listening)
         wait_until(signal.changed)
-        wait_until(lambda: listener_of(listening).listens, what="somebody to listen again")
+        wait_until(lambda: listener_of(listening).listens, what="a new listening connection")
         assert is_calm(signal)
         record(listening, 1)
         wait_until(signal.changed, what="a notification")
@@ -129,9 +129,9 @@ def test_a_lost_notification_is_made_up_for_within_a_second(
         closing(PostgresEngine(database)) as engine,
         closing(engine.signal("checks")) as signal,
     ):
-        wait_until(lambda: engine._listener.listens, what="somebody to listen")
+        wait_until(lambda: engine._listener.listens, what="a listening connection")
         assert is_calm(signal)
-        # As it is when a notification is lost: nobody is told of this row.
+        # As when a notification is lost: none is sent for this row.
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(
                 "INSERT INTO postwatch_checks.checks_events"
@@ -142,7 +142,7 @@ def test_a_lost_notification_is_made_up_for_within_a_second(
 
 
 @on_postgres
-def test_on_a_standby_where_nobody_may_listen_the_log_is_looked_at(
+def test_on_a_standby_which_refuses_listen_the_log_is_polled(
     postgres: Databases, in_database: Place
 ) -> None:
     assert in_database.database is not None
@@ -164,7 +164,7 @@ def test_on_a_standby_where_nobody_may_listen_the_log_is_looked_at(
 
 
 @on_postgres
-def test_on_a_server_that_takes_no_writes_now_the_log_is_looked_at(postgres: Databases) -> None:
+def test_on_a_server_that_takes_no_writes_the_log_is_polled(postgres: Databases) -> None:
     with postgres.migrated() as database:
         name = database.url.rpartition("/")[2]
         with psycopg.connect(database.url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""Who reads a log while many write to it sees every event once, in the order of positions."""
+"""A reader that follows a log under many writers gets every event once, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log that was changed behind everybody's back: what is found, and where."""
+"""Changes of a log outside Postwatch: what a verification finds, and where."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def log(store: Store) -> TamperedLog:
     return log
 
 
-def test_a_log_that_nobody_changed_is_as_it_was(log: TamperedLog) -> None:
+def test_an_unchanged_log_is_verified(log: TamperedLog) -> None:
     report = log.verify()
 
     assert report.ok
@@ -102,7 +102,7 @@ def test_an_event_that_was_slipped_in_is_named(store: Store) -> None:
     for position, version in ((7, 1), (0, 2)):
         log.sql(SLIP_IN, position, STREAM, version, "T", ZERO)
 
-    # Position 0 and below stand in front of everything that was ever given.
+    # Position 0 and below come before every position that was ever given.
     assert log.found() == [("inserted", 0, 0), ("inserted", 7, 7)]
 
 
@@ -325,7 +325,7 @@ def test_the_audit_log_is_proven_by_a_tree_of_its_own(log: TamperedLog) -> None:
     assert monitoring.public_key().raw == log.proof.public_key().raw
 
 
-def test_rows_that_come_while_it_looks_are_left_alone(log: TamperedLog) -> None:
+def test_rows_appended_during_a_verification_are_ignored(log: TamperedLog) -> None:
     def more(_done: int, _total: int) -> None:
         log.fill(1)
 

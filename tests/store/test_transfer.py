@@ -49,7 +49,7 @@ KEY = bytes(range(32))
 def source(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
-    """Where a store is that is exported, on each engine. Nobody changes it."""
+    """The place of a store that is exported and never changed, on each engine."""
     with place_on(request, tmp_path_factory.mktemp("rich") / "data") as made:
         yield made
 
@@ -194,7 +194,7 @@ def changed(line: bytes, **values: Any) -> bytes:  # noqa: ANN401 - any JSON
 
 
 def resigned(lines: list[bytes], key: bytes) -> list[bytes]:
-    """Return lines with an end that fits them, as somebody with another key can make it."""
+    """Return lines with an end that fits them, as a program with another key can make it."""
     found = orjson.loads(lines[-1])["end"]
     digest = sha256(b"".join(lines[:-1])).hexdigest()
     return [*lines[:-1], End(found["keys"], found["events"], digest, mac_of(key, digest)).line()]
@@ -384,7 +384,7 @@ def test_a_store_that_was_made_after_a_killed_import_is_left_alone(
     open_store(data, KEY).close()
 
 
-def test_two_do_not_fill_one_folder(tmp_path: Path) -> None:
+def test_two_processes_cannot_fill_one_folder(tmp_path: Path) -> None:
     with (
         staged_folder(tmp_path / "data", ["logs"]),
         pytest.raises(StoreError, match="another process is filling"),
@@ -393,7 +393,7 @@ def test_two_do_not_fill_one_folder(tmp_path: Path) -> None:
         pytest.fail("both are in")
 
 
-def test_what_one_moves_in_is_not_undone_by_another(tmp_path: Path) -> None:
+def test_a_move_is_not_undone_by_another_process(tmp_path: Path) -> None:
     root = tmp_path / "data"
     with staged_folder(root, STORE_PARTS) as incoming:
         (incoming / ".moving").touch()

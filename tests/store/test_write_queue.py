@@ -1,4 +1,4 @@
-"""Writers take turns, whatever becomes of one of them."""
+"""Writers take turns, also when one of them is killed or fails."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_turn_comes_when_its_holder_is_killed(path: Path, holder: subprocess.Pop
 
 
 @pytest.mark.usefixtures("holder")
-def test_who_waited_too_long_for_a_process_goes_on(path: Path) -> None:
+def test_a_writer_that_waited_too_long_for_a_process_goes_on(path: Path) -> None:
     queue = WriteQueue(path, longest_wait_seconds=0.05)
     entered = []
     with queue.turn():
@@ -118,7 +118,7 @@ def test_who_waited_too_long_for_a_process_goes_on(path: Path) -> None:
     assert entered == [1, 2]
 
 
-def test_who_waited_too_long_for_a_thread_goes_on(path: Path) -> None:
+def test_a_writer_that_waited_too_long_for_a_thread_goes_on(path: Path) -> None:
     queue = WriteQueue(path, longest_wait_seconds=0.05)
     entered = []
     with queue.turn(), queue.turn():

@@ -1,4 +1,4 @@
-"""When a monitor was checked last at a time: exact, with a few looks whatever the number."""
+"""When a monitor was checked last at a time: exact, in a few steps for any number of checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock that says who holds it and ends with its holder."""
+"""Lock files: they name their holder and end with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with held(Path(sys.argv[1]), "part"):
 """
 
 
-def test_who_comes_second_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_held_lock_names_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "part.lock"
     assert holder_of(path) is None
     with held(path, "part"):
@@ -61,7 +61,7 @@ def test_a_killed_holder_leaves_nothing_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_who_waits_gets_it_when_the_holder_ends(tmp_path: Path) -> None:
+def test_a_waiting_process_gets_the_lock_when_the_holder_ends(tmp_path: Path) -> None:
     path = tmp_path / "part.lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(path)],
@@ -77,7 +77,7 @@ def test_who_waits_gets_it_when_the_holder_ends(tmp_path: Path) -> None:
             pass
 
 
-def test_a_holder_that_has_not_said_so_yet(tmp_path: Path) -> None:
+def test_a_holder_that_has_not_written_its_name_yet(tmp_path: Path) -> None:
     path = tmp_path / "part.lock"
     with held(path, "part"):
         path.write_bytes(b"")

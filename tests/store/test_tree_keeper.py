@@ -1,4 +1,4 @@
-"""The keeper of the trees: grows, signs when it is time, and goes on through trouble."""
+"""The keeper of the trees grows them, signs heads in time, and survives errors."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_head_is_signed_at_the_end(kept: Kept) -> None:
     assert kept.sizes() == [6, 3]
 
 
-def test_who_has_lost_the_lock_leaves_signing_to_who_has_it(kept: Kept) -> None:
+def test_a_keeper_without_its_lock_signs_nothing(kept: Kept) -> None:
     kept.log.fill(3)
     kept.step()
     kept.log.fill(3)
@@ -116,7 +116,7 @@ def test_who_has_lost_the_lock_leaves_signing_to_who_has_it(kept: Kept) -> None:
     assert kept.sizes() == [3]
 
 
-def test_trouble_is_told_once_and_does_not_stop_the_other_log(
+def test_an_error_is_logged_once_and_does_not_stop_the_other_log(
     kept: Kept, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -139,7 +139,7 @@ def test_trouble_is_told_once_and_does_not_stop_the_other_log(
 
 
 @on_sqlite
-def test_a_locked_tree_is_trouble_and_not_the_end(
+def test_a_locked_tree_is_logged_and_tried_again(
     kept: Kept, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("store.sqlite.tiles.LOCK_TIMEOUT_SECONDS", 0)
@@ -156,7 +156,7 @@ def test_a_locked_tree_is_trouble_and_not_the_end(
     assert kept.sizes() == [3]
 
 
-def test_a_log_that_lost_its_end_is_told_at_the_start(
+def test_a_log_without_its_end_is_logged_at_the_start(
     kept: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
     kept.log.fill(3)
