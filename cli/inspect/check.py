@@ -27,7 +27,7 @@ from cli.terminal.help import examples, exit_codes
 from cli.terminal.output import console, print_json
 from domain.check import Category
 from domain.errors import InvalidValueError
-from domain.kinds import MAX_CREDENTIAL_LENGTH
+from domain.kinds import KIND_OF_PROTOCOL, MAX_CREDENTIAL_LENGTH
 from domain.values import parse_hostname
 from mail.prober import Prober
 from mail.protocols import PROTOCOLS
@@ -103,8 +103,11 @@ def target_of(options: CheckOptions) -> ProbeTarget:
 
 def _tls_mode(options: CheckOptions) -> TlsMode:
     """Return when to encrypt. --secure satisfies --require-tls, so both may be given."""
-    if options["starttls"] is not None and options["protocol"] == "smtp":
-        raise click.UsageError("--starttls is not for smtp; use --require-tls or --ignore-tls")
+    protocol = options["protocol"]
+    if options["starttls"] is not None and "startTls" not in KIND_OF_PROTOCOL[protocol].config:
+        raise click.UsageError(
+            f"--starttls is not for {protocol}; use --require-tls or --ignore-tls"
+        )
     asked: dict[str, TlsMode] = {}
     if options["secure"]:
         asked["--secure"] = "implicit"
