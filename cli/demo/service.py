@@ -9,7 +9,6 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,7 @@ import orjson
 
 from cli.demo.servers import HOST, stop
 from service.errors import CommandError, ExitCode
+from service.supervision import postwatch_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def running_service(folder: Path, ca_file: Path) -> Iterator[DemoService]:
     answer, log = folder / "up.json", folder / "up.log"
     with answer.open("wb") as stdout, log.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-            [sys.executable, "-m", "cli.demo.up_process", str(os.getpid())],
+            postwatch_command("up", "--json", "--supervised-by", str(os.getpid())),
             env=_environment(folder, ca_file),
             stdin=subprocess.DEVNULL,
             stdout=stdout,

@@ -20,6 +20,7 @@ from service.errors import exit_on_failure
 from service.listening import refuse_address_in_use
 from service.opening import hold_part, wait_for_database
 from service.settings import Settings
+from service.supervised_part import exit_with_supervisor, supervised_option
 from service.supervision import Part, postwatch_command, supervise
 from store.files.data_folder import DataFolder
 from store.files.file_locks import FileLocks
@@ -43,7 +44,8 @@ _HEALTH_REQUEST: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnectio
     )
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
-def up(*, as_json: bool) -> None:
+@supervised_option
+def up(*, as_json: bool, supervised_by: int | None) -> None:
     """Run API, projections and checker on this machine until Ctrl-C or SIGTERM.
 
     The first start creates an organization, a customer and an admin token, and prints the
@@ -52,6 +54,7 @@ def up(*, as_json: bool) -> None:
     with exit_on_failure():
         settings = Settings.from_env()
         logging.configure(settings.log_level, settings.log_format)
+        exit_with_supervisor(supervised_by)
         folder = DataFolder(settings.data)
         folder.make(folder.locks)
         with hold_part(FileLocks(folder.locks), "up"):

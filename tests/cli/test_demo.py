@@ -203,7 +203,7 @@ def test_it_shows_a_live_table_until_it_is_stopped(tmp_path: Path, number: int) 
 def test_a_service_that_ends_by_itself_ends_the_demo(tmp_path: Path) -> None:
     with _running(tmp_path) as running:
         running.read_until("Monitor")
-        (service,) = running.family("cli.demo.up_process")
+        (service,) = running.family("cli.main\0up\0")
         os.kill(service, signal.SIGTERM)
         _, err = running.end()
 
