@@ -15,13 +15,15 @@ import psycopg
 
 from store.ports.errors import DatabaseRefusedError, DatabaseUnavailableError, Diagnosis
 
-_LOGIN: Final = "set user, password and database right in POSTWATCH_DATABASE_URL"
-_ROLE: Final = "let the role of POSTWATCH_DATABASE_URL be the one that ran `postwatch migrate`"
+_LOGIN: Final = "correct user, password and database in POSTWATCH_DATABASE_URL"
+_ROLE: Final = "name the role that ran `postwatch migrate` in POSTWATCH_DATABASE_URL"
 
 NO_ANSWER: Final = Diagnosis(
     "does not answer", "see that the server runs and can be reached from here on this address"
 )
-_BROKEN: Final = Diagnosis("has broken the connection", "it is asked again; see the server's log")
+_BROKEN: Final = Diagnosis(
+    "has broken the connection", "Postwatch tries again; see the server's log"
+)
 _SILENT: Final = Diagnosis(
     "takes too long to answer",
     "see whether the server is frozen, or waits for a synchronous standby that is away",
@@ -32,7 +34,7 @@ _LOCKED: Final = Diagnosis(
     "see pg_stat_activity for a session that holds a lock or waits for a standby",
     is_slow=True,
 )
-_STARTING: Final = Diagnosis("is starting or stopping", "it is asked again")
+_STARTING: Final = Diagnosis("is starting or stopping", "Postwatch tries again")
 _CROWDED: Final = Diagnosis(
     "has no connection left", "raise max_connections, or end what holds so many connections"
 )
@@ -47,7 +49,7 @@ _FULL: Final = Diagnosis(
 _NO_ROLE: Final = Diagnosis("refuses the login", f"make the role, or {_LOGIN}", passes=False)
 _PASSWORD: Final = Diagnosis("refuses the login", _LOGIN, passes=False)
 _NO_DATABASE: Final = Diagnosis(
-    "is not there",
+    "does not exist",
     "make it (CREATE DATABASE) and run `postwatch migrate`, or name another one in "
     "POSTWATCH_DATABASE_URL",
     passes=False,
@@ -56,7 +58,9 @@ _NO_ENTRY: Final = Diagnosis(
     "refuses the login", "let the role and this host in: pg_hba.conf, CONNECT, LOGIN", passes=False
 )
 _TLS: Final = Diagnosis(
-    "cannot be talked to in private", "set sslmode and sslrootcert in the URL right", passes=False
+    "cannot be reached by an encrypted connection",
+    "correct sslmode and sslrootcert in POSTWATCH_DATABASE_URL",
+    passes=False,
 )
 _SETTINGS: Final = Diagnosis(
     "cannot be reached by this URL", "see the options of POSTWATCH_DATABASE_URL", passes=False
@@ -69,7 +73,7 @@ _SHARED: Final = Diagnosis(
     "POSTWATCH_DATABASE_URL",
     passes=False,
 )
-_ODD: Final = Diagnosis("does not do what it was asked", "see the server's log", passes=False)
+_ODD: Final = Diagnosis("refuses the statement", "see the server's log", passes=False)
 _NOT_NOW: Final = Diagnosis("cannot do that now", "see the server's log")
 
 _BY_WORDS: Final = (

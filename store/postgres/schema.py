@@ -185,8 +185,8 @@ def require_schema(connections: Connections) -> None:
     except ProgrammingError as error:
         if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
             raise StoreError(
-                f"the store cannot be read: {_first_line(error)}; let the role of "
-                "POSTWATCH_DATABASE_URL be the one that ran `postwatch migrate`"
+                f"the store cannot be read: {_first_line(error)}; name the role "
+                "that ran `postwatch migrate` in POSTWATCH_DATABASE_URL"
             ) from None
         raise
     _require_known(version, connections.place)

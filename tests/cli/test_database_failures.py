@@ -77,7 +77,7 @@ CASES = {
     "wrong password": Case(
         at("secret", "mail"),
         'refuses the login: password authentication failed for user "secret"',
-        "set user, password and database right in POSTWATCH_DATABASE_URL",
+        "correct user, password and database in POSTWATCH_DATABASE_URL",
     ),
     "no such role": Case(
         at("nobody", "mail"),
@@ -96,7 +96,7 @@ CASES = {
     ),
     "no such database": Case(
         at("postwatch", "nowhere"),
-        'is not there: database "nowhere" does not exist',
+        'does not exist: database "nowhere" does not exist',
         "CREATE DATABASE",
     ),
     "may not connect": Case(
@@ -129,7 +129,7 @@ CASES = {
     ),
     "no encryption": Case(
         lambda port: at("postwatch", "mail")(port) + "?sslmode=require",
-        "cannot be talked to in private: server does not support SSL",
+        "cannot be reached by an encrypted connection: server does not support SSL",
         "sslmode",
     ),
 }
