@@ -18,10 +18,15 @@ from domain.check import (
     Verdict,
     check_log_id,
 )
+from domain.checks import Checks
+from domain.event_mapper import Row, stored_event
 from store.log_reader import LogReader
 from tests.domain.given import NOON, TESTER, check_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
     from domain.monitor import Monitor
     from store.store import Store
     from tests.domain.given import Owners
@@ -171,3 +176,31 @@ def test_an_outcome_is_json_with_every_key_always() -> None:
 
 def test_a_check_log_of_an_unknown_monitor_is_empty(store: Store) -> None:
     assert store.checks.recorder.select_events(check_log_id(uuid4(), "local")) == []
+
+
+def test_checks_that_are_archived_follow_those_of_the_log(store: Store, monitor: Monitor) -> None:
+    checks = [check_of(monitor, minute) for minute in range(3)]
+    store.checks.record(checks, location="local", actor=TESTER)
+    stream = check_log_id(monitor.id, "local")
+    rows = [
+        Row(
+            each.originator_version,
+            stream.hex.encode(),
+            str(each.originator_version).encode(),
+            each.topic.encode(),
+            each.state,
+        )
+        for each in store.checks.recorder.select_events(stream, desc=True)
+    ]
+
+    class Archive:
+        def before(self, asked: UUID, version: int, limit: int) -> Sequence[Row]:
+            assert asked == stream
+            return [each for each in rows if int(each.version) < version][:limit]
+
+    with Checks() as newest_only:
+        newest_only.recorder.insert_events([stored_event(rows[0]._replace(version=b"3"))])
+        newest_only.older = Archive()
+        found = newest_only.newest(monitor.id, "local", 2)
+
+    assert [each.originator_version for each in found] == [3, 2]

@@ -7,7 +7,18 @@ from typing import Any, get_args
 
 import pytest
 
-from domain.kinds import KIND_OF_PROTOCOL, KINDS, Choice, Kind, MonitorKind, Text
+from domain.errors import InvalidValueError
+from domain.kinds import (
+    KIND_OF_PROTOCOL,
+    KINDS,
+    MAX_CREDENTIAL_LENGTH,
+    Choice,
+    ConfigField,
+    Flag,
+    Kind,
+    MonitorKind,
+    Text,
+)
 from mail.protocols import PROTOCOLS
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -58,3 +69,44 @@ def test_every_key_of_a_config_is_described(kind: MonitorKind) -> None:
 def test_names_of_kinds_are_distinct() -> None:
     for name in ("resource", "label", "path", "config_key", "timing_key"):
         assert len({getattr(kind, name) for kind in KINDS.values()}) == len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "expected"),
+    [
+        ("smtp", {}, ("smtp", "auto")),
+        ("smtp", {"secure": True, "requireTls": True}, ("smtp", "implicit")),
+        ("smtp", {"requireTls": True, "ignoreTls": True}, ("smtp", "require")),
+        ("smtp", {"ignoreTls": True}, ("smtp", "never")),
+        ("imap_pop", {}, ("imap", "never")),
+        ("imap_pop", {"protocol": "pop3", "startTls": "auto"}, ("pop3", "auto")),
+        ("imap_pop", {"protocol": "unknown", "startTls": "require"}, ("imap", "require")),
+        ("imap_pop", {"tls": True, "startTls": "require"}, ("imap", "implicit")),
+    ],
+)
+def test_a_config_says_how_to_connect(
+    kind: Kind, config: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    assert KINDS[kind].connection_settings(config) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        (Text("A text."), 5, "type"),
+        (Text("A text."), "a\r\nQUIT", "invalid"),
+        (Text("A text."), "x" * (MAX_CREDENTIAL_LENGTH + 1), "too_long"),
+        (Choice(("one", "two"), "A word."), "three", "invalid"),
+        (Choice(("one", "two"), "A word."), None, "invalid"),
+        (Flag("A flag."), "yes", "type"),
+        (Flag("A flag."), 2, "type"),
+    ],
+)
+def test_a_wrong_value_of_a_config_key_is_refused(
+    field: ConfigField, value: object, code: str
+) -> None:
+    with pytest.raises(InvalidValueError) as refusal:
+        field.parse(value)
+
+    assert refusal.value.code == code
+    assert str(value) not in refusal.value.message

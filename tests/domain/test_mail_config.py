@@ -120,3 +120,31 @@ def test_half_a_login_is_refused_for_imap_and_allowed_for_smtp(
 )
 def test_a_whole_login_or_none_is_fine(config: dict[str, Any]) -> None:
     check_credentials("imap_pop", config)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "path"),
+    [("smtp", {"auth": "user"}, "auth"), ("imap_pop", {"tlsOptions": []}, "tlsOptions")],
+)
+def test_a_key_that_holds_an_object_takes_nothing_else(
+    kind: Kind, config: dict[str, Any], path: str
+) -> None:
+    assert problems(kind, config) == [(path, "type")]
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"tls": True, "startTls": "auto"}, "startTls"),
+        ({"tls": True, "startTls": "require"}, "startTls"),
+        ({"protocol": "managesieve", "mailbox": "INBOX"}, "mailbox"),
+    ],
+)
+def test_keys_that_exclude_each_other_are_refused(config: dict[str, Any], key: str) -> None:
+    assert problems("imap_pop", config) == [(key, "contradiction")]
+
+
+def test_a_login_is_stored_as_sent() -> None:
+    config = {"user": "ü", "password": " p ", "mailbox": "INBOX"}
+
+    assert parse_config("imap_pop", config) == config

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from datetime import timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
-from eventsourcing.persistence import IntegrityError
 
-from domain.application import ATTEMPTS, CommandRunner
 from domain.commands import CreateCustomer, IssueToken, UpdateMonitor
-from domain.errors import ConflictError, InvalidInputError, NotFoundError
+from domain.errors import ConflictError, InvalidInputError, LostEventsError, NotFoundError
 from domain.monitor import Monitor
 from domain.monitoring import Monitoring
 from domain.numbering import Registered
+from domain.organization import Customer
 from store.keys.key_ring import KeyRing
 from store.keys.sealing import new_key
 from store.log_reader import LogReader
 from tests.domain.given import CREATE_IMAP, NOON, TESTER, make_owners
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from eventsourcing.domain import DomainEventProtocol
+    from eventsourcing.persistence import Recording
+
     from domain.access_token import AccessToken
     from store.store import Store
     from tests.domain.given import Owners
@@ -170,21 +173,6 @@ def test_writers_of_different_fields_do_not_undo_each_other(store: Store, owners
     assert clear == {"auth": {"user": "u", "pass": "p"}}
 
 
-def test_a_command_that_loses_every_race_is_a_conflict_without_event_data() -> None:
-    tried = 0
-
-    def lose() -> None:
-        nonlocal tried
-        tried += 1
-        raise IntegrityError("stored event with its data")
-
-    with pytest.raises(ConflictError, match="too many changes at the same time") as conflict:
-        CommandRunner(nullcontext, lambda: None).run(lose)
-
-    assert tried == ATTEMPTS
-    assert "stored event" not in str(conflict.value)
-
-
 def test_a_customer_needs_its_organization(store: Store) -> None:
     with pytest.raises(NotFoundError, match="Organization not found"):
         store.monitoring.create_customer(CreateCustomer(uuid4(), "Name", None), TESTER)
@@ -266,3 +254,64 @@ def test_events_carry_the_time_of_the_clock_that_was_given(place: Place) -> None
 
     assert organization.created_on == NOON
     assert customer.created_on == NOON + timedelta(minutes=1)
+
+
+def test_observers_see_what_was_recorded(store: Store, owners: Owners) -> None:
+    seen: list[object] = []
+    store.monitoring.observers.append(
+        lambda recordings: seen.extend(type(each.domain_event) for each in recordings)
+    )
+
+    store.monitoring.create_monitor(owners.create(), TESTER)
+
+    assert seen == [Registered, Monitor.Created]
+
+
+def test_the_events_of_some_streams_are_read_at_once_each_in_order(
+    store: Store, owners: Owners
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"name": "New"}), TESTER)
+
+    found = store.monitoring.events_of([monitor.id, uuid4(), owners.customer.id])
+
+    assert [[type(event) for event in events] for events in found] == [
+        [Monitor.Created, Monitor.Updated],
+        [],
+        [Customer.Created],
+    ]
+
+
+def test_a_token_in_use_is_recorded_once_an_hour(store: Store, owners: Owners) -> None:
+    command = IssueToken(owners.organization.id, None, "Name", "user", f"wsm_{'u' * 40}")
+    token = store.monitoring.issue_token(command, TESTER)
+
+    for _ in range(2):
+        store.monitoring.use_token(token.id, TESTER)
+
+    assert len(list(store.monitoring.events.get(token.id))) == 2
+
+
+def test_the_deletion_of_a_monitor_that_never_was_is_not_found(store: Store) -> None:
+    with pytest.raises(NotFoundError, match="Monitor not found"):
+        store.monitoring.delete_monitor(uuid4(), TESTER)
+
+
+def test_a_command_after_lost_events_reads_its_aggregate_again(
+    store: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    put, lost = store.monitoring.events.put, [LostEventsError()]
+
+    def lose_once(events: Sequence[DomainEventProtocol[UUID]]) -> list[Recording[UUID]]:
+        if lost:
+            raise lost.pop()
+        return put(events)
+
+    monkeypatch.setattr(store.monitoring.events, "put", lose_once)
+    cache = store.monitoring.repository.cache
+
+    changed = store.monitoring.update_monitor(UpdateMonitor(monitor.id, {"name": "New"}), TESTER)
+
+    assert (changed.name, changed.version) == ("New", 2)
+    assert store.monitoring.repository.cache is not cache
