@@ -92,7 +92,8 @@ def run_beside_hanging(ca_file: Path, ports: Ports, load: Load) -> Figures:
         populate(store, healthy, hostnames=_NAMES, **plain)
         for hang in HANGS if load.hanging else ():
             populate(
-                *(store, load.hanging // len(HANGS)),
+                store,
+                load.hanging // len(HANGS),
                 hostnames=HANG_HOSTS,
                 port=ports.hanging[hang],
                 config=_CONFIGS[hang],

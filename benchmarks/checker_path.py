@@ -110,7 +110,7 @@ def populate(
         return
     made = (
         Monitor.create(
-            *(number, command), monitor_id=uuid4(), config=command.config, actor=ME, now=utc_now()
+            number, command, monitor_id=uuid4(), config=command.config, actor=ME, now=utc_now()
         )
         for number, command in enumerate(commands, start=1)
     )

@@ -105,8 +105,10 @@ def _exporter(ca_file: Path) -> Iterator[tuple[int, int]]:
         modules.write(_MODULES.replace("CA_FILE", str(ca_file)))
         modules.flush()
         command = [
-            *(EXPORTER, f"--config.file={modules.name}"),
-            *(f"--web.listen-address={HOST}:{port}", "--log.level=error"),
+            EXPORTER,
+            f"--config.file={modules.name}",
+            f"--web.listen-address={HOST}:{port}",
+            "--log.level=error",
         ]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
             try:

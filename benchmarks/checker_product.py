@@ -81,7 +81,8 @@ def product_run(monitors: int, port: int, seconds: float) -> ProductRun:
         folder = Path(name)
         with create_store(folder) as store:
             populate(
-                *(store, monitors),
+                store,
+                monitors,
                 check_interval=INTERVAL_SECONDS / 60,
                 port=port,
                 config={"ignoreTls": True},

@@ -136,7 +136,8 @@ async def _serve(certificate: str, key: str) -> None:
         for host in hosts:
             server = await loop.create_server(
                 lambda: Session(tls, imap=imap, hang=hang),
-                *(host, ports.get(name, 0)),
+                host,
+                ports.get(name, 0),
                 backlog=4096,
                 ssl=tls if inside else None,
             )

@@ -17,8 +17,7 @@ starts to observe the others anew.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
 from typing_extensions import override
@@ -27,7 +26,7 @@ from checker.fleet.claims import SHARDS, Claims, decide, shard_of
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Awaitable, Callable, Collection, Iterable
     from uuid import UUID
 
     from checker.fleet.claims import ShardWork
@@ -204,11 +203,17 @@ RELEASE_SECONDS: Final = 5.0
 """How long a shard to give up waits for its running checks. The fence keeps the log right
 without it; the wait saves servers from being checked twice."""
 
-RunBlocking = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a function that blocks, off the loop."""
+T = TypeVar("T")
 
 
-async def in_thread(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - returns what the work returns
+class RunBlocking(Protocol):
+    """Runs a function that blocks, off the loop."""
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns."""
+
+
+async def in_thread(work: Callable[[], T]) -> T:
     """Run a function that blocks in a thread. A cancellation does not wait for it."""
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
@@ -283,7 +288,7 @@ class LeasedClaims(Claims):
 
     async def _take_snapshot(self, work: ShardWork, heartbeat: Heartbeat) -> FleetSnapshot:
         began, sent = trio.current_time(), self._clock.monotonic()
-        snapshot: FleetSnapshot = await self._run_blocking(lambda: self._leases.look(heartbeat))
+        snapshot = await self._run_blocking(lambda: self._leases.look(heartbeat))
         self._clock.note(snapshot.time, sent, self._clock.monotonic())
         self._metrics.clock_offset_seconds = self._clock.host_offset_seconds
         if began > self._valid_until or snapshot.session != self._session:

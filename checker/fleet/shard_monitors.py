@@ -1,6 +1,6 @@
-"""The monitors of the shards that this checker holds: puts them on the schedule and takes them off.
+"""Schedules the monitors of the shards that this checker holds.
 
-Stands between the claims, which know shards only, and the schedule, which knows monitors only.
+Connects the claims, which know shards only, with the schedule, which knows monitors only.
 """
 
 from __future__ import annotations

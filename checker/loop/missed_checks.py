@@ -2,7 +2,8 @@
 
 A monitor may never have been checked in its current version: it was created or changed
 meanwhile. Another one may have been due meanwhile. The last check of each monitor in the log
-tells. It is read for a few monitors at a time, in a thread, while due checks already run.
+shows both. Last checks are read for a few monitors at a time, in a thread, while due checks
+already run.
 """
 
 from __future__ import annotations

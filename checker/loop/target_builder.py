@@ -11,7 +11,7 @@ its version of the monitor is the current one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from checker.runtime.store_retry import StoreRetry
@@ -69,12 +69,12 @@ def _read_login(kind: Kind, config: Config) -> tuple[str, str] | None:
 
 
 def _verify_certificate(config: Config) -> bool:
-    options: Any = config.get("tlsOptions")
+    options = config.get("tlsOptions")
     return not isinstance(options, dict) or options.get("rejectUnauthorized") is not False
 
 
 def _mailbox(config: Config) -> str | None:
-    mailbox: Any = config.get("mailbox")
+    mailbox = config.get("mailbox")
     return mailbox if isinstance(mailbox, str) and mailbox else None
 
 

@@ -229,9 +229,9 @@ class CheckLog:
         head = reader.head()
         for start in range(head - _PAGE, max(head - _PAGE * _PAGES, 0) - _PAGE, -_PAGE):
             for logged in reversed(reader.after(max(start, 0), _PAGE)):
-                if logged.event.location == self._location.code:
-                    finished: datetime = logged.event.timestamp
-                    return finished
+                event = logged.event
+                if isinstance(event, CheckPerformed) and event.location == self._location.code:
+                    return event.timestamp
         return None
 
     def last_of(self, monitor_ids: Sequence[UUID]) -> dict[UUID, CheckPerformed]:

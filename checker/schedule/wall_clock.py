@@ -1,7 +1,7 @@
 """The wall clock of the schedule: follows a clock that is set, and the database's clock.
 
-Due times are times of the wall clock. Waiting for them uses the monotonic clock, so the
-schedule must be told when the wall clock was set while the checker runs.
+Due times are times of the wall clock, but the checker waits for them by the monotonic clock.
+So the schedule has to be rebased when the wall clock was set while the checker runs.
 
 Several checkers that share a database take the database's clock for their wall clock, because
 the clocks of their hosts may be minutes apart. `SharedClock` measures the offset to it again

@@ -1,1 +1,1 @@
-"""Tests of the checker around the probe: configuration, schedule, feed, recorder, run."""
+"""Tests of the checker around the probe: registry, schedule, event feed, recorder, fleet, run."""

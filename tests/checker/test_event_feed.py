@@ -76,7 +76,9 @@ async def test_new_events_arrive_soon(store: Store, signal: ChangeSignal) -> Non
         owner.create()
 
 
-async def test_log_that_is_away_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unavailable_log_is_read_again_until_it_answers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     failures = [OperationalError("unable to open database file") for _ in range(3)]
 
     def read(position: int, limit: int) -> Sequence[LoggedEvent]:

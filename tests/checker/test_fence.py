@@ -167,7 +167,7 @@ def test_one_conflict_does_not_cost_the_rest_of_the_batch(two: Two) -> None:
     assert (a.log.looks, b.log.looks) == (2, 1)
 
 
-def test_another_one_that_comes_between_the_look_and_the_append_is_seen(
+def test_append_of_another_checker_between_read_and_append_is_noticed(
     two: Two, monitor_id: UUID
 ) -> None:
     a, b = two.writers.values()
@@ -185,7 +185,7 @@ def test_another_one_that_comes_between_the_look_and_the_append_is_seen(
     assert (a.recorded, a.fenced) == (0, 1)
 
 
-def test_due_time_that_is_found_twice_by_one_checker_is_recorded_once(
+def test_due_time_that_one_checker_checked_twice_is_recorded_once(
     two: Two, monitor_id: UUID
 ) -> None:
     # It lost the shard and took it again while its first check waited for the store.
@@ -208,7 +208,7 @@ def test_changed_monitor_is_recorded_although_a_step_of_the_old_version_was_due_
     assert two.dues(monitor_id) == [60, 59]
 
 
-def test_due_time_of_a_clock_that_was_ahead_stops_nobody(two: Two, monitor_id: UUID) -> None:
+def test_due_time_of_a_clock_that_was_ahead_fences_no_check(two: Two, monitor_id: UUID) -> None:
     a, b = two.writers.values()
     a.append([check(monitor_id, 7000)])  # the clock shows 3600
     b.append([check(monitor_id, 3540, B), check(monitor_id, 3600, B)])
@@ -234,7 +234,7 @@ def test_lost_answer_does_not_count_as_another_checker(
     assert (a.recorded, a.fenced) == (3, 0)
 
 
-def test_store_that_fails_after_a_conflict_lets_nothing_be_recorded_twice(
+def test_store_that_fails_after_a_conflict_records_nothing_twice(
     two: Two, monitor_id: UUID
 ) -> None:
     a, b = two.writers.values()

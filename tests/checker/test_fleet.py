@@ -67,7 +67,7 @@ async def test_three_checkers_share_and_no_due_time_is_missing(autojump_clock: M
     assert sum(each.metrics.fenced for each in fleet.members.values()) == 0
 
 
-async def test_monitors_of_a_killed_checker_are_taken_over_within_two_looks(
+async def test_monitors_of_a_killed_checker_are_taken_over_within_two_snapshots(
     autojump_clock: MockClock,
 ) -> None:
     async with fleet_of(autojump_clock, "a", "b", "c") as fleet:
@@ -81,7 +81,7 @@ async def test_monitors_of_a_killed_checker_are_taken_over_within_two_looks(
     fleet.assert_missing_only_after(0, 5, 10, killed)
 
 
-async def test_due_time_that_passed_while_nobody_held_the_shard_is_checked_once(
+async def test_due_time_that_passed_while_no_checker_held_the_shard_is_checked_once(
     autojump_clock: MockClock,
 ) -> None:
     async with fleet_of(autojump_clock, "a", "b") as fleet:
@@ -131,7 +131,7 @@ async def test_frozen_checker_is_replaced_and_records_nothing_twice_when_it_come
     assert any("was frozen for too long" in each for each in caplog.messages)
 
 
-async def test_checks_under_way_when_it_froze_are_fenced(autojump_clock: MockClock) -> None:
+async def test_checks_that_ran_when_the_checker_froze_are_fenced(autojump_clock: MockClock) -> None:
     async with fleet_of(autojump_clock, "a", "b") as fleet:
         a, _ = fleet.members.values()
         fleet.check_seconds = 3
@@ -145,7 +145,7 @@ async def test_checks_under_way_when_it_froze_are_fenced(autojump_clock: MockClo
     fleet.assert_nothing_doubled()
 
 
-async def test_who_joins_gets_its_share_when_checks_under_way_are_recorded(
+async def test_joining_checker_gets_its_share_when_running_checks_are_recorded(
     autojump_clock: MockClock,
 ) -> None:
     async with fleet_of(autojump_clock, "a") as fleet:
@@ -162,7 +162,7 @@ async def test_who_joins_gets_its_share_when_checks_under_way_are_recorded(
     assert sum(each.metrics.fenced for each in fleet.members.values()) == 0
 
 
-async def test_who_leaves_gives_up_its_shards_at_once(autojump_clock: MockClock) -> None:
+async def test_leaving_checker_gives_up_its_shards_at_once(autojump_clock: MockClock) -> None:
     async with fleet_of(autojump_clock, "a", "b") as fleet:
         a, b = fleet.members.values()
         left = fleet.now()
@@ -174,7 +174,7 @@ async def test_who_leaves_gives_up_its_shards_at_once(autojump_clock: MockClock)
     fleet.assert_missing_only_after(0, 5, left)
 
 
-async def test_without_the_database_nobody_begins_a_check_and_then_all_goes_on(
+async def test_no_check_begins_without_the_database_and_all_go_on_afterwards(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with fleet_of(autojump_clock, "a", "b") as fleet:
@@ -196,7 +196,7 @@ async def test_without_the_database_nobody_begins_a_check_and_then_all_goes_on(
     assert sum("can claim monitors again" in each for each in caplog.messages) == 2
 
 
-async def test_clocks_that_are_minutes_apart_do_not_matter_and_are_told(
+async def test_clocks_that_are_minutes_apart_do_not_matter_and_are_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -221,7 +221,7 @@ async def test_clocks_that_are_minutes_apart_do_not_matter_and_are_told(
     ]
 
 
-async def test_shard_that_is_locked_by_hand_is_told_and_the_rest_is_shared(
+async def test_shard_that_is_locked_by_hand_is_logged_and_the_rest_is_shared(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with trio.open_nursery() as nursery:

@@ -38,12 +38,12 @@ def test_member_that_never_sent_a_heartbeat_is_frozen_after_a_while() -> None:
     assert any(liveness.find_frozen([silent], second) for second in range(8))
 
 
-def test_who_leaves_can_be_frozen_too() -> None:
+def test_leaving_checker_can_be_frozen_too() -> None:
     liveness = LivenessMonitor()
     assert any(liveness.find_frozen([session(3, is_member=False)], second) for second in range(8))
 
 
-def test_stranger_is_left_alone() -> None:
+def test_foreign_session_does_not_count_as_frozen() -> None:
     liveness = LivenessMonitor()
     stranger = session(0, is_member=False, beat=None)
     assert not any(liveness.find_frozen([stranger], second) for second in range(60))

@@ -1,4 +1,4 @@
-"""No server sees a flood, no server bans us, and nobody else waits for it. In virtual time."""
+"""No server is flooded, none bans the checker, and no other monitor waits for it. Virtual time."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_others_do_not_wait_for_a_server_that_many_wait_for(
     assert checker.schedule.skipped == 0
 
 
-async def test_names_of_one_address_share_its_places(autojump_clock: MockClock) -> None:
+async def test_names_of_one_address_share_its_limit(autojump_clock: MockClock) -> None:
     names = [f"name{number}" for number in range(40)]
     servers = Busy(dict.fromkeys(names, "192.0.2.1"))
     # Their first check shows where the names lead to, so it is made one by one.
@@ -142,8 +142,8 @@ async def test_monitor_that_is_deleted_while_it_waits_is_not_checked(
     assert len(checker.schedule) == 10
 
 
-class Guarded:
-    """A server that refuses the password until it is told to take it; notes when it came."""
+class GuardedServer:
+    """A server that refuses the password until `refuses` is False; notes the times of logins."""
 
     def __init__(self) -> None:
         self.logins: list[float] = []
@@ -161,17 +161,19 @@ class Guarded:
         ]
 
 
-async def checked_with_login(clock: MockClock, server: Guarded, seconds: float) -> VirtualChecker:
+async def checked_with_login(
+    clock: MockClock, server: GuardedServer, seconds: float
+) -> VirtualChecker:
     monitor = new_monitor(check_interval=1, config=LOGIN)
     checker = await play(clock, server, [monitor], seconds)
     assert len(checker.results.checks) == pytest.approx(seconds / 60, abs=2)
     return checker
 
 
-async def test_refused_logins_come_at_growing_distance_up_to_a_cap(
+async def test_refused_logins_are_tried_at_growing_intervals_up_to_a_cap(
     autojump_clock: MockClock,
 ) -> None:
-    server = Guarded()
+    server = GuardedServer()
     checker = await checked_with_login(autojump_clock, server, 4 * 3600)
 
     assert max(server.distances()) <= LONGEST_SECONDS + 60
@@ -189,10 +191,10 @@ async def test_refused_logins_come_at_growing_distance_up_to_a_cap(
     assert "works up to the login" in left_out[0]["message"]
 
 
-async def test_recovery_is_seen_within_the_cap_and_a_new_failure_starts_anew(
+async def test_recovery_is_noticed_within_the_cap_and_a_new_failure_starts_anew(
     autojump_clock: MockClock,
 ) -> None:
-    server = Guarded()
+    server = GuardedServer()
     async with playing(
         autojump_clock, server, [new_monitor(check_interval=1, config=LOGIN)]
     ) as checker:
@@ -209,7 +211,7 @@ async def test_recovery_is_seen_within_the_cap_and_a_new_failure_starts_anew(
 
 
 async def test_changed_monitor_logs_in_at_once(autojump_clock: MockClock) -> None:
-    server = Guarded()
+    server = GuardedServer()
     monitor = new_monitor(check_interval=1, config=LOGIN)
     async with playing(autojump_clock, server, [monitor]) as checker:
         await trio.sleep(3600)
@@ -223,7 +225,7 @@ async def test_changed_monitor_logs_in_at_once(autojump_clock: MockClock) -> Non
 
 async def test_outage_is_seen_while_logins_are_left_out(autojump_clock: MockClock) -> None:
     timeout = Outcome(Verdict.DOWN, Category.TIMEOUT, Phase.CONNECT, "silent", {})
-    server = Guarded()
+    server = GuardedServer()
     is_out = False
 
     async def ask(target: ProbeTarget) -> Outcome:
@@ -250,7 +252,7 @@ def watched(monitor: Monitor) -> ScheduledMonitor:
     return found
 
 
-def test_failure_that_is_no_refusal_neither_counts_nor_forgives() -> None:
+def test_failure_that_is_no_refusal_neither_counts_nor_resets() -> None:
     backoff, monitor = LoginBackoff(), watched(new_monitor())
     for category in (Category.AUTH_FAILED, Category.AUTH_FAILED, Category.TIMEOUT):
         backoff.note_outcome(monitor, category, 0)

@@ -41,7 +41,7 @@ def recorded(store: Store) -> list[str]:
 
 
 class Flaky:
-    """A log that fails as told before, or after, it did its work."""
+    """A log that raises the errors in `before` and `after` its work."""
 
     def __init__(self, checks: Checks) -> None:
         self._checks = checks
@@ -96,7 +96,7 @@ async def test_single_check_does_not_wait_for_a_full_batch(store: Store) -> None
         recorder.close()
 
 
-async def test_store_that_is_away_loses_nothing_and_says_so_once(
+async def test_unavailable_store_loses_nothing_and_is_logged_once(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     flaky = Flaky(store.checks)
@@ -133,7 +133,7 @@ async def test_checks_of_another_process_are_counted_in(
     assert recorded(store) == [check(number).due_at for number in (1, 2, 3)]
 
 
-async def test_another_process_that_always_comes_first_ends_the_checker(store: Store) -> None:
+async def test_another_process_that_always_appends_first_ends_the_checker(store: Store) -> None:
     flaky = Flaky(store.checks)
     flaky.before = [IntegrityError("secret stored data") for _ in range(1000)]
 
@@ -142,7 +142,7 @@ async def test_another_process_that_always_comes_first_ends_the_checker(store: S
     assert raised.value.exceptions[0].__context__ is None
 
 
-async def test_queue_takes_what_is_in_flight_and_then_tells_that_there_is_no_room(
+async def test_full_queue_has_no_room_but_takes_the_checks_in_flight(
     store: Store,
 ) -> None:
     recorder = CheckRecorder(CheckLog(store.checks, HERE).append, QUICK, CheckerMetrics())
@@ -187,7 +187,7 @@ async def test_cancellation_does_not_lose_what_is_queued(store: Store) -> None:
     assert len(recorded(store)) == 20
 
 
-async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_named(
+async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def fail(batch: Sequence[PerformedCheck]) -> AppendResult:
@@ -199,7 +199,7 @@ async def test_store_that_does_not_come_back_is_given_up_and_the_loss_is_named(
     assert caplog.messages[-1] == "the store did not come back: 25 checks were not recorded"
 
 
-async def test_bug_in_the_log_is_loud() -> None:
+async def test_bug_in_the_log_raises() -> None:
     def fail(batch: Sequence[PerformedCheck]) -> AppendResult:
         raise TypeError(f"{len(batch)} is not JSON")
 

@@ -127,7 +127,7 @@ def test_monitor_that_comes_back_while_it_runs_is_not_run_twice(schedule: Schedu
     assert take_at(schedule, START + 2) == [A]
 
 
-def test_check_that_outlasts_its_interval_is_counted_not_made_up_for(schedule: Schedule) -> None:
+def test_check_that_outlasts_its_interval_is_counted_not_caught_up(schedule: Schedule) -> None:
     schedule.resume(A, 10, START, START)
     due = next_due(schedule)
     take_at(schedule, due)
@@ -138,7 +138,7 @@ def test_check_that_outlasts_its_interval_is_counted_not_made_up_for(schedule: S
     assert next_due(schedule) == pytest.approx(due + 40)
 
 
-def test_after_a_stall_missed_due_times_are_counted_not_fired(schedule: Schedule) -> None:
+def test_due_times_missed_in_a_stall_are_counted_not_caught_up(schedule: Schedule) -> None:
     monitors = ids(500)
     for each in monitors:
         schedule.resume(each, 60, START, START)
@@ -205,7 +205,7 @@ def test_restart_after_a_missed_due_time_checks_the_overdue_at_a_pace(schedule: 
     assert max(per_second) <= 126
 
 
-def test_overdue_monitor_whose_phase_comes_before_its_turn_is_left_to_it(
+def test_overdue_monitor_whose_phase_comes_before_its_turn_waits_for_it(
     schedule: Schedule,
 ) -> None:
     monitors = ids(5000)
@@ -218,7 +218,7 @@ def test_overdue_monitor_whose_phase_comes_before_its_turn_is_left_to_it(
     assert schedule.skipped == 0
 
 
-def test_what_was_never_checked_comes_soon_and_at_a_pace(schedule: Schedule) -> None:
+def test_never_checked_monitors_are_checked_soon_and_at_a_pace(schedule: Schedule) -> None:
     day = 86_400
     # One whose own phase comes soon would be left to it.
     late = [each for each in ids(600) if not 0 < unit_fraction(each) * day - START < 70]
@@ -234,7 +234,9 @@ def test_what_was_never_checked_comes_soon_and_at_a_pace(schedule: Schedule) -> 
     assert schedule.skipped == 0
 
 
-def test_what_was_checked_or_removed_since_the_start_is_not_hastened(schedule: Schedule) -> None:
+def test_monitor_that_was_checked_or_removed_since_the_start_is_not_expedited(
+    schedule: Schedule,
+) -> None:
     schedule.resume(A, 60, START, START)
     due = next_due(schedule)
     take_at(schedule, due)
@@ -246,7 +248,7 @@ def test_what_was_checked_or_removed_since_the_start_is_not_hastened(schedule: S
     assert next_due(schedule) == pytest.approx(due + 60)
 
 
-def test_what_is_due_before_its_turn_is_left_to_its_phase(schedule: Schedule) -> None:
+def test_monitor_whose_phase_comes_before_its_turn_waits_for_its_phase(schedule: Schedule) -> None:
     monitors = ids(500)
     for each in monitors:
         schedule.resume(each, 1, START, START)
@@ -256,7 +258,7 @@ def test_what_is_due_before_its_turn_is_left_to_its_phase(schedule: Schedule) ->
     assert sum(len(take_at(schedule, START + tenth / 10)) for tenth in range(11)) == 500
 
 
-def test_check_that_could_not_be_made_is_made_again(schedule: Schedule) -> None:
+def test_check_that_failed_for_our_own_reasons_is_repeated(schedule: Schedule) -> None:
     schedule.resume(A, 60, START, START)
     due = next_due(schedule)
     (taken,) = schedule.take(due, 10)
@@ -266,7 +268,7 @@ def test_check_that_could_not_be_made_is_made_again(schedule: Schedule) -> None:
     assert schedule.take(due + 1, 10) == [Due(A, due + 1, due)]
 
 
-def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:
+def test_more_monitors_widen_the_spread(schedule: Schedule) -> None:
     schedule.widen_spread(100_000)
     monitors = ids(400)
     for each in monitors:
@@ -279,7 +281,7 @@ def test_spread_of_very_many_is_wider(schedule: Schedule) -> None:
     assert in_half_of_it == pytest.approx(rest / 2, abs=60)
 
 
-def test_take_gives_the_longest_due_first_and_no_more_than_asked_for(schedule: Schedule) -> None:
+def test_take_returns_the_longest_due_first_up_to_the_limit(schedule: Schedule) -> None:
     some = ids(9)
     for number, each in enumerate(some):
         schedule.check_now(each, 60, START + number / 10)
@@ -305,7 +307,7 @@ def test_phases_are_evenly_spread() -> None:
 
 
 @pytest.mark.parametrize(("ahead", "is_extra"), [(NEAR_SECONDS - 1, False), (30.0, True)])
-def test_overdue_monitor_is_left_to_its_own_phase_when_that_comes_soon(
+def test_overdue_monitor_waits_for_its_own_phase_when_that_comes_soon(
     schedule: Schedule, *, ahead: float, is_extra: bool
 ) -> None:
     schedule.resume(A, 3600, START, START)

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from checker.fleet.claims import ALL, SHARDS, decide, shard_of
 from tests.checker.monitors import ids
 
-NOBODY: frozenset[int] = frozenset()
+NO_SHARDS: frozenset[int] = frozenset()
 
 
 class Fleet:
@@ -19,7 +19,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self.members: dict[int, frozenset[int]] = {}
-        self.elsewhere = NOBODY
+        self.elsewhere = NO_SHARDS
 
     def step(self, me: int) -> bool:
         """Let a member look and act; return whether it did anything."""
@@ -31,7 +31,7 @@ class Fleet:
         return self.members[me] != mine
 
     def settle(self) -> None:
-        """Let all step until nobody does anything."""
+        """Let all members step until none does anything."""
         for _ in range(4):
             have_moved = [self.step(each) for each in sorted(self.members)]
             if not any(have_moved):
@@ -40,7 +40,7 @@ class Fleet:
 
     def assert_fair(self) -> None:
         held = [shard for each in self.members.values() for shard in each]
-        assert sorted(held) == sorted(ALL - self.elsewhere), "held once, by somebody"
+        assert sorted(held) == sorted(ALL - self.elsewhere), "each shard is held once"
         counts = [len(each) for each in self.members.values()]
         assert max(counts) - min(counts) <= 1
 
@@ -56,7 +56,7 @@ class FleetMachine(RuleBasedStateMachine):
     @rule()
     def join(self) -> None:
         self.number += 1
-        self.fleet.members[self.number] = NOBODY
+        self.fleet.members[self.number] = NO_SHARDS
 
     @precondition(lambda self: self.fleet.members)
     @rule(data=st.data())
@@ -89,7 +89,7 @@ TestFleet.settings = settings(max_examples=150, stateful_step_count=30, deadline
 
 def settled(members: int) -> Fleet:
     fleet = Fleet()
-    fleet.members = dict.fromkeys(range(members), NOBODY)
+    fleet.members = dict.fromkeys(range(members), NO_SHARDS)
     fleet.settle()
     return fleet
 
@@ -103,10 +103,10 @@ def moved(before: dict[int, frozenset[int]], after: dict[int, frozenset[int]]) -
 
 @settings(max_examples=30, deadline=None)
 @given(members=st.integers(1, 70))
-def test_who_joins_gets_its_share_and_nothing_else_moves(members: int) -> None:
+def test_joining_member_gets_its_share_and_no_other_shard_moves(members: int) -> None:
     fleet = settled(members)
     before = dict(fleet.members)
-    fleet.members[members] = NOBODY
+    fleet.members[members] = NO_SHARDS
     fleet.settle()
 
     fleet.assert_fair()
@@ -115,7 +115,7 @@ def test_who_joins_gets_its_share_and_nothing_else_moves(members: int) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(members=st.integers(2, 70), data=st.data())
-def test_only_what_the_dead_held_moves(members: int, data: st.DataObject) -> None:
+def test_only_shards_of_the_dead_member_move(members: int, data: st.DataObject) -> None:
     fleet = settled(members)
     before = dict(fleet.members)
     dead = fleet.members.pop(data.draw(st.integers(0, members - 1)))

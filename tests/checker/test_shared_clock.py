@@ -44,7 +44,7 @@ class World:
 
 
 @pytest.mark.parametrize("ahead", [0.0, 180.0, -3600.0])
-def test_host_that_is_minutes_wrong_goes_by_the_database_from_the_first_answer_on(
+def test_host_that_is_minutes_wrong_uses_the_database_time_from_the_first_answer_on(
     ahead: float,
 ) -> None:
     world = World(ahead)
@@ -63,7 +63,7 @@ def test_slow_answers_do_not_move_it() -> None:
     assert world.error == pytest.approx(0, abs=0.002)
 
 
-def test_small_errors_are_made_good_little_by_little() -> None:
+def test_small_errors_are_corrected_gradually() -> None:
     world = World(0)
     world.ask(there=0.2, back=0.0)
     wrong = world.error

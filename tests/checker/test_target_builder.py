@@ -161,7 +161,7 @@ async def test_destroyed_key_is_an_outcome_that_says_what_to_do(store: Store, ow
     assert "set the password of this monitor again" in outcome.message
 
 
-async def test_key_store_that_is_away_is_waited_for() -> None:
+async def test_unavailable_key_store_is_read_again_until_it_answers() -> None:
     failures = [STORE_UNAVAILABLE[0]("database is locked"), STORE_UNAVAILABLE[2]("disk I/O error")]
 
     def unseal(monitor_id: UUID, kind: Kind, config: Config) -> Config:

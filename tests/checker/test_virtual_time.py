@@ -48,14 +48,18 @@ async def test_thirty_days_of_changes_and_restarts_every_due_check_exactly_once(
 
 
 @pytest.mark.thorough
-async def test_many_monitors_find_their_way_through_restarts(autojump_clock: MockClock) -> None:
+async def test_many_monitors_keep_their_due_times_through_restarts(
+    autojump_clock: MockClock,
+) -> None:
     scenario = ThirtyDays(autojump_clock, 400, days=1, seed=5)
     await scenario.run()
 
     assert scenario.checks > 4000
 
 
-async def test_life_of_a_monitor_with_pauses_and_edits(autojump_clock: MockClock) -> None:
+async def test_monitor_with_pauses_and_edits_is_checked_at_its_due_times(
+    autojump_clock: MockClock,
+) -> None:
     monitor = new_monitor(check_interval=10)
     async with trio.open_nursery() as nursery:
         checker = VirtualChecker(autojump_clock)
@@ -261,7 +265,7 @@ async def test_due_times_follow_a_wall_clock_that_is_set(
         nursery.cancel_scope.cancel()
 
     checks = checker.results.checks
-    # Nobody waits for a time that came already, and nothing is fired together.
+    # No monitor waits for a time that has passed already, and no burst of checks follows.
     assert 6 <= len(checks) <= 8
     assert all(check.due_at <= check.started_at for check in checks)
     begun = [datetime.fromisoformat(check.started_at) for check in checks]

@@ -109,7 +109,7 @@ async def test_drain_lets_running_probes_finish_and_records_them(
     assert checker.metrics.not_made == 0
 
 
-async def test_drain_breaks_off_what_takes_too_long(
+async def test_drain_interrupts_probes_that_take_too_long(
     store: Store, owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
     probe = FakeProbe()
@@ -126,9 +126,7 @@ async def test_drain_breaks_off_what_takes_too_long(
     assert caplog.messages[-1] == "3 checks were broken off and not made"
 
 
-async def test_bug_in_a_probe_is_loud_and_other_results_are_kept(
-    store: Store, owner: Owner
-) -> None:
+async def test_bug_in_a_probe_raises_and_other_results_are_kept(store: Store, owner: Owner) -> None:
     async def buggy(target: ProbeTarget) -> Outcome:
         if target.hostname == "bug":
             raise ZeroDivisionError
@@ -143,7 +141,7 @@ async def test_bug_in_a_probe_is_loud_and_other_results_are_kept(
     assert len(checker.recorded()) == 1
 
 
-async def test_signal_drains_and_a_second_one_hurries(store: Store, owner: Owner) -> None:
+async def test_signal_drains_and_a_second_one_interrupts(store: Store, owner: Owner) -> None:
     probe = FakeProbe()
     probe.gate = trio.Event()
     metrics = CheckerMetrics()
@@ -158,7 +156,7 @@ async def test_signal_drains_and_a_second_one_hurries(store: Store, owner: Owner
     assert metrics.not_made == 1
 
 
-async def test_second_start_goes_on_where_the_first_one_was(store: Store, owner: Owner) -> None:
+async def test_second_start_continues_where_the_first_one_ended(store: Store, owner: Owner) -> None:
     monitors = [owner.create() for _ in range(20)]
     async with running_checker(store, FakeProbe()) as first:
         for monitor in monitors:
@@ -173,7 +171,7 @@ async def test_second_start_goes_on_where_the_first_one_was(store: Store, owner:
         assert len(second.recorded()) == before + 1
 
 
-async def test_what_was_created_or_changed_while_nobody_checked_is_checked_at_once(
+async def test_monitor_that_was_created_or_changed_while_no_checker_ran_is_checked_at_once(
     store: Store, owner: Owner
 ) -> None:
     kept, changed = (owner.create() for _ in range(2))
@@ -191,7 +189,7 @@ async def test_what_was_created_or_changed_while_nobody_checked_is_checked_at_on
     assert len(of_monitor(checks, kept.id)) == 1
 
 
-async def test_refused_login_is_not_free_again_after_a_restart(store: Store, owner: Owner) -> None:
+async def test_backoff_of_a_refused_login_survives_a_restart(store: Store, owner: Owner) -> None:
     refused = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "no", {})
     passwords: list[str | None] = []
 
@@ -261,7 +259,7 @@ async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
     assert checker.metrics.lagged == 1
 
 
-def test_pulse_of_a_loop_that_wakes_in_time_is_even() -> None:
+def test_loop_that_wakes_in_time_has_no_lag() -> None:
     now = [100.0]
     lag_meter = LoopLagMeter(lambda: now[0])
     lag_meter.before_io_wait(5)

@@ -113,7 +113,7 @@ class Life:
 
 
 class Restart(NamedTuple):
-    """When the last check ended, and from when to when nobody checked."""
+    """When the last check ended, and between which times no checker ran."""
 
     absent_since: float
     stopped: float

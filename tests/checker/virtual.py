@@ -162,7 +162,7 @@ class VirtualChecker:
         absent_since: float | None = None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Check until cancelled. After a restart nobody checked since `absent_since`."""
+        """Check until cancelled. After a restart no checker ran since `absent_since`."""
         self._absent_since = self.began if absent_since is None else absent_since
         await self._feed.read_to_head()
         async with trio.open_nursery() as nursery:
@@ -179,7 +179,7 @@ class VirtualChecker:
         return self._absent_since
 
     async def _read_last_checks(self, monitor_ids: Sequence[UUID]) -> Mapping[UUID, CheckPerformed]:
-        raise AssertionError(monitor_ids)  # nobody looks in a log that is not there
+        raise AssertionError(monitor_ids)  # there is no log to read
 
     def feed(self, *monitors: Monitor) -> None:
         """Bring the new events of monitors to the checker."""

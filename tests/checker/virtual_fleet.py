@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 from eventsourcing.persistence import IntegrityError
@@ -31,15 +31,17 @@ if TYPE_CHECKING:
     from mail.protocols.target import ProbeTarget
 
 
+T = TypeVar("T")
+
 INTERVAL_SECONDS = 30.0
 TOLERATED_SECONDS = 12.0
-"""Up to here from a death, a freeze or a join on nobody may check some of the monitors: five
-until a checker counts as still, two looks, five for a check that is given up while it hangs."""
+"""How long no checker may check some monitors after one dies, freezes or joins: five seconds
+until it counts as frozen, two snapshots, five seconds for a check that hangs."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A check in the log, as far as anybody here wants to know."""
+    """The parts of a check in the log that these tests need."""
 
     due_at: str
     started_at: str
@@ -75,8 +77,12 @@ class VirtualChecks:
         for each in batch:
             self._log[each.monitor_id].append(
                 Stored(
-                    *(each.due_at, each.started_at, each.monitor_version, each.finished_at),
-                    *(each.outcome, self._name),
+                    each.due_at,
+                    each.started_at,
+                    each.monitor_version,
+                    each.finished_at,
+                    each.outcome,
+                    self._name,
                 )
             )
             self._tails[each.monitor_id] += 1
@@ -163,7 +169,7 @@ class Member:
         await self._thawed.wait()
         return UP
 
-    async def _call(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work returns
+    async def _call(self, work: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
         await self._thawed.wait()
         return work()
