@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import falcon
 
@@ -13,11 +13,9 @@ from projections.core.table import ViewUnavailableError
 from projections.views.time_travel import MonitorsAsOf
 
 if TYPE_CHECKING:
-    from domain.kinds import Kind
     from projections.core.projector import Projector
-    from projections.core.table import Record
     from projections.readers.history import HistoryReader
-    from projections.readers.monitors import MonitorFilter, MonitorReader, Page, RenderedMonitor
+    from projections.readers.monitors import MonitorAnswers, MonitorReader
     from store.last_checks import LastChecks
 
 
@@ -55,22 +53,6 @@ def _responds(resource: object, method: str) -> bool:
     return any(each.startswith(f"on_{method.lower()}") for each in dir(type(resource)))
 
 
-class Answers(Protocol):
-    """The source of answers to GET of monitors: the views of now, or of a point in the past."""
-
-    def organization(self, identifier: int | str) -> Record | None:
-        """Return an organization by number or public id."""
-
-    def customer(self, identifier: int | str) -> Record | None:
-        """Return a customer by number or public id."""
-
-    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
-        """Return a monitor of a kind as the API shows it."""
-
-    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
-        """Return a page of monitors by number, counting pages from 1."""
-
-
 class AsOf:
     """Chooses the source of an answer: the present, or the past that `asOf` names."""
 
@@ -88,7 +70,7 @@ class AsOf:
         self._checks = checks
         self._clock = clock
 
-    def answers(self, req: falcon.Request) -> Answers:
+    def answers(self, req: falcon.Request) -> MonitorAnswers:
         """Return the source of answers to a request.
 
         Raises 400 for a malformed point, a position beyond the log, or a time in the future.

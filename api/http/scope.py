@@ -10,9 +10,9 @@ from api.http.parameters import query_identifier
 from domain.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from api.http.as_of import Answers
     from api.http.permissions import Principal
     from projections.core.table import Record
+    from projections.readers.monitors import MonitorAnswers
 
 
 def referenced(record: Record | None) -> Record:
@@ -26,7 +26,7 @@ def referenced(record: Record | None) -> Record:
 
 
 def asked_organization(
-    req: falcon.Request, principal: Principal, answers: Answers
+    req: falcon.Request, principal: Principal, answers: MonitorAnswers
 ) -> Record | None:
     """Return the organization that a query names, None when it names none. Raises 400, 403."""
     identifier = query_identifier(req, "organizationId")
@@ -38,7 +38,9 @@ def asked_organization(
     return organization
 
 
-def asked_customer(req: falcon.Request, principal: Principal, answers: Answers) -> Record | None:
+def asked_customer(
+    req: falcon.Request, principal: Principal, answers: MonitorAnswers
+) -> Record | None:
     """Return the customer that a query names, None when it names none. Raises 400, 404, 403."""
     identifier = query_identifier(req, "customerId")
     if identifier is None:

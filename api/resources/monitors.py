@@ -34,13 +34,13 @@ from store.ports.errors import STORE_UNAVAILABLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from api.http.as_of import Answers, AsOf
+    from api.http.as_of import AsOf
     from domain.kinds import MonitorKind
     from domain.monitor import Monitor
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
-    from projections.readers.monitors import MonitorReader, RenderedMonitor
+    from projections.readers.monitors import MonitorAnswers, MonitorReader, RenderedMonitor
 
 
 class MonitorCollection:
@@ -195,7 +195,9 @@ class Monitors:
         self.require_scope(principal, monitor["organization_id"], monitor["customer_id"])
         return found
 
-    def read(self, public_id: str, principal: Principal, answers: Answers) -> RenderedMonitor:
+    def read(
+        self, public_id: str, principal: Principal, answers: MonitorAnswers
+    ) -> RenderedMonitor:
         """Return the answer to GET of one monitor. Raises 400, 404, 403.
 
         A monitor that the view lacks may be in the log; a request for the past reads no log.

@@ -57,7 +57,27 @@ class Page:
     position: int
 
 
-class MonitorReader(ABC):
+class MonitorAnswers(ABC):
+    """What answers a GET of monitors: the views of now, or `MonitorsAsOf`, the past."""
+
+    @abstractmethod
+    def organization(self, identifier: int | str) -> Record | None:
+        """Return an organization by number or public id."""
+
+    @abstractmethod
+    def customer(self, identifier: int | str) -> Record | None:
+        """Return a customer by number or public id."""
+
+    @abstractmethod
+    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
+        """Return a monitor of a kind as the API shows it."""
+
+    @abstractmethod
+    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors by number, counting pages from 1."""
+
+
+class MonitorReader(MonitorAnswers):
     """Reads the live side of the views. Every answer may be behind the log by a moment."""
 
     @abstractmethod
@@ -79,16 +99,8 @@ class MonitorReader(ABC):
         """Return the tokens of an organization, or all, by number; also revoked ones."""
 
     @abstractmethod
-    def organization(self, identifier: int | str) -> Record | None:
-        """Return an organization by number or public id."""
-
-    @abstractmethod
     def organizations(self) -> Sequence[Record]:
         """Return all organizations by number."""
-
-    @abstractmethod
-    def customer(self, identifier: int | str) -> Record | None:
-        """Return a customer by number or public id."""
 
     @abstractmethod
     def customers(self, organization_id: str | None = None) -> Sequence[Record]:
@@ -105,14 +117,6 @@ class MonitorReader(ABC):
     @abstractmethod
     def monitor(self, kind: Kind, public_id: str) -> MonitorRecords | None:
         """Return a monitor of a kind."""
-
-    @abstractmethod
-    def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
-        """Return a monitor of a kind as the API shows it."""
-
-    @abstractmethod
-    def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
-        """Return a page of monitors by number, counting pages from 1."""
 
     @abstractmethod
     def last_checks(self, monitor_id: str) -> Sequence[Record]:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 SCHEMA: Final = "postwatch_views"
-LOCK_TIMEOUT: Final = "10s"
-"""How long a writer waits for those before it."""
 
 _SIDE: Final = b"""
 SELECT position, generation, definition, mark FROM postwatch_views.sides
@@ -119,12 +117,13 @@ def invalidate(connection: Connection, view: str, position: int) -> None:
     connection.execute(_INVALIDATE, (INVALIDATED, view, position))
 
 
-def set_write_timeouts(connection: Connection) -> None:
+def set_write_timeouts(connection: Connection, lock_timeout_seconds: float) -> None:
     """Bound how long this transaction waits for locks, and others for it if we vanish.
 
     Its commit does not wait for the disk: a view that loses its last changes catches up again.
     """
-    connection.execute(_SET_WRITE_TIMEOUTS, (LOCK_TIMEOUT,), prepare=True)
+    timeout = f"{round(lock_timeout_seconds * 1000)}ms"
+    connection.execute(_SET_WRITE_TIMEOUTS, (timeout,), prepare=True)
 
 
 def shown(table: str) -> str:

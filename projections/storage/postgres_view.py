@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _Row = tuple[Any, ...]
 
-SWAP_SECONDS: Final = 30.0
+_SWAP_SECONDS: Final = 30.0
 """How long a swap is retried that readers keep from the SQL views."""
 
 _READERS_TIMEOUT: Final = "SET LOCAL lock_timeout = '200ms'"
@@ -51,6 +51,9 @@ _READERS_TIMEOUT: Final = "SET LOCAL lock_timeout = '200ms'"
 
 _WRITE_SECONDS: Final = 60.0
 """How long a batch may take. Only one on a server that hangs takes longer."""
+
+_LOCK_TIMEOUT_SECONDS: Final = 10.0
+"""How long a writer waits for those before it."""
 
 _SWAP_RETRY_SECONDS: Final = 0.1
 _SNAPSHOT_ATTEMPTS: Final = 3
@@ -75,6 +78,9 @@ class PostgresView(View):
         projection: Projection,
     ) -> None:
         super().__init__(projection)
+        self.lock_timeout_seconds = _LOCK_TIMEOUT_SECONDS
+        self.swap_seconds = _SWAP_SECONDS
+        self.write_seconds = _WRITE_SECONDS
         self._connections = connections
         self._read_connections = read_connections
 
@@ -205,9 +211,9 @@ class PostgresView(View):
     def _replace(self, work: Callable[[Connection], None]) -> None:
         """Replace the live side; retry while readers keep the SQL views.
 
-        Raises OperationalError when they still do after SWAP_SECONDS.
+        Raises OperationalError when they still do after `swap_seconds`.
         """
-        deadline = time.monotonic() + SWAP_SECONDS
+        deadline = time.monotonic() + self.swap_seconds
         while True:
             try:
                 with self._writing() as connection:
@@ -260,12 +266,12 @@ class PostgresView(View):
 
         Not for dropping tables: the driver would discard its prepared statements in the middle.
         """
-        with self._connections.get(answer_seconds=_WRITE_SECONDS) as connection:
+        with self._connections.get(answer_seconds=self.write_seconds) as connection:
             try:
                 with connection.pipeline():
                     # As statements: the driver would wait for the answers to its own.
                     connection.execute("BEGIN")
-                    postgres_tables.set_write_timeouts(connection)
+                    postgres_tables.set_write_timeouts(connection, self.lock_timeout_seconds)
                     yield connection
                     connection.execute("COMMIT")
             except BaseException:
@@ -276,9 +282,9 @@ class PostgresView(View):
     @contextmanager
     def _writing(self, answer_seconds: float | None = None) -> Iterator[Connection]:
         """Lend a connection in a transaction."""
-        answer_seconds = answer_seconds or _WRITE_SECONDS
+        answer_seconds = answer_seconds or self.write_seconds
         with self._connections.transaction(answer_seconds=answer_seconds) as connection:
-            postgres_tables.set_write_timeouts(connection)
+            postgres_tables.set_write_timeouts(connection, self.lock_timeout_seconds)
             yield connection
 
 

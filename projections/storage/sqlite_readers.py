@@ -83,6 +83,8 @@ _DATA_VERSION: Final = "PRAGMA main.data_version"
 """Differs for a connection after each commit of another one (sqlite.org/pragma.html)."""
 
 _REMEMBERED_TOKENS: Final = 1000
+"""The most tokens that a thread remembers."""
+
 _STREAMS: Final = "SELECT record FROM streams WHERE monitor_id = ? ORDER BY key"
 _DAYS: Final = "SELECT record FROM days WHERE monitor_id = ? AND day BETWEEN ? AND ? ORDER BY key"
 _OWNERS: Final = ("main",)
@@ -106,6 +108,7 @@ class SqliteMonitors(MonitorQueries):
     POSITION = _POSITION
 
     def __init__(self, monitors: ViewFile, checks: ViewFile) -> None:
+        self.remembered_tokens = _REMEMBERED_TOKENS
         self._files = {"main": monitors, "checks": checks}
         self._fitting: set[str] = set()
         self._connections = ThreadConnections(self._connect)
@@ -127,7 +130,7 @@ class SqliteMonitors(MonitorQueries):
         record = known.get(token_hash)
         if record is None:
             record = super().token(token_hash)
-            if record is not None and len(known) < _REMEMBERED_TOKENS:
+            if record is not None and len(known) < self.remembered_tokens:
                 known[token_hash] = record
         return record
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import orjson
+from typing_extensions import override
 
 from domain.clock import iso_milliseconds
 from domain.mail_config import mask_secret
 from projections.core.table import Transaction
-from projections.readers.monitors import Page, RenderedMonitor
+from projections.readers.monitors import MonitorAnswers, Page, RenderedMonitor
 from projections.shapes.monitor import Shape, ShapeForm, monitor_shape
 from projections.views import monitors
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from store.log_reader import LoggedEvent, LogReader
 
 
-class MonitorsAsOf:
-    """Answers as a `MonitorReader` does, at one position and one time, from the `history` view."""
+class MonitorsAsOf(MonitorAnswers):
+    """Monitors and their owners at one position and one time, from the `history` view."""
 
     def __init__(
         self,
@@ -51,16 +52,16 @@ class MonitorsAsOf:
         self.position = position
         self._time = time
 
+    @override
     def organization(self, identifier: int | str) -> Record | None:
-        """Return an organization by number or public id."""
         return self._history.owner("organization", identifier, self.position)
 
+    @override
     def customer(self, identifier: int | str) -> Record | None:
-        """Return a customer by number or public id."""
         return self._history.owner("customer", identifier, self.position)
 
+    @override
     def rendered_monitor(self, kind: Kind, public_id: str) -> RenderedMonitor | None:
-        """Return a monitor of a kind as the API showed it."""
         found = self._history.monitor(kind, public_id, self.position)
         if found is None:
             return None
@@ -74,8 +75,8 @@ class MonitorsAsOf:
             position=self.position,
         )
 
+    @override
     def monitors(self, which: MonitorFilter, page: int, per_page: int) -> Page:
-        """Return a page of monitors by number, counting pages from 1."""
         found, total = self._history.monitors(which, self.position, page, per_page)
         return Page(orjson.dumps(self._shapes(found, "listed")), total, self.position)
 
@@ -98,7 +99,8 @@ BATCH: Final = 500
 class Replay(Transaction):
     """Rows in memory, one for each thing.
 
-    They are kept as JSON text, which takes a fraction of the memory of objects.
+    They are kept as JSON text, which takes a fraction of the memory of objects. `time` is that
+    of the last event.
     """
 
     def __init__(self) -> None:
@@ -106,22 +108,21 @@ class Replay(Transaction):
         self._position = 0
         self.time: str | None = None
 
+    @override
     def position(self) -> int:
-        """Return the position of the last event that was folded."""
         return self._position
 
+    @override
     def set_position(self, position: int, last_event_id: str = "") -> None:
-        """Record how far the log was folded; `last_event_id` is the time of the last event."""
         self._position = position
-        self.time = last_event_id
 
+    @override
     def get(self, table: Table, key: str) -> Record | None:
-        """Return a record."""
         found = self._rows.get(table.name, {}).get(key)
         return None if found is None else orjson.loads(found)
 
+    @override
     def put(self, table: Table, key: str, record: Record | None) -> None:
-        """Write a record; None removes it."""
         rows = self._rows.setdefault(table.name, {})
         if record is None:
             rows.pop(key, None)
@@ -139,7 +140,8 @@ def replay(log: LogReader, until: Point) -> Replay:
     folded = Replay()
     while events := _wanted(log.after(folded.position(), BATCH), until):
         monitors.PROJECTION.fold(events, folded)
-        folded.set_position(events[-1].position, _time(events[-1]))
+        folded.set_position(events[-1].position)
+        folded.time = _time(events[-1])
     return folded
 
 

@@ -1,4 +1,4 @@
-"""Histories that hypothesis makes: commands of every sort, at times that may stand still."""
+"""Histories that hypothesis makes: commands of every kind, at times that may repeat."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Play:
 
 
 def _real(kind: Kind, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return changes as a command has them: a secret stands in the config of its kind."""
+    """Return changes as a command has them: a secret is in the config of its kind."""
     if "secret" not in changes:
         return changes
     secret = changes["secret"]

@@ -1,4 +1,4 @@
-"""Changing what lies in a view from outside, on any engine."""
+"""Changing the stored rows of a view from outside, on any engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def spoil(store: Store, statement: str, *values: str | bytes, view: str = "monit
 
 
 def spoil_side(store: Store, change: str, *values: str, side: str, view: str) -> None:
-    """Change where a side of a view stands."""
+    """Change the stored state of a side of a view."""
     statement = f"UPDATE sides SET {change} WHERE side = ?"  # noqa: S608 - of tests
     if isinstance(store.engine, PostgresEngine):
         spoil(store, f"{statement} AND view = ?", *values, side, view)
@@ -40,7 +40,7 @@ def execute(store: Store, statement: str, *values: str | bytes, view: str = "mon
 
 
 def record_of(store: Store, table: str, key: str, *, view: str = "monitors") -> bytes:
-    """Return a record as it lies in a table."""
+    """Return the stored bytes of a record."""
     statement = f"SELECT record FROM {table} WHERE key = ?"  # noqa: S608 - of tests
     row: Any
     if not isinstance(store.engine, PostgresEngine):

@@ -95,7 +95,7 @@ def folded(store: Store, storage: ViewStorage, *, anew: bool) -> dict[str, View]
 
 
 def stored(views: dict[str, View]) -> Told:
-    """Return all that lies in views, but for the search index that only one engine keeps."""
+    """Return everything stored in views, without the search index that only SQLite stores."""
     told: Told = {}
     for each in PROJECTIONS:
         view = views[each.name]

@@ -31,7 +31,7 @@ WHERE application_name LIKE 'postwatch part %'
 
 
 class Lost(LockHandle):
-    """A lock that somebody else has by now."""
+    """A lock that another process has taken over."""
 
     @property
     def is_lost(self) -> bool:

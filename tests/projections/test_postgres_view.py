@@ -1,4 +1,4 @@
-"""A view in PostgreSQL: swaps among readers, waits that end, and few ways to the server."""
+"""A view in PostgreSQL: swaps among readers, bounded waits, few round trips."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from eventsourcing.persistence import IntegrityError
 from domain.commands import IssueToken
 from projections.catalog import Views
 from projections.readers.monitors import MonitorFilter
-from projections.storage import postgres_tables, postgres_view
 from projections.storage.postgres_view import PostgresView
 from projections.views.monitors import MONITORS, PROJECTION
 from store.ports.errors import STORE_UNAVAILABLE
@@ -57,10 +56,8 @@ def view_of(views: Views, name: str = "monitors") -> PostgresView:
     return view
 
 
-def test_frozen_server_is_not_waited_for_by_who_makes_a_view(
-    place: Place, filled: Views, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_view, "_WRITE_SECONDS", 0.5)
+def test_frozen_server_is_not_waited_for_by_who_makes_a_view(place: Place, filled: Views) -> None:
+    view_of(filled).write_seconds = 0.5
     assert place.database is not None
     with psycopg.connect(place.database.url) as other:
         frozen = other.execute(
@@ -149,8 +146,8 @@ def test_readers_meet_no_error_and_no_other_answer_while_views_are_swapped(
     assert view_of(filled).generation() == SWAPS + 1
 
 
-def is_somebody_waiting_for(place: Place) -> Callable[[], bool]:
-    """Return what tells whether somebody waits to replace a view of readers."""
+def is_a_swap_waiting_on(place: Place) -> Callable[[], bool]:
+    """Return a check whether a transaction waits to replace an SQL view."""
     assert place.database is not None
     url = place.database.url
 
@@ -184,7 +181,7 @@ def test_a_swap_lets_others_read_while_it_waits_for_one_who_reads_for_long(
         with reading_for_long(place):
             swap.start()
             for _ in range(3):
-                wait_until(is_somebody_waiting_for(place))
+                wait_until(is_a_swap_waiting_on(place))
                 readers.goes_on()
             assert view_of(filled).generation() == 1
         swap.join(30)
@@ -196,31 +193,29 @@ def test_a_swap_lets_others_read_while_it_waits_for_one_who_reads_for_long(
 
 
 def test_a_swap_that_cannot_be_made_leaves_everything_to_the_next_try(
-    filled: Views, place: Place, monkeypatch: pytest.MonkeyPatch
+    filled: Views, place: Place
 ) -> None:
     before = everything(filled)
     projector = filled.projector("monitors")
-    with reading_for_long(place), monkeypatch.context() as patch:
-        patch.setattr(postgres_view, "SWAP_SECONDS", 0)
-        with pytest.raises(STORE_UNAVAILABLE):
-            projector.rebuild()
+    swap_seconds, view_of(filled).swap_seconds = view_of(filled).swap_seconds, 0
+    with reading_for_long(place), pytest.raises(STORE_UNAVAILABLE):
+        projector.rebuild()
     assert everything(filled) == before
     assert (view_of(filled).generation(), projector.rebuilder.position()) == (
         1,
         projector.log.head(),
     )
 
+    view_of(filled).swap_seconds = swap_seconds
     projector.rebuild()
 
     assert everything(filled) == before
     assert (view_of(filled).generation(), projector.rebuilder.position()) == (2, None)
 
 
-def test_a_writer_waits_for_another_one_for_a_bounded_time(
-    filled: Views, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_tables, "LOCK_TIMEOUT", "100ms")
+def test_a_writer_waits_for_another_one_for_a_bounded_time(filled: Views) -> None:
     view = view_of(filled)
+    view.lock_timeout_seconds = 0.1
 
     def write_another() -> None:
         with view.transaction():

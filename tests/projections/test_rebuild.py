@@ -286,7 +286,7 @@ class Bystanders:
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_readers_and_writers_go_on_during_rebuilds_and_nobody_sees_half_a_view(
+def test_readers_and_writers_go_on_during_rebuilds_and_see_no_half_view(
     store: Store, owners: Owners, views: Views
 ) -> None:
     fill(store, owners, monitors=30)

@@ -40,7 +40,7 @@ def primary() -> Iterator[Databases]:
 
 
 class AskedConnections(Connections):
-    """Counts how often somebody asks."""
+    """Counts the connections that are asked for."""
 
     asked = 0
 
@@ -97,7 +97,7 @@ def test_a_replica_answers_while_the_primary_is_away_and_not_for_longer(
 
         known = asked.asked
         assert [reading.run(port_of) for _ in range(5)] == [standby.port] * 5
-        assert asked.asked == known, "nobody asks for a while"
+        assert asked.asked == known, "the primary is left alone for a while"
         clock.now = PRIMARY_RETRY_SECONDS
         assert [reading.run(port_of) for _ in range(5)] == [standby.port] * 5
         assert asked.asked == known + 1, "then one asks"
@@ -109,7 +109,9 @@ def test_a_replica_answers_while_the_primary_is_away_and_not_for_longer(
         reading.close()
 
 
-def test_an_error_that_is_no_absence_is_told_and_not_asked_elsewhere(primary: Databases) -> None:
+def test_an_error_other_than_an_outage_does_not_ask_the_replica(
+    primary: Databases,
+) -> None:
     def wrong(_: Connection) -> None:
         raise LookupError("a bug")
 

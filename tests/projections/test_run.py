@@ -114,7 +114,7 @@ def test_a_view_that_is_ahead_of_its_log_is_rebuilt_at_the_start(
         projector = views.projector("monitors")
         assert not projector.is_ahead(), "made anew when it was opened"
         with projector.view.transaction() as transaction:
-            # As if the log had been put back behind the back of whoever had it open.
+            # As if the log had been restored under an open view.
             transaction.set_position(*reached)
         assert projector.is_ahead()
         with caplog.at_level(logging.INFO), running(store, views):

@@ -1,4 +1,4 @@
-"""The past: at every position what the views held when they were there, to the byte."""
+"""Time travel: at every position, to the byte, what the views held when they were there."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_what_was_changed_beside_a_record_is_named_by_its_place(  # noqa: PLR091
     assert verdict(views).differences == (ViewDifference(what, "monitors", key, field),)
 
 
-def test_a_row_too_many_is_found_wherever_its_key_stands(
+def test_an_unexpected_row_is_found_whatever_its_key_is(
     store: Store, views: Views, key: str
 ) -> None:
     last = f"{key}~"

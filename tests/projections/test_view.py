@@ -78,7 +78,7 @@ def test_rows_and_position_change_together_or_not_at_all(view: View) -> None:
     assert view.count() == {"counts": 1}
 
 
-def test_a_transaction_reads_what_it_wrote_and_nobody_else_does_before_the_end(
+def test_only_the_transaction_reads_its_writes_before_it_ends(
     view: View, storage: ViewStorage
 ) -> None:
     other = open_view(storage, COUNTING)

@@ -1,4 +1,4 @@
-"""A view that another version of the code made: what readers and writers see meanwhile."""
+"""A view that another version of the code made: what is read and written until a rebuild."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_rows_of_another_fold_are_not_read_until_they_are_made_anew(
         assert everything(views) == before
 
 
-def test_who_needs_a_view_builds_it_and_who_comes_second_is_told_so(
+def test_the_first_process_that_needs_a_view_builds_it_and_the_second_gets_an_error(
     filled: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, ANOTHER_FOLD, last_checks.PROJECTION)
@@ -230,7 +230,7 @@ def test_one_view_is_made_anew_beside_the_others(
             running = Running(filled, views, stop)
             shown = filled.monitoring.create_monitor(owners.create(name="meanwhile"), TESTER)
             wait_until(lambda: views.reader.monitor("smtp", str(shown.id)))
-            assert not projector.is_current(), "somebody else is at it"
+            assert not projector.is_current(), "another process rebuilds it"
         wait_until(projector.is_current)
         filled.checks.record([check_of(shown)], location="local", actor=TESTER)
         wait_until(lambda: views.reader.last_checks(str(shown.id)))

@@ -1,4 +1,4 @@
-"""Tokens that a reader knows from before: never longer than the view stays as it was."""
+"""Tokens that a reader remembers: never past the next commit to the view."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from domain.commands import IssueToken
 from projections.catalog import Views
-from projections.storage import sqlite_readers
+from projections.storage.sqlite_readers import SqliteMonitors
 from projections.views.monitors import TOKENS
 from tests.domain.given import TESTER
 from tests.places import on_sqlite
 
 if TYPE_CHECKING:
-    import pytest
-
     from domain.access_token import AccessToken
     from store.store import Store
     from tests.domain.given import Owners
@@ -34,7 +32,7 @@ def issue(store: Store, owners: Owners, views: Views, token: str = TOKEN) -> Acc
 
 
 @on_sqlite
-def test_a_known_token_is_not_read_again_until_somebody_commits(
+def test_a_remembered_token_is_not_read_again_until_a_commit(
     store: Store, owners: Owners, views: Views
 ) -> None:
     issued = issue(store, owners, views)
@@ -109,9 +107,10 @@ def test_a_closed_reader_knows_nothing_from_before(
 
 @on_sqlite
 def test_more_tokens_than_are_remembered_are_read_each_time(
-    store: Store, owners: Owners, views: Views, monkeypatch: pytest.MonkeyPatch
+    store: Store, owners: Owners, views: Views
 ) -> None:
-    monkeypatch.setattr(sqlite_readers, "_REMEMBERED_TOKENS", 1)
+    assert isinstance(views.reader, SqliteMonitors)
+    views.reader.remembered_tokens = 1
     first, second = (issue(store, owners, views, f"wsm_{each * 40}") for each in "ab")
 
     assert views.reader.token(first.token_hash) is views.reader.token(first.token_hash)

@@ -212,7 +212,7 @@ def test_a_long_interval_is_shared_out_to_the_hours_it_touches() -> None:
     assert [hours[each].checks for each in (0, 1, 2)] == [1, 0, 2]
 
 
-def test_checks_of_a_monitor_that_nobody_knows_vouch_for_nothing() -> None:
+def test_checks_of_an_unknown_monitor_vouch_for_nothing() -> None:
     assert folded([check(0), check(5)], Always(None))[0].known_ms == [0, 0, 0]
 
 
@@ -376,7 +376,7 @@ def test_several_locations_are_added_up(
 @pytest.mark.parametrize(
     ("retired", "unknown_minutes"),
     [
-        # Nobody is: the first place is missed from the end of its last check's time on.
+        # No location is left: the first one counts as missing from the end of its last check on.
         ({}, 29),
         ({"a": [(30, 60)]}, 0),
         # It came back after 20 minutes, and made no check since. Of the time in which it was

@@ -1,4 +1,4 @@
-"""A log that was put back by hand under a view that saw more, or other things, than it holds."""
+"""A log restored from a backup under a view that has seen more, or other, events."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_rebuilt_view_bears_the_mark_of_its_position(store: Store, owners: Own
         assert projector.view.tracked_position() == reached
 
 
-def test_a_view_that_moved_on_meanwhile_is_not_disowned(store: Store, owners: Owners) -> None:
+def test_a_view_that_moved_on_meanwhile_is_not_invalidated(store: Store, owners: Owners) -> None:
     store.monitoring.create_monitor(owners.create(name="kept"), TESTER)
     with Views(store) as views:
         assert names(views) == ["kept"]

@@ -67,7 +67,7 @@ def work(store: Store, owners: Owners, projector: Projector) -> None:
     projector.catch_up()
 
 
-def test_what_was_just_recorded_is_shown_without_reading_the_log_and_as_if_read(
+def test_recent_events_are_shown_without_reading_the_log_and_as_if_read(
     store: Store, owners: Owners, projector: Projector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Python's collector has nothing to find in what folding leaves behind."""
+"""Folding makes no reference cycles, so the cyclic garbage collector may run seldom."""
 
 from __future__ import annotations
 

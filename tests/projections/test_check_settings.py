@@ -1,4 +1,4 @@
-"""How monitors were checked: read many at once, and each version as it was."""
+"""The settings that monitors were checked by: many read at once, each version as it was."""
 
 from __future__ import annotations
 

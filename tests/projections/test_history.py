@@ -1,4 +1,4 @@
-"""What an event changed, in field terms; secrets as changed and nothing more."""
+"""The entries of the audit log: which fields an event changed, and no secret."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def login(secret: str | None) -> dict[str, Any]:
 
 
 def told(views: Views, thing: UUID) -> list[dict[str, Any]]:
-    """Return what is told about a thing, oldest first."""
+    """Return the entries about a thing, oldest first."""
     catch_up(views)
     found = views.history.entries_of(str(thing), FOR_EVER, 100)
     return [orjson.loads(each.body) for each in reversed(found)]
@@ -58,7 +58,7 @@ def of_config(kind: str, before: dict[str, Any], after: dict[str, Any]) -> list[
     return list(record_changes(MONITORS, one, other))
 
 
-def test_a_monitor_s_life_is_told_from_what_to_what(
+def test_entries_of_a_monitor_show_from_what_to_what_each_field_changed(
     store: Store, owners: Owners, views: Views
 ) -> None:
     monitor = store.monitoring.create_monitor(owners.create(config=login(FIRST)), TESTER)
@@ -134,7 +134,7 @@ def test_the_password_of_a_mailbox_is_changed_and_never_shown(
     assert "canary" not in str(entries)
 
 
-def test_owners_are_told_in_the_terms_of_their_endpoints(
+def test_entries_of_owners_use_the_keys_of_their_endpoints(
     store: Store, owners: Owners, views: Views
 ) -> None:
     fields = {"name": "Other", "custom_fields": {"a": [1]}, "monthly_reports_enabled": False}
@@ -184,7 +184,7 @@ def test_a_config_is_compared_field_by_field(
     assert of_config("smtp", before, after) == expected
 
 
-def test_nothing_is_told_of_what_is_not_there(store: Store, owners: Owners, views: Views) -> None:
+def test_an_unknown_thing_has_no_entries(store: Store, owners: Owners, views: Views) -> None:
     assert told(views, uuid4()) == []
     assert views.history.thing(str(uuid4())) is None
     assert (store.monitoring.name, owners.customer.number) == ("monitoring", 1)
