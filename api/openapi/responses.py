@@ -61,7 +61,9 @@ def monitor_components() -> Schema:
         found[names.config(kind)] = configs.shown(kind)
     for (name, form), keys in monitor.KEYS.items():
         kind = KINDS[name]
-        shape = {key: _MONITOR.get(key) or ref(names.config(kind)) for key in keys}
+        config = ref(names.config(kind))
+        schemas = {**_MONITOR, "config": config, kind.config_key: config}
+        shape = {key: schemas[key] for key in keys}
         found[names.monitor(kind, form)] = closed(shape)
     for kind in KINDS.values():
         found[names.page(kind)] = page_of(names.monitor(kind, "listed"))

@@ -27,11 +27,22 @@ ShapeForm = Literal["written", "read", "listed"]
 
 _HEAD: Final = ("id", "organizationId", "customerId", "name", "hostname", "port")
 _TIMES: Final = ("lastCheckedAt", "createdAt", "updatedAt")
-_OURS: Final = ("publicId", "allowedCheckCountryCodes")
 _SMTP_SETTINGS: Final = ("status", "checkInterval", "timeoutSeconds")
 _SMTP_CONTACTS: Final = ("notificationEmail", "notificationPhoneNumber")
 _IMAP_SETTINGS: Final = ("checkInterval", "timeoutSeconds")
 _IMAP_CONTACTS: Final = ("status", "notificationPhoneNumber", "notificationEmail")
+
+_DOCUMENTED: Final = {
+    *_HEAD,
+    *_SMTP_SETTINGS,
+    *_SMTP_CONTACTS,
+    "config",
+    "allowedCheckCountryCodes",
+}
+_NEW: Final = tuple(key for key in keys_of(MONITOR_FIELDS) if key not in _DOCUMENTED)
+"""Keys of fields without a documented place: they come last in every shape."""
+
+_OURS: Final = ("publicId", "allowedCheckCountryCodes", *_NEW)
 
 _CONFIG_KEYS: Final = frozenset({"config", *(each.config_key for each in KINDS.values())})
 _OTHERS: Final = ("organizationId", "customerId", "customerName", "lastCheckedAt", "customer")
@@ -70,6 +81,7 @@ _IMAP_POP_KEYS: Final[_Keys] = {
         "customer",
         "imapPopConfig",
         "publicId",
+        *_NEW,
     ),
     "listed": (
         *_HEAD,
