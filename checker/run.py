@@ -278,7 +278,7 @@ class _Checker:
                 log.info("stopping: waiting for %d probes", self._metrics.in_flight)
                 self._probes.deadline = trio.current_time() + self._limits.grace_seconds
         if self._metrics.not_made:
-            log.warning("%d checks were broken off and not made", self._metrics.not_made)
+            log.warning("%d checks were interrupted and are not recorded", self._metrics.not_made)
 
     async def _check(
         self, probes: trio.Nursery, leaving: trio.Event, ready: Callable[[], None]

@@ -17,6 +17,7 @@ starts to observe the others anew.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
@@ -156,7 +157,7 @@ class LeaseLog:
                 self._logged_sessions.add(each.number)
                 log.error(
                     "session %d of the database holds shards %s of this location and is no "
-                    "checker, so nobody checks their monitors; end it: "
+                    "checker, so no checker checks their monitors; end it: "
                     "SELECT pg_terminate_backend(%d)",
                     each.number,
                     ", ".join(map(str, sorted(each.shards))),
@@ -282,7 +283,7 @@ class LeasedClaims(Claims):
         await self._follow(snapshot, work)
         await self._rebalance(snapshot, work)
         await self._release(work)
-        await self._evict_frozen(snapshot)
+        await self._evict(snapshot)
         self._metrics.shards_held = len(self._held)
         self._log.log_snapshot(snapshot, self._held)
 
@@ -331,14 +332,11 @@ class LeasedClaims(Claims):
             for shard in done:
                 del self._releasing[shard]
 
-    async def _evict_frozen(self, snapshot: FleetSnapshot) -> None:
+    async def _evict(self, snapshot: FleetSnapshot) -> None:
         others = [each for each in snapshot.sessions if each.number != self._session]
-        for each in self._liveness.find_frozen(others, trio.current_time()):
-            await self._evict(each)
-
-    async def _evict(self, session: FleetSession) -> None:
-        has_ended = await self._run_blocking(lambda: self._leases.end(session.number))
-        self._log.log_eviction(session, has_ended=has_ended)
+        for session in self._liveness.find_frozen(others, trio.current_time()):
+            has_ended = await self._run_blocking(partial(self._leases.end, session.number))
+            self._log.log_eviction(session, has_ended=has_ended)
 
     async def _leave(self, work: ShardWork) -> None:
         """Release all shards, each when its running checks are recorded."""

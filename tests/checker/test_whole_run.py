@@ -123,7 +123,7 @@ async def test_drain_interrupts_probes_that_take_too_long(
 
     assert len(checker.recorded()) == 1
     assert checker.metrics.not_made == 3
-    assert caplog.messages[-1] == "3 checks were broken off and not made"
+    assert caplog.messages[-1] == "3 checks were interrupted and are not recorded"
 
 
 async def test_bug_in_a_probe_raises_and_other_results_are_kept(store: Store, owner: Owner) -> None:
