@@ -137,7 +137,7 @@ def test_the_newest_checks_of_many_monitors_are_read_at_once(
         assert last == {each: found[each][0] for each in ids[1:]}
         assert all(each.monitor_id == str(key) for key, each in last.items())
 
-        # It goes on from what it saw, and is refused when somebody came first.
+        # It continues from what it saw, and is refused when another writer was first.
         store.checks.record([check_of(monitors[1], 5)], location="local", actor=TESTER)
         assert other.checks.last_of([ids[1]], "local")[ids[1]].originator_version == 2
         with pytest.raises(IntegrityError):

@@ -75,8 +75,10 @@ def test_the_use_of_a_token_is_recorded_once_in_a_while() -> None:
     assert token.use(actor=TESTER, now=NOON)
     assert not token.use(actor=TESTER, now=NOON + USE_RECORDED_EVERY - timedelta(seconds=1))
     assert token.use(actor=TESTER, now=NOON + USE_RECORDED_EVERY)
-    assert [type(each).__qualname__ for each in token.collect_events()] == [
-        *("AccessToken.Created", "AccessToken.Used", "AccessToken.Used")
+    assert [type(each) for each in token.collect_events()] == [
+        AccessToken.Created,
+        AccessToken.Used,
+        AccessToken.Used,
     ]
 
 

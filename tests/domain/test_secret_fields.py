@@ -33,7 +33,7 @@ IMAP_STORED = {"user": "u", "password": "SEALED"}
         ("imap_pop", {"auth": {"user": "u", "pass": "p"}}, None, None),
     ],
 )
-def test_a_secret_stands_in_its_documented_place(
+def test_a_secret_is_in_its_documented_place(
     kind: Kind, config: dict[str, Any], secret: str | None, user: str | None
 ) -> None:
     assert mail_config.read_secret(kind, config) == secret

@@ -137,7 +137,7 @@ spans_of_moments = st.lists(st.tuples(moments, moments), max_size=4).map(
 
 
 @given(spans_of_moments, spans_of_moments)
-def test_what_lies_in_a_hole_is_taken_out_and_nothing_else(
+def test_what_is_in_a_hole_is_taken_out_and_nothing_else(
     spans: list[Span], holes: list[Span]
 ) -> None:
     found = subtract(spans, holes)
