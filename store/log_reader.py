@@ -54,24 +54,19 @@ class LogReader:
     def each_after(self, position: int, limit: int) -> Iterator[LoggedEvent]:
         """Yield those events, each decoded when it is asked for."""
         found = self._recorder.rows_after(position, limit)
-        if self._rows is None or self._has_all(found, position, self._rows):
+        # The newest event of each stream stays in the log, so nothing is archived after the
+        # last one there.
+        if (
+            self._rows is None
+            or not found
+            or self._rows.is_complete([row[0] for row in found], position)
+        ):
             event = self._mapper.event
             for row, stream, version, topic, state in found:
                 yield LoggedEvent(row, event(as_uuid(stream), version, topic, state))
             return
         for each in self._rows.after(position, limit):
             yield LoggedEvent(each.position, self._mapper.to_domain_event(stored_event(each)))
-
-    @staticmethod
-    def _has_all(
-        found: Sequence[tuple[int, str, int, str, bytes]], position: int, rows: ArchivedRows
-    ) -> bool:
-        """Return whether what the log itself gave lacks no archived event.
-
-        The newest event of each stream stays in the log, so nothing is archived after the
-        last one there.
-        """
-        return not found or rows.is_complete([row[0] for row in found], position)
 
     def head(self) -> int:
         """Return the position of the newest event, 0 for an empty log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,21 +26,16 @@ class EventSink(ABC):
         """
 
 
-class SegmentSink(Protocol):
-    """Takes the segments of archived checks."""
-
-    def write(self, first: int, last: int, data: bytes) -> None:
-        """Write a segment. Raises ArchiveError."""
-
-
 class BulkLoad(ABC):
     """One bulk load. It is committed when the context manager that gave it ends."""
-
-    segments: SegmentSink
 
     @abstractmethod
     def sink(self, log: str) -> EventSink:
         """Return the sink of a log's events. Called once for each log."""
+
+    @abstractmethod
+    def put_segment(self, first: int, last: int, data: bytes) -> None:
+        """Add the segment of archived checks of these positions. Raises ArchiveError."""
 
     @abstractmethod
     def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:

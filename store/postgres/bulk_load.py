@@ -68,12 +68,15 @@ class PostgresBulkLoad(BulkLoad):
     """A bulk load through the connection of one transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        self.segments = _Segments(connection)
         self._connection = connection
 
     @override
     def sink(self, log: str) -> EventSink:
         return PostgresSink(self._connection, log)
+
+    @override
+    def put_segment(self, first: int, last: int, data: bytes) -> None:
+        self._connection.execute(WRITE, (first, last, data))
 
     @override
     def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
@@ -118,14 +121,3 @@ class PostgresSink(EventSink):
         except (psycopg.DataError, UnicodeDecodeError):
             raise TransferError("an event holds what PostgreSQL cannot keep") from None
         self._pending.clear()
-
-
-class _Segments:
-    """Writes segments in the transaction of the bulk load."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def write(self, first: int, last: int, data: bytes) -> None:
-        """Write a segment."""
-        self._connection.execute(WRITE, (first, last, data))

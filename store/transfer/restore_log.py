@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from domain.event_mapper import Row
-    from store.ports.bulk_load import SegmentSink
     from store.ports.engine import Database
 
 
@@ -61,9 +60,9 @@ class CheckSink:
     The newest check of each stream also goes to the log: the next append needs its version.
     """
 
-    def __init__(self, log: EventSink, segments: SegmentSink) -> None:
-        self._log = log
-        self._segments = segments
+    def __init__(self, bulk_load: BulkLoad) -> None:
+        self._log = bulk_load.sink(LOG)
+        self._bulk_load = bulk_load
         self._expected: deque[SegmentContents] = deque()
         self._rows: list[Row] = []
         self._newest: dict[bytes, Row] = {}
@@ -108,7 +107,7 @@ class CheckSink:
         contents = self._expected.popleft()
         if not self._rows or contents_of(self._rows) != contents:
             raise TransferError(_not_as_archived(contents))
-        self._segments.write(contents.first, contents.last, encode(LOG, self._rows))
+        self._bulk_load.put_segment(contents.first, contents.last, encode(LOG, self._rows))
         self._rows = []
 
 
@@ -139,11 +138,14 @@ class FilesBulkLoad(BulkLoad, ExitStack):
     def __init__(self, folder: DataFolder) -> None:
         super().__init__()
         self.folder = folder
-        self.segments = SegmentFiles(folder.archive)
 
     @override
     def sink(self, log: str) -> EventSink:
         return self.enter_context(closing(SqliteSink(self.folder.log(log))))
+
+    @override
+    def put_segment(self, first: int, last: int, data: bytes) -> None:
+        SegmentFiles(self.folder.archive).write(first, last, data)
 
     @override
     def put_keys(self, master: str, keys: Iterable[tuple[str, bytes]]) -> None:
@@ -251,7 +253,7 @@ class _Import:
         """Read and load all lines, and verify them at the end."""
         header = self._header()
         monitoring = self._bulk_load.sink("monitoring")
-        self._checks = CheckSink(self._bulk_load.sink("checks"), self._bulk_load.segments)
+        self._checks = CheckSink(self._bulk_load)
         self._verify(self._body(header, monitoring))
         monitoring.finish(header.last_given["monitoring"])
         self._checks.finish(header.last_given["checks"])
