@@ -166,7 +166,7 @@ def test_local_that_was_retired_is_in_use_again_only_when_it_is_named(
 
     again = run("checker")
     assert again.returncode == 7
-    assert "location local is retired; to check there again name it" in again.stderr
+    assert "location local is retired; to check from there again name it" in again.stderr
     assert listed(run)["status"] == "retired"
     named = Part(["checker", "--location", "local"], place.environment, tmp_path / "named.log")
     with stopping([named]):
