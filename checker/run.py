@@ -114,7 +114,7 @@ async def run_checker(
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _CheckerParts:
     """The parts of a checker that have a task of their own, or that a task needs."""
 
     claims: Claims
@@ -138,7 +138,7 @@ def _build_parts(
     metrics: CheckerMetrics,
     clock: Clock,
     claims: Claims | None,
-) -> _Parts:
+) -> _CheckerParts:
     """Build the parts of a checker, each from those before it."""
     check_log = CheckLog(store.checks, location, clock=clock, is_shared=claims is not None)
     registry = MonitorRegistry(location)
@@ -200,7 +200,7 @@ def _build_parts(
         metrics=metrics,
     )
     holder = f"{socket.gethostname()}:{os.getpid()}"
-    return _Parts(
+    return _CheckerParts(
         claims=claims or AllShards(partial(_absent_since, check_log, clock)),
         dispatcher=dispatcher,
         feed=feed,
@@ -243,7 +243,7 @@ class _Checker:
     """The tasks of a checker, in the order in which they start and end."""
 
     def __init__(
-        self, parts: _Parts, *, limits: Limits, metrics: CheckerMetrics, clock: Clock
+        self, parts: _CheckerParts, *, limits: Limits, metrics: CheckerMetrics, clock: Clock
     ) -> None:
         self._parts = parts
         self._limits = limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, get_args, get_type_hints
 
 from api.http.fields import NUMBER, UUID
-from api.openapi.operations import JSON, Answer, Operation, query
+from api.openapi.operations import JSON, DocumentedAnswer, Operation, query
 from api.openapi.parameters import LIMIT
 from api.openapi.vocabulary import (
     STRING,
@@ -123,7 +123,7 @@ def operations() -> Iterator[Operation]:
             query("to", _TIME_SENT, "Only events before this time."),
         ),
         answers={
-            200: Answer(
+            200: DocumentedAnswer(
                 "Events",
                 {JSON: ref("AuditEvents"), NDJSON: STRING},
                 headers={NEXT_HEADER: ref("NextPosition", "headers")},

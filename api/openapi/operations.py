@@ -29,7 +29,7 @@ _OF_TOKENS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DocumentedAnswer:
     """A good answer. `content` is a schema by media type; `headers` are added to ours."""
 
     description: str
@@ -51,7 +51,7 @@ class Operation:
     name: str
     tag: str
     summary: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, DocumentedAnswer]
     description: str = ""
     parameters: tuple[Schema, ...] = ()
     body: Schema | None = None
@@ -91,9 +91,9 @@ class Operation:
         return {str(status): found[status] for status in sorted(found)}
 
 
-def json_answer(description: str, schema: str, **more: Any) -> Answer:  # noqa: ANN401 - its fields
+def json_answer(description: str, schema: str, **more: Any) -> DocumentedAnswer:  # noqa: ANN401 - its fields
     """Return an answer whose JSON body is a component."""
-    return Answer(description, {JSON: ref(schema)}, **more)
+    return DocumentedAnswer(description, {JSON: ref(schema)}, **more)
 
 
 def path_parameter(name: str, schema: Schema, description: str) -> Schema:
@@ -123,7 +123,7 @@ def _parameter(
     }
 
 
-def _rendered(answer: Answer, headers: Mapping[str, Schema]) -> Schema:
+def _rendered(answer: DocumentedAnswer, headers: Mapping[str, Schema]) -> Schema:
     parts: Schema = {
         "description": answer.description,
         "headers": {**answer.headers, **REQUEST_ID, **headers},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from api.openapi.operations import JSON, Answer, Operation, json_answer, path_parameter
+from api.openapi.operations import JSON, DocumentedAnswer, Operation, json_answer, path_parameter
 from api.openapi.parameters import IF_NONE_MATCH
 from api.openapi.vocabulary import closed, ref
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TAG: Final = "Service"
 _TEXT: Final[Schema] = {"type": "string"}
 _ENTITY_TAG: Final = ref("EntityTag", "headers")
-_UNCHANGED: Final = Answer("The caller has it already", headers={"ETag": _ENTITY_TAG})
+_UNCHANGED: Final = DocumentedAnswer("The caller has it already", headers={"ETag": _ENTITY_TAG})
 
 
 def components() -> Schema:
@@ -68,7 +68,7 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
         name="getMetrics",
         tag=TAG,
         summary="Numbers for Prometheus",
-        answers={200: Answer("In the text format of Prometheus", {"text/plain": _TEXT})},
+        answers={200: DocumentedAnswer("In the text format of Prometheus", {"text/plain": _TEXT})},
         errors=(403,),
     )
     yield Operation(
@@ -102,7 +102,7 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
             IF_NONE_MATCH,
         ),
         answers={
-            200: Answer(
+            200: DocumentedAnswer(
                 "The file",
                 {"text/javascript": _TEXT, "text/css": _TEXT, "image/svg+xml": _TEXT},
                 {"ETag": _ENTITY_TAG},
@@ -114,5 +114,5 @@ def operations(documentation_files: tuple[str, ...]) -> Iterator[Operation]:
     )
 
 
-def _file(description: str, media_type: str, schema: Schema) -> Answer:
-    return Answer(description, {media_type: schema}, {"ETag": _ENTITY_TAG})
+def _file(description: str, media_type: str, schema: Schema) -> DocumentedAnswer:
+    return DocumentedAnswer(description, {media_type: schema}, {"ETag": _ENTITY_TAG})

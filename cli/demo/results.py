@@ -92,7 +92,7 @@ def results_table(results: Sequence[DemoResult], now: datetime, width: int) -> T
 
 
 @dataclass(frozen=True, slots=True)
-class _Column:
+class _ResultColumn:
     """A column, and the widths of terminals that show it."""
 
     heading: str
@@ -139,13 +139,15 @@ _WHOLE_FROM_MS: Final = 100
 _REASON: Final = "Reason"
 
 _COLUMNS: Final = (
-    _Column("Monitor", lambda result, _: Text(result.name)),
-    _Column("Server", _port, to_width=120),
-    _Column("Server", _server, from_width=120),
-    _Column("Status", _status),
-    _Column("Category", lambda result, _: Text(result.category or "-"), from_width=140),
-    _Column(_REASON, _reason),
-    _Column("Time", _time, from_width=100, is_number=True),
-    _Column("Age", _age, from_width=100, is_number=True),
-    _Column("Checks", lambda result, _: Text(str(result.checks)), from_width=120, is_number=True),
+    _ResultColumn("Monitor", lambda result, _: Text(result.name)),
+    _ResultColumn("Server", _port, to_width=120),
+    _ResultColumn("Server", _server, from_width=120),
+    _ResultColumn("Status", _status),
+    _ResultColumn("Category", lambda result, _: Text(result.category or "-"), from_width=140),
+    _ResultColumn(_REASON, _reason),
+    _ResultColumn("Time", _time, from_width=100, is_number=True),
+    _ResultColumn("Age", _age, from_width=100, is_number=True),
+    _ResultColumn(
+        "Checks", lambda result, _: Text(str(result.checks)), from_width=120, is_number=True
+    ),
 )

@@ -51,7 +51,7 @@ _PREAUTH = Warn("preauth", "the server lets everyone in without a login")
 
 
 @dataclass(slots=True)
-class _Answer:
+class _ImapReply:
     """A tagged response (or a continuation, status `+`) and what came before it."""
 
     status: bytes
@@ -105,7 +105,7 @@ class _Imap:
             raise ProbeFailed(Category.NOT_IMAP, "the answer is not IMAP", reply=line)
         status = found[1].upper()
         if status == b"BYE":
-            raise greeting_refused(line, temporary=_Answer(status, found[2]).code in _TEMPORARY)
+            raise greeting_refused(line, temporary=_ImapReply(status, found[2]).code in _TEMPORARY)
         return status
 
     def _preauthenticated(self) -> Generator[Action, bytes, None]:
@@ -163,14 +163,14 @@ class _Imap:
 
     def _authenticate_in_two_steps(
         self, user: str, password: str
-    ) -> Generator[Action, bytes, _Answer]:
+    ) -> Generator[Action, bytes, _ImapReply]:
         answer = yield from self._ask(b"AUTHENTICATE PLAIN")
         if answer.status != b"+":
             return answer
         yield Send(b"", sasl.plain_response(user, password))
         return (yield from self._read_answer())
 
-    def _login_command(self, user: str, password: str) -> Generator[Action, bytes, _Answer]:
+    def _login_command(self, user: str, password: str) -> Generator[Action, bytes, _ImapReply]:
         """Send LOGIN, with quoted strings where they can hold the value, else literals."""
         secret = b""
         command = b"LOGIN "
@@ -200,12 +200,12 @@ class _Imap:
 
     def _ask(
         self, command: bytes, secret: bytes = b"", *, leaving: bool = False
-    ) -> Generator[Action, bytes, _Answer]:
+    ) -> Generator[Action, bytes, _ImapReply]:
         self._tag += 1
         yield Send(b"a%d %b" % (self._tag, command), secret)
         return (yield from self._read_answer(leaving=leaving))
 
-    def _read_answer(self, *, leaving: bool = False) -> Generator[Action, bytes, _Answer]:
+    def _read_answer(self, *, leaving: bool = False) -> Generator[Action, bytes, _ImapReply]:
         """Read up to the tagged response or a continuation; collect capabilities."""
         tag = b"a%d" % self._tag
         capabilities: set[bytes] = set()
@@ -215,9 +215,9 @@ class _Imap:
             word, _, text = rest.partition(b" ")
             word = word.upper()
             if start == tag and word in {b"OK", b"NO", b"BAD"}:
-                return _Answer(word, text, capabilities)
+                return _ImapReply(word, text, capabilities)
             if start == b"+":
-                return _Answer(b"+", rest, capabilities)
+                return _ImapReply(b"+", rest, capabilities)
             if start != b"*":
                 raise ProbeFailed(Category.PROTOCOL_ERROR, "the answer is not IMAP", reply=line)
             if word == b"CAPABILITY":
@@ -226,7 +226,7 @@ class _Imap:
                 raise service_closing(line)
 
 
-def _judge_login(answer: _Answer) -> None:
+def _judge_login(answer: _ImapReply) -> None:
     if answer.status == b"OK":
         return
     if answer.status == b"+":

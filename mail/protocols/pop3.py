@@ -41,7 +41,7 @@ _TIMESTAMP = re.compile(rb"<[^<>]+@[^<>]+>")
 _TEMPORARY = frozenset({b"SYS/TEMP", b"IN-USE", b"LOGIN-DELAY"})
 
 
-class _Answer(NamedTuple):
+class _Pop3Reply(NamedTuple):
     ok: bool
     line: bytes
 
@@ -130,7 +130,7 @@ class _Pop3:
 
     def _user_pass(
         self, user: str, password: str, *, announced: bool
-    ) -> Generator[Action, bytes, _Answer]:
+    ) -> Generator[Action, bytes, _Pop3Reply]:
         answer = yield from _ask(b"USER " + user.encode())
         if not answer.ok:
             if not announced and not self._encrypted:
@@ -140,7 +140,7 @@ class _Pop3:
             yield PASSWORD_IN_CLEAR
         return (yield from _ask(b"PASS ", password.encode()))
 
-    def _auth_plain(self, user: str, password: str) -> Generator[Action, bytes, _Answer]:
+    def _auth_plain(self, user: str, password: str) -> Generator[Action, bytes, _Pop3Reply]:
         """Log in with SASL (RFC 5034 4), without the initial response that is optional."""
         if not self._encrypted:
             yield PASSWORD_IN_CLEAR
@@ -152,7 +152,7 @@ class _Pop3:
 
     def _apop(
         self, user: str, password: str, timestamp: bytes
-    ) -> Generator[Action, bytes, _Answer]:
+    ) -> Generator[Action, bytes, _Pop3Reply]:
         # RFC 1939 7 defines APOP with MD5; it is used only where nothing better is left.
         digest = hashlib.md5(timestamp + password.encode(), usedforsecurity=False).hexdigest()
         return (yield from _ask(b"APOP " + user.encode() + b" ", digest.encode("ascii")))
@@ -165,17 +165,17 @@ class _Pop3:
             )
 
 
-def _ask(command: bytes, secret: bytes = b"") -> Generator[Action, bytes, _Answer]:
+def _ask(command: bytes, secret: bytes = b"") -> Generator[Action, bytes, _Pop3Reply]:
     yield Send(command, secret)
     return (yield from _read_answer(Category.PROTOCOL_ERROR))
 
 
-def _read_answer(when_malformed: Category) -> Generator[Action, bytes, _Answer]:
+def _read_answer(when_malformed: Category) -> Generator[Action, bytes, _Pop3Reply]:
     return _parse((yield RECEIVE), when_malformed)
 
 
-def _parse(line: bytes, when_malformed: Category) -> _Answer:
+def _parse(line: bytes, when_malformed: Category) -> _Pop3Reply:
     found = _STATUS.match(line)
     if found is None:
         raise ProbeFailed(when_malformed, "the answer is not POP3", reply=line)
-    return _Answer(found[1].upper() == b"+OK", line)
+    return _Pop3Reply(found[1].upper() == b"+OK", line)

@@ -72,7 +72,7 @@ class Redactor:
             return []
         found: list[tuple[int, int]] = []
         for pattern in (_AS_IT_IS, _DECODED):
-            view = _View.of(text, pattern)
+            view = _DecodedText.of(text, pattern)
             for form in self._forms:
                 found += view.places_of(form)
             for core in self._cores:
@@ -81,7 +81,7 @@ class Redactor:
 
 
 @dataclass(slots=True)
-class _View:
+class _DecodedText:
     """The text as searchable bytes in lower case, with the place of each byte in the text."""
 
     data: bytearray = field(default_factory=bytearray)
@@ -89,7 +89,7 @@ class _View:
     ends: list[int] = field(default_factory=list)
 
     @classmethod
-    def of(cls, text: str, pattern: re.Pattern[str]) -> _View:
+    def of(cls, text: str, pattern: re.Pattern[str]) -> _DecodedText:
         view = cls()
         for token in pattern.finditer(text):
             if token.lastgroup is None:

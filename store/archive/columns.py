@@ -220,7 +220,7 @@ PLACE: Final = "\0"
 _VALUE_ONLY: Final = PLACE
 
 
-class Parts(NamedTuple):
+class SplitState(NamedTuple):
     """A template, as it is kept, and the values in the order of its places."""
 
     template: str
@@ -237,15 +237,15 @@ def bytes_of(text: str) -> bytes:
     return text.encode(_ENCODING)
 
 
-def split(state: bytes) -> Parts:
+def split(state: bytes) -> SplitState:
     """Return a state in parts. What could not be told from a template is all one value."""
     text = text_of(state)
     if PLACE in text:
-        return Parts(_VALUE_ONLY, [text])
+        return SplitState(_VALUE_ONLY, [text])
     found = _VALUE.split(text)
     # Before a value, the character it follows, the value, and again; then what is left.
     around = [*map(str.__add__, found[0::3], found[1::3]), found[-1]]
-    return Parts(PLACE.join(around), found[2::3])
+    return SplitState(PLACE.join(around), found[2::3])
 
 
 def as_format(template: str) -> str:
