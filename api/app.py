@@ -1,4 +1,4 @@
-"""The composition root of the API: every URL and every collaborator on one screen."""
+"""The composition root of the API: every URL, and every part that the API is built from."""
 
 from __future__ import annotations
 

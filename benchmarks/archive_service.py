@@ -1,4 +1,4 @@
-"""What a running service feels of an archive run: latencies beside it and without it."""
+"""The latencies of a running service during an archive run and without one."""
 
 from __future__ import annotations
 

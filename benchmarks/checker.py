@@ -4,8 +4,8 @@
                                 [--quick]
 
 Without names all parts run, one after the other; the slow ones take some minutes. Folders
-and processes are gone afterwards. CPU per check is what tells: it depends less than rates do
-on what else runs on the machine, and the ratios within one run depend on it least.
+and processes are gone afterwards. Compare the CPU per check: it depends less than rates do on
+other load of the machine, and the ratios within one run depend on it least.
 """
 
 from __future__ import annotations

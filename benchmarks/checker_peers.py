@@ -1,6 +1,6 @@
-"""What the peers cost for one check of the same stub, where they are installed.
+"""The cost of one check of the same stub by comparable products, if they are installed.
 
-They have no schedule and keep no record: it is the probe alone that is compared.
+They have no schedule and keep no record: only the probe is compared.
 """
 
 from __future__ import annotations

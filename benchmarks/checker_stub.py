@@ -1,4 +1,4 @@
-"""A mail server that answers at once, or hangs where it is told to, in a process of its own.
+"""A mail server that answers at once, or hangs at a chosen step, in a process of its own.
 
 For benchmarks: it costs little itself, serves thousands of connections on loopback, and
 speaks as much SMTP and IMAP as a check needs.
@@ -40,7 +40,7 @@ _SILENT_AFTER: Final = {(b"EHLO", "ehlo"), (b"STAR", "starttls"), (b"AUTH", "aut
 
 
 class Session(asyncio.Protocol):
-    """One connection. `hang` says after which step nothing comes any more."""
+    """One connection. `hang` is the step after which the server sends nothing."""
 
     def __init__(self, tls: ssl.SSLContext, *, imap: bool, hang: Hang, greets: bool = True) -> None:
         self._tls = tls
@@ -108,7 +108,7 @@ class Session(asyncio.Protocol):
 
 
 def _full_listeners() -> Iterator[socket.socket]:
-    """Make listeners on one port that answer to no SYN, because nobody takes who came first."""
+    """Make listeners on one port that answer no SYN, because their backlog is full."""
     port = 0
     for host in HANG_HOSTS:
         listener = socket.socket()
@@ -152,7 +152,7 @@ async def _serve(certificate: str, key: str) -> None:
         if hang != "connect":
             await listen(hang, hang=hang)
     print(json.dumps(ports), flush=True)
-    # Ends with whoever started it: its standard input is closed then.
+    # Ends together with its parent process, whose end closes its standard input.
     await loop.run_in_executor(None, sys.stdin.read)
 
 

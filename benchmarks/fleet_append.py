@@ -1,8 +1,8 @@
 """Appending batches of checks from several processes, against pgbench with the same rows.
 
-pgbench copies rows inside the server and takes no lock, so that its clients wait for
-nothing but the disk: the least that inserting these rows can cost. Ours send them, and
-come in one after the other, so that no reader ever passes a position that comes later.
+pgbench copies rows inside the server and takes no lock, so that its clients wait only for the
+disk: the lowest possible cost of inserting these rows. The writers of Postwatch send the rows,
+and append one after the other, so that no reader passes a position that is committed later.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _by_the_log(database: Database, writers: int, batches: int) -> float:
 
 @contextmanager
 def recording(database: Database, writers: int) -> Iterator[Callable[[], float]]:
-    """Record from some processes during the block; yield what tells the checks a second so far.
+    """Record from some processes during the block; yield a function for checks a second so far.
 
     They have enough for a minute or more, and are ended before that.
     """

@@ -1,9 +1,9 @@
 """A million monitors on paper: how full each part of a cell is, and how long checks wait.
 
-A cell is one primary with the organizations that live on it. By calculation: what each
-part does a second, of what it can. By simulation: many checkers whose batches come in one
-after the other, as the lock of the log lets them; how long a batch waits, and whether
-batches pile up.
+A cell is one primary with the organizations that live on it. A calculation gives the load of
+each part relative to its capacity. A simulation of many checkers, whose batches are appended
+one after the other under the lock of the log, gives how long a batch waits, and whether batches
+pile up.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def batch_size(checks_a_second: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """What a simulation saw. Seconds from the end of a check until it is on disk."""
+    """The result of a simulation: seconds from the end of a check until it is on disk."""
 
     median: float
     p99: float

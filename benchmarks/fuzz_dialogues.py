@@ -1,10 +1,11 @@
-"""Feeds the dialogues hostile bytes for a while, and stops at the first thing that is wrong.
+"""Feeds the dialogues hostile bytes for a given time, and stops at the first error.
 
     python -m benchmarks.fuzz_dialogues [--seconds 600] [--corpus FOLDER]
 
-Guided by coverage where atheris can be imported (it is none of our requirements), else at
-random. Wrong is: any exception but a finding, another result when the same bytes come in other
-pieces, a second login, or a password in what is shown. The corpus keeps what led further.
+Guided by coverage where atheris can be imported (it is not a requirement of Postwatch), else
+random. These count as errors: any exception but a finding, another result when the same bytes
+come in other pieces, a second login, or a password in the output. The corpus keeps inputs that
+reached new code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast one thing goes beside another that does the least there is to do, round by round."""
+"""The speed of one operation relative to a minimal one, measured round by round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shows the walk of one check or of one POST: which functions of ours are called, file by file.
+"""Shows the path of one check or one POST through the code: each function called, by file.
 
     python -m benchmarks.walk [check] [post] [--calls]
 
@@ -60,7 +60,7 @@ INTERVAL_SECONDS: Final = 1.0
 
 
 class Call(NamedTuple):
-    """A call of a function of ours; `caller` is the file of ours that it came from."""
+    """A call of a function of Postwatch; `caller` is the file of Postwatch that it came from."""
 
     depth: int
     file: str
@@ -109,7 +109,7 @@ class Walk:
             self.calls.append(Call(len(outer), file, frame.f_code.co_qualname, caller))
 
     def _file(self, code: CodeType) -> str | None:
-        """Return the path of a file of ours, None for any other one."""
+        """Return the path of a file of Postwatch, None for any other one."""
         if code.co_filename not in self._files:
             path = Path(code.co_filename)
             name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else None
@@ -128,7 +128,7 @@ def _callers(frame: FrameType) -> Iterator[FrameType]:
 def _begins(frame: FrameType) -> bool:
     """Return whether a frame begins, rather than goes on after a pause.
 
-    It stands on its RESUME instruction then, whose argument says where the function goes on.
+    A frame that begins is at its RESUME instruction, whose argument says where it resumes.
     """
     return not frame.f_code.co_code[frame.f_lasti + 1] & 3
 

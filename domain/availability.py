@@ -68,7 +68,7 @@ def state_of(verdict: str, watched: WatchSettings) -> CheckState:
 
 
 def counts_until(ended: int, watched: WatchSettings) -> int:
-    """Return until when a check counts that ended at `ended`, if no other check comes before."""
+    """Return until when a check that ended at `ended` counts if no other check follows it."""
     return ended + watched.interval_ms + watched.timeout_ms + LATE_MS
 
 

@@ -126,7 +126,7 @@ class Category(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something worth knowing that is not a failure, such as `cert_expires_soon`."""
+    """A warning: something notable that is not a failure, such as `cert_expires_soon`."""
 
     code: str
     message: str

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CheckRows(Protocol):
-    """What a log's recorder offers beside what the library asks of it."""
+    """What a log's recorder offers in addition to the library's interface."""
 
     def append(self, rows: Sequence[tuple[str, int, str, bytes]]) -> None:
         """Append stream, version, topic and state of new rows, durably, all or none."""

@@ -35,7 +35,7 @@ class InvalidInputError(DomainError):
 
 
 class InvalidValueError(DomainError):
-    """A single value is wrong. The caller adds the field's path and makes it a `Problem`."""
+    """A single value is wrong. The caller adds the path of the field and builds a `Problem`."""
 
     def __init__(self, code: str, message: str) -> None:
         self.code = code
@@ -87,7 +87,7 @@ class TransferError(DomainError):
 
 
 class KeyStoreUnavailableError(DomainError):
-    """The key store takes no change now: it is locked, full or unreachable."""
+    """The key store accepts no change now: it is locked, full or unreachable."""
 
 
 class LostEventsError(IntegrityError):

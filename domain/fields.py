@@ -1,8 +1,8 @@
 """The fields of monitors and customers that people can change: one table for each.
 
-The changes that a command may ask for, the folds, the documented shapes and the audit log
-follow from these tables. The bodies of requests are described in `api.resources`; a test holds
-that both name the same fields.
+The changes that a command may contain, the folds, the documented shapes and the audit log
+follow from these tables. `api.resources` describes the bodies of requests; a test checks that
+both name the same fields.
 """
 
 from __future__ import annotations

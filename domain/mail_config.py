@@ -32,8 +32,8 @@ def parse_config(kind: Kind, value: object) -> Config:
     """Return the config to store; null is an empty config.
 
     Raises InvalidInputError whose paths are relative to the config ("" is the config
-    itself). Credentials in halves are judged by `check_credentials`, because a stored
-    password may complete them.
+    itself). A login with only a user or only a password is left to `check_credentials`, because
+    a stored password may complete it.
     """
     if value is None:
         return {}
@@ -73,7 +73,7 @@ def _refuse_oversize(value: Config) -> None:
 
 
 def _depth(value: object) -> int:
-    """Return how many containers lie in each other; iterative, as callers nest at will."""
+    """Return the depth of nested containers; iterative, because a request may nest deeply."""
     deepest, todo = 0, [(value, 1)]
     while todo:
         item, level = todo.pop()

@@ -1,4 +1,4 @@
-"""The `monitoring` log: every command that changes what is watched, and by whom.
+"""The `monitoring` log, and the commands that change configuration, owners and tokens.
 
 This is the audit log. It holds small streams of people's changes and is kept for ever. A
 command returns when its events are on disk, or raises and has stored nothing.
@@ -49,14 +49,14 @@ _CACHED_AGGREGATES: Final = 1000
 
 
 class StreamRows(Protocol):
-    """What the log's recorder offers beside what the library asks of it."""
+    """What the log's recorder offers in addition to the library's interface."""
 
     def rows_of(self, streams: Sequence[UUID]) -> Sequence[tuple[str, int, str, bytes]]:
         """Return stream, version, topic and state of all rows of some streams, each in order."""
 
 
 class Monitoring(Application[UUID]):
-    """The commands on monitors, and on who owns them, who may call, and where checks are made.
+    """The commands on monitors, organizations, customers, tokens and locations.
 
     `observers` are called with what was recorded, after it is on disk.
     """
@@ -244,7 +244,7 @@ class Monitoring(Application[UUID]):
         *,
         may_restore: bool = True,
     ) -> Registration:
-        """Make the location of a starting checker known, or record what is new about it.
+        """Record the location of a starting checker, or what changed about a known location.
 
         Raises RetiredError when the location is retired and may not be restored.
         """
@@ -382,8 +382,8 @@ class Monitoring(Application[UUID]):
     ) -> N:
         """Save a new thing together with its number, and with the client's key for it.
 
-        A request that was made before makes nothing: the thing that it made is returned as it
-        was then. Raises ConflictError when the key was used for another request.
+        A repeated request creates nothing: it returns the thing that the first request created,
+        as it was then. Raises ConflictError when the key was used for another request.
         """
 
         def attempt() -> N:

@@ -1,8 +1,8 @@
 """Numeric ids: one stream for each kind of thing; the version of an event is the number.
 
 The event that gives a number is saved in one transaction with the thing that gets it, so
-numbers are unique and have no gaps. Of two racing writers the loser stores nothing and tries
-again.
+numbers are unique and have no gaps. When two writers race, the one that is second stores
+nothing and tries again.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ _KIND_OF: Final[dict[UUID, str]] = {stream: kind for kind, stream in _STREAM_OF.
 
 @dataclass(frozen=True)
 class Registered(DomainEvent):
-    """A number was given to a thing. The number is the event's version in its stream.
+    """A number was assigned to a thing. The number is the event's version in its stream.
 
-    `sort` is the kind of thing. In version 1 only the id of the stream said it.
+    `sort` is the kind of thing. Events of version 1 lack it: there the id of the stream
+    determines the kind.
     """
 
     TOPIC = "Registered"

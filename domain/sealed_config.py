@@ -81,7 +81,7 @@ class SealedConfigs:
     def destroy_key(self, monitor_id: UUID) -> None:
         """Destroy the data key of a monitor that is deleted in the log.
 
-        When the key store takes no change now, the key is destroyed with the next one, or by
+        While the key store accepts no change, the key stays; the next deletion destroys it, or
         the projections process when it starts.
         """
         self._to_destroy.add(monitor_id)

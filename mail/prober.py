@@ -1,7 +1,7 @@
 """The prober: contacts a mail server once and returns an `Outcome`.
 
-A failed probe is a value; a mistake of ours and a cancellation from outside are exceptions.
-This file knows the order of the steps: name, network policy, connection, TLS, dialogue,
+A failed probe is a value; a bug in Postwatch and a cancellation by the caller are exceptions.
+This module defines the order of the steps: name, network policy, connection, TLS, dialogue,
 farewell. `mail.net` and `mail.protocols` perform them.
 """
 

@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A command fails: `code` is its exit code, the text the line to print."""
+    """A command fails: `code` is its exit code, the text is the line to print."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         self.code = code

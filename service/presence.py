@@ -35,10 +35,11 @@ def checkers_at(engine: Engine, locations: Sequence[Record]) -> dict[str, list[s
 
 @contextmanager
 def without_checkers(engine: Engine, location: Record) -> Iterator[None]:
-    """Make sure that no checker runs at a location before the block does.
+    """Make sure that no checker runs at a location, then run the block.
 
-    In a data folder none can start either until the block ends. In a database one may start,
-    and reads what the block has recorded. Raises CommandError that names those that run.
+    With a data folder no checker can start until the block ends. With a database a checker
+    may start, and reads what the block has recorded. Raises CommandError that names the
+    running checkers.
     """
     with ExitStack() as stack:
         if engine.has_fleet:

@@ -1,8 +1,8 @@
 """The settings of a process, read once from the environment into a frozen dataclass.
 
 Every problem is reported at once. `<NAME>_FILE` names a file that contains a secret. No
-message shows the value of a secret. Own code, because the import of pydantic-settings would
-take half as much CPU again as the whole start of a short command.
+message shows the value of a secret. This module does not use pydantic-settings, whose import
+would add half of its CPU time to the start of a short command.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class StopSignals:
     """Handles the stop signals while its block runs: the first one may interrupt it.
 
-    It does so only within `may_interrupt`. A signal that raised anywhere could come after a
+    A signal interrupts the block only within `may_interrupt`. Elsewhere it could come after a
     folder was made or a process started, and before the program has noted that: then nothing
     would remove or stop it.
     """

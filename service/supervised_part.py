@@ -1,6 +1,6 @@
 """A part that `postwatch up` started: it ends when its supervisor is gone.
 
-Also when the supervisor was killed and could not stop its parts: an orphan would hold the
+It ends also when the supervisor was killed and could not stop it: an orphan would hold the
 locks and the port that the next start needs.
 """
 

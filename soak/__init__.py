@@ -1,5 +1,5 @@
-"""What must hold whatever happens: kills, a full disk, torn files, power cuts, any order of deeds.
+"""Tests that inject faults: kills, a full disk, torn files, power cuts, any order of commands.
 
-The tests here are short and run with all others; `make soak` runs the same for as long as
-it is told to, and prints figures.
+Each scenario runs briefly with the other tests. `make soak` runs the same scenarios for a given
+time and prints figures.
 """

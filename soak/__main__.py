@@ -1,7 +1,7 @@
-"""`make soak`: everything here for as long as it is told to, with figures.
+"""`make soak`: runs all scenarios of this package for a given time and prints figures.
 
-Bounded in time, on loopback only, in folders of its own that it leaves behind when
-something was wrong.
+It is bounded in time, uses loopback only, and works in folders of its own, which it keeps only
+after a failure.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 OLD_CHECKS = 10_000
 CARRIED = 0.3
-"""In how many rounds a store is carried elsewhere and judged there, which takes its time."""
+"""In how many rounds a store is copied elsewhere and verified there, which is slow."""
 
 _FULL_DISKS = 5
 

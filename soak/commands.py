@@ -1,4 +1,4 @@
-"""What people and checkers do to a store: the rules that write events."""
+"""The commands of people and checkers on a store, as rules of the state machine (`machine`)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Deployment:
-    """An API, a checker, and two projections, of which one stands by."""
+    """One API, one checker, and two projections processes, one of which stands by."""
 
     def __init__(self, folder: Path, **env: str) -> None:
         port = free_ports(1)[0]

@@ -1,4 +1,4 @@
-"""The disk gets full under a running service, and has room again later."""
+"""The disk of a running service fills up, and gets free space again later."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A disk as a power cut sees it: what was synced is there, of the rest anything may be.
+"""A model of a disk at a power cut: synced data survives, and any part of the rest may.
 
-Stricter than any file system: data that no fsync followed, and names in folders that no
-fsync of the folder followed, may be gone, all of them or any of them, also half of a write.
+It is stricter than any file system: data without a later fsync, and names without a later fsync
+of their folder, may be lost, all or some of them, also half of a write.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _SECTOR: Final = 512
-"""What a disk writes whole."""
+"""The size of a sector, which a disk writes as a whole."""
 
 
 @dataclass
@@ -31,21 +31,21 @@ class File:
 
 @dataclass
 class Folder:
-    """Names: now, when the folder was last synced, and all states between."""
+    """The names in a folder: now, when the folder was last synced, and all states in between."""
 
     now: dict[str, File | Folder] = field(default_factory=dict)
     states: list[dict[str, File | Folder]] = field(default_factory=lambda: [{}])
 
 
 class Disk:
-    """What lies below one folder."""
+    """The files and folders below one folder."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._top = Folder()
 
     def play(self, call: Call) -> None:
-        """Let a call happen. Calls elsewhere change nothing."""
+        """Apply a call. Calls outside of the folder change nothing."""
         if not call.path.startswith(self._root + "/"):
             if call.path == self._root and call.what == "sync":
                 self._top.states = [dict(self._top.now)]
@@ -65,7 +65,7 @@ class Disk:
                 self._name_anew(call)
 
     def write_image(self, to: Path, random: Random | None) -> None:
-        """Write what a power cut leaves now: the synced only, or by chance some of the rest."""
+        """Write what a power cut leaves now: synced data, or also a random part of the rest."""
         _write_folder(self._top, to, random)
 
     def _place(self, path: str) -> tuple[Folder, str]:

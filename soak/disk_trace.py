@@ -1,4 +1,4 @@
-"""What a program asked of its disk, in order: read from the record of its system calls."""
+"""The changes that a program made to its disk, in order, read from a trace of system calls."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def _read(store: Store, position: int) -> list[Seen]:
 
 @dataclass
 class Failovers:
-    """What came of them."""
+    """The results of all failovers."""
 
     ledger: Ledger
     outages: list[float] = field(default_factory=list)
@@ -131,7 +131,7 @@ def _fail_over(pair: Pair, clients: Clients, fleet: Deployment) -> float:
 
 
 def _reads_go_on(fleet: Deployment) -> None:
-    """While there is no primary, its standby answers what asks for nothing to be recorded."""
+    """While there is no primary, the standby answers requests that record nothing."""
 
     def listed() -> int:
         return fleet.client("GET", "/api/smtp-monitors?perPage=1").status

@@ -63,7 +63,7 @@ _RESTART_MESSAGES: Final = {
 
 
 class Deed(NamedTuple):
-    """What is done to a part."""
+    """The fault that is injected into a part."""
 
     name: str
     how: Literal["kill", "freeze"]
@@ -71,7 +71,7 @@ class Deed(NamedTuple):
 
 @dataclass
 class Figures:
-    """What was done to the fleet, and what came of it."""
+    """How many faults were injected into the fleet, and their results."""
 
     kills: Counter[str] = field(default_factory=Counter)
     freezes: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""One process's hold on a store: logs and views open, and what to compare with the model."""
+"""A store as one process has it open: logs, views, and what is compared with the model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SORTS = {
 
 
 class Hand:
-    """A store and its views, open as a process has them. `clock` gives the time of commands."""
+    """An open store with its views, as one process has them. `clock` gives the time of commands."""
 
     def __init__(self, root: Path, clock: Callable[[], datetime]) -> None:
         self.store = open_store(root)
@@ -41,7 +41,7 @@ class Hand:
         self.views = Views(self.store)
 
     def close(self) -> None:
-        """Let everything go."""
+        """Close the store and its views."""
         self.views.close()
         self.store.close()
 

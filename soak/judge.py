@@ -1,4 +1,4 @@
-"""Whether a store holds everything that was acknowledged, and nothing that cannot be."""
+"""Verifies that a store holds everything that was acknowledged, and nothing impossible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CLOCK_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Judged:
-    """How much there was to judge. `in_doubt`: monitors that are there, and no answer said so."""
+    """What was verified. `in_doubt`: monitors in the store whose creation was not acknowledged."""
 
     events: int
     checks: int

@@ -1,4 +1,4 @@
-"""What clients were told, kept outside of the service: nothing of it may ever be missing."""
+"""The acknowledgements that clients got, kept outside of the service: none may get lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ledger:
     unanswered: int = 0
 
     def so_far(self) -> Ledger:
-        """Return what is acknowledged now; it goes on to know which passwords are sent later."""
+        """Return a copy of the acknowledgements so far; it shares the passwords that were sent."""
         names = {public_id: list(each) for public_id, each in list(self.names.items())}
         return Ledger(
             monitors=dict(self.monitors),
@@ -50,12 +50,12 @@ class Ledger:
 
     @property
     def acknowledged(self) -> int:
-        """How many commands were."""
+        """How many commands were acknowledged."""
         return sum(number for status, number in self.statuses.items() if status in {OK, CREATED})
 
 
 class Served(Protocol):
-    """Whatever clients can ask."""
+    """A service that clients can send requests to."""
 
     @property
     def client(self) -> Client:
@@ -120,7 +120,7 @@ class Clients:
                     self.once()
                 except UNANSWERED:
                     self.ledger.unanswered += 1
-                    # Whoever is not answered asks again, but not thousands of times a second.
+                    # A client without an answer retries, but not thousands of times a second.
                     self._stop.wait(0.05)
         except BaseException as failure:  # noqa: BLE001 - raised again by who waits for us
             self._failures.append(failure)

@@ -1,8 +1,8 @@
-"""The machine that does everything to a store, in any order, beside the model of it.
+"""The state machine that runs every operation on a store, in any order, and on its model.
 
-Beside the commands: catch-ups, rebuilds that are broken off, restarts, new master keys,
-backups and exports that take the place of the store, and logs that are put back by hand
-under views which have seen more than they hold.
+Besides the commands these are catch-ups, interrupted rebuilds, restarts, new master keys,
+backups and exports that replace the store, and older logs that are restored by hand under views
+that include more events.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class BrokenOffError(Exception):
 
 
 class StoreMachine(Travel):
-    """See the module."""
+    """The operations, as rules of Hypothesis; see the docstring of the module."""
 
     def __init__(self) -> None:
         super().__init__()

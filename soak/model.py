@@ -1,4 +1,4 @@
-"""The whole of Postwatch as plain dictionaries: what the logs and the views must say.
+"""A model of Postwatch in plain dictionaries: the expected content of logs and views.
 
 Written from the documents, not from the code: it folds nothing, seals nothing, and knows
 the expected rows after each single event.
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 class Model:
-    """What is true. `past` holds the rows of each view after each event of its log.
+    """The expected state. `past` holds the rows of each view after each event of its log.
 
     `time` is that of the command, `times` that of each event of the `monitoring` log.
 

@@ -1,4 +1,4 @@
-"""A store and the model of it, side by side, and what must be equal after each deed."""
+"""A store and its model side by side, and what must be equal after each operation."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-"""Where files cost no wait for a disk; here nothing is about what a disk has kept."""
+"""A folder in memory: these tests do not depend on what a disk has stored."""
 
 
 class Played(RuleBasedStateMachine):
-    """Two hands on one store, like two processes, and a clock that the machine moves."""
+    """One store opened twice, as by two processes, and a clock that the state machine moves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,12 +61,12 @@ class Played(RuleBasedStateMachine):
         self.hands = []
 
     def fresh_path(self) -> Path:
-        """Return a path where nothing stands yet."""
+        """Return a path that does not exist yet."""
         self.count += 1
         return self.base / f"{self.count}"
 
     def monitoring(self, hand: int) -> Monitoring:
-        """Return the commands of a hand, a moment later than the last ones."""
+        """Return the commands on one of the open stores, and advance the clock."""
         self.now += timedelta(milliseconds=1)
         self.model.time = self.iso
         return self.hands[hand].store.monitoring
@@ -94,12 +94,12 @@ class Played(RuleBasedStateMachine):
 
     @invariant()
     def the_views_show_some_moment_of_the_past(self) -> None:
-        """No view is ever between two events, whoever was broken off."""
+        """Assert that each view is at the end of an event, whichever process was interrupted."""
         for view in VIEWS:
             self._compare(view)
 
     def catch_up_and_compare(self, view: str, hand: int = 0) -> None:
-        """Let a view show what is true now."""
+        """Bring a view up to date."""
         self.hands[hand].views.projector(view).catch_up()
         assert self._compare(view) == len(self.model.history[LOG_OF[view]])
 

@@ -1,7 +1,7 @@
-"""A power cut at any moment: what was acknowledged is there, and the store opens.
+"""A power cut at any moment: everything acknowledged survives, and the store opens.
 
-The program `writer` runs under a tracer of system calls. From its record the disk is made
-as it was at a moment, without what was not synced by then, and the store on it is judged.
+The program `writer` runs under a tracer of system calls. From the trace the disk is reproduced
+as of a moment, without data that was not synced by then, and the store on it is verified.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Recorded:
-    """What the program asked of its disk, and what its logs held at the end."""
+    """The traced changes of the disk, and the content of the logs at the end."""
 
     root: str
     told: str
@@ -48,7 +48,7 @@ class Recorded:
 
 @dataclass
 class Cuts:
-    """How many power cuts there were, and how many acknowledgements they came after."""
+    """How many power cuts there were, and how many acknowledged commands they followed."""
 
     cuts: int = 0
     acknowledged: int = 0

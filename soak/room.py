@@ -1,7 +1,7 @@
-"""Taking the room on the disk away from a running service, and giving it back.
+"""Takes the free disk space away from a running service, and gives it back.
 
-Either it lives on a small file system that is filled up (real ENOSPC; mounting one wants
-rights), or its processes may make no file larger (RLIMIT_FSIZE), which anybody may do.
+Either the service is on a small file system that is filled up (real ENOSPC; mounting one needs
+rights), or its processes may not enlarge files (RLIMIT_FSIZE), which needs no rights.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ DISK_MIB: Final = 48
 
 
 class Room(ABC):
-    """The room that a service has for its files. Does what takes it concern other processes?"""
+    """The disk space of a service. `is_of_the_disk`: other processes run out of it as well."""
 
     is_of_the_disk = False
 
     @abstractmethod
     def take(self, service: Service) -> None:
-        """Leave no room at all."""
+        """Leave no free space at all."""
 
     @abstractmethod
     def give(self, service: Service) -> None:
-        """Make room again."""
+        """Make free space again."""
 
 
 class SmallDisk(Room):

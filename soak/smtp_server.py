@@ -1,4 +1,4 @@
-"""A mail server on loopback that everybody may contact as often as they like."""
+"""A mail server on loopback without any limit on connections."""
 
 from __future__ import annotations
 

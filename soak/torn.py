@@ -40,7 +40,7 @@ class Acknowledged(NamedTuple):
 
 @dataclass(frozen=True)
 class Live:
-    """The files of a store as they lay there while it was open, views included."""
+    """Copies of the files of a store, views included, made while the store was open."""
 
     root: Path
     history: list[LoggedEvent]

@@ -1,4 +1,4 @@
-"""Looking back: at any position, and at any time, everything is as it was then."""
+"""Reads of the past: at any position and any time, the answers are those of that moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ parts = st.floats(0, 1)
 
 
 class Travel(Commands):
-    """Replays of the log, and the view of histories that the API looks back with."""
+    """Replays of the log, and the `history` view from which the API answers `asOf`."""
 
     @rule(hand=hands, part=parts)
     def replay_to_a_position(self, hand: int, part: float) -> None:

@@ -1,7 +1,7 @@
-"""A program that writes to a store in every way, and tells what was acknowledged to it.
+"""A program that runs every command on a store, and reports which ones were acknowledged.
 
-Run under a tracer of system calls: `python -m soak.writer FOLDER ROUNDS TOLD`. Each
-line of the file TOLD is written after a command returned: how far the logs went by then.
+Run under a tracer of system calls: `python -m soak.writer FOLDER ROUNDS TOLD`. After each
+command that returned it adds a line to the file TOLD, with the positions of the logs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PASSWORD = "canary-of-a-power-cut"
 
 
 class Writer:
-    """Commands, and after each of them a line that says so."""
+    """Runs commands, and writes a line after each of them."""
 
     def __init__(self, store: Store, views: Views, told: int) -> None:
         self._store = store

@@ -1,9 +1,9 @@
 """Leader election: one of several processes does the work, the others stand by.
 
-The leader holds a lock among the hosts of a store. It stops, and stands by again, when it
-loses the lock without ending: its session broke, or it was frozen for so long that the
-server released the lock. For a moment there may be two leaders then. That does no harm,
-because rows and position change in one transaction, so nothing is applied twice.
+The leader holds a lock among the hosts of a store. A leader that loses the lock stops its work
+and stands by again: its session broke, or it was frozen for so long that the server released
+the lock. For a moment there may be two leaders. That does no harm, because rows and position
+change in one transaction, so nothing is applied twice.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ _PASSING_ERRORS: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, OSErr
 class TreeKeeper:
     """Grows and signs the trees of some logs. A head is due `head_seconds` after the last.
 
-    After this process has lost `lock` it signs nothing: the new leader does.
+    After this process has lost `lock` it signs no heads: the new leader signs them.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class TreeKeeper:
 
     @contextmanager
     def _errors_are_logged(self, proof: LogProof) -> Iterator[None]:
-        """Log an error that may pass, once, and go on: the views must not stop for it."""
+        """Log a temporary error once, and continue: it must not stop the views."""
         try:
             yield
         except _PASSING_ERRORS as error:

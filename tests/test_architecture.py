@@ -1,4 +1,4 @@
-"""Which room imports which: read from the imports, reported with file and line."""
+"""Which package imports which: read from the imports, reported with file and line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAY_KNOW: Final[dict[str, set[str]]] = {
         "service",
     },
 }
-"""What each room may import of the others."""
+"""The other packages that each package may import."""
 
 ROOMS: Final = sorted(name for name in MAY_KNOW if (ROOT / name).is_dir())
 DATABASES: Final = {"sqlite3", "psycopg", "eventsourcing.sqlite", "eventsourcing.postgres"}
@@ -54,12 +54,12 @@ class Import(NamedTuple):
 
     @property
     def room(self) -> str:
-        """The room that imports."""
+        """The package of the product that imports."""
         return self.file.relative_to(ROOT).parts[0]
 
     @property
     def top(self) -> str:
-        """The package or room that is imported."""
+        """The library, or the package of the product, that is imported."""
         return self.module.partition(".")[0]
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ def unknown_to_domain(found: list[Import]) -> list[str]:
 
 
 def outside_their_room(found: list[Import]) -> list[str]:
-    """Return imports of a framework outside the rooms that it belongs to."""
+    """Return imports of a framework outside the packages that may use it."""
     return [
         str(each) for each in found if each.top in ONLY_IN and each.room not in ONLY_IN[each.top]
     ]
@@ -125,7 +125,7 @@ def outside_their_room(found: list[Import]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def imports() -> list[Import]:
-    """Every import of every room."""
+    """Every import of every package of the product."""
     return all_imports()
 
 

@@ -88,9 +88,8 @@ def _unauthorized(description: str) -> falcon.HTTPUnauthorized:
 class LastUse:
     """Falcon middleware that records the use of a token, at most once an hour.
 
-    Each process remembers until when it need not record again, because the view, which
-    gives `last_used_at`, may be behind. A store that cannot record a use does not spoil the
-    answer.
+    `last_used_at` comes from the view, which may be behind, so each process also remembers when
+    the next use is due. A use that cannot be recorded does not fail the request.
     """
 
     def __init__(self, monitoring: Monitoring, clock: Clock = utc_now) -> None:

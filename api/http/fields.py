@@ -1,8 +1,8 @@
 """The fields of a body as a table: key, name in the domain, parser, and JSON Schema.
 
 One table for each body serves twice. `read_known` reads the body with it, finds every problem
-in one pass and repeats no value; `/openapi.json` describes the body with it. camelCase names
-end here. Schemas that several bodies share follow below.
+in one pass and repeats no value; `/openapi.json` describes the body with it. Names in camelCase
+are used up to here, not in the domain. Schemas that several bodies share follow below.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ Schema = dict[str, Any]
 class Field:
     """A documented key of a body. A create without the key takes `default`.
 
-    `parse` raises InvalidValueError; `schema` tells clients what it accepts, with unit and
-    meaning.
+    `parse` raises InvalidValueError; `schema` documents what it accepts, with unit and meaning.
     """
 
     name: str

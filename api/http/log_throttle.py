@@ -30,7 +30,7 @@ class LogThrottle:
         self._last: WeakKeyDictionary[object, tuple[float, int]] = WeakKeyDictionary()
 
     def log(self, level: int, subject: object, message: str, *values: object) -> None:
-        """Log a line about a subject, or count it; the next line that is logged tells the count.
+        """Log a line about a subject, or count it; the next logged line gives the count.
 
         `subject` is compared by identity and held by a weak reference.
         """

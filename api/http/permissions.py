@@ -1,6 +1,7 @@
 """What each role may do: one table, read by every endpoint (contract part B, 3).
 
-A role says which actions, a scope on whose things. Both are pure functions of a principal.
+The role of a principal decides which actions it may take, its scope decides whose monitors,
+customers and tokens they may concern. Both are pure functions.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Read your writes: after a command the view catches up with the log before the answer.
 
 A command that is in the log is acknowledged even if the view cannot follow: a client that
-got 503 would repeat it. Before a command `ViewGuard` refuses the request when no view could
-show the change afterwards.
+got 503 would repeat it. `ViewGuard` refuses a request before its command runs when the view
+could not show the change.
 """
 
 from __future__ import annotations

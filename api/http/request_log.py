@@ -82,8 +82,9 @@ class RequestLog:
 class RouteOfRefused:
     """Falcon middleware, the innermost: finds the route of requests refused before routing.
 
-    Authentication comes before routing. Log and metrics shall name the route of refused
-    requests, too, so it is looked up after the answer; no answer shows it.
+    Authentication comes before routing. Log and metrics also name the route of refused
+    requests, so this middleware looks the route up after the answer was made. The answer does
+    not show the route.
     """
 
     def __init__(self, router: CompiledRouter) -> None:

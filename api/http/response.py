@@ -136,7 +136,7 @@ _RETRY_SECONDS: Final = 5
 
 
 class Streams:
-    """Starts streams, `most` at a time. Each occupies a thread until its reader has all of it."""
+    """Starts streams, `most` at a time. Each occupies a thread until its client has read all."""
 
     def __init__(self, most: int = MOST) -> None:
         self._free = BoundedSemaphore(most)

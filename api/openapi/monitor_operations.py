@@ -170,7 +170,7 @@ def _item(kind: MonitorKind) -> Iterator[Operation]:
 
 
 def _links(kind: MonitorKind) -> Schema:
-    """Return where one goes from a new monitor."""
+    """Return the links from the answer of a create to the other endpoints of the monitor."""
     monitor = names.monitor(kind)
     actions = [f"{action}{monitor}" for action in ("get", "update", "delete")]
     return {

@@ -30,7 +30,7 @@ _OF_TOKENS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class DocumentedAnswer:
-    """A good answer. `content` is a schema by media type; `headers` are added to ours."""
+    """A successful answer. `content` is a schema by media type; `headers` are additional ones."""
 
     description: str
     content: Mapping[str, Schema] = field(default_factory=dict)

@@ -200,7 +200,8 @@ class Monitors:
     ) -> RenderedMonitor:
         """Return the answer to GET of one monitor. Raises 400, 404, 403.
 
-        A monitor that the view lacks may be in the log; a request for the past reads no log.
+        If the view lacks the monitor, the view catches up with the log and is asked again; a
+        request for the past (`asOf`) is answered from the view alone.
         """
         kind, key = self.kind.name, self.key(public_id)
         found = answers.rendered_monitor(kind, key)

@@ -1,8 +1,9 @@
 """The counters of the rate limit: in an SQLite file, or in PostgreSQL for several hosts.
 
 This is the only SQL of the API. No count is synced to disk (`synchronous=OFF`; the table of
-PostgreSQL is not logged): after a crash counting begins anew. A request waits a second at most
-to be counted; when PostgreSQL does not answer, requests are not counted for some seconds.
+PostgreSQL is not logged): after a crash counting starts again from zero. A request waits one
+second at most to be counted; when PostgreSQL does not answer, requests are not counted for some
+seconds.
 """
 
 from __future__ import annotations

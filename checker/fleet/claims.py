@@ -3,8 +3,9 @@
 A location has a fixed number of shards, and each monitor belongs to one. A checker checks the
 monitors of the shards that it holds. A checker that is alone in its location holds all.
 
-Each checker decides for itself, by the same pure rule, from what it sees of the others. So
-they agree as soon as they see the same. Locks ensure that no two checkers hold one shard.
+Each checker decides for itself, by the same pure rule, from its latest snapshot of the fleet.
+So the decisions agree as soon as the snapshots agree. Locks ensure that no two checkers hold
+one shard.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Claims(Protocol):
 
 
 class AllShards(Claims):
-    """The claims of a checker that is alone in its location, which a lock ensures."""
+    """The claims of a checker that is alone in its location. A lock ensures that it is alone."""
 
     def __init__(self, absent_since: Callable[[], Awaitable[float | None]]) -> None:
         """`absent_since` returns since when no checker ran, in monotonic time; None: never."""

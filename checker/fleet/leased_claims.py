@@ -3,15 +3,17 @@
 About once a second each checker sends a heartbeat and reads a snapshot of the fleet: which
 checkers there are, and which shards they hold. It gives up the shards beyond its fair share,
 once their running checks are recorded, and takes free ones up to its share. When another
-checker sends no heartbeat for too long, it ends that one's session, which frees its shards.
+checker sends no heartbeat for too long, it ends the database session of that checker, which
+frees its shards.
 
-A checker may use its shards for a few seconds after each snapshot only. So one that was
-frozen, or cannot reach the database, begins no more checks before others get its shards. The
-fence of the log (`Fence`) decides about the checks that it had begun.
+A checker may use its shards only for a few seconds after each snapshot. So a checker that was
+frozen, or cannot reach the database, stops beginning checks before other checkers get its
+shards. The fence of the log (`Fence`) decides whether the checks that it had begun are
+recorded.
 
 No clocks of hosts are compared: a checker counts as frozen when its heartbeat stays the same
-over several snapshots. A checker that took no snapshot for a while has seen nothing, and
-starts to observe the others anew.
+over several snapshots. A checker that took no snapshot for a while starts to observe the others
+anew.
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ FOREIGN_SECONDS: Final = 5.0
 
 
 class LeaseLog:
-    """Logs changes of the fleet, and what an operator has to mend, each once."""
+    """Logs changes of the fleet and problems that need an operator, each of them once."""
 
     def __init__(self, metrics: CheckerMetrics) -> None:
         self._metrics = metrics
@@ -208,14 +210,14 @@ T = TypeVar("T")
 
 
 class RunBlocking(Protocol):
-    """Runs a function that blocks, off the loop."""
+    """Runs a blocking function outside the event loop."""
 
     async def __call__(self, work: Callable[[], T]) -> T:
         """Return what `work` returns."""
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run a function that blocks in a thread. A cancellation does not wait for it."""
+    """Run a blocking function in a thread. A cancellation does not wait for its end."""
     return await trio.to_thread.run_sync(work, abandon_on_cancel=True)
 
 
@@ -293,7 +295,8 @@ class LeasedClaims(Claims):
         self._clock.note(snapshot.time, sent, self._clock.monotonic())
         self._metrics.clock_offset_seconds = self._clock.host_offset_seconds
         if began > self._valid_until or snapshot.session != self._session:
-            # Other checkers may have held our shards meanwhile: start anew with what is still ours.
+            # Other checkers may have held these shards meanwhile: start again with those still
+            # held.
             await self._lose(work, set(self._held))
         if snapshot.session != self._session:
             self._releasing.clear()

@@ -221,7 +221,7 @@ class Dispatcher:
     def _pause(self, due: Due, lack: OSError) -> None:
         """Begin no checks for a moment, then repeat this one; record nothing.
 
-        That we cannot open a connection says nothing about the server.
+        A connection that this process cannot open says nothing about the server.
         """
         now = trio.current_time()
         self._metrics.exhausted += 1

@@ -1,8 +1,8 @@
 """Backoff of refused logins, so that no server bans the address of the checker.
 
 Pure: time is an argument. After a few refusals in a row a login is tried again at growing
-intervals, until it succeeds or the monitor changes. The checks between leave the login out:
-they still notice an outage, and otherwise repeat that the last login was refused.
+intervals, until it succeeds or the monitor changes. The checks in between leave the login out:
+they still detect an outage, and otherwise report again that the last login was refused.
 
 Common login guards ban an address after five failures in ten minutes. These intervals lead
 to four at most. A server that accepts the password again is noticed within `LONGEST_SECONDS`.
@@ -44,7 +44,7 @@ class _Refused:
 
 
 class LoginBackoff:
-    """Knows the monitors whose logins are refused now."""
+    """Keeps the backoff of each monitor whose login is refused now."""
 
     def __init__(self) -> None:
         self._refused: dict[UUID, _Refused] = {}
@@ -58,7 +58,7 @@ class LoginBackoff:
         return wait if wait > _TOLERANCE_SECONDS else 0.0
 
     def note_outcome(self, monitor: ScheduledMonitor, category: Category, now: float) -> None:
-        """Take in the category of a check that tried the login."""
+        """Update the backoff with the category of a check that tried the login."""
         if category is Category.AUTH_FAILED:
             before = self._refused.get(monitor.monitor_id)
             is_same = before is not None and before.version == monitor.version

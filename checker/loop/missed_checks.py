@@ -1,9 +1,9 @@
 """Finds the checks that were missed while no checker ran, or while another one had the monitors.
 
-A monitor may never have been checked in its current version: it was created or changed
-meanwhile. Another one may have been due meanwhile. The last check of each monitor in the log
-shows both. Last checks are read for a few monitors at a time, in a thread, while due checks
-already run.
+While no checker ran, a monitor may have been created or changed, so that its current version
+was never checked; another monitor may have been due. The last check of each monitor in the log
+shows both cases. Last checks are read for a few monitors at a time, in a thread, while due
+checks already run.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ The next append continues from there: the log refuses it if another checker appe
 
 
 class FenceDecision(Enum):
-    """What happens to a check: append it, it is in the log already, another one replaces it."""
+    """What to do with a check: append it, count it as recorded, or drop it as superseded."""
 
     RECORD = auto()
     RECORDED = auto()
@@ -154,7 +154,7 @@ _PAGES: Final = 50
 
 
 class AppendResult(NamedTuple):
-    """How many checks of a batch are in the log, and how many were left out by the fence."""
+    """How many checks of a batch are in the log, and how many the fence left out."""
 
     recorded: int
     fenced: int

@@ -89,9 +89,9 @@ class CheckerMetrics:
     `schedule_lag` holds how late checks started; those that waited for other checks of their
     address count in `held_back` instead, and in `waiting` while they wait. `skipped` and
     `overrun` count missed due times, as in `Schedule`. `exhausted` counts checks that failed
-    for lack of sockets or memory, `not_made` those that the stop interrupted, `fenced` those
-    whose due time another checker had recorded first. `clock_offset_seconds` is how far the
-    clock of this host is ahead of the database's.
+    for lack of sockets or memory, `not_made` those that the stop interrupted, and `fenced`
+    those whose due time another checker had already recorded. `clock_offset_seconds` is how far
+    the clock of this host is ahead of the database's.
     """
 
     position: int = 0

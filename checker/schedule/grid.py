@@ -71,7 +71,7 @@ class ScheduleEntry:
         return floor((wall - self.phase) / self.interval)
 
     def next_step(self, wall: float) -> int:
-        """Return the first step from a wall time on, never a settled one, however we round.
+        """Return the first step from a wall time on, never a settled one, despite rounding.
 
         After the clock was set back, a settled step may lie ahead: it is due once more.
         """

@@ -176,7 +176,7 @@ class Schedule:
         return taken
 
     def repeat(self, due: Due) -> None:
-        """Check a running monitor once more after `finish`: its check failed for our own reasons.
+        """Check a running monitor again after `finish`: this host lacked resources for its check.
 
         The repeated check has the same due time, unless the monitor was changed meanwhile.
         """

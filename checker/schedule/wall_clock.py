@@ -76,7 +76,7 @@ class _Sample(NamedTuple):
 
 
 class SharedClock:
-    """Returns the database's time; until the first measurement the host's."""
+    """Returns the database's time, or the host's time until the first measurement."""
 
     def __init__(
         self, host: Clock = utc_now, monotonic: Callable[[], float] = time.monotonic

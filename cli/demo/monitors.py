@@ -1,4 +1,4 @@
-"""The monitors of the demo: healthy ones and one for each common way to be broken."""
+"""The monitors of the demo: healthy servers, and one server for each common fault."""
 
 from __future__ import annotations
 

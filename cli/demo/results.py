@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """A monitor with its last check; all None and 0 before the first one."""
+    """A monitor with its last check; before the first one the values are None or 0."""
 
     name: str
     protocol: str

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class LazyGroup(click.Group):
-    """Knows where each command is, and imports it when it is called.
+    """Imports the module of a command when the command is called.
 
-    `sections` maps a heading of `--help` to its commands, and each command to its
-    `module:name` and its line in the help, which so needs no import either. It does without
+    `sections` maps a heading of `--help` to its commands, and each command to its `module:name`
+    and its line in the help, so that the help needs no import. This module does not use
     typing_extensions, whose import would add a tenth to the start of `postwatch --version`.
     """
 

@@ -1,9 +1,9 @@
 """Judges the certificate chain of a server as a mail client would, and reads its facts.
 
 OpenSSL judges the chain, because people know its answers and error codes from elsewhere;
-`service-identity` judges the name (RFC 6125). The text of a certificate is an attacker's:
-it is cut and cleaned, and a certificate that breaks its own format is untrusted, not an
-error. Only `load_trust_store` reads files.
+`service-identity` judges the name (RFC 6125). The text of a certificate may come from an
+attacker: it is cut and cleaned, and a certificate that breaks its own format is untrusted, not
+an error. Only `load_trust_store` reads files.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class ClientSocket:
 
     @property
     def local_address(self) -> str:
-        """Our own address, once connected."""
+        """The local address, once connected."""
         address: str = self._socket.getsockname()[0]
         return address
 

@@ -1,7 +1,7 @@
 """Translates errors of the network and of TLS into findings about a server.
 
 An error that is not listed here says nothing about the server: a full table of open files,
-a lack of memory or a mistake of ours is raised as it is.
+a lack of memory or a bug in Postwatch is raised unchanged.
 """
 
 from __future__ import annotations

@@ -104,7 +104,8 @@ _DNS_PORT = 53
 class DnsAnswer:
     """The addresses of a name, or the category and the words of a failure.
 
-    `ttl_seconds` is what the name servers say, without our limits; 0 for a failure.
+    `ttl_seconds` is the TTL of the name servers, without the resolver's limits; 0 for a
+    failure.
     """
 
     addresses: tuple[Address, ...] = ()
@@ -166,7 +167,7 @@ class DnsClient:
 
 
 def _raise_exhaustion(error: Exception) -> None:
-    """Raise the lack of a resource here that dnspython takes for a fault of a name server."""
+    """Raise a local lack of resources, which dnspython reports as a name server's fault."""
     tried = error.kwargs.get("errors", ()) if isinstance(error, dns.exception.DNSException) else ()
     for *_, cause, _response in tried:
         if isinstance(cause, OSError) and exhaustion(cause):

@@ -35,7 +35,7 @@ class Connection:
 
     @property
     def local_address(self) -> str:
-        """Our own address on this connection."""
+        """The local address of this connection."""
         return self._socket.local_address
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The mail protocols that the prober speaks: one sans-I/O dialogue each, and their table.
 
-`PROTOCOLS` is the only list of protocols in this room. A new protocol is one entry here and
-its dialogue; which kind of monitor offers it is said in `domain`.
+`PROTOCOLS` is the only list of protocols in the package `mail`. A new protocol is one entry
+here and its dialogue; `domain.kinds` says which kind of monitor offers it.
 """
 
 from __future__ import annotations

@@ -71,10 +71,10 @@ PASSWORD_IN_CLEAR = Warn("password_in_clear", "the password crossed the wire une
 
 
 class ProbeFailed(Exception):  # noqa: N818 (it is a finding about a server, not an error of ours)
-    """A step of a probe shows that the server cannot be used; never a mistake of ours.
+    """A step of a probe shows that the server cannot be used; never a bug in Postwatch.
 
-    The prober turns it into an outcome, so it does not leave this room. `reply` holds the
-    server's words as they came; they are cleaned when they become part of the outcome, and
+    The prober turns it into an outcome, so it does not leave the package `mail`. `reply` holds
+    the server's words as they came; they are cleaned when they become part of the outcome, and
     they are not in the text of the exception, because a server may echo a password. `phase`
     overrides the phase that the probe is in.
     """
@@ -125,7 +125,7 @@ def starttls_refused(reply: bytes, command: str = "STARTTLS") -> ProbeFailed:
 
 
 def no_login_offered(reply: bytes | None = None, *, needs_tls: bool) -> ProbeFailed:
-    """Return the failure of a server with no login that we know, or none without TLS."""
+    """Return the failure of a server that offers no known login, or none without TLS."""
     if needs_tls:
         category, message = Category.AUTH_DISABLED, "the server allows no login without TLS"
     else:

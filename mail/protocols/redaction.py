@@ -1,9 +1,9 @@
 """Makes a server's words fit to be stored and shown: printable, without secrets, cut.
 
-The words are an attacker's: they may hold terminal escapes, a megabyte of text, or the
-password that the probe sent, in clear or encoded. Secrets are found by plain search in
-decoded views of the text. Regular expressions that begin with a repetition would need
-quadratic time, and a server could stop the whole process for seconds. Knows no protocol.
+The words may come from an attacker: they may hold terminal escapes, a megabyte of text, or the
+password that the probe sent, in clear or encoded. Secrets are found by plain search in decoded
+views of the text. Regular expressions that begin with a repetition would need quadratic time,
+and a server could stop the whole process for seconds. Knows no protocol.
 """
 
 from __future__ import annotations

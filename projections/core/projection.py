@@ -1,9 +1,9 @@
 """A projection: tables, and pure folds from a record and an event to the next record.
 
 A view stores two texts beside its rows: the definition of the projection that made them, and
-the identity of the last event that they include. The first one tells a view of another version
-of the code, the second one a log that was restored from a backup and has grown differently
-since: it has another event at the same position.
+the identity of the last event that they include. The definition shows whether another version
+of the code made the view. The identity shows whether the log was restored from a backup and has
+grown differently since: then it has another event at the same position.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class EventHandler:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What makes a view. `handlers` maps an event class to the change of its row.
+    """The definition of a view. `handlers` maps an event class to the change of its row.
 
     Events of other classes only move the position.
     """
@@ -123,7 +123,7 @@ class Projection:
 class RowBuffer:
     """Rows of a transaction: each is read at most once, and written at the end.
 
-    To ask a database server for one row takes as long as to ask for hundreds.
+    One query for hundreds of rows takes a database server no longer than one for a single row.
     """
 
     def __init__(self, transaction: Transaction) -> None:
@@ -165,7 +165,7 @@ def batched(events: Iterable[LoggedEvent]) -> Iterator[list[LoggedEvent]]:
 
 
 class _EventCounter:
-    """Events on their way to a fold: their number, and the last one."""
+    """Counts events while they are passed to a fold, and keeps the last one."""
 
     def __init__(self, events: Iterable[LoggedEvent]) -> None:
         self._events = events

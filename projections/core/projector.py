@@ -159,17 +159,17 @@ class Projector:
     def is_ahead(self) -> bool:
         """Return whether the view shows events that its log does not have, and needs a rebuild.
 
-        So it is after the log was restored from a backup. A log whose newest events were pruned
-        has had them.
+        That happens after the log was restored from a backup. Pruned events do not count: the
+        log had them.
         """
         return self.view.position() > self.log.last_given()
 
     def invalidate_if_diverged(self) -> bool:
-        """Invalidate a view that has seen other events than its log holds; return whether.
+        """Invalidate a view that includes events its log lacks; return whether it did.
 
-        So it is after the log was restored from a backup. Either the log is shorter than the
-        view's position, and would give the same positions to other events; or it has grown
-        past that since, and has another event there.
+        That happens after the log was restored from a backup. Either the log is shorter than
+        the view's position, and would give the same positions to other events; or it has grown
+        past that position since, and has another event there.
         """
         position, event_id = self.view.tracked_position()
         if position <= self.log.last_given() and not has_diverged(self.log, position, event_id):
@@ -264,7 +264,7 @@ class Rebuilder:
 
 
 class BufferedTransaction(Transaction):
-    """Reads a side that has no other writer, and collects the rows to write until `write`.
+    """Reads a side that has no other writer, and buffers the changed rows until `write`.
 
     A projection reads a row at most once and before it writes it, so no read needs to find a
     collected row.
@@ -304,8 +304,9 @@ class BufferedTransaction(Transaction):
     def write(self) -> None:
         """Lock the side, and store the collected rows and the position in one transaction.
 
-        Raises LockLostError, and writes nothing, when another process has moved the side since: a
-        process that was suspended may find its rebuild finished, and would spoil it.
+        Raises LockLostError, and writes nothing, when another process has moved the side since:
+        after a suspension this process may find that another one has finished the rebuild, and
+        must not write to it.
         """
         with self._view.transaction(self._side) as transaction:
             if transaction.position() != self._begin:

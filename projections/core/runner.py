@@ -1,7 +1,7 @@
 """The loop of the projections process: keeps every view at the head of its log.
 
-Each view has a follower. A view that needs a rebuild gets one in a thread of its own, and one
-that cannot be written now is retried; the other views go on meanwhile.
+Each view has a follower. A view that needs a rebuild is rebuilt in a thread of its own, and a
+view that cannot be written now is retried; meanwhile the other views are kept current.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def run(
 
 
 class ViewFollower:
-    """Makes one view current, with a rebuild if it needs one, then keeps it so."""
+    """Brings one view to the head of its log, by a rebuild if needed, then keeps it there."""
 
     def __init__(self, projector: Projector, stop: Event) -> None:
         self.is_failing = False
@@ -137,7 +137,7 @@ class ViewFollower:
 
 
 class _StoppedError(Exception):
-    """The process is to end; the rebuild goes on after the next start."""
+    """The process must stop; the next start resumes the rebuild."""
 
 
 class RebuildThread:

@@ -1,7 +1,7 @@
 """Compares a view row by row with one that is built anew from its log.
 
-Everything else runs on, and nothing is changed: the other view is a scratch view, which is
-brought to the position of a snapshot of the live one. Differences are named by place, never by
+All other work continues, and nothing is changed: the other view is a scratch view, built up to
+the position of a snapshot of the live view. A difference names table, key and field, never a
 value, because values may be secret.
 """
 
@@ -28,7 +28,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class ViewDifference:
-    """One place at which the view is not what its log makes.
+    """One place at which the view differs from the fold of its log.
 
     `missing`: the log makes a row that the view lacks. `unexpected`: the view has a row that the
     log does not make. `different`: the two differ in the row's `field`. `ahead`: the log does not

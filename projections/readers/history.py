@@ -56,7 +56,7 @@ class HistoryReader(ABC):
 
     @abstractmethod
     def thing(self, public_id: str) -> Record | None:
-        """Return whose a thing is, its kind and number, and from when to when it was there."""
+        """Return owners, kind and number of a thing, and when it began and ceased to exist."""
 
     @abstractmethod
     def entries(
@@ -80,7 +80,7 @@ class HistoryReader(ABC):
     def monitors(
         self, which: MonitorFilter, position: int, page: int, per_page: int
     ) -> tuple[Sequence[MonitorRecords], int]:
-        """Return a page of the monitors that were there, by number, and how many there were."""
+        """Return a page of the monitors that existed, by number, and how many there were."""
 
     @abstractmethod
     def close(self) -> None:

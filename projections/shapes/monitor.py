@@ -1,6 +1,6 @@
 """The documented JSON of monitors: pure functions from what a view holds.
 
-The order of keys is the documented one (contract part B, 4 and 5), then our additions.
+The keys are in the documented order (contract part B, 4 and 5), followed by added keys.
 """
 
 from __future__ import annotations

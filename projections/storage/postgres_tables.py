@@ -118,7 +118,7 @@ def invalidate(connection: Connection, view: str, position: int) -> None:
 
 
 def set_write_timeouts(connection: Connection, lock_timeout_seconds: float) -> None:
-    """Bound how long this transaction waits for locks, and others for it if we vanish.
+    """Bound how long this transaction waits for locks, and how long it holds its own if idle.
 
     Its commit does not wait for the disk: a view that loses its last changes catches up again.
     """

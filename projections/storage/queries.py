@@ -1,8 +1,8 @@
 """The queries of the readers that every engine answers, each written once.
 
 Statements are written for SQLite, with the plain names of tables and with `:name` for values;
-`postgres_readers` translates them. What is asked of the history at a position never changes
-again, so its statements need no common snapshot.
+`postgres_readers` translates them. The answer to a query on the history at a position never
+changes, so the statements of one query need no common snapshot.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _TIMES: Final = {"begin": "at >= :begin", "end": "at < :end"}
 
 
 class MonitorQueries(MonitorReader):
-    """Reads the `monitors` and the `checks` view; an engine only has to list and to select."""
+    """Reads the `monitors` and the `checks` view. An engine adds listing and selecting."""
 
     POSITION: ClassVar[str]
     """The position of the `monitors` view, as a part of a statement: of the same snapshot."""
@@ -191,7 +191,7 @@ def filtered_columns(which: MonitorFilter) -> dict[str, str]:
 
 
 class HistoryQueries(HistoryReader):
-    """Reads the `history` view; an engine only has to select."""
+    """Reads the `history` view. An engine adds the selecting and its connections."""
 
     @override
     def position_at(self, time: str) -> int:

@@ -274,7 +274,7 @@ class SqliteViews(ViewStorage):
 
     @override
     def close(self) -> None:
-        """Do nothing: views and readers share no more than files."""
+        """Do nothing: views and readers share only files."""
 
     def _file(self, projection: Projection) -> ViewFile:
         return ViewFile(self._path(projection.name), projection.definition)
@@ -284,7 +284,7 @@ class SqliteViews(ViewStorage):
 
 
 def _connect(path: Path, **attached: Path) -> sqlite3.Connection:
-    """Return a connection that only reads a file, with others attached by their schemas."""
+    """Return a read-only connection to a file, with other files attached under schema names."""
     connection = sqlite3.connect(
         path,
         isolation_level=None,

@@ -180,7 +180,7 @@ def last_check(_: Record | None, event: CheckPerformed) -> Record:
 
 
 def existing(record: Record | None) -> Record:
-    """Return a record. Raises LookupError when the log changes a thing that it never created."""
+    """Return a record. Raises LookupError when the log has a change of a thing but no creation."""
     if record is None:
         raise LookupError("the log changes something that it never created: it is damaged")
     return record

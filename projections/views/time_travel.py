@@ -1,4 +1,4 @@
-"""Time travel: what the API would have answered at a position, and a log folded up to one.
+"""Reads of the past: the API's answers as of a position, and a log folded up to a position.
 
 `MonitorsAsOf` makes the shapes of today from the `history` view. `replay` reads no view: its
 rows are what the log itself says, and tests compare the views with them.

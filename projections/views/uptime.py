@@ -4,9 +4,9 @@ A row of `streams` holds the last check of a monitor at a location and the hour 
 open; a row of `days` the finished hours of a day. So a check reads and writes one small row,
 and the row of a day is written once an hour.
 
-How long a check vouches for the monitor's state depends on the version of the configuration
-that the check was made by. `LoggedCheckSettings` reads that from the `monitoring` log. A version
-never changes, so the same checks always fold to the same rows.
+How long a check counts for the monitor's state depends on the version of the configuration that
+was checked. `LoggedCheckSettings` reads that from the `monitoring` log. A version never
+changes, so the same checks always fold to the same rows.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class CheckSettings(Protocol):
 
 
 class NoCheckSettings(CheckSettings):
-    """No monitor exists: checks count, and vouch for no time."""
+    """The settings when no monitor exists: checks are counted, but cover no time."""
 
     @override
     def look_up(self, wanted: Iterable[tuple[str, int]]) -> None:
@@ -88,8 +88,8 @@ NO_CHECK_SETTINGS: Final = NoCheckSettings()
 class _Versions(NamedTuple):
     """The versions of a monitor, and the highest one that was looked up.
 
-    A check is recorded after the version that it was made by, so a version that did not exist
-    when it was looked up never will.
+    A version is recorded before any check of it. So a version that was missing when it was
+    looked up will never exist.
     """
 
     sought: int
@@ -232,7 +232,7 @@ def add_check(stream: Record, event: CheckPerformed, settings: CheckSettings) ->
 
 
 def known_until(stream: Record, moment: int) -> Iterable[KnownSpan]:
-    """Return what the last check of a stream vouches for until a moment.
+    """Return the time that the last check of a stream covers, up to a moment.
 
     No event plans maintenance yet, so there are no windows of it.
     """

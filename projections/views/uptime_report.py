@@ -2,9 +2,9 @@
 
 Each location watches by itself, and the times of several locations are added up. The location
 that checked first answers for the time since the monitor was created, another one since its
-first check. A retired location answers for the time of its retirement only as long as its last
-check vouches. Where no other location is left, the first one answers: a server that no location
-checks is not known to be up.
+first check. A retired location answers for the time of its retirement only as far as its last
+check covers it. When no other location is left, the first location answers for the rest, which
+is unknown: no check shows that the server is up.
 
 The JSON has seconds in each state, checks, and durations by phase.
 """
@@ -62,7 +62,7 @@ Retirements = Callable[[str], Sequence[Span]]
 
 
 class Bucket(NamedTuple):
-    """One hour or day of a report. `unknown_ms`: due to be checked, but no check vouches."""
+    """One hour or day of a report. `unknown_ms`: time to be checked that no check covers."""
 
     start: int
     roll_up: RollUp

@@ -152,8 +152,8 @@ def is_whole(positions: Sequence[int], after: int) -> bool:
 class ArchivedRows(EventRows):
     """The rows of a log and of its archive, read as one.
 
-    For a row that is in both, the log's one is returned: if it was changed, the tree tells, and
-    the segment has its own checksum.
+    A row that is in both is returned from the log: the Merkle tree shows whether it was
+    changed, and the segment has its own checksum.
     """
 
     def __init__(

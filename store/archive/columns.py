@@ -238,7 +238,7 @@ def bytes_of(text: str) -> bytes:
 
 
 def split(state: bytes) -> SplitState:
-    """Return a state in parts. What could not be told from a template is all one value."""
+    """Return a state in parts. A state that contains the placeholder is one single value."""
     text = text_of(state)
     if PLACE in text:
         return SplitState(_VALUE_ONLY, [text])
@@ -256,7 +256,8 @@ def as_format(template: str) -> str:
 def column_names(template: str) -> tuple[str, ...]:
     """Return a name for each place: its key, and how many of that key came before.
 
-    Equal names hold alike values, which makes them small; nothing else hangs on it.
+    Values under the same name are alike, so that they compress well; nothing else depends on
+    the name.
     """
     names: list[str] = []
     counted: dict[str, int] = {}

@@ -107,7 +107,7 @@ class DataFolder:
         self.make(self.monitoring_log.parent, self.keys.parent, self.views, self.locks)
 
     def make(self, *folders: Path) -> None:
-        """Make some of the folders: with the store in a database a host needs few of them.
+        """Make some of the folders. A host needs only some of them when the store is in a database.
 
         Raises StoreError.
         """

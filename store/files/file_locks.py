@@ -134,11 +134,11 @@ def _read_holder(descriptor: int) -> LockHolder:
 
 
 class WriteQueue:
-    """Turns for the writers of one SQLite log: the threads of this process, and other processes.
+    """Queues the writers of one SQLite log: the threads of this process, and other processes.
 
     SQLite's own waiting sleeps for up to 100 ms between two attempts, and two commands at
-    once would take the same number, so that one of them works in vain. A turn is a courtesy:
-    correctness does not depend on it, and a writer that waited too long goes on without one.
+    once would take the same number, so that one of them works in vain. Correctness does not
+    depend on a turn: a writer that waited too long writes without one.
     """
 
     def __init__(self, path: Path, *, longest_wait_seconds: float = LONGEST_WAIT_SECONDS) -> None:

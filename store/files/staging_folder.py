@@ -74,7 +74,7 @@ def _refuse_unless_folder(root: Path) -> None:
 
 
 def _require_empty(root: Path, parts: Sequence[str]) -> None:
-    """Undo a move that was broken off, then require an empty folder. Under the lock of it."""
+    """Undo an interrupted move, then require an empty folder. The caller holds its lock."""
     _undo_broken_move(root, parts)
     for path in sorted(root.iterdir()):
         if path.name not in _IGNORED and not (path.is_dir() and not any(path.iterdir())):

@@ -72,8 +72,8 @@ class MasterKeys:
     def keep(self, key: bytes) -> None:
         """Write the file of a new master key again if it is gone, after the change to it.
 
-        Another change, which was frozen and undone by the server, may have deleted it as the
-        rest of a change that was broken off.
+        Another process may have deleted it: one that was frozen during its own change, whose
+        transaction the server rolled back, and that then took the file for a leftover.
         """
         if self.find(sealing.fingerprint(key)) is None:
             self.prepare(key)

@@ -190,7 +190,7 @@ def place_of(url: str) -> str:
 
 
 def check_url(url: str) -> str:
-    """Return the URL if libpq reads it as it was meant. Raises ValueError, whose text lacks it."""
+    """Return a URL that libpq reads unambiguously. Raises ValueError, whose text omits the URL."""
     if not _URL.fullmatch(url):
         raise ValueError(
             "must be a URL such as postgresql://user:password@host:5432/postwatch; in user and "

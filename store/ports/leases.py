@@ -30,8 +30,9 @@ class Heartbeat:
 class FleetSession:
     """A session that holds locks of a location.
 
-    `is_member`: a checker that takes shards; one that is leaving takes none. `beats` counts
-    its heartbeats, `beat` is the newest; None: it sent none, so it is not a checker.
+    `is_member`: the session is a checker that takes shards; a checker that is stopping is no
+    member. `beats` counts the heartbeats of the session, and `beat` is the newest one. `beat`
+    is None when the session sent no heartbeat, so it does not belong to a checker.
     """
 
     number: int
@@ -43,7 +44,7 @@ class FleetSession:
 
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
-    """What `look` returns: our own session, the database's clock, all sessions with locks.
+    """The result of `look`: this checker's session, the database's clock, all sessions with locks.
 
     `time` is in seconds since 1970.
     """
@@ -88,7 +89,7 @@ class Leases(ABC):
 
     @abstractmethod
     def give(self, shards: Collection[int]) -> None:
-        """Unlock some of our shards."""
+        """Unlock some shards of this session."""
 
     @abstractmethod
     def leave(self) -> None:
@@ -100,4 +101,4 @@ class Leases(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End our own session."""
+        """End this checker's own session."""

@@ -54,7 +54,7 @@ def uncontested_lock() -> AbstractContextManager[LockHandle]:
 
 
 class LockLostError(DomainError):
-    """The lock of a running work was lost: another process holds it, and goes on with the work."""
+    """The lock was lost during the work: another process holds it, and continues the work."""
 
 
 class Locks(ABC):

@@ -6,8 +6,8 @@ caller's back. A circuit breaker for each server lets one caller at a time find 
 it is back; the others get the same error at once.
 
 The pool has no thread of its own: a caller that finds no idle connection connects, and so
-gets the exact reason when that fails. `psycopg_pool` connects in a thread beside its
-callers, who wait for its whole timeout and learn only that they waited.
+gets the exact reason when that fails. `psycopg_pool` connects in a thread of its own; its
+callers wait for the whole timeout and get an error without the reason.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def conninfo_of(url: str, *, part: str, writes: bool = True) -> str:
 
 
 def application_name(part: str) -> str:
-    """Return the name under which the server lists us: the part, the host, the process."""
+    """Return the name under which the server lists this process: part, host, process id."""
     end = f" {os.getpid()}"
     start = f"postwatch {part} {socket.gethostname()}".encode("ascii", "replace")
     return start[: _NAME_BYTES - len(end)].decode() + end
@@ -305,7 +305,7 @@ class Pool:
 
 
 def _has_input(connection: TimedConnection) -> bool:
-    """Return whether there is something to read: the last words of a server that went away.
+    """Return whether there is unread input, such as the last message of a closing server.
 
     This does not ask the server, which would take as long as the query itself. A notice that
     came meanwhile looks the same, and costs a new connection.

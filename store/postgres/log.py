@@ -1,9 +1,9 @@
 """The event log in PostgreSQL: the recorder that appends and reads, the raw rows, pruning.
 
 **Order.** Writers append one after the other, under an advisory lock of the log, so that
-positions are committed in their order and no reader passes one that is committed later. A
-lock on the table would wait for each vacuum or break it off, and a vacuum against
-wraparound takes as long as it takes. The library's own database functions leave this lock
+positions are committed in their order and no reader passes one that is committed later. A lock
+on the table would wait for each vacuum or cancel it, and a vacuum against wraparound is not
+cancelled for a lock and may take hours. The library's own database functions leave this lock
 out and are never used.
 
 **Nothing is sent twice.** When the answer to a write is lost, the recorder raises instead of
@@ -159,7 +159,7 @@ def _names(log: str) -> dict[str, sql.Identifier]:
 class RequiredVersions(NamedTuple):
     """The version that each unconfirmed stream must have before an append.
 
-    `reconnects`: how many reconnects the guard knew of when it said so.
+    `reconnects`: how many reconnects the guard had counted at that time.
     """
 
     by_stream: Mapping[str, int]
@@ -222,7 +222,7 @@ def _versions_before(
 
 
 class LogDatastore(postgres.PostgresDatastore):
-    """Gives the library's recorder our connections, without type adapters."""
+    """Gives the library's recorder the connections of the process, without type adapters."""
 
     def __init__(self, url: str, log: str) -> None:
         super().__init__("", "", "", "", "", schema=log_schema(log))
@@ -236,7 +236,7 @@ class LogDatastore(postgres.PostgresDatastore):
 
     @override
     def get_connection(self) -> AbstractContextManager[Connection]:  # type: ignore[override] # rows of any form
-        """Lend a connection of ours, whose errors are the library's."""
+        """Lend a connection of the process, whose errors are the library's."""
         return self._connections.get()
 
     def reconnects(self) -> int:
@@ -362,7 +362,7 @@ class LogRecorder(postgres.PostgresApplicationRecorder):
 
 
 class Factory(postgres.PostgresFactory):
-    """Builds recorders on our connections."""
+    """Builds recorders on the connections of the process."""
 
     application_recorder_class = LogRecorder
 

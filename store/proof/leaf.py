@@ -2,8 +2,8 @@
 
 A leaf is the five stored columns of an event as netstrings, `<length>:<bytes>,`, one after
 the other: position, originator_id, originator_version, topic, state; numbers as decimal
-text. The lengths make it unambiguous: no two different events have the same leaf. A change
-of this by one byte would make every signed head wrong.
+text. The lengths make it unambiguous: no two different events have the same leaf. A change of
+this form, even by one byte, would invalidate every signed head.
 """
 
 from __future__ import annotations

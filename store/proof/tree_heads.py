@@ -1,7 +1,7 @@
 """Tree heads: the size and root of a tree at a moment, signed with Ed25519 (RFC 8032).
 
-A head that is kept outside the store fixes the log up to it: after a change of an earlier
-event the log no longer has that root, whether or not the changer has the signing key.
+A head that is kept outside the store fixes the log up to it: after a change of an earlier event
+the log no longer has that root, even if the attacker has the signing key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Connections to an SQLite file: one for each thread, opened when it first asks."""
+"""Connections to an SQLite file: one for each thread, opened at its first use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Closable(Protocol):
-    """What has a `close`."""
+    """An object with a method `close`."""
 
     def close(self) -> None:
         """Close it; a second time does nothing."""

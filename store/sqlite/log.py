@@ -5,9 +5,9 @@ connection, whatever the default of the SQLite build. Positions are never given 
 after old events were pruned (AUTOINCREMENT; a plain rowid would start again in an emptied
 table).
 
-**Raw rows.** Proofs and exports read columns as stored, by `SqliteRows` and not by the
-library's recorder, which decodes: it would take an id in capital letters for the same id,
-and stop at a row that is no event at all.
+**Raw rows.** Proofs and exports read columns as stored, by `SqliteRows`. The library's recorder
+decodes them: it would not tell an id in capital letters from the same id in small ones, and
+would fail at a row that is not an event.
 
 The library finds this module by the setting `PERSISTENCE_MODULE`, and in it the one class
 that is an infrastructure factory. A second factory must not be imported by name.

@@ -1,6 +1,6 @@
 """The examples of the documented pages, as data: a request, its answer, and the page.
 
-Our own keys come after the documented ones, as in a real answer.
+Keys that Postwatch adds come after the documented ones, as in a real answer.
 """
 
 from __future__ import annotations
