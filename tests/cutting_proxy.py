@@ -1,8 +1,8 @@
-"""A way to a PostgreSQL server that is cut at the worst moments.
+"""A proxy to a PostgreSQL server that cuts connections at the worst moments.
 
-Stands between us and the server on loopback, and breaks the connection of one transaction
-just before its COMMIT reaches the server, or when the server has done it and its answer
-is on the way.
+It is between a test and the server on loopback, and closes the connection of one transaction
+just before its COMMIT reaches the server, or after the server has committed and before its
+answer arrives.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COMMIT = b"COMMIT\0"
 
 
 class _Way:
-    """A connection of ours and the one to the server that belongs to it."""
+    """A connection of the test, and the connection to the server that belongs to it."""
 
     def __init__(self, proxy: CuttingProxy, ours: socket.socket) -> None:
         self._proxy = proxy
@@ -84,7 +84,7 @@ class _Way:
 
 
 class CuttingProxy:
-    """Passes everything on until it is told to cut."""
+    """Forwards all data until a test tells it to cut the connection."""
 
     def __init__(self, server: PostgresServer) -> None:
         self.server_port = server.port

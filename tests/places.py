@@ -98,7 +98,7 @@ class Place:
 
 
 def place_of(root: str, url: str) -> Place:
-    """Return the place that was told to a program in words."""
+    """Return the place that an argument of a program names."""
     return Place(Path(root), Database(url) if url else None)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 USER: Final = "postwatch"
 START_SECONDS: Final = 60
 _OWNER: Final = 65534 if os.getuid() == 0 else None
-"""Whom the server's programs run as, which refuse to be root; None: whoever we are."""
+"""The user of the server's programs, which refuse to run as root; None: the current user."""
 
 _GROUPS: Final[list[int] | None] = None if _OWNER is None else []
 _FAST: Final = {"fsync": "off", "full_page_writes": "off"}
@@ -60,7 +60,7 @@ class PostgresServer:
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, also when somebody is still connected."""
+        """Drop a database, also when clients are still connected."""
         self.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
@@ -76,7 +76,7 @@ class PostgresServer:
         self.process.wait()
 
     def stop(self) -> None:
-        """End the server; whoever is connected is sent away."""
+        """Stop the server; connected clients are disconnected."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             try:

@@ -1,4 +1,4 @@
-"""Faults of ours and of the path: the documented body, a request id, and no inner text."""
+"""Faults of the service and unknown paths: documented body, request id, no internal text."""
 
 from __future__ import annotations
 

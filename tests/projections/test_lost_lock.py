@@ -1,4 +1,4 @@
-"""A process that has lost its lock spoils nothing, stops, and stands by."""
+"""A process that has lost its lock writes nothing wrong, stops its work, and stands by."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("POSTWATCH_")}
-"""The environment without settings of whoever runs the tests."""
+"""The environment without the Postwatch settings of the user who runs the tests."""
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 40

@@ -43,7 +43,7 @@ CLOCK_SECONDS = 0.02
 
 
 class Servers:
-    """One server for each monitor. All of them can be told to let everyone wait."""
+    """One server for each monitor. A test can make all of them delay their answers."""
 
     def __init__(self) -> None:
         self.addresses = [f"127.9.0.{number + 1}" for number in range(MONITORS)]

@@ -62,7 +62,7 @@ def test_all_parts_wait_for_the_database_and_go_on(tmp_path: Path) -> None:
                 assert late.stop() == 0
                 assert late.messages()[-1] == "SIGTERM: finishing what is running"
                 _the_views_are_right(url, tmp_path)
-                # Nobody was started again, and nobody said it a thousand times.
+                # No process was restarted, and none repeated the log line many times.
                 assert all(is_alive(pid) for pid in pids)
                 assert [part.pid for part in fleet.parts] == pids
             finally:

@@ -1,4 +1,4 @@
-"""The page at /docs in a real browser: it works, and it asks nobody but us."""
+"""The page at /docs in a real browser: it works, and sends requests to the API only."""
 
 from __future__ import annotations
 

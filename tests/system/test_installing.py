@@ -32,7 +32,7 @@ def project() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def packages(project: dict[str, Any]) -> list[str]:
-    """The packages that the wheel is told to hold."""
+    """The packages that the configuration of the wheel lists."""
     found: list[str] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     return found
 
