@@ -1,7 +1,7 @@
-"""What happens to a store behind its back: tampering, damage and loss, on each engine.
+"""Changes of a store outside Postwatch: tampering, damage and loss, on each engine.
 
 Statements name `{events}` and its column `{position}`, or `{leaf_tiles}` and
-`{node_tiles}`; values stand as `?`.
+`{node_tiles}`; values are `?`.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class Place:
 
     @property
     def words(self) -> tuple[str, str]:
-        """What a program of its own needs to say `place_of(*words)`."""
+        """The arguments with which another program calls `place_of(*words)`."""
         return str(self.root), self.database.url if self.database else ""
 
     @property
@@ -104,7 +104,7 @@ def place_of(root: str, url: str) -> Place:
 
 @dataclass(slots=True)
 class Databases:
-    """A server that gives each who asks a database of its own, with the schema made."""
+    """A server that gives each caller a database of its own, with the schema."""
 
     server: PostgresServer
     _number: Iterator[int] = field(default_factory=count)

@@ -1,4 +1,4 @@
-"""Bodies that a create must accept, for tests with examples found by the machine."""
+"""Strategies of Hypothesis for bodies that a create must accept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused before any field is looked at: size, length, type, syntax."""
+"""Bodies that are refused before their fields are read: size, length, type, syntax."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that shows the document: ours whole, and held to it by its security policy."""
+"""The page that shows the document: served by the API alone, enforced by a security policy."""
 
 from __future__ import annotations
 

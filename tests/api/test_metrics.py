@@ -1,4 +1,4 @@
-"""Counting requests where the files of the counts find no room."""
+"""Counting requests when there is no disk space for the files of the counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The past while its view cannot follow: shown as far as it is known, and nothing made up."""
+"""Reads of the past while the view `history` lags: only recorded states are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A config in the form that a common event store gives a meaning to is a config like any other."""
+"""A config that looks like a typed value of the event store's own transcoder is plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams that are read slowly: they end in time, and leave room for everybody else."""
+"""Streams that are read slowly: they end in time, and do not block other requests."""
 
 from __future__ import annotations
 

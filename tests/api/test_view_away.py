@@ -1,4 +1,4 @@
-"""What is in the log is acknowledged, also when the view has no room to follow it."""
+"""Recorded changes are acknowledged, also when the view has no disk space to follow."""
 
 from __future__ import annotations
 

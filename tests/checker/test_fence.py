@@ -1,4 +1,4 @@
-"""Two checkers that both believe they hold a monitor: what the log takes of what they found."""
+"""Two checkers that both check the same monitor: which of their checks the log records."""
 
 from __future__ import annotations
 

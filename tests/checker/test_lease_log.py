@@ -1,4 +1,4 @@
-"""What the log says of checkers that share a location."""
+"""The log lines about checkers that share a location."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of time, on a schedule without a clock."""
+"""The rules of the schedule, with time as an argument."""
 
 from __future__ import annotations
 

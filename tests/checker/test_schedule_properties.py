@@ -1,4 +1,4 @@
-"""What holds for a schedule whatever happens: played by a machine that forgets nothing."""
+"""Invariants of the schedule, under random operations of a state machine that records all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a command in the one log to a check in the other."""
+"""From a command in the `monitoring` log to a check in the `checks` log."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests of what is true: events, commands, secrets, logs."""
+"""Tests of the domain: events, commands, secrets, logs."""

@@ -1,4 +1,4 @@
-"""Events as they stand in the logs of people, byte by byte. They must be read for ever.
+"""Events as released versions stored them, byte by byte. They must stay readable for ever.
 
 Nothing here is ever changed. A new event, or a new form of one, is added below the old.
 """

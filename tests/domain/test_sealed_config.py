@@ -1,4 +1,4 @@
-"""Secrets of configs: sealed once, kept while they stay the same, destroyed with the monitor."""
+"""Secrets of configs: sealed once, kept while unchanged, destroyed with the monitor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where secrets stand in a config, and which one is kept."""
+"""The place of the secret in a config, and when a stored secret is kept."""
 
 from __future__ import annotations
 

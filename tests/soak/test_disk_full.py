@@ -1,4 +1,4 @@
-"""A disk that is full: refused clearly, nothing half-written, and all goes on with room again."""
+"""A full disk: changes are refused, nothing is half-written, and work continues afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fleet loses parts and keeps its promises; `make soak` does it for longer."""
+"""A fleet keeps its guarantees while parts are killed and frozen; `make soak` runs longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine for some seconds, always with the same deeds; `make soak` plays others."""
+"""The state machine for some seconds, always with the same operations; `make soak` varies them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A damaged end of a log: what was whole before is there, garbage never, and all goes on."""
+"""A damaged end of a log: all complete events survive, no garbage is read, writing continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys, exports and backups by command, beside a running service and without one."""
+"""The commands on keys, exports and backups, with a running service and without one."""
 
 from __future__ import annotations
 

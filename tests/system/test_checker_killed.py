@@ -1,4 +1,4 @@
-"""The checker alone is killed while checks are under way: what that costs, and what it does not."""
+"""The checker alone is killed while checks run: what is affected, and what is not."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What docs/operations.md shows of restoring and importing, with a store that has a long log.
 
-Its views are not made in passing when they are opened, and no process is at work on it.
+Its views are too long to be built when they are opened, and no process maintains them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands around views: rebuild, killed and gone on with; status; verify."""
+"""The commands on views: rebuild, also killed and resumed; status; verify."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine that knows only the document tries to break the running service."""
+"""Schemathesis, which knows only the OpenAPI document, tests the running service."""
 
 from __future__ import annotations
 

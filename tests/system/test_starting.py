@@ -1,4 +1,4 @@
-"""Starting, stopping, starting again, and starts that cannot be."""
+"""Starting, stopping, starting again, and starts that are refused."""
 
 from __future__ import annotations
 

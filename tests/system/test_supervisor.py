@@ -1,4 +1,4 @@
-"""Which ends of a part end everything, and which ones are mended by starting it again."""
+"""Which exit statuses of a part end the service, and after which ones it is restarted."""
 
 from __future__ import annotations
 
