@@ -1,4 +1,4 @@
-"""The process of the API: gunicorn with our settings, its log lines and its shared counters."""
+"""The process of the API: gunicorn with its settings, log lines and shared counters."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class LoggingArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
 
 
 class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
-    """Gunicorn with our settings. Each worker opens the store for itself, after the fork."""
+    """Gunicorn as Postwatch configures it. Each worker opens the store after the fork."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -98,7 +98,7 @@ class Fence:
                 self._remember(check.monitor_id, check.due_at)
 
     def _is_known(self, monitor_id: UUID, checks: Sequence[PerformedCheck]) -> bool:
-        """Return whether checks follow, in order, the last one that we know to be recorded."""
+        """Return whether checks follow, in order, the last one that is known to be recorded."""
         dues = [self._last_due.get(monitor_id, ""), *(each.due_at for each in checks)]
         return bool(dues[0]) and all(earlier < later for earlier, later in pairwise(dues))
 

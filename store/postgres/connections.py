@@ -76,8 +76,8 @@ _DEFAULTS: Final = {
 }
 # A writer that waits longer than `lock_timeout` for another one gets an error. A commit is on
 # disk when it returns, whatever the server's default. A session may be idle for ever. These
-# are set by a statement, because a pooler between us and the server may refuse options; what
-# the server, the role or the URL has set otherwise is kept.
+# are set by a statement, because a pooler in front of the server may refuse options; another
+# value set by the server, the role or the URL is kept.
 _CONFIGURE: Final = """
 SELECT
     set_config('lock_timeout', CASE waits WHEN '0' THEN '8s' ELSE waits END, false),
@@ -108,9 +108,9 @@ _LIBRARY_ERRORS: Final = (
 def conninfo_of(url: str, *, part: str, writes: bool = True) -> str:
     """Return libpq's connection string for a URL.
 
-    `part` names the purpose in the server's list of sessions. Of several hosts the one that
-    can be written to is taken. Options in the URL win over our defaults. Raises StoreError
-    when libpq cannot read the URL.
+    `part` names the purpose in the server's list of sessions. Of several hosts libpq takes the
+    one that accepts writes. Options in the URL override the defaults. Raises StoreError when
+    libpq cannot read the URL.
     """
     try:
         given = conninfo_to_dict(url)

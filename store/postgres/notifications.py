@@ -87,13 +87,13 @@ class Listener:
         for each in LOGS:
             session.execute(sql.SQL("LISTEN {}").format(sql.Identifier(log_table(each))))
         self.listens = True
-        # What was written before we listened.
+        # Events may have been written before this connection listened.
         self._notify(None)
         probed_at = time.monotonic()
         while not self._stop.is_set():
             for notify in session.notifies(timeout=_STOP_CHECK_SECONDS, stop_after=1):
                 self._notify(notify.channel)
-            # A connection that only listens never learns that the server is gone.
+            # A connection that only listens never detects that the server is gone.
             if time.monotonic() - probed_at > _PROBE_SECONDS:
                 session.execute("SELECT 1")
                 probed_at = time.monotonic()
