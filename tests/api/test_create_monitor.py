@@ -147,6 +147,21 @@ def test_read_only_keys_of_a_response_are_accepted_and_ignored(world: World, adm
     assert answer.json["createdAt"] > "2020"
 
 
+@pytest.mark.parametrize("login", [{"user": "a@example.com"}, {"password": "a-password"}])
+def test_half_a_login_is_400_and_nothing_is_recorded(
+    world: World, admin: Caller, login: dict[str, str]
+) -> None:
+    before = world.store.monitoring.recorder.max_notification_id()
+
+    answer = admin.post(PATHS["imap_pop"], world.body("imap_pop", config=login))
+
+    assert answer.status_code == 400
+    assert [each["path"] for each in answer.json["errors"]] == [
+        "imapPopConfig.user" if "password" in login else "imapPopConfig.password"
+    ]
+    assert world.store.monitoring.recorder.max_notification_id() == before
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "customer", [0, -1, 1.5, True, None, "", "x", "1", [1], {"id": 1}, "1" * 32]
