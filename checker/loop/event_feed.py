@@ -70,20 +70,20 @@ class LogFollower:
         self._retry = StoreRetry("read what is to be checked")
         self._position = 0
         self._at_head = False
-        self._has_been_at_head = False
 
     async def next_batch(self) -> Batch:
         """Return the next batch; wait for new events when all were read.
 
-        The first batch at the head of the log may be empty: it says that all was read.
+        A batch at the head of the log may be empty, at the start and after a full batch: it
+        says that all was read.
         """
         while True:
-            if self._at_head:
+            was_at_head = self._at_head
+            if was_at_head:
                 await self._wait_for_change()
             batch = await self._read_batch()
             self._position, self._at_head = batch.position, batch.at_head
-            if batch.events or not self._has_been_at_head:
-                self._has_been_at_head = self._has_been_at_head or batch.at_head
+            if batch.events or not was_at_head:
                 return batch
 
     async def _wait_for_change(self) -> None:

@@ -65,6 +65,22 @@ async def test_full_last_batch_is_followed_by_an_empty_one_at_the_head(
     assert await log.next_batch() == Batch([], events, at_head=True)
 
 
+async def test_full_batch_that_follows_is_told_to_end_at_the_head(
+    store: Store, signal: ChangeSignal
+) -> None:
+    owner = Owner(store)
+    log = follower(store, signal, batch_events=2)
+    while not (await log.next_batch()).at_head:
+        pass
+
+    owner.create()  # two events: the number and the monitor
+    full = await next_batch(log)
+
+    assert len(full.events) == 2
+    assert not full.at_head
+    assert await next_batch(log) == Batch([], full.position, at_head=True)
+
+
 async def test_new_events_arrive_soon(store: Store, signal: ChangeSignal) -> None:
     owner = Owner(store)
     log = follower(store, signal)
