@@ -27,6 +27,8 @@ from domain.location import MonitoringLocation, Registration, location_id
 from domain.monitor import Monitor
 from domain.numbering import NumberedKind, Registered, next_number, number_given
 from domain.organization import Customer, Organization
+from domain.resource import Resource
+from domain.resource_commands import ResourceCommands
 from domain.sealed_config import SealedConfigs, SecretVault
 
 if TYPE_CHECKING:
@@ -42,7 +44,10 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T", bound=Aggregate)
-N = TypeVar("N", Organization, Customer, AccessToken, Monitor, MonitoringLocation)
+R = TypeVar("R")
+N = TypeVar(
+    "N", bound=Organization | Customer | AccessToken | Monitor | MonitoringLocation | Resource
+)
 
 _CACHED_AGGREGATES: Final = 1000
 """Aggregates that a process keeps, brought up to date at each use by their new events."""
@@ -76,6 +81,7 @@ class Monitoring(Application[UUID]):
         self._vault = vault
         self._configs = SealedConfigs(vault)
         self._commands = CommandRunner(turn, self._forget_aggregates)
+        self.resources = ResourceCommands(self, vault)
 
     # The log: what the library asks of an application, and how events are written and read.
 
@@ -111,7 +117,7 @@ class Monitoring(Application[UUID]):
 
     def load(self, aggregate_class: type[T], aggregate_id: UUID, missing: str) -> T:
         """Return an aggregate. Raises NotFoundError with the text `missing`."""
-        found = self._find(aggregate_class, aggregate_id)
+        found = self.find(aggregate_class, aggregate_id)
         if found is None:
             raise NotFoundError(missing)
         return found
@@ -166,7 +172,7 @@ class Monitoring(Application[UUID]):
 
     def create_organization(self, name: str, actor: Actor) -> Organization:
         """Add an organization."""
-        return self._create(
+        return self.create_numbered(
             "organization",
             lambda number: Organization.create(number, name, actor=actor, now=self.clock()),
             actor,
@@ -180,7 +186,7 @@ class Monitoring(Application[UUID]):
         A request that was made before returns the customer as it was made then.
         """
         self.load(Organization, command.organization_id, "Organization not found")
-        return self._create(
+        return self.create_numbered(
             "customer",
             lambda number: Customer.create(number, command, actor=actor, now=self.clock()),
             actor,
@@ -207,7 +213,7 @@ class Monitoring(Application[UUID]):
             customer = self.load(Customer, command.customer_id, "Customer not found")
             if customer.organization_id != str(command.organization_id):
                 raise NotFoundError("Customer not found")
-        return self._create(
+        return self.create_numbered(
             "access_token",
             lambda number: AccessToken.issue(number, command, actor=actor, now=self.clock()),
             actor,
@@ -250,7 +256,7 @@ class Monitoring(Application[UUID]):
         """
 
         def attempt() -> Registration:
-            location = self._find(MonitoringLocation, location_id(code))
+            location = self.find(MonitoringLocation, location_id(code))
             if location is None:
                 return self._add_location(code, name, country, actor)
             found = location.renew(
@@ -298,7 +304,7 @@ class Monitoring(Application[UUID]):
         """
         monitor_id = uuid4()
         config = self._configs.seal_new(command.kind, command.config, monitor_id)
-        return self._create(
+        return self.create_numbered(
             command.kind,
             lambda number: Monitor.create(
                 number,
@@ -365,14 +371,15 @@ class Monitoring(Application[UUID]):
 
     # What the commands share.
 
-    def _find(self, aggregate_class: type[T], aggregate_id: UUID) -> T | None:
+    def find(self, aggregate_class: type[T], aggregate_id: UUID) -> T | None:
+        """Return an aggregate; None when there is none of this class and id."""
         try:
             found: Aggregate = self.repository.get(aggregate_id)
         except AggregateNotFoundError:
             return None
         return found if isinstance(found, aggregate_class) else None
 
-    def _create(
+    def create_numbered(
         self,
         kind: NumberedKind,
         create: Callable[[int], N],
@@ -391,14 +398,31 @@ class Monitoring(Application[UUID]):
             if before is not None:
                 made: N = self.repository.get(before, version=1)
                 return made
-            thing = create(next_number(self.events, kind))
-            answered = (
-                repeat.answered(thing.id, actor=actor, now=thing.created_on) if repeat else None
-            )
-            self.save(answered, self.number_given(kind, thing, actor), thing)
-            return thing
+            return self.add_numbered(kind, create, actor, repeat=repeat)
 
         return self._commands.run(attempt)
+
+    def add_numbered(
+        self,
+        kind: NumberedKind,
+        create: Callable[[int], N],
+        actor: Actor,
+        *,
+        repeat: IdempotencyKey | None = None,
+    ) -> N:
+        """Save a new thing together with its number. Raises IntegrityError on a lost race."""
+        thing = create(next_number(self.events, kind))
+        answered = repeat.answered(thing.id, actor=actor, now=thing.created_on) if repeat else None
+        self.save(answered, self.number_given(kind, thing, actor), thing)
+        return thing
+
+    def run(self, attempt: Callable[[], R]) -> R:
+        """Run a command, again when another writer was first. Raises ConflictError."""
+        return self._commands.run(attempt)
+
+    def destroy_key(self, owner: UUID) -> None:
+        """Destroy the data key of a deleted monitor or channel."""
+        self._configs.destroy_key(owner)
 
     def _forget_aggregates(self) -> None:
         self.repository.cache = LRUCache(_CACHED_AGGREGATES)

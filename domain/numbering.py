@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from domain.actor import Actor
 
 
-NumberedKind = Literal["organization", "customer", "access_token", Kind, "location"]
+NumberedKind = Literal[
+    "organization",
+    "customer",
+    "access_token",
+    Kind,
+    "location",
+    "maintenance_window",
+    "notification_channel",
+    "tag",
+    "package_config",
+]
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:numbers")
 _STREAM_OF: Final[dict[NumberedKind, UUID]] = {

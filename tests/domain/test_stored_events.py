@@ -22,9 +22,13 @@ from domain.event_mapper import EventMapper
 from domain.fields import MONITOR_FIELDS, current_values
 from domain.idempotency import RequestAnswered
 from domain.location import MonitoringLocation
+from domain.maintenance_window import MaintenanceWindow
 from domain.monitor import Monitor
+from domain.notification_channel import NotificationChannel
 from domain.numbering import Registered
 from domain.organization import Customer, Organization
+from domain.package_config import PackageConfig
+from domain.tag import MonitorTags, Tag
 from store.keys import sealing
 from tests.domain.stored_events import EVENTS, MASTER_KEY, WRAPPED_KEY, Frozen
 
@@ -52,6 +56,22 @@ CLASS_OF: dict[str, type[Any]] = {
     "LocationRestored": MonitoringLocation.Restored,
     "RequestAnswered": RequestAnswered,
     "ChecksArchived": ChecksArchived,
+    "MaintenanceWindowCreated": MaintenanceWindow.Created,
+    "MaintenanceWindowUpdated": MaintenanceWindow.Updated,
+    "MaintenanceWindowDeleted": MaintenanceWindow.Deleted,
+    "NotificationChannelCreated": NotificationChannel.Created,
+    "NotificationChannelUpdated": NotificationChannel.Updated,
+    "NotificationChannelDeleted": NotificationChannel.Deleted,
+    "TagCreated": Tag.Created,
+    "TagUpdated": Tag.Updated,
+    "TagDeleted": Tag.Deleted,
+    "PackageConfigCreated": PackageConfig.Created,
+    "PackageConfigUpdated": PackageConfig.Updated,
+    "PackageConfigDeleted": PackageConfig.Deleted,
+    "PackageConfigRestored": PackageConfig.Restored,
+    "MonitorFirstTagged": MonitorTags.Created,
+    "MonitorTagged": MonitorTags.Assigned,
+    "MonitorUntagged": MonitorTags.Removed,
 }
 SORTS = ("organization", "customer", "access_token", "smtp", "imap_pop", "location")
 """In the order of the registrations of version 1."""
@@ -269,6 +289,7 @@ def test_every_event_class_has_a_topic_of_its_own_and_frozen_bytes() -> None:
     topics = [topic for _, topic in found]
     assert "-" not in topics, f"an event class without a topic of its own: {found}"
     assert len(set(topics)) == len(topics), f"two event classes with one topic: {found}"
-    stored = {topic for name, topic in found if not name.endswith(".Event")}
+    bases = (".Event", "Resource.Created", "Resource.Updated", "Resource.Deleted")
+    stored = {topic for name, topic in found if not name.endswith(bases)}
     frozen = {each.topic for each in EVENTS}
     assert stored == frozen, "add the bytes of a new event to stored_events.py, for ever"
