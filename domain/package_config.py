@@ -13,14 +13,11 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from domain.alert_policy import CHANNEL_SWITCHES, POLICY_KEYS
 from domain.errors import InvalidValueError
 from domain.fields import FieldSpec, FieldSpecs
-from domain.resource import Fields, Resource
+from domain.resource import Resource
 from domain.values import parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
-
-    from domain.actor import Actor
 
 
 MAX_PACKAGES: Final = 100
@@ -94,9 +91,12 @@ PACKAGE_PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
 """The keys of a package that people can change, each with what checks its value."""
 
 
-def package_id(organization_id: UUID, package_type: str) -> UUID:
-    """Return the id of an organization's package with a key."""
-    return uuid5(_NAMESPACE, f"{organization_id}/{package_type}")
+def package_id(organization_id: UUID, package_type: str, generation: int) -> UUID:
+    """Return the id of an organization's package with a key.
+
+    A package that is made anew after its deletion is of the next generation, counting from 1.
+    """
+    return uuid5(_NAMESPACE, f"{organization_id}/{generation}/{package_type}")
 
 
 _FIELDS: Final[FieldSpecs] = {
@@ -132,26 +132,3 @@ class PackageConfig(Resource):
         """A package was deleted."""
 
         TOPIC = "PackageConfigDeleted"
-
-    class Restored(Event):
-        """A deleted package was made anew, with these fields and else the defaults."""
-
-        TOPIC = "PackageConfigRestored"
-
-        fields: Fields
-        actor: Actor
-
-        def apply(self, aggregate: PackageConfig) -> None:
-            """Set every field."""
-            aggregate.deleted = False
-            for name, value in {**aggregate.defaults(), **self.fields}.items():
-                setattr(aggregate, name, value)
-
-    @classmethod
-    def id_of(cls, organization_id: UUID, fields: Fields) -> UUID:
-        """Return the id that follows from the key of the package."""
-        return package_id(organization_id, fields["package_type"])
-
-    def restore(self, fields: Fields, *, actor: Actor, now: datetime) -> None:
-        """Record that a deleted package was made anew."""
-        self.trigger_event(PackageConfig.Restored, timestamp=now, fields=fields, actor=actor)

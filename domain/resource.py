@@ -7,7 +7,6 @@ way. A class of them names its fields (`FIELDS`) and checks them (`check`).
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from uuid import UUID, uuid4
 
 from eventsourcing.domain import Aggregate
 
@@ -17,6 +16,7 @@ from domain.values import real_changes
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
 
     from domain.actor import Actor
     from domain.numbering import NumberedKind
@@ -90,12 +90,6 @@ class Resource(Aggregate):
     @classmethod
     def check(cls, fields: Fields) -> None:
         """Refuse fields that contradict each other. Raises InvalidInputError."""
-
-    @classmethod
-    def id_of(cls, organization_id: UUID, fields: Fields) -> UUID:
-        """Return the id of a new one. A class with a natural key derives it from that."""
-        del organization_id, fields
-        return uuid4()
 
     @classmethod
     def create(

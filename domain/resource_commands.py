@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID, uuid4
 
@@ -120,26 +121,21 @@ class ResourceCommands:
         fields = {**changes, "package_type": package_type}
 
         def attempt() -> PackageConfig:
-            key = package_id(organization_id, package_type)
-            found = self._monitoring.find(PackageConfig, key)
+            for generation in count(1):
+                key = package_id(organization_id, package_type, generation)
+                found = self._monitoring.find(PackageConfig, key)
+                if found is None or not found.deleted:
+                    break
+            now = self._monitoring.clock()
             if found is None:
                 return self._monitoring.add_numbered(
-                    "package_config",
+                    PackageConfig.KIND,
                     lambda number: PackageConfig.create(
-                        number,
-                        organization_id,
-                        fields,
-                        resource_id=key,
-                        actor=actor,
-                        now=self._monitoring.clock(),
+                        number, organization_id, fields, resource_id=key, actor=actor, now=now
                     ),
                     actor,
                 )
-            now = self._monitoring.clock()
-            if found.deleted:
-                found.restore(fields, actor=actor, now=now)
-                self._monitoring.save(found)
-            elif found.update(fields, actor=actor, now=now):
+            if found.update(fields, actor=actor, now=now):
                 self._monitoring.save(found)
             return found
 
@@ -154,18 +150,16 @@ class ResourceCommands:
         """
 
         def attempt() -> MonitorTags:
-            self._load(Tag, organization_id, tag_id, None)
+            tag = self._load(Tag, organization_id, tag_id, None)
             monitor = self._monitoring.load(Monitor, monitor_id, "Monitor not found")
             if monitor.deleted or monitor.organization_id != str(organization_id):
                 raise NotFoundError("Monitor not found")
             now = self._monitoring.clock()
             tags = self._monitoring.find(MonitorTags, monitor_tags_id(monitor_id))
             if tags is None:
-                tags = MonitorTags.create(
-                    monitor_id, str(organization_id), tag_id, actor=actor, now=now
-                )
+                tags = MonitorTags.create(monitor, tag, actor=actor, now=now)
                 self._monitoring.save(tags)
-            elif tags.assign(tag_id, actor=actor, now=now):
+            elif tags.assign(monitor, tag, actor=actor, now=now):
                 self._monitoring.save(tags)
             return tags
 
@@ -178,9 +172,11 @@ class ResourceCommands:
 
         def attempt() -> None:
             tags = self._monitoring.find(MonitorTags, monitor_tags_id(monitor_id))
-            if tags is None or tags.organization_id != str(organization_id):
+            tag = self._monitoring.find(Tag, tag_id)
+            if tags is None or tag is None or tags.organization_id != str(organization_id):
                 return
-            if tags.remove(tag_id, actor=actor, now=self._monitoring.clock()):
+            monitor = self._monitoring.load(Monitor, monitor_id, "Monitor not found")
+            if tags.remove(monitor, tag, actor=actor, now=self._monitoring.clock()):
                 self._monitoring.save(tags)
 
         self._monitoring.run(attempt)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.actor import Actor
+    from domain.monitor import Monitor
 
 
 COLORS: Final = (
@@ -62,6 +63,8 @@ class Tag(Resource):
     TOPIC = "Tag"
     KIND = "tag"
     LABEL = "Tag"
+    if TYPE_CHECKING:
+        name: str
     FIELDS = _FIELDS
 
     class Event(Resource.Event):
@@ -108,6 +111,8 @@ class MonitorTags(Aggregate):
         monitor_id: str
         organization_id: str
         tag_id: str
+        monitor_name: str
+        tag_name: str
         actor: Actor
 
     class Assigned(Event):
@@ -117,6 +122,8 @@ class MonitorTags(Aggregate):
 
         monitor_id: str
         tag_id: str
+        monitor_name: str
+        tag_name: str
         actor: Actor
 
         def apply(self, aggregate: MonitorTags) -> None:
@@ -130,6 +137,8 @@ class MonitorTags(Aggregate):
 
         monitor_id: str
         tag_id: str
+        monitor_name: str
+        tag_name: str
         actor: Actor
 
         def apply(self, aggregate: MonitorTags) -> None:
@@ -142,42 +151,37 @@ class MonitorTags(Aggregate):
         self.since: dict[str, datetime] = {tag_id: self.created_on}
 
     @classmethod
-    def create(
-        cls, monitor_id: UUID, organization_id: str, tag_id: UUID, *, actor: Actor, now: datetime
-    ) -> MonitorTags:
+    def create(cls, monitor: Monitor, tag: Tag, *, actor: Actor, now: datetime) -> MonitorTags:
         """Return the tags of a monitor that gets its first one, still to be saved."""
         return cls._create(
             cls.Created,
-            id=monitor_tags_id(monitor_id),
+            id=monitor_tags_id(monitor.id),
             timestamp=now,
-            monitor_id=str(monitor_id),
-            organization_id=organization_id,
-            tag_id=str(tag_id),
+            organization_id=monitor.organization_id,
             actor=actor,
+            **_named(monitor, tag),
         )
 
-    def assign(self, tag_id: UUID, *, actor: Actor, now: datetime) -> bool:
+    def assign(self, monitor: Monitor, tag: Tag, *, actor: Actor, now: datetime) -> bool:
         """Record a tag of the monitor; return False when the monitor has it already."""
-        if str(tag_id) in self.since:
+        if str(tag.id) in self.since:
             return False
-        self.trigger_event(
-            MonitorTags.Assigned,
-            timestamp=now,
-            monitor_id=self.monitor_id,
-            tag_id=str(tag_id),
-            actor=actor,
-        )
+        self.trigger_event(MonitorTags.Assigned, timestamp=now, actor=actor, **_named(monitor, tag))
         return True
 
-    def remove(self, tag_id: UUID, *, actor: Actor, now: datetime) -> bool:
+    def remove(self, monitor: Monitor, tag: Tag, *, actor: Actor, now: datetime) -> bool:
         """Record that the monitor lost a tag; return False when it does not have it."""
-        if str(tag_id) not in self.since:
+        if str(tag.id) not in self.since:
             return False
-        self.trigger_event(
-            MonitorTags.Removed,
-            timestamp=now,
-            monitor_id=self.monitor_id,
-            tag_id=str(tag_id),
-            actor=actor,
-        )
+        self.trigger_event(MonitorTags.Removed, timestamp=now, actor=actor, **_named(monitor, tag))
         return True
+
+
+def _named(monitor: Monitor, tag: Tag) -> dict[str, str]:
+    """Return what an event says of both, with the names of that time for the audit log."""
+    return {
+        "monitor_id": str(monitor.id),
+        "tag_id": str(tag.id),
+        "monitor_name": monitor.name,
+        "tag_name": tag.name,
+    }

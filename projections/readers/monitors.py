@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.kinds import Kind
-    from projections.core.table import Record
+    from projections.core.table import Record, Table
 
 
 class MonitorRecords(NamedTuple):
@@ -113,6 +113,18 @@ class MonitorReader(MonitorAnswers):
     @abstractmethod
     def last_check_of_locations(self) -> dict[str, str]:
         """Return when each location made its newest check, by code."""
+
+    @abstractmethod
+    def resources(self, table: Table, organization_id: str) -> Sequence[Record]:
+        """Return the resources of an organization in a table of `views.resources`, by number."""
+
+    @abstractmethod
+    def resource(self, table: Table, identifier: int | str) -> Record | None:
+        """Return a resource by number or public id."""
+
+    @abstractmethod
+    def tags_of(self, monitor_id: str) -> Sequence[Record]:
+        """Return the tags of a monitor, by number."""
 
     @abstractmethod
     def monitor(self, kind: Kind, public_id: str) -> MonitorRecords | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.kinds import Kind
-    from projections.core.table import Record
+    from projections.core.table import Record, Table
     from projections.readers.monitors import MonitorFilter
 
 
@@ -63,6 +63,11 @@ _LAST_CHECK_BY_LOCATION: Final = (
 )
 _LAST_CHECKS: Final = """
 SELECT record FROM last_checks WHERE monitor_id = :monitor_id ORDER BY checked_at DESC, location
+"""
+
+_TAGS_OF: Final = """
+SELECT t.record FROM monitor_tags m JOIN tags t ON t.key = m.tag_id
+WHERE m.monitor_id = :monitor_id ORDER BY t.number
 """
 
 # The sum keeps SQLite from the index of positions, which it would go through from the log's
@@ -131,6 +136,19 @@ class MonitorQueries(MonitorReader):
     @override
     def last_check_of_locations(self) -> dict[str, str]:
         return dict(self._select(_LAST_CHECK_BY_LOCATION, {}))
+
+    @override
+    def resources(self, table: Table, organization_id: str) -> Sequence[Record]:
+        return self._all(table.name, organization_id)
+
+    @override
+    def resource(self, table: Table, identifier: int | str) -> Record | None:
+        return self._one(table.name, _column(identifier), identifier)
+
+    @override
+    def tags_of(self, monitor_id: str) -> Sequence[Record]:
+        rows = self._select(_TAGS_OF, {"monitor_id": monitor_id}, owners_only=True)
+        return [orjson.loads(record) for (record,) in rows]
 
     @override
     def monitor(self, kind: Kind, public_id: str) -> MonitorRecords | None:

@@ -21,10 +21,12 @@ from domain.check import ChecksArchived
 from domain.clock import iso_milliseconds
 from domain.kinds import KINDS, MASK
 from domain.mail_config import read_secret
+from domain.tag import MonitorTags
 from domain.values import is_same
 from projections.core.projection import EventHandler, Projection, RowBuffer, batched
 from projections.core.table import Table
 from projections.views import monitors, records
+from projections.views.resources import TAG_HANDLERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +47,10 @@ SUBJECT_KINDS: Final = (
     "token",
     "location",
     "archive",
+    "maintenanceWindow",
+    "notificationChannel",
+    "tag",
+    "packageConfig",
 )
 """What an event may be about, in the words of the API."""
 
@@ -149,6 +155,8 @@ class HistoryProjection(Projection):
                     _record_change(rows, logged, handler)
                 elif isinstance(logged.event, ChecksArchived):
                     _record_archive(rows, logged)
+                elif type(logged.event) in TAG_HANDLERS:
+                    _record_tag(rows, logged)
         rows.write()
 
     def _read(self, rows: RowBuffer, batch: Iterable[LoggedEvent]) -> None:
@@ -198,6 +206,18 @@ def _record_archive(rows: RowBuffer, logged: LoggedEvent) -> None:
     }
     changes = _changes(_ARCHIVE_KEYS, None, vars(logged.event))
     rows.put(ENTRIES, str(logged.position), _entry(logged, segment, changes))
+
+
+def _record_tag(rows: RowBuffer, logged: LoggedEvent) -> None:
+    """Put the entry of a tag among those of its monitor. `version` is that of the tags' stream."""
+    event = logged.event
+    monitor = records.existing(rows.get(THINGS, event.monitor_id))
+    was, now = None, event.tag_name
+    if isinstance(event, MonitorTags.Removed):
+        was, now = now, was
+    entry = _entry(logged, {**monitor, "name": event.monitor_name}, [_change("tags", was, now)])
+    subject = {**entry["subject"], "publicId": event.monitor_id}
+    rows.put(ENTRIES, str(logged.position), {**entry, "subject": subject})
 
 
 def _new_thing(rows: RowBuffer, table: Table, record: Record, position: int) -> Record:
@@ -271,7 +291,7 @@ def record_changes(table: Table, before: Record | None, after: Record) -> Iterat
     A new record changes every field from null.
     """
     yield from _changes(table.audited, before, after)
-    if "config" in after:
+    if table is monitors.MONITORS:
         was, now = before["config"] if before else {}, after["config"]
         if was is not now:
             yield from _config_changes(after["kind"], was, now)
@@ -325,10 +345,16 @@ PROJECTION: Final = HistoryProjection(
     name="history",
     log="monitoring",
     tables=(THINGS, VERSIONS, ENTRIES),
-    handlers=monitors.PROJECTION.handlers,
+    handlers={
+        event: handler
+        for event, handler in monitors.PROJECTION.handlers.items()
+        if event not in TAG_HANDLERS
+    },
     # Other folds of the `monitors` view give other versions here.
     version=_VERSIONS * monitors.PROJECTION.version + _VERSION,
 )
 
-ENTRY_TYPES: Final = tuple(get_topic(each) for each in (*PROJECTION.handlers, ChecksArchived))
+ENTRY_TYPES: Final = tuple(
+    get_topic(each) for each in (*PROJECTION.handlers, ChecksArchived, *TAG_HANDLERS)
+)
 """The types of events that have an entry."""

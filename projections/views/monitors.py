@@ -1,4 +1,8 @@
-"""The `monitors` view: organizations, customers, tokens, locations and monitors as they are now."""
+"""The `monitors` view: what people set up, as it is now.
+
+Organizations, customers, tokens, locations and monitors are here, and beside them what
+`resources` adds.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from domain.organization import Customer, Organization
 from projections.core.projection import EventHandler, Projection
 from projections.core.table import Table
 from projections.shapes import monitor
-from projections.views import records
+from projections.views import records, resources
 
 if TYPE_CHECKING:
     from projections.core.table import Record
@@ -119,7 +123,7 @@ def _key(event: Any) -> str:  # noqa: ANN401 - any event of the library
 PROJECTION: Final = Projection(
     name="monitors",
     log="monitoring",
-    tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, LOCATIONS, MONITORS),
+    tables=(ORGANIZATIONS, CUSTOMERS, TOKENS, LOCATIONS, MONITORS, *resources.TABLES),
     handlers={
         Organization.Created: EventHandler(ORGANIZATIONS, _key, records.organization),
         Customer.Created: EventHandler(CUSTOMERS, _key, records.customer),
@@ -134,6 +138,8 @@ PROJECTION: Final = Projection(
         Monitor.Created: EventHandler(MONITORS, _key, records.monitor),
         Monitor.Updated: EventHandler(MONITORS, _key, records.updated_monitor),
         Monitor.Deleted: EventHandler(MONITORS, _key, records.deleted_monitor),
+        **resources.RESOURCE_HANDLERS,
+        **resources.TAG_HANDLERS,
     },
     version=2,
 )

@@ -262,11 +262,11 @@ EVENTS: Final = (
         "5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0001",
         1,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","originator_topic":"MaintenanceW'
-        b'indow","number":1,"organization_id":"00000000-0000-4000-8000-000000000001","fiel'
+        b'indow","number":1,"organization_id":"ffccd01d-8300-4685-8db7-d946910f77dd","fiel'
         b'ds":{"name":"Weekly deployment","start_time":"2027-07-05T02:00:00.000Z","end_tim'
         b'e":"2027-07-05T04:00:00.000Z","time_zone":"Europe/Berlin","is_recurring":true,"r'
-        b'ecurrence_pattern":{"frequency":"weekly","daysOfWeek":[1]},"targets":["00000000-'
-        b'0000-4000-8000-000000000003"]},"actor":{"type":"token","id":"00000000-0000-4000-'
+        b'ecurrence_pattern":{"frequency":"weekly","daysOfWeek":[1]},"targets":["9581ff92-'
+        b'9882-4f76-9f0c-265f9b03943d"]},"actor":{"type":"token","id":"00000000-0000-4000-'
         b'8000-00000000000a","name":"Ops","role":"admin","request_id":"request-1"}}',
     ),
     Frozen(
@@ -293,7 +293,7 @@ EVENTS: Final = (
         "5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0002",
         1,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","originator_topic":"Notification'
-        b'Channel","number":1,"organization_id":"00000000-0000-4000-8000-000000000001","fi'
+        b'Channel","number":1,"organization_id":"ffccd01d-8300-4685-8db7-d946910f77dd","fi'
         b'elds":{"type":"webhook","name":"Ops","config":{"url":"https://hooks.example.com/'
         b'mail","secret":{"sealed":"v1:AAAA"}}},"actor":{"type":"token","id":"00000000-000'
         b'0-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"request-1"}}',
@@ -322,7 +322,7 @@ EVENTS: Final = (
         "5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0003",
         1,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","originator_topic":"Tag","number'
-        b'":1,"organization_id":"00000000-0000-4000-8000-000000000001","fields":{"name":"P'
+        b'":1,"organization_id":"ffccd01d-8300-4685-8db7-d946910f77dd","fields":{"name":"P'
         b'roduction","color":"red"},"actor":{"type":"token","id":"00000000-0000-4000-8000-'
         b'00000000000a","name":"Ops","role":"admin","request_id":"request-1"}}',
     ),
@@ -347,41 +347,43 @@ EVENTS: Final = (
     Frozen(
         "monitoring",
         "MonitorFirstTagged",
-        "a8c67403-8ba1-5517-a2a2-c63f49bb8121",
+        "56760d3c-fbe8-58d9-928d-2c7edda3725f",
         1,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","originator_topic":"MonitorTags"'
-        b',"monitor_id":"00000000-0000-4000-8000-000000000003","organization_id":"00000000'
-        b'-0000-4000-8000-000000000001","tag_id":"5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0003","a'
-        b'ctor":{"type":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops","'
-        b'role":"admin","request_id":"request-1"}}',
+        b',"monitor_id":"9581ff92-9882-4f76-9f0c-265f9b03943d","organization_id":"ffccd01d'
+        b'-8300-4685-8db7-d946910f77dd","tag_id":"5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0003","m'
+        b'onitor_name":"Outbound SMTP","tag_name":"Production","actor":{"type":"token","id'
+        b'":"00000000-0000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id'
+        b'":"request-1"}}',
     ),
     Frozen(
         "monitoring",
         "MonitorTagged",
-        "a8c67403-8ba1-5517-a2a2-c63f49bb8121",
+        "56760d3c-fbe8-58d9-928d-2c7edda3725f",
         2,
-        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","monitor_id":"00000000-0000-4000'
-        b'-8000-000000000003","tag_id":"5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0004","actor":{"ty'
-        b'pe":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops","role":"adm'
-        b'in","request_id":"request-1"}}',
+        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","monitor_id":"9581ff92-9882-4f76'
+        b'-9f0c-265f9b03943d","tag_id":"5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0004","monitor_nam'
+        b'e":"Outbound SMTP","tag_name":"Mail","actor":{"type":"token","id":"00000000-0000'
+        b'-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"request-1"}}',
     ),
     Frozen(
         "monitoring",
         "MonitorUntagged",
-        "a8c67403-8ba1-5517-a2a2-c63f49bb8121",
+        "56760d3c-fbe8-58d9-928d-2c7edda3725f",
         3,
-        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","monitor_id":"00000000-0000-4000'
-        b'-8000-000000000003","tag_id":"5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0003","actor":{"ty'
-        b'pe":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops","role":"adm'
-        b'in","request_id":"request-1"}}',
+        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","monitor_id":"9581ff92-9882-4f76'
+        b'-9f0c-265f9b03943d","tag_id":"5d0f3c5e-8f0e-4d5b-9d0a-1c5a6a3c0003","monitor_nam'
+        b'e":"Outbound SMTP","tag_name":"Production","actor":{"type":"token","id":"0000000'
+        b'0-0000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"request'
+        b'-1"}}',
     ),
     Frozen(
         "monitoring",
         "PackageConfigCreated",
-        "1e672b18-0fe3-544d-a7d6-41a0b9cad8ef",
+        "99f66d23-8840-5780-a195-5c9e85d4895f",
         1,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","originator_topic":"PackageConfi'
-        b'g","number":1,"organization_id":"00000000-0000-4000-8000-000000000001","fields":'
+        b'g","number":1,"organization_id":"ffccd01d-8300-4685-8db7-d946910f77dd","fields":'
         b'{"package_type":"pro","alertConsecutiveChecks":5},"actor":{"type":"token","id":"'
         b'00000000-0000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"'
         b'request-1"}}',
@@ -389,7 +391,7 @@ EVENTS: Final = (
     Frozen(
         "monitoring",
         "PackageConfigUpdated",
-        "1e672b18-0fe3-544d-a7d6-41a0b9cad8ef",
+        "99f66d23-8840-5780-a195-5c9e85d4895f",
         2,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","changes":{"displayName":"Pro"},'
         b'"actor":{"type":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops"'
@@ -398,19 +400,10 @@ EVENTS: Final = (
     Frozen(
         "monitoring",
         "PackageConfigDeleted",
-        "1e672b18-0fe3-544d-a7d6-41a0b9cad8ef",
+        "99f66d23-8840-5780-a195-5c9e85d4895f",
         3,
         b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","actor":{"type":"token","id":"00'
         b'000000-0000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"re'
         b'quest-1"}}',
-    ),
-    Frozen(
-        "monitoring",
-        "PackageConfigRestored",
-        "1e672b18-0fe3-544d-a7d6-41a0b9cad8ef",
-        4,
-        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","fields":{"package_type":"pro"},'
-        b'"actor":{"type":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops"'
-        b',"role":"admin","request_id":"request-1"}}',
     ),
 )

@@ -68,7 +68,6 @@ CLASS_OF: dict[str, type[Any]] = {
     "PackageConfigCreated": PackageConfig.Created,
     "PackageConfigUpdated": PackageConfig.Updated,
     "PackageConfigDeleted": PackageConfig.Deleted,
-    "PackageConfigRestored": PackageConfig.Restored,
     "MonitorFirstTagged": MonitorTags.Created,
     "MonitorTagged": MonitorTags.Assigned,
     "MonitorUntagged": MonitorTags.Removed,

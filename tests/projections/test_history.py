@@ -12,6 +12,7 @@ from domain.commands import UpdateCustomer, UpdateMonitor
 from domain.kinds import KINDS
 from projections.views.history import FOR_EVER, SUBJECT_KINDS, record_changes
 from projections.views.monitors import MONITORS, PROJECTION
+from projections.views.resources import MONITOR_TAGS
 from tests.domain.given import CREATE_IMAP, TESTER
 from tests.projections.folding import catch_up
 
@@ -191,7 +192,7 @@ def test_an_unknown_thing_has_no_entries(store: Store, owners: Owners, views: Vi
 
 
 def test_the_kind_of_every_table_is_documented() -> None:
-    kinds = {each.kind for each in PROJECTION.tables if each is not MONITORS}
+    kinds = {each.kind for each in PROJECTION.tables if each not in (MONITORS, MONITOR_TAGS)}
     resources = {each.resource for each in KINDS.values()}
 
     assert kinds | resources | {"archive"} == set(SUBJECT_KINDS)
