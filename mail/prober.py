@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from domain.check import Category, Outcome, Phase, Verdict
+from mail.guard import OPEN_GUARD
 from mail.net.addresses import address_literal, ascii_name, parse_literal
 from mail.net.certificates import CertificateJudge, load_trust_store
 from mail.net.connect import dial
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from domain.check import TlsFacts
+    from mail.guard import ProbeGuard
+    from mail.net.addresses import Address
     from mail.protocols.target import ProbeTarget
     from mail.transcript import Trace
 
@@ -72,34 +75,38 @@ class ProbeRun:
         equipment: Equipment,
         probe_log: ProbeLog,
         scope: trio.CancelScope,
+        guard: ProbeGuard,
     ) -> None:
         self._target = target
         self._equipment = equipment
         self._probe_log = probe_log
         self._scope = scope
+        self._guard = guard
 
     async def run(self) -> None:
         """Perform all steps; return when a client could use the server.
 
         Raises:
             ProbeFailed: A client could not use it, or the farewell of a usable server failed.
+        AddressBusyError: The guard allows no connection now.
         """
-        connection = await self._connect()
+        connection, address = await self._connect()
         try:
             if self._target.tls == "implicit":
                 await self._encrypt(connection)
             await self._run_dialogue(connection)
         finally:
             connection.close()
+            self._guard.disconnected(address)
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> tuple[Connection, Address]:
         addresses = await self._equipment.resolver.resolve(self._target.hostname)
         self._equipment.policy.check(addresses)
         self._probe_log.enter(Phase.CONNECT)
         if len(addresses) == 1:
             self._probe_log.address = str(addresses[0])
         try:
-            socket, address = await dial(addresses, self._target.port)
+            socket, address = await dial(addresses, self._target.port, guard=self._guard)
         except ProbeFailed as failure:
             if failure.category is Category.CONNECTION_RESET:
                 # Only an established connection is reset; one that is not is refused (RFC
@@ -108,7 +115,7 @@ class ProbeRun:
                 self._probe_log.enter(Phase.TLS if is_implicit else Phase.GREETING)
             raise
         self._probe_log.address = str(address)
-        return Connection(socket)
+        return Connection(socket), address
 
     async def _run_dialogue(self, connection: Connection) -> None:
         name = address_literal(connection.local_address)
@@ -210,17 +217,24 @@ class Prober:
             CertificateJudge(load_trust_store(ca_file)),
         )
 
-    async def probe(self, target: ProbeTarget, *, trace: Trace | None = None) -> Outcome:
+    async def probe(
+        self,
+        target: ProbeTarget,
+        guard: ProbeGuard = OPEN_GUARD,
+        *,
+        trace: Trace | None = None,
+    ) -> Outcome:
         """Contact a server once, within `target.timeout_seconds`, and return the outcome.
 
         `trace` collects the dialogue. A failure of the network, of the server or of its name
-        servers is part of the outcome and never raised.
+        servers is part of the outcome and never raised. Raises AddressBusyError when `guard`
+        allows no connection now.
         """
         probe_log = ProbeLog(target, trio.current_time, trace)
         failure: ProbeFailed | None = None
         with trio.move_on_after(target.timeout_seconds) as scope:
             try:
-                await ProbeRun(target, self._equipment, probe_log, scope).run()
+                await ProbeRun(target, self._equipment, probe_log, scope, guard).run()
             except ProbeFailed as failed:
                 failure = failed
         if scope.cancelled_caught:

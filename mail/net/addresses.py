@@ -42,6 +42,13 @@ def ascii_name(hostname: str) -> str:
         ) from None
 
 
+def unmapped(address: Address) -> Address:
+    """Return the IPv4 address of ::ffff:192.0.2.1, to which the kernel connects instead."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
 def address_literal(address: str) -> str:
     """Return an address as EHLO takes it (RFC 5321 4.1.3)."""
     bare = address.partition("%")[0]

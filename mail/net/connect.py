@@ -20,12 +20,15 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 from trio.lowlevel import wait_readable, wait_writable
 
+from mail.guard import OPEN_GUARD, AddressBusyError
 from mail.net import errors
 from mail.net.addresses import Address
 from mail.protocols.dialogue import ProbeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mail.guard import ProbeGuard
 
 
 class ClientSocket:
@@ -94,6 +97,9 @@ class ClientSocket:
 ATTEMPT_DELAY_SECONDS = 0.25
 """How long an attempt may be silent before the next one begins (RFC 8305 section 5)."""
 
+MAX_ADDRESSES = 8
+"""How many addresses of a name one probe tries at most. A name may have thousands."""
+
 Connect: TypeAlias = Callable[[Address, int], Awaitable[ClientSocket]]
 
 
@@ -128,51 +134,67 @@ async def dial(
     addresses: Sequence[Address],
     port: int,
     *,
+    guard: ProbeGuard = OPEN_GUARD,
     attempt_delay_seconds: float = ATTEMPT_DELAY_SECONDS,
     connect: Connect = connect_to,
 ) -> tuple[ClientSocket, Address]:
     """Return a connected socket, which the caller closes, and the address that it reached.
 
+    Tries the first `MAX_ADDRESSES` addresses, without those that `guard` does not allow. It
+    tells the guard about each connection that ends here; the caller does so for the returned
+    one.
+
     Raises:
         ProbeFailed: No address takes the connection; the failure is that of the first one.
+        AddressBusyError: The guard allows none of the addresses now.
     """
-    if len(addresses) == 1:
-        return await connect(addresses[0], port), addresses[0]
-    race = _Race(port, attempt_delay_seconds, connect)
-    await race.run(addresses)
-    if race.winner is None:
+    race = _Race(port, attempt_delay_seconds, connect, guard)
+    await race.run(addresses[:MAX_ADDRESSES])
+    if race.winner is not None:
+        return race.winner
+    if race.failures:
         raise race.failures[min(race.failures)]
-    return race.winner
+    raise AddressBusyError(addresses[0])
 
 
 class _Race:
     """Overlapping attempts: the next begins when one fails or is silent for too long."""
 
-    def __init__(self, port: int, delay_seconds: float, connect: Connect) -> None:
+    def __init__(
+        self, port: int, delay_seconds: float, connect: Connect, guard: ProbeGuard
+    ) -> None:
         self.winner: tuple[ClientSocket, Address] | None = None
         self.failures: dict[int, ProbeFailed] = {}
         self._port = port
         self._delay_seconds = delay_seconds
         self._connect = connect
+        self._guard = guard
 
     async def run(self, addresses: Sequence[Address]) -> None:
+        if len(addresses) == 1:
+            # The usual case. A nursery would cost as much as the rest of a connection.
+            if self._guard.may_connect(addresses[0]):
+                self.winner = await self._open(addresses[0])
+            return
         try:
             async with trio.open_nursery() as nursery:
                 for position, address in enumerate(addresses):
+                    if not self._guard.may_connect(address):
+                        continue
                     failed = trio.Event()
                     nursery.start_soon(self._attempt, position, address, failed, nursery)
                     with trio.move_on_after(self._delay_seconds):
                         await failed.wait()
         except BaseException:
             if self.winner is not None:
-                self.winner[0].close()
+                self._close(*self.winner)
             raise
 
     async def _attempt(
         self, position: int, address: Address, failed: trio.Event, nursery: trio.Nursery
     ) -> None:
         try:
-            connected = await self._connect(address, self._port)
+            connected = await self._open(address)
         except ProbeFailed as failure:
             self.failures[position] = failure
             failed.set()
@@ -180,7 +202,18 @@ class _Race:
         # There is no checkpoint between the end of the connect and here, so two attempts both
         # succeed only when they end in the same step of the loop.
         if self.winner is None:
-            self.winner = (connected, address)
+            self.winner = connected
             nursery.cancel_scope.cancel()
         else:
-            connected.close()
+            self._close(*connected)
+
+    async def _open(self, address: Address) -> tuple[ClientSocket, Address]:
+        try:
+            return await self._connect(address, self._port), address
+        except BaseException:
+            self._guard.disconnected(address)
+            raise
+
+    def _close(self, connected: ClientSocket, address: Address) -> None:
+        connected.close()
+        self._guard.disconnected(address)

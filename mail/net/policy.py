@@ -8,10 +8,11 @@ networks global, and differs between versions of Python.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, TypeAlias
 
 from domain.check import Category, Phase
+from mail.net.addresses import unmapped
 from mail.protocols.dialogue import ProbeFailed
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class NetworkPolicy:
 
     def refusal(self, address: Address) -> str | None:
         """Return why an address may not be contacted, or None when it may."""
-        address = _unmapped(address)
+        address = unmapped(address)
         if any(address in network for network in self._allowed):
             return None
         if isinstance(address, IPv4Address):
@@ -112,13 +113,6 @@ class NetworkPolicy:
                     f"the network policy refuses {address} ({why})",
                     phase=Phase.DNS,
                 )
-
-
-def _unmapped(address: Address) -> Address:
-    """Return the IPv4 address of ::ffff:192.0.2.1, to which the kernel connects instead."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def _parse_network(text: str) -> Network:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,6 +97,9 @@ OTHER_FAMILY_SECONDS = 1.0
 RFC 8305 section 3 waits 50 ms. It is longer here, because a monitor judges all addresses.
 """
 
+MAX_RECORDS = 64
+"""How many addresses of one family are kept of an answer. An answer may hold thousands."""
+
 _DNS_PORT = 53
 
 
@@ -161,7 +164,7 @@ class DnsClient:
             # NoNameservers (SERVFAIL, REFUSED), a loop of CNAMEs, a name that cannot be.
             kind_of = type(error).__name__
             return DnsAnswer(failure=(Category.DNS_SERVFAIL, f"the name servers fail ({kind_of})"))
-        found = (parse_literal(record.to_text()) for record in answer)
+        found = (parse_literal(record.to_text()) for record in islice(answer, MAX_RECORDS))
         addresses = tuple(each for each in found if each is not None)
         return DnsAnswer(addresses, answer.expiration - time.time())
 

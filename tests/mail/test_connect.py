@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
+from typing_extensions import override
 
 from domain.check import Category, Phase
+from mail.guard import AddressBusyError, ProbeGuard
 from mail.net import connect as connect_module
-from mail.net.connect import ATTEMPT_DELAY_SECONDS, ClientSocket, dial
+from mail.net.connect import ATTEMPT_DELAY_SECONDS, MAX_ADDRESSES, ClientSocket, connect_to, dial
 from mail.protocols.dialogue import ProbeFailed
 from mail.protocols.target import ProbeTarget
 from tests.mailservers.processes import free_ports
@@ -138,3 +140,85 @@ async def test_a_cancelled_race_leaves_no_socket_open() -> None:
 
     # An open socket would be a warning of the interpreter, and fail the test.
     assert scope.cancelled_caught
+
+
+class CountingGuard(ProbeGuard):
+    """Allows all addresses but some; notes which connections are open, and the most at a time."""
+
+    def __init__(self, *refused: Address) -> None:
+        self._refused = refused
+        self.asked: list[Address] = []
+        self.open: list[Address] = []
+        self.most_open = 0
+
+    @override
+    def may_connect(self, address: Address) -> bool:
+        self.asked.append(address)
+        if address in self._refused:
+            return False
+        self.open.append(address)
+        self.most_open = max(self.most_open, len(self.open))
+        return True
+
+    @override
+    def disconnected(self, address: Address) -> None:
+        self.open.remove(address)
+
+
+async def test_of_2000_addresses_the_first_8_are_tried() -> None:
+    addresses = [ip_address(f"127.1.{number // 250}.{number % 250 + 1}") for number in range(2000)]
+    guard = CountingGuard()
+    tried: list[Address] = []
+
+    async def connect(address: Address, port: int) -> ClientSocket:
+        tried.append(address)
+        return await connect_to(address, port)
+
+    with pytest.raises(ProbeFailed) as caught:
+        await dial(addresses, free_ports(1)[0], guard=guard, connect=connect)
+
+    assert caught.value.category is Category.CONNECT_REFUSED
+    assert tried == guard.asked == addresses[:MAX_ADDRESSES]
+    assert guard.open == []
+
+
+async def test_addresses_that_are_not_allowed_are_left_out() -> None:
+    guard = CountingGuard(OTHER_FOUR)
+    with scripted(steps()) as port:
+        socket, reached = await dial((OTHER_FOUR, FOUR), port, guard=guard)
+        socket.close()
+
+    assert reached == FOUR
+    assert guard.open == [FOUR]
+
+
+@pytest.mark.parametrize("addresses", [(FOUR,), (FOUR, OTHER_FOUR)])
+async def test_without_an_allowed_address_nothing_is_contacted(
+    addresses: tuple[Address, ...],
+) -> None:
+    guard = CountingGuard(*addresses)
+    with pytest.raises(AddressBusyError):
+        await dial(addresses, free_ports(1)[0], guard=guard)
+
+    assert guard.open == []
+
+
+async def test_every_ended_attempt_is_reported() -> None:
+    with deaf() as port, trio.move_on_after(1):
+        guard = CountingGuard()
+        await dial((FOUR, FOUR, FOUR), port, guard=guard, attempt_delay_seconds=0.01)
+
+    assert (guard.most_open, guard.open) == (3, [])
+
+
+async def test_probe_reports_the_end_of_its_connection(prober: Prober) -> None:
+    guard = CountingGuard()
+    with scripted(steps()) as port:
+        await prober.probe(
+            ProbeTarget(
+                protocol="smtp", hostname="127.0.0.1", port=port, tls="never", timeout_seconds=5
+            ),
+            guard,
+        )
+
+    assert (guard.asked, guard.open) == ([FOUR], [])

@@ -15,6 +15,7 @@ import trio.testing
 from domain.check import Category, Phase
 from mail.net.errors import exhaustion
 from mail.net.resolver import (
+    MAX_RECORDS,
     MAX_TTL_SECONDS,
     NEGATIVE_TTL_SECONDS,
     REREAD_SECONDS,
@@ -44,6 +45,7 @@ ZONE: Zone = {
     "rebinding.example": ["127.0.0.1", "10.0.0.1"],
     "empty.example": [],
     "xn--bcher-kva.example": ["127.0.0.1"],
+    "many.example": [f"127.1.{number // 250}.{number % 250 + 1}" for number in range(2000)],
     "servfail.example": "servfail",
     "refused.example": "refused",
 }
@@ -126,6 +128,12 @@ async def test_a_name_that_leads_somewhere(named_prober: Prober, name: str, host
         outcome = await named_prober.probe(_target(name, port))
 
     assert (outcome.category, outcome.address) == (Category.OK, host)
+
+
+async def test_of_2000_addresses_few_are_kept(name_server: DnsServer, tmp_path: Path) -> None:
+    resolver = Resolver(DnsClient((name_server.address,)), _no_hosts(tmp_path))
+
+    assert len(await resolver.resolve("many.example")) == MAX_RECORDS
 
 
 async def test_families_take_turns(name_server: DnsServer, tmp_path: Path) -> None:
