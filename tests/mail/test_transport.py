@@ -95,7 +95,7 @@ async def test_a_greeting_in_plaintext_where_tls_begins_at_once_is_no_injection(
 async def test_a_reset_that_beats_the_connect_belongs_to_what_would_have_come(
     prober: Prober, monkeypatch: pytest.MonkeyPatch, tls: TlsMode, phase: Phase
 ) -> None:
-    async def reset(*_: object) -> None:
+    async def reset(*_: object, **__: object) -> None:
         await trio.lowlevel.checkpoint()
         raise ProbeFailed(Category.CONNECTION_RESET, "reset")
 
