@@ -30,6 +30,7 @@ NumberedKind = Literal[
     "access_token",
     Kind,
     "location",
+    "incident",
     "maintenance_window",
     "notification_channel",
     "tag",
