@@ -21,7 +21,7 @@ from store.store import create_store, open_store
 
 
 async def _measure(folder: Path) -> None:
-    async def probe(_: object) -> Outcome:
+    async def probe(*_: object) -> Outcome:
         return Outcome(Verdict.UP, Category.OK, None, "", {})
 
     began = time.monotonic()

@@ -61,7 +61,7 @@ _IMPORTS: Final = "import cli.run.checker, service.checker_process"
 
 
 async def _until_ready(folder: Path) -> float:
-    async def probe(_: object) -> Outcome:
+    async def probe(*_: object) -> Outcome:
         return Outcome(Verdict.UP, Category.OK, None, "", {})
 
     with open_store(folder) as store:

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from checker.loop.login_backoff import with_login_postponed, without_login
-from domain.check import Finding, Outcome
+from domain.check import Finding, Outcome, Phase
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
+from mail.guard import AddressBusyError, ProbeGuard
 from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
+    from checker.loop.address_limiter import CheckPlaces
     from checker.loop.login_backoff import LoginBackoff
     from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.loop_lag import LoopLagMeter
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     """Returns the target of a monitor, or the outcome when no probe is possible."""
 
 
-Probe = Callable[[ProbeTarget], Awaitable[Outcome]]
-"""Contacts a server and judges it. Whatever the server does is an outcome."""
+Probe = Callable[[ProbeTarget, ProbeGuard], Awaitable[Outcome]]
+"""Contacts a server and judges it. Whatever the server does is an outcome.
+
+Raises AddressBusyError when the guard allows no connection."""
 
 
 class ResultSink(Protocol):
@@ -68,23 +72,38 @@ class CheckRunner:
         self._metrics = metrics
         self._clock = clock
 
-    async def run(self, monitor: ScheduledMonitor, due: Due, *, was_held_back: bool) -> Outcome:
+    async def run(
+        self,
+        monitor: ScheduledMonitor,
+        due: Due,
+        places: CheckPlaces[Any],
+        *,
+        was_held_back: bool,
+        may_repeat: bool,
+    ) -> Outcome:
         """Check a monitor, hand the result on, and return the outcome.
 
-        `was_held_back`: the check waited for others of its address, so it is not late.
+        `places` says where the probe may connect to. `was_held_back`: the check waited for
+        others of its address, so it is not late.
+
+        Raises AddressBusyError when the server could not be judged, because there was no place
+        at any of its addresses, or none at one of them while the others failed; in the second
+        case only if `may_repeat`.
         """
         target = await self._build_target(monitor)
         began, started_at = trio.current_time(), self._clock()
+        if isinstance(target, Outcome):
+            outcome = target
+        elif target.password is None:
+            outcome = await self._probe(target, places)
+        else:
+            outcome = await self._probe_with_login(monitor, target, places)
+        if may_repeat and places.refused and outcome.phase is Phase.CONNECT:
+            raise AddressBusyError(places.refused[0])
         if was_held_back:
             self._metrics.held_back += 1
         else:
             self._metrics.count_start(began - due.due_monotonic)
-        if isinstance(target, Outcome):
-            outcome = target
-        elif target.password is None:
-            outcome = await self._probe(target)
-        else:
-            outcome = await self._probe_with_login(monitor, target)
         lag = self._lag_meter.lag_since(began, trio.current_time())
         if lag:
             self._metrics.lagged += 1
@@ -103,13 +122,15 @@ class CheckRunner:
         )
         return outcome
 
-    async def _probe_with_login(self, monitor: ScheduledMonitor, target: ProbeTarget) -> Outcome:
+    async def _probe_with_login(
+        self, monitor: ScheduledMonitor, target: ProbeTarget, guard: ProbeGuard
+    ) -> Outcome:
         """Probe a target that has a login; leave the login out while it is postponed."""
         wait = self._login_backoff.wait_seconds(monitor, trio.current_time())
         if wait:
             until = iso_milliseconds(self._clock() + timedelta(seconds=wait))
-            return with_login_postponed(await self._probe(without_login(target)), until)
-        outcome = await self._probe(target)
+            return with_login_postponed(await self._probe(without_login(target), guard), until)
+        outcome = await self._probe(target, guard)
         self._login_backoff.note_outcome(monitor, outcome.category, trio.current_time())
         return outcome
 

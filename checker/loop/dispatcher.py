@@ -13,7 +13,17 @@ from uuid import UUID
 
 import trio
 
+from checker.loop.address_limiter import (
+    AddressLimiter,
+    CheckPlaces,
+    Claimant,
+    Released,
+    SocketBudget,
+)
 from checker.loop.monitor_registry import ScheduledMonitor
+from domain.check import Category
+from mail.guard import AddressBusyError
+from mail.net.addresses import parse_literal, unmapped
 from mail.net.errors import exhaustion
 
 if TYPE_CHECKING:
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.grid import Due
     from checker.schedule.schedule import Schedule
+    from domain.check import Outcome
 
 
 log = logging.getLogger("postwatch.checker")
@@ -32,58 +43,77 @@ QUIET_SECONDS: Final = 10.0
 EXHAUSTED_PAUSE_SECONDS: Final = 1.0
 """How long no check begins after the process ran out of sockets or memory."""
 
+MAX_ATTEMPTS: Final = 3
+"""How often a check is repeated because it could not try all addresses of its name."""
+
 FindMonitor = Callable[[UUID], ScheduledMonitor | None]
 """Returns the current version of a monitor, None when this checker must not check it."""
 
 
-class AdmittedCheck(NamedTuple):
-    """A check that may begin. It occupies one place at its host until `HostLimiter.release`."""
+class WaitingCheck(NamedTuple):
+    """A due check. `attempts` counts how often it began and found no free place."""
 
     due: Due
-    host: str
+    attempts: int = 0
+
+
+class AdmittedCheck(NamedTuple):
+    """A check that may begin. With an `address` it has a place there."""
+
+    check: WaitingCheck
+    claimant: Claimant
+    address: str | None
     was_held_back: bool
 
 
-class HostLimiter:
-    """Limits how many checks run against one host at a time; the others wait in order.
+_SLOW_SECONDS: Final = 5.0
+"""A check that takes longer is slow, and so is one that ends at its time limit."""
 
-    A host is an address. Names are resolved only inside a check, so the host of a name is the
-    address of its last check, and before the first one the name itself.
+_SPARE_HINTS: Final = 1000
+"""How many more hints are kept than monitors are checked."""
+
+
+class CheckHints:
+    """What the last checks say about the next ones: where a name leads to, and who is quick.
+
+    Hints may be wrong or missing: the address counts that a probe really connects to.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._addresses: dict[str, str] = {}
-        self._running: dict[str, int] = {}
-        self._queues: dict[str, deque[Due]] = {}
+        self._quick: dict[UUID, int] = {}
 
-    def acquire(self, due: Due, hostname: str) -> AdmittedCheck | None:
-        """Admit a check, or queue it and return None: then a later `release` admits it."""
-        host = self._addresses.get(hostname, hostname)
-        running = self._running.get(host, 0)
-        if running < self._limit:
-            self._running[host] = running + 1
-            return AdmittedCheck(due, host, was_held_back=False)
-        self._queues.setdefault(host, deque()).append(due)
-        return None
+    def address_of(self, hostname: str) -> str | None:
+        """Return the address that a host name is, or led to the last time."""
+        known = self._addresses.get(hostname)
+        if known is None:
+            literal = parse_literal(hostname)
+            known = None if literal is None else str(unmapped(literal))
+        return known
 
-    def release(self, host: str) -> AdmittedCheck | None:
-        """End a check; return the one that waited longest and may begin now, if any."""
-        queue = self._queues.get(host)
-        if queue:
-            due = queue.popleft()
-            if not queue:
-                del self._queues[host]
-            return AdmittedCheck(due, host, was_held_back=True)
-        self._running[host] -= 1
-        if not self._running[host]:
-            del self._running[host]
-        return None
+    def claimant(self, monitor: ScheduledMonitor) -> Claimant:
+        """Return whose check it is, and whether it may be slow, because the last one was."""
+        return Claimant(
+            monitor.organization_id,
+            monitor.customer_id,
+            (monitor.kind, monitor.port),
+            is_slow=self._quick.get(monitor.monitor_id) != monitor.version,
+        )
 
-    def learn(self, hostname: str, address: str | None) -> None:
-        """Remember the address that a name led to."""
-        if address is not None and address != hostname:
-            self._addresses[hostname] = address
+    def learn(self, monitor: ScheduledMonitor, outcome: Outcome, monitors: int) -> None:
+        """Remember the outcome of a check; `monitors` is how many are checked here."""
+        if len(self._addresses) + len(self._quick) > 2 * monitors + _SPARE_HINTS:
+            self._addresses.clear()
+            self._quick.clear()
+        if outcome.address is not None and outcome.address != monitor.hostname:
+            self._addresses[monitor.hostname] = outcome.address
+        if (
+            outcome.category is Category.TIMEOUT
+            or outcome.timings_ms.get("total", 0.0) > _SLOW_SECONDS * 1000
+        ):
+            self._quick.pop(monitor.monitor_id, None)
+        else:
+            self._quick[monitor.monitor_id] = monitor.version
 
 
 class WakeUp:
@@ -128,7 +158,9 @@ class Dispatcher:
         self._wake_up = wake_up
         self._limits = limits
         self._metrics = metrics
-        self._hosts = HostLimiter(limits.per_destination)
+        self._addresses: AddressLimiter[WaitingCheck] = AddressLimiter(limits.per_destination)
+        self._sockets = SocketBudget(limits.open_sockets)
+        self._hints = CheckHints()
         self._admitted: deque[AdmittedCheck] = deque()
         self._exhausted_until = float("-inf")
         self._next_skipped_line = float("-inf")
@@ -160,21 +192,37 @@ class Dispatcher:
             if monitor is None:
                 self._schedule.finish(due.monitor_id, now)
                 continue
-            admitted = self._hosts.acquire(due, monitor.hostname)
-            if admitted is None:
-                self._metrics.waiting += 1
-            else:
+            admitted = self._admit(monitor, WaitingCheck(due))
+            if admitted is not None:
                 begun.append(admitted)
+        self._sockets.used += len(begun)
         self._metrics.in_flight += len(begun)
         for each in begun:
             probes.start_soon(self._check, each)
         return bool(begun)
 
+    def _admit(self, monitor: ScheduledMonitor, check: WaitingCheck) -> AdmittedCheck | None:
+        """Admit a check, or let it wait for a place at its address and return None."""
+        claimant = self._hints.claimant(monitor)
+        address = self._hints.address_of(monitor.hostname)
+        if address is None or self._addresses.request(address, claimant, check):
+            return AdmittedCheck(check, claimant, address, was_held_back=False)
+        self._metrics.waiting += 1
+        return None
+
+    def _release(self, released: list[Released[WaitingCheck]]) -> None:
+        """Let checks begin that waited for a place."""
+        self._metrics.waiting -= len(released)
+        self._admitted.extend(
+            AdmittedCheck(each.waiting, each.claimant, each.address, was_held_back=True)
+            for each in released
+        )
+        self._wake_up.wake()
+
     def _allowance(self, now: float) -> int:
         if now < self._exhausted_until or not self._results.has_room:
             return 0
-        free = self._limits.open_sockets - self._metrics.in_flight
-        return min(free, self._limits.starts_per_tick)
+        return min(self._sockets.free, self._limits.starts_per_tick)
 
     def _next_start(self) -> float:
         """Return the next time at which a check can begin, as far as it is known now."""
@@ -193,13 +241,29 @@ class Dispatcher:
             log.warning("%d checks were due and could not begin in time: skipped", skipped)
 
     async def _check(self, admitted: AdmittedCheck) -> None:
-        due = admitted.due
+        due = admitted.check.due
+        places = CheckPlaces(
+            self._addresses,
+            admitted.claimant,
+            admitted.address,
+            sockets=self._sockets,
+            on_release=self._release,
+        )
+        busy: str | None = None
         try:
             # The monitor may have changed, or gone, while the check waited for its host.
             monitor = self._find(due.monitor_id)
             if monitor is not None:
-                outcome = await self._runner.run(monitor, due, was_held_back=admitted.was_held_back)
-                self._hosts.learn(monitor.hostname, outcome.address)
+                outcome = await self._runner.run(
+                    monitor,
+                    due,
+                    places,
+                    was_held_back=admitted.was_held_back,
+                    may_repeat=admitted.check.attempts < MAX_ATTEMPTS,
+                )
+                self._hints.learn(monitor, outcome, len(self._schedule))
+        except AddressBusyError as error:
+            busy = str(unmapped(error.address))
         except trio.Cancelled:
             self._metrics.not_made += 1
             raise
@@ -210,13 +274,23 @@ class Dispatcher:
             self._pause(due, lack)
         finally:
             self._metrics.in_flight -= 1
-            self._schedule.finish(due.monitor_id, trio.current_time())
-            waiting = self._hosts.release(admitted.host)
-            if waiting is not None:
-                self._metrics.waiting -= 1
-                self._admitted.append(waiting)
+            self._sockets.used -= 1
+            places.close()
+            if busy is None:
+                self._schedule.finish(due.monitor_id, trio.current_time())
+            else:
+                self._wait(admitted, busy)
             if self._next_start() < self._wake_up.deadline:
                 self._wake_up.wake()
+
+    def _wait(self, admitted: AdmittedCheck, address: str) -> None:
+        """Let a check that found no free place wait at the address that it wants."""
+        check = WaitingCheck(admitted.check.due, admitted.check.attempts + 1)
+        if self._addresses.request(address, admitted.claimant, check):
+            begun = AdmittedCheck(check, admitted.claimant, address, was_held_back=True)
+            self._admitted.append(begun)
+        else:
+            self._metrics.waiting += 1
 
     def _pause(self, due: Due, lack: OSError) -> None:
         """Begin no checks for a moment, then repeat this one; record nothing.

@@ -46,6 +46,7 @@ class ScheduledMonitor:
     monitor_id: UUID
     version: int
     kind: Kind
+    organization_id: str
     customer_id: str
     hostname: str
     port: int | None
@@ -122,6 +123,7 @@ class MonitorRegistry:
             monitor_id=event.originator_id,
             version=event.originator_version,
             kind=KINDS[event.kind].name,
+            organization_id=intern(event.organization_id),
             customer_id=intern(event.customer_id),
             hostname=event.hostname,
             port=event.port,

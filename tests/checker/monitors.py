@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count, islice
@@ -70,10 +71,19 @@ class Owner:
     def __init__(self, store: Store, **details: Any) -> None:  # noqa: ANN401 - of the customer
         self.monitoring = store.monitoring
         organization = self.monitoring.create_organization("Example", ME)
+        self._ids = self._with_customer(organization.id, details)
+
+    def beside(self) -> Owner:
+        """Return another customer of the same organization."""
+        other = copy(self)
+        other._ids = self._with_customer(self._ids[0], {})
+        return other
+
+    def _with_customer(self, organization_id: UUID, details: dict[str, Any]) -> tuple[UUID, UUID]:
         customer = self.monitoring.create_customer(
-            CreateCustomer(organization.id, "Customer", None, details), ME
+            CreateCustomer(organization_id, "Customer", None, details), ME
         )
-        self._ids = (organization.id, customer.id)
+        return (organization_id, customer.id)
 
     def create(self, **fields: Any) -> Monitor:  # noqa: ANN401 - any field of the command
         """Create a monitor; one whose own phase hardly comes while a test runs."""

@@ -7,7 +7,8 @@ import logging
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,10 @@ import trio
 from checker.loop.login_backoff import FIRST_SECONDS, LONGEST_SECONDS, LoginBackoff
 from checker.loop.monitor_registry import MonitorRegistry
 from domain.check import Category, Outcome, Phase, Verdict
-from tests.checker.monitors import HERE, UP, ids
-from tests.checker.virtual import VirtualChecker, change, new_monitor, resting_monitors
+from domain.clock import iso_milliseconds
+from mail.guard import AddressBusyError
+from tests.checker.monitors import HERE, NOW, UP, ids
+from tests.checker.virtual import VirtualChecker, change, grid, new_monitor, resting_monitors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 
     from checker.loop.monitor_registry import ScheduledMonitor
     from domain.monitor import Monitor
+    from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
 
-    Probe = Callable[[ProbeTarget], Awaitable[Outcome]]
+    Probe = Callable[[ProbeTarget, ProbeGuard], Awaitable[Outcome]]
 
 
 REFUSED = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "refused", {"total": 1.0})
+TIMEOUT = Outcome(Verdict.DOWN, Category.TIMEOUT, Phase.GREETING, "silent", {"total": 30000.0})
 LOGIN = {"auth": {"user": "u", "pass": "p"}}
 
 
@@ -41,15 +46,24 @@ class Busy:
     def __init__(self, addresses: dict[str, str] | None = None) -> None:
         self.now: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
+        self.hanging: frozenset[str] = frozenset()
+        """Names of servers that never answer."""
         self._addresses = addresses or {}
 
-    async def __call__(self, target: ProbeTarget) -> Outcome:
-        address = self._addresses.get(target.hostname, target.hostname)
-        self.now[address] += 1
-        self.most[address] = max(self.most[address], self.now[address])
-        await trio.sleep(1)
-        self.now[address] -= 1
-        return replace(UP, address=address)
+    async def __call__(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+        name = target.hostname
+        text = self._addresses.setdefault(name, f"192.0.2.{100 + len(self._addresses)}")
+        address = ip_address(text)
+        if not guard.may_connect(address):
+            raise AddressBusyError(address)
+        self.now[text] += 1
+        self.most[text] = max(self.most[text], self.now[text])
+        try:
+            await trio.sleep(target.timeout_seconds if name in self.hanging else 1)
+        finally:
+            self.now[text] -= 1
+            guard.disconnected(address)
+        return replace(TIMEOUT if name in self.hanging else UP, address=text)
 
 
 async def play(
@@ -75,18 +89,78 @@ async def playing(
         nursery.cancel_scope.cancel()
 
 
-async def test_one_server_sees_ten_checks_at_a_time_and_all_of_them_in_turn(
+async def test_one_server_sees_few_checks_at_a_time_and_all_of_them_in_turn(
     autojump_clock: MockClock,
 ) -> None:
-    servers = Busy()
-    monitors = resting_monitors(*["one"] * 95)
-    checker = await play(autojump_clock, servers, monitors, 11)
+    servers = Busy({"192.0.2.1": "192.0.2.1"})
+    monitors = resting_monitors(*["192.0.2.1"] * 95)
+    async with playing(autojump_clock, servers, monitors) as checker:
+        await trio.sleep(30)
+        # Not one of them was known to be quick.
+        assert servers.most == {"192.0.2.1": 5}
+        assert len(checker.results.checks) == 95
+        order = [check.monitor_id for check in checker.results.checks]
+        assert set(order[:5]) == {each.id for each in monitors[:5]}
+        assert (checker.metrics.held_back, checker.metrics.waiting) == (90, 0)
 
-    assert servers.most == {"one": 10}
-    assert len(checker.results.checks) == 95
-    assert (checker.metrics.held_back, checker.metrics.waiting) == (85, 0)
-    order = [check.monitor_id for check in checker.results.checks]
-    assert set(order[:10]) == {each.id for each in monitors[:10]}
+
+async def test_customer_leaves_places_to_others(autojump_clock: MockClock) -> None:
+    servers = Busy({"one": "192.0.2.1"})
+    owners = ids(3)
+    monitors = [
+        new_monitor(each, hostname="one", check_interval=0.5, owner=owner)
+        for each, owner in zip(
+            ids(42), [(owners[0], owners[0])] * 40 + [(owners[1], owners[1])] * 2, strict=True
+        )
+    ]
+    async with playing(autojump_clock, servers, monitors) as checker:
+        await trio.sleep(60)
+        servers.most.clear()
+        checker.results.checks.clear()
+        for each in monitors[:40]:
+            checker.schedule.check_now(each.id, 30, trio.current_time())
+        checker.wake_up.wake()
+        await trio.sleep(0.5)
+        assert servers.now == {"192.0.2.1": 7}
+        for each in monitors[40:]:
+            checker.schedule.check_now(each.id, 30, trio.current_time())
+        checker.wake_up.wake()
+        await trio.sleep(0.4)
+        assert servers.now == {"192.0.2.1": 8}
+
+
+@pytest.mark.parametrize("is_other_customer_only", [False, True])
+async def test_healthy_monitor_is_checked_at_every_due_time_beside_60_hanging_ones_of_others(
+    autojump_clock: MockClock, *, is_other_customer_only: bool
+) -> None:
+    servers = Busy(dict.fromkeys(["good", "bad"], "192.0.2.1"))
+    servers.hanging = frozenset({"bad"})
+    ours, theirs, customer = ids(3)
+    others = (ours if is_other_customer_only else theirs, customer)
+    healthy = new_monitor(ids(61)[-1], hostname="good", check_interval=0.5, owner=(ours, ours))
+    hanging = [
+        new_monitor(each, hostname="bad", check_interval=0.5, owner=others) for each in ids(60)
+    ]
+    async with playing(autojump_clock, servers, hanging) as checker:
+        await trio.sleep(20)
+        checker.feed(healthy)
+        await trio.sleep(3600)
+        assert servers.most["192.0.2.1"] <= 10
+        begun = {
+            each.due_at: each.started_at
+            for each in checker.results.checks
+            if each.monitor_id == healthy.id
+        }
+        expected = [iso_milliseconds(each) for each in grid(healthy, 30, NOW, checker.wall())]
+        assert [each for each in expected[2:] if each not in begun] == []
+        late = [
+            datetime.fromisoformat(started) - datetime.fromisoformat(due)
+            for due, started in begun.items()
+        ]
+        assert max(late[1:]) < timedelta(seconds=0.1)
+        # The hanging ones get their turn, too.
+        checked = {check.monitor_id for check in checker.results.checks[-100:]}
+        assert len(checked & {each.id for each in hanging}) > 10
 
 
 async def test_others_do_not_wait_for_a_server_that_many_wait_for(
@@ -123,23 +197,33 @@ async def test_names_of_one_address_share_its_limit(autojump_clock: MockClock) -
         checker.feed(*(change(each, checker.wall(), port=2525) for each in monitors))
         await trio.sleep(10)
 
-    assert servers.most["192.0.2.1"] == 10
+    assert servers.most["192.0.2.1"] == 5
     assert len(checker.results.checks) == 80
+
+
+async def test_80_unknown_names_of_one_address_share_its_limit(autojump_clock: MockClock) -> None:
+    names = [f"name{number}" for number in range(80)]
+    servers = Busy(dict.fromkeys(names, "192.0.2.1"))
+    async with playing(autojump_clock, servers, resting_monitors(*names)) as checker:
+        await trio.sleep(30)
+        assert servers.most["192.0.2.1"] == 5
+        assert len(checker.results.checks) == 80
+        assert checker.metrics.waiting == checker.metrics.in_flight == 0
 
 
 async def test_monitor_that_is_deleted_while_it_waits_is_not_checked(
     autojump_clock: MockClock,
 ) -> None:
-    monitors = resting_monitors(*["one"] * 30)
-    async with playing(autojump_clock, Busy(), monitors) as checker:
+    monitors = resting_monitors(*["192.0.2.1"] * 30)
+    async with playing(autojump_clock, Busy({"192.0.2.1": "192.0.2.1"}), monitors) as checker:
         await trio.sleep(0.5)
-        for each in monitors[10:]:
+        for each in monitors[5:]:
             each.delete(actor={"type": "operator", "id": "tester"}, now=checker.wall())
-        checker.feed(*monitors[10:])
+        checker.feed(*monitors[5:])
         await trio.sleep(10)
 
-    assert len(checker.results.checks) == 10
-    assert len(checker.schedule) == 10
+    assert len(checker.results.checks) == 5
+    assert len(checker.schedule) == 5
 
 
 class GuardedServer:
@@ -149,7 +233,7 @@ class GuardedServer:
         self.logins: list[float] = []
         self.refuses = True
 
-    async def __call__(self, target: ProbeTarget) -> Outcome:
+    async def __call__(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         if target.password is None:
             return UP
         self.logins.append(trio.current_time())
@@ -228,8 +312,8 @@ async def test_outage_is_seen_while_logins_are_left_out(autojump_clock: MockCloc
     server = GuardedServer()
     is_out = False
 
-    async def ask(target: ProbeTarget) -> Outcome:
-        return timeout if is_out else await server(target)
+    async def ask(target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+        return timeout if is_out else await server(target, guard)
 
     async with playing(
         autojump_clock, ask, [new_monitor(check_interval=1, config=LOGIN)]
@@ -277,7 +361,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
 ) -> None:
     lacks = True
 
-    async def probe(target: ProbeTarget) -> Outcome:
+    async def probe(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         del target
         if lacks:
             raise lack
@@ -299,7 +383,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
 
 
 async def test_other_errors_of_the_system_are_bugs(autojump_clock: MockClock) -> None:
-    async def probe(target: ProbeTarget) -> Outcome:
+    async def probe(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         raise OSError(errno.ENOENT, target.hostname)
 
     with pytest.RaisesGroup(OSError, flatten_subgroups=True):

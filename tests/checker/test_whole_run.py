@@ -24,6 +24,7 @@ from tests.checker.whole_run import FakeProbe, running_checker, until
 
 if TYPE_CHECKING:
     from domain.check import CheckPerformed
+    from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
     from store.store import Store
 
@@ -127,7 +128,7 @@ async def test_drain_interrupts_probes_that_take_too_long(
 
 
 async def test_bug_in_a_probe_raises_and_other_results_are_kept(store: Store, owner: Owner) -> None:
-    async def buggy(target: ProbeTarget) -> Outcome:
+    async def buggy(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         if target.hostname == "bug":
             raise ZeroDivisionError
         return UP
@@ -193,7 +194,7 @@ async def test_backoff_of_a_refused_login_survives_a_restart(store: Store, owner
     refused = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "no", {})
     passwords: list[str | None] = []
 
-    async def refuse(target: ProbeTarget) -> Outcome:
+    async def refuse(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         passwords.append(target.password)
         return refused if target.password else UP
 
@@ -245,7 +246,7 @@ async def test_start_line_says_what_is_watched_and_no_secret_is_logged(
 
 
 async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
-    async def lagging(target: ProbeTarget) -> Outcome:
+    async def lagging(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         del target
         threading.Event().wait(3 * TOLERATED_LAG_SECONDS)  # the loop is held up
         return UP

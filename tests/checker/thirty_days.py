@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from domain.check import Outcome
     from domain.checks import PerformedCheck
     from domain.monitor import Monitor
+    from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
 
 
@@ -177,7 +178,7 @@ class ThirtyDays:
     def _now(self) -> float:
         return NOW.timestamp() + trio.current_time() - self._began
 
-    async def _probe(self, target: ProbeTarget) -> Outcome:
+    async def _probe(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         name = target.hostname
         self._running[name] += 1
         assert self._running[name] == 1, "two checks of one monitor at a time"

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from domain.check import CheckPerformed, Outcome
     from domain.checks import PerformedCheck
     from domain.kinds import Config
+    from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
 
 
@@ -241,7 +242,7 @@ def no_secrets(monitor_id: UUID, kind: str, config: Config) -> Config:
     raise AssertionError(monitor_id, kind, config)
 
 
-async def answer(target: ProbeTarget) -> Outcome:
+async def answer(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
     """Take a while, a different one for each server."""
     await trio.sleep(len(target.hostname) % 7 / 10)
     return UP

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from domain.check import Outcome
     from domain.checks import PerformedCheck
     from domain.monitor import Monitor
+    from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
 
 
@@ -163,7 +164,7 @@ class Member:
         self._life.cancel()
         self.leases.close()
 
-    async def probe(self, target: ProbeTarget) -> Outcome:
+    async def probe(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         self.begun.append((trio.current_time(), target.hostname))
         await trio.sleep(self._fleet.check_seconds)
         await self._thawed.wait()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from checker.loop.check import Probe
     from domain.check import CheckPerformed, Outcome
+    from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
     from store.store import Store
 
@@ -33,7 +34,7 @@ class FakeProbe:
         self.gate = trio.Event()
         self.gate.set()
 
-    async def __call__(self, target: ProbeTarget) -> Outcome:
+    async def __call__(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
         """Probe."""
         self.targets.append(target)
         await self.gate.wait()
