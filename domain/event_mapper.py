@@ -109,6 +109,24 @@ class EventMapper(Mapper[UUID]):
         object.__setattr__(event, "__dict__", values)
         return event
 
+    def values(self, topic: str, state: bytes) -> dict[str, Any]:
+        """Return the fields of a state in today's form, its `timestamp` as text.
+
+        For reads of many events that need a field or two: it takes half the time of `event`.
+        Raises what `event` raises, and not for events whose upcast needs their stream.
+        """
+        try:
+            values: dict[str, Any] = orjson.loads(state)
+            written = values.pop("class_version", 1)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise MapperDeserialisationError(
+                f"an event {topic!r} is damaged: {type(error).__name__}"
+            ) from None
+        event_class, today = _form(topic)
+        if written != today:
+            _upcast(event_class, topic, written, today, values)
+        return values
+
     def row(
         self, event_class: type[DomainEvent], stream: UUID, version: int, values: dict[str, Any]
     ) -> tuple[str, int, str, bytes]:

@@ -7,6 +7,7 @@ command returns when its events are on disk, or raises and has stored nothing.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from uuid import UUID, uuid4
 
@@ -17,7 +18,7 @@ from eventsourcing.persistence import IntegrityError
 from domain.access_token import AccessToken
 from domain.actor import SYSTEM
 from domain.application import CommandRunner, Turn
-from domain.availability import Span, retired_spans
+from domain.availability import Span, milliseconds, retired_spans, watched_spans
 from domain.clock import Clock, utc_now
 from domain.commands import CreateCustomer, IssueToken, UpdateCustomer
 from domain.errors import NotFoundError, StaleVersionError
@@ -32,7 +33,7 @@ from domain.resource_commands import ResourceCommands
 from domain.sealed_config import SealedConfigs, SecretVault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from eventsourcing.domain import DomainEventProtocol, MutableOrImmutableAggregate
     from eventsourcing.persistence import Recording
@@ -51,6 +52,10 @@ N = TypeVar(
 
 _CACHED_AGGREGATES: Final = 1000
 """Aggregates that a process keeps, brought up to date at each use by their new events."""
+
+
+_STATUS: Final = b'"status":'
+"""In the stored bytes of each event that sets a monitor's status."""
 
 
 class StreamRows(Protocol):
@@ -353,6 +358,25 @@ class Monitoring(Application[UUID]):
                 self._configs.destroy_key(monitor_id)
             raise
         self._configs.destroy_key(monitor_id)
+
+    def watched(self, monitor_id: UUID, now: int) -> list[Span]:
+        """Return when a monitor was to be checked, up to now, in milliseconds since 1970.
+
+        Also of a deleted monitor; none of one that never was.
+        """
+        return watched_spans(self._statuses(monitor_id), now)
+
+    def _statuses(self, monitor_id: UUID) -> Iterator[tuple[int, str]]:
+        mapper = cast("EventMapper", self.mapper)
+        for _, _, topic, state in cast("StreamRows", self.recorder).rows_of([monitor_id]):
+            if topic == Monitor.Updated.TOPIC and _STATUS not in state:
+                continue
+            values = mapper.values(topic, state)
+            status = values.get("changes", values).get("status")
+            if topic == Monitor.Deleted.TOPIC:
+                status = "disabled"
+            if status is not None:
+                yield milliseconds(datetime.fromisoformat(values["timestamp"])), status
 
     def unsealed(self, monitor_id: UUID, kind: Kind, config: Config) -> Config:
         """Return a stored config with its secret in clear, for the checker and for writers.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -11,15 +10,14 @@ import falcon
 
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
-from domain.availability import milliseconds, watched_spans
 from domain.clock import Clock, utc_now
 from domain.errors import InvalidValueError
 from projections.views.uptime_report import (
     GRANULARITIES,
     RANGES,
     ReportPeriod,
+    monitor_uptime,
     report_period,
-    uptime,
     uptime_shape,
 )
 
@@ -59,10 +57,8 @@ class Uptime:
         # A recorded check that the view has not read yet would leave its time unknown.
         catch_up_best_effort(self._projector)
         monitor_id: str = view.monitor["public_id"]
-        events = self._monitors.monitoring.events.get(UUID(monitor_id))
-        spans = watched_spans(events, milliseconds(now))
-        retirements = partial(self._monitors.monitoring.retirements, now=milliseconds(now))
-        found = uptime(self._roll_ups, monitor_id, spans, time, retirements)
+        monitoring = self._monitors.monitoring
+        found = monitor_uptime(monitoring, self._roll_ups, UUID(monitor_id), time, now)
         resp.media = uptime_shape(found, time)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,11 +12,11 @@ from cli.terminal.arguments import parse_argument, parse_public_id
 from cli.terminal.help import examples
 from cli.terminal.output import complete_output, print_json, print_rows
 from cli.terminal.session import operator_session
-from domain.availability import milliseconds, watched_spans
 from domain.clock import parse_point, utc_now
 from domain.errors import InvalidValueError
 from domain.kinds import KINDS
 from domain.mail_config import mask_secret
+from domain.monitor import Monitor
 from projections.readers.monitors import MonitorRecords
 from projections.shapes.customer import customer_shape
 from projections.shapes.monitor import monitor_shape
@@ -28,8 +27,8 @@ from projections.views.uptime_report import (
     GRANULARITIES,
     RANGES,
     ReportPeriod,
+    monitor_uptime,
     report_period,
-    uptime,
     uptime_shape,
 )
 from service.errors import CommandError, ExitCode, exit_on_failure
@@ -221,13 +220,11 @@ def uptime_of(
     time = _asked(range_, granularity, now)
     with operator_session() as opened:
         monitor_id = parse_public_id(public_id)
-        events = list(opened.store.monitoring.events.get(monitor_id))
-        if not events:
+        if opened.store.monitoring.find(Monitor, monitor_id) is None:
             raise CommandError(ExitCode.FAILED, f"there is no monitor {public_id}")
         opened.require("roll_ups")
-        spans = watched_spans(events, milliseconds(now))
-        retirements = partial(opened.store.monitoring.retirements, now=milliseconds(now))
-        found = uptime(opened.views.roll_ups, str(monitor_id), spans, time, retirements)
+        monitoring, roll_ups = opened.store.monitoring, opened.views.roll_ups
+        found = monitor_uptime(monitoring, roll_ups, monitor_id, time, now)
         shape = uptime_shape(found, time)
     if as_json:
         print_json(shape)

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 _KNOWN_MONITORS: Final = 250_000
 """Monitors whose versions a process remembers: about 75 MB."""
 
+_READ_ON_FROM: Final = 64
+"""Versions from which on a known stream is read on instead of again, by a query of its own."""
+
 _KNOWN_SETTINGS: Final = 1 << 10
 _MS_PER_MINUTE: Final = 60_000
 _MS_PER_SECOND: Final = 1000
@@ -116,10 +119,27 @@ class LoggedCheckSettings(CheckSettings):
             return
         if len(self._known) + len(sought) > self._known_monitors:
             self._known.clear()
-        events = self._monitoring.events_of([UUID(each) for each in sought])
-        for (monitor_id, version), of_monitor in zip(sought.items(), events, strict=True):
-            found = tuple(_versions(of_monitor))
-            self._known[monitor_id] = _Versions(max(version, len(found)), found)
+        # A stream that is known and long is read on from its last known version: a tenant that
+        # changes a monitor between its checks must not have the whole stream read each time.
+        versions = {each: self._known[each] for each in sought if each in self._known}
+        long = {each: of for each, of in versions.items() if len(of.found) >= _READ_ON_FROM}
+        whole = [each for each in sought if each not in long]
+        events = self._monitoring.events_of([UUID(each) for each in whole]) if whole else []
+        for monitor_id, of_monitor in zip(whole, events, strict=True):
+            self._remember(monitor_id, sought[monitor_id], (), of_monitor)
+        for monitor_id, of in long.items():
+            newer = self._monitoring.events.get(UUID(monitor_id), gt=len(of.found))
+            self._remember(monitor_id, sought[monitor_id], of.found, newer)
+
+    def _remember(
+        self,
+        monitor_id: str,
+        sought: int,
+        found: tuple[WatchSettings, ...],
+        newer: Iterable[object],
+    ) -> None:
+        found += tuple(_versions(newer, found[-1] if found else None))
+        self._known[monitor_id] = _Versions(max(sought, len(found)), found)
 
     @override
     def at(self, monitor_id: str, version: int) -> WatchSettings | None:
@@ -130,20 +150,27 @@ class LoggedCheckSettings(CheckSettings):
         return known.found[version - 1] if 0 < version <= len(known.found) else None
 
 
-def _versions(events: Iterable[object]) -> Iterable[WatchSettings]:
-    fields: dict[str, object] = {}
+def _versions(events: Iterable[object], last: WatchSettings | None) -> Iterable[WatchSettings]:
+    """Return the settings after each of some events; `last` are those before the first one."""
     for event in events:
         if isinstance(event, Monitor.Created):
-            fields = {name: getattr(event, name) for name in _FIELDS}
-        elif isinstance(event, Monitor.Updated):
-            fields |= {name: event.changes[name] for name in _FIELDS if name in event.changes}
-        interval, timeout = fields.get("check_interval"), fields.get("timeout_seconds")
-        if isinstance(interval, int | float) and isinstance(timeout, int | float):
-            yield _shared(
-                round(interval * _MS_PER_MINUTE),
-                round(timeout * _MS_PER_SECOND),
-                fields.get("status") == "maintenance",
-            )
+            values = {name: getattr(event, name) for name in _FIELDS}
+            last = _changed(WatchSettings(0, 0, in_maintenance=False), values)
+        elif isinstance(event, Monitor.Updated) and last is not None:
+            last = _changed(last, event.changes)
+        if last is not None:
+            yield last
+
+
+def _changed(settings: WatchSettings, values: dict[str, Any]) -> WatchSettings:
+    interval_ms, timeout_ms, in_maintenance = settings
+    if "check_interval" in values:
+        interval_ms = round(values["check_interval"] * _MS_PER_MINUTE)
+    if "timeout_seconds" in values:
+        timeout_ms = round(values["timeout_seconds"] * _MS_PER_SECOND)
+    if "status" in values:
+        in_maintenance = values["status"] == "maintenance"
+    return _shared(interval_ms, timeout_ms, in_maintenance)
 
 
 @lru_cache(_KNOWN_SETTINGS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import chain
 from math import floor
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
@@ -23,7 +24,7 @@ from domain.availability import (
     HOUR_MS,
     Span,
     milliseconds,
-    overlap_ms,
+    overlaps_ms,
     split_by_hour,
     subtract,
 )
@@ -34,7 +35,9 @@ from projections.views.uptime import day_and_hour, known_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
+    from domain.monitoring import Monitoring
     from projections.core.table import Record
     from projections.readers.uptime import RollUpReader
     from projections.views.rollup import PhaseDurations
@@ -59,6 +62,10 @@ _EARLIEST: Final = datetime(1972, 1, 1, tzinfo=UTC)
 
 Retirements = Callable[[str], Sequence[Span]]
 """Returns when a location, by code, was retired."""
+
+
+_Hours = dict[int, RollUp]
+"""Roll-ups by the number of the hour since 1970."""
 
 
 class Bucket(NamedTuple):
@@ -101,6 +108,20 @@ def report_period(
     )
 
 
+def monitor_uptime(
+    monitoring: Monitoring,
+    reader: RollUpReader,
+    monitor_id: UUID,
+    period: ReportPeriod,
+    now: datetime,
+) -> list[Bucket]:
+    """Return the buckets of a time of a monitor that is or was in the `monitoring` log."""
+    until = milliseconds(now)
+    watched = monitoring.watched(monitor_id, until)
+    retirements = partial(monitoring.retirements, now=until)
+    return uptime(reader, str(monitor_id), watched, period, retirements)
+
+
 def uptime(
     reader: RollUpReader,
     monitor_id: str,
@@ -113,12 +134,26 @@ def uptime(
     first, last = day_and_hour(begin // HOUR_MS)[0], day_and_hour(period.end // HOUR_MS)[0]
     streams, days = reader.rows(monitor_id, first, last)
     streams = sorted(streams, key=lambda each: each["since"])
-    hours = {each["location"]: _hours_of(each, days, period.end) for each in streams}
-    spans = _spans(streams, watched, retirements)
+    days_of: defaultdict[str, list[Record]] = defaultdict(list)
+    for day in days:
+        days_of[day["location"]].append(day)
+    locations = [
+        (
+            _hours_of(stream, days_of[stream["location"]], period.end),
+            overlaps_ms(spans, period.buckets(), period.end),
+        )
+        for stream, spans in zip(streams, _spans(streams, watched, retirements), strict=True)
+    ]
+    if not locations:
+        locations = [({}, overlaps_ms(watched, period.buckets(), period.end))]
     step = BUCKET_MS[period.granularity]
     return [
-        _bucket(start, min(start + step, period.end), hours, spans or {"": watched})
-        for start in period.buckets()
+        _bucket(
+            start,
+            min(start + step, period.end),
+            [(hours, watched_ms[number]) for hours, watched_ms in locations],
+        )
+        for number, start in enumerate(period.buckets())
     ]
 
 
@@ -135,13 +170,12 @@ def total(buckets: Sequence[Bucket]) -> Bucket:
     )
 
 
-def _hours_of(stream: Record, days: Iterable[Record], end: int) -> dict[int, RollUp]:
+def _hours_of(stream: Record, days: Iterable[Record], end: int) -> _Hours:
     """Return the hours of a location: the finished ones, the open one, and the time since."""
     found: defaultdict[int, RollUp] = defaultdict(RollUp)
     for day in days:
-        if day["location"] == stream["location"]:
-            for name, text in day["hours"].items():
-                found[_hour_of(day["day"], name)].merge(from_text(text))
+        for name, text in day["hours"].items():
+            found[_hour_of(day["day"], name)].merge(from_text(text))
     found[stream["open"]["hour"]].merge(from_open(stream["open"]))
     for known in known_until(stream, end):
         for hour, ms in split_by_hour(known.start, known.end):
@@ -149,17 +183,16 @@ def _hours_of(stream: Record, days: Iterable[Record], end: int) -> dict[int, Rol
     return dict(found)
 
 
-def _bucket(
-    start: int, end: int, hours: dict[str, dict[int, RollUp]], spans: dict[str, Sequence[Span]]
-) -> Bucket:
+def _bucket(start: int, end: int, locations: Iterable[tuple[_Hours, int]]) -> Bucket:
+    """Return a bucket, given the hours of each location and how long it was to check in it."""
     everything = RollUp()
     unknown = elapsed = 0
-    for location, watched in spans.items():
+    for hours, watched_ms in locations:
         own = RollUp()
         for hour in range(start // HOUR_MS, -(-end // HOUR_MS)):
-            if hour in hours.get(location, {}):
-                own.merge(hours[location][hour])
-        unknown += max(overlap_ms(watched, start, end) - sum(own.known_ms), 0)
+            if hour in hours:
+                own.merge(hours[hour])
+        unknown += max(watched_ms - sum(own.known_ms), 0)
         elapsed += end - start
         everything.merge(own)
     left = elapsed - unknown - sum(everything.known_ms)
@@ -168,16 +201,14 @@ def _bucket(
 
 def _spans(
     streams: Sequence[Record], watched: Sequence[Span], retirements: Retirements
-) -> dict[str, Sequence[Span]]:
+) -> list[Sequence[Span]]:
     """Return the time that each location answers for."""
-    spans: dict[str, Sequence[Span]] = {}
+    spans: list[Sequence[Span]] = []
     for number, each in enumerate(streams):
-        code = each["location"]
         since = watched if number == 0 else _since(watched, each["since"])
-        spans[code] = subtract(since, retirements(code))
-    if streams:
-        first = streams[0]["location"]
-        spans[first] = [*spans[first], *subtract(watched, chain.from_iterable(spans.values()))]
+        spans.append(subtract(since, retirements(each["location"])))
+    if spans:
+        spans[0] = [*spans[0], *subtract(watched, chain.from_iterable(spans))]
     return spans
 
 

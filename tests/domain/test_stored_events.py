@@ -207,6 +207,22 @@ def test_each_version_takes_every_step_that_it_lacks() -> None:
     assert renamed(class_version=3, third="c").third == "c"
 
 
+def test_fields_alone_take_the_same_steps_and_are_refused_alike() -> None:
+    mapper = EventMapper()
+    old = b'{"timestamp":"2026-01-01T00:00:00+00:00","first":"a"}'
+
+    assert mapper.values("TestRenamed", old) == {
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        "third": "a",
+    }
+    with pytest.raises(StoreError, match="does not know"):
+        mapper.values("TestRenamed", b'{"class_version":4}')
+    for damaged in (b"", b"[]", b'"secret"'):
+        with pytest.raises(MapperDeserialisationError, match="'TestRenamed' is damaged") as caught:
+            mapper.values("TestRenamed", damaged)
+        assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("topic", "state"),
     [

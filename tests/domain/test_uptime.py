@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,7 @@ from domain.availability import (
     counts_until,
     cut_maintenance,
     milliseconds,
-    overlap_ms,
+    overlaps_ms,
     split_by_hour,
     state_of,
     subtract,
@@ -103,17 +103,17 @@ def test_a_monitor_is_watched_from_its_creation_but_not_while_it_is_disabled(
     for hours, each in enumerate(changes, start=1):
         store.monitoring.clock = partial(at, hours)
         store.monitoring.update_monitor(UpdateMonitor(monitor.id, each), TESTER)
-    events = list(store.monitoring.events.get(monitor.id))
 
-    spans = watched_spans(events, milliseconds(at(8)))
+    spans = store.monitoring.watched(monitor.id, milliseconds(at(8)))
 
     hour = [milliseconds(at(number)) for number in range(9)]
     assert spans == [Span(hour[0], hour[1]), Span(hour[3], hour[5]), Span(hour[6], hour[8])]
-    assert overlap_ms(spans, hour[0] + 10, hour[4]) == 2 * HOUR_MS - 10
+    buckets = range(hour[0] + 10, hour[4], 2 * HOUR_MS)
+    assert overlaps_ms(spans, buckets, hour[4]) == [HOUR_MS - 10, HOUR_MS]
     store.monitoring.clock = lambda: at(7)
     store.monitoring.delete_monitor(monitor.id, TESTER)
-    events = list(store.monitoring.events.get(monitor.id))
-    assert watched_spans(events, milliseconds(at(8)))[-1] == Span(hour[6], hour[7])
+    assert store.monitoring.watched(monitor.id, hour[8])[-1] == Span(hour[6], hour[7])
+    assert store.monitoring.watched(uuid4(), hour[8]) == []
 
 
 def test_a_location_is_retired_until_a_checker_is_back(store: Store) -> None:
@@ -145,7 +145,21 @@ def test_what_is_in_a_hole_is_taken_out_and_nothing_else(
     gone = {moment for hole in holes for moment in range(*hole)}
     left = sorted(moment for span in spans for moment in range(*span) if moment not in gone)
     assert sorted(moment for span in found for moment in range(*span)) == left
-    assert all(each.start < each.end for each in found) or not holes
+    assert all(each.start < each.end for each in found)
+
+
+@given(spans_of_moments, st.integers(0, 20), st.integers(1, 7), st.integers(0, 20))
+def test_each_bucket_has_what_of_the_spans_is_in_it(
+    spans: list[Span], begin: int, step: int, length: int
+) -> None:
+    starts, end = range(begin, begin + length, step), begin + length
+
+    found = overlaps_ms(spans, starts, end)
+
+    covered = [moment for span in spans for moment in range(*span)]
+    assert found == [
+        sum(start <= moment < min(start + step, end) for moment in covered) for start in starts
+    ]
 
 
 def test_a_retirement_whose_end_was_told_by_an_earlier_clock_takes_no_time(store: Store) -> None:
@@ -160,7 +174,7 @@ def test_a_retirement_whose_end_was_told_by_an_earlier_clock_takes_no_time(store
     assert monitoring.retirements("de-nbg", int(at(8).timestamp() * 1000)) == []
 
 
-def test_events_of_other_kinds_change_nothing() -> None:
-    other: Any = SimpleNamespace(timestamp=at(0))
+def test_a_status_that_was_set_by_an_earlier_clock_takes_no_time() -> None:
+    statuses = [(1, "active"), (9, "disabled"), (8, "active"), (5, "disabled"), (20, "active")]
 
-    assert watched_spans([other], milliseconds(at(1))) == []
+    assert watched_spans(statuses, 30) == [Span(1, 9), Span(20, 30)]

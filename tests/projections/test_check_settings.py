@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from uuid import UUID
 
 from domain.availability import WatchSettings
 from domain.commands import UpdateMonitor
 from projections.views.uptime import NO_CHECK_SETTINGS, LoggedCheckSettings
-from tests.domain.given import TESTER
+from tests.domain.given import NOON, TESTER
 
 if TYPE_CHECKING:
+    import pytest
+
     from store.store import Store
     from tests.domain.given import Owners
 
@@ -49,6 +51,29 @@ def test_a_version_that_came_later_is_read_then(store: Store, owners: Owners) ->
     store.monitoring.update_monitor(changed, TESTER)
 
     assert settings.at(str(made.id), 2) == EVERY_FIVE._replace(interval_ms=60_000)
+
+
+def test_a_long_stream_is_read_on_and_not_again(
+    store: Store, owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = store.monitoring.create_monitor(
+        owners.create(check_interval=5, timeout_seconds=10), TESTER
+    )
+    for version in range(2, 101):
+        made.update({"check_interval": version}, actor=TESTER, now=NOON)
+    store.monitoring.save(made)
+    settings = LoggedCheckSettings(store.monitoring)
+    assert settings.at(str(made.id), 100) == EVERY_FIVE._replace(interval_ms=6_000_000)
+    store.monitoring.update_monitor(UpdateMonitor(made.id, {"status": "maintenance"}), TESTER)
+    monkeypatch.setattr(store.monitoring, "events_of", _refuse)
+
+    assert settings.at(str(made.id), 101) == WatchSettings(6_000_000, 10_000, in_maintenance=True)
+    assert settings.at(str(made.id), 102) is None
+    assert settings.at(str(made.id), 2) == EVERY_FIVE._replace(interval_ms=120_000)
+
+
+def _refuse(streams: object) -> NoReturn:
+    raise AssertionError(f"read whole streams: {streams}")
 
 
 def test_what_is_known_of_monitors_is_bounded(store: Store, owners: Owners) -> None:
