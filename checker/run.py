@@ -153,6 +153,7 @@ def _build_parts(
     def forget(monitor_id: UUID) -> None:
         targets.forget(monitor_id)
         login_backoff.forget(monitor_id)
+        dispatcher.forget(monitor_id)
         wake_up.wake()
 
     feed = EventFeed(
@@ -216,8 +217,10 @@ def _build_parts(
 def _find_held(registry: MonitorRegistry, claims: Claims) -> FindMonitor:
     """Return what finds the monitors of the shards that this checker holds."""
 
-    def find(monitor_id: UUID) -> ScheduledMonitor | None:
-        return registry.find(monitor_id) if claims.holds(monitor_id) else None
+    def find(monitor_id: UUID, *, even_disabled: bool = False) -> ScheduledMonitor | None:
+        if not claims.holds(monitor_id):
+            return None
+        return registry.find(monitor_id, even_disabled=even_disabled)
 
     return find
 

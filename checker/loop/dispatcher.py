@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import trio
 
@@ -20,14 +18,17 @@ from checker.loop.address_limiter import (
     Released,
     SocketBudget,
 )
-from checker.loop.monitor_registry import ScheduledMonitor
-from domain.check import Category
+from checker.loop.check_hints import CheckHints
+from checker.loop.siblings import Siblings, is_failure
 from mail.guard import AddressBusyError
-from mail.net.addresses import parse_literal, unmapped
+from mail.net.addresses import unmapped
 from mail.net.errors import exhaustion
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from checker.loop.check import CheckRunner, ResultSink
+    from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.limits import Limits
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.grid import Due
@@ -46,8 +47,15 @@ EXHAUSTED_PAUSE_SECONDS: Final = 1.0
 MAX_ATTEMPTS: Final = 3
 """How often a check is repeated because it could not try all addresses of its name."""
 
-FindMonitor = Callable[[UUID], ScheduledMonitor | None]
-"""Returns the current version of a monitor, None when this checker must not check it."""
+
+class FindMonitor(Protocol):
+    """Finds monitors."""
+
+    def __call__(self, monitor_id: UUID, *, even_disabled: bool = False) -> ScheduledMonitor | None:
+        """Return the current version of a monitor, None when this checker must not check it.
+
+        `even_disabled`: a disabled monitor is returned, too.
+        """
 
 
 class WaitingCheck(NamedTuple):
@@ -64,56 +72,6 @@ class AdmittedCheck(NamedTuple):
     claimant: Claimant
     address: str | None
     was_held_back: bool
-
-
-_SLOW_SECONDS: Final = 5.0
-"""A check that takes longer is slow, and so is one that ends at its time limit."""
-
-_SPARE_HINTS: Final = 1000
-"""How many more hints are kept than monitors are checked."""
-
-
-class CheckHints:
-    """What the last checks say about the next ones: where a name leads to, and who is quick.
-
-    Hints may be wrong or missing: the address counts that a probe really connects to.
-    """
-
-    def __init__(self) -> None:
-        self._addresses: dict[str, str] = {}
-        self._quick: dict[UUID, int] = {}
-
-    def address_of(self, hostname: str) -> str | None:
-        """Return the address that a host name is, or led to the last time."""
-        known = self._addresses.get(hostname)
-        if known is None:
-            literal = parse_literal(hostname)
-            known = None if literal is None else str(unmapped(literal))
-        return known
-
-    def claimant(self, monitor: ScheduledMonitor) -> Claimant:
-        """Return whose check it is, and whether it may be slow, because the last one was."""
-        return Claimant(
-            monitor.organization_id,
-            monitor.customer_id,
-            (monitor.kind, monitor.port),
-            is_slow=self._quick.get(monitor.monitor_id) != monitor.version,
-        )
-
-    def learn(self, monitor: ScheduledMonitor, outcome: Outcome, monitors: int) -> None:
-        """Remember the outcome of a check; `monitors` is how many are checked here."""
-        if len(self._addresses) + len(self._quick) > 2 * monitors + _SPARE_HINTS:
-            self._addresses.clear()
-            self._quick.clear()
-        if outcome.address is not None and outcome.address != monitor.hostname:
-            self._addresses[monitor.hostname] = outcome.address
-        if (
-            outcome.category is Category.TIMEOUT
-            or outcome.timings_ms.get("total", 0.0) > _SLOW_SECONDS * 1000
-        ):
-            self._quick.pop(monitor.monitor_id, None)
-        else:
-            self._quick[monitor.monitor_id] = monitor.version
 
 
 class WakeUp:
@@ -161,6 +119,7 @@ class Dispatcher:
         self._addresses: AddressLimiter[WaitingCheck] = AddressLimiter(limits.per_destination)
         self._sockets = SocketBudget(limits.open_sockets)
         self._hints = CheckHints()
+        self._siblings = Siblings(schedule)
         self._admitted: deque[AdmittedCheck] = deque()
         self._exhausted_until = float("-inf")
         self._next_skipped_line = float("-inf")
@@ -188,7 +147,7 @@ class Dispatcher:
         # Checks that waited for their host come before those that become due now.
         begun = [self._admitted.popleft() for _ in range(min(allowance, len(self._admitted)))]
         for due in self._schedule.take(now, allowance - len(begun)):
-            monitor = self._find(due.monitor_id)
+            monitor = self._find_due(due)
             if monitor is None:
                 self._schedule.finish(due.monitor_id, now)
                 continue
@@ -250,9 +209,10 @@ class Dispatcher:
             on_release=self._release,
         )
         busy: str | None = None
+        outcome: Outcome | None = None
         try:
             # The monitor may have changed, or gone, while the check waited for its host.
-            monitor = self._find(due.monitor_id)
+            monitor = self._find_due(due)
             if monitor is not None:
                 outcome = await self._runner.run(
                     monitor,
@@ -277,11 +237,27 @@ class Dispatcher:
             self._sockets.used -= 1
             places.close()
             if busy is None:
-                self._schedule.finish(due.monitor_id, trio.current_time())
+                self._finish(due, outcome)
             else:
                 self._wait(admitted, busy)
             if self._next_start() < self._wake_up.deadline:
                 self._wake_up.wake()
+
+    def _find_due(self, due: Due) -> ScheduledMonitor | None:
+        is_once = self._schedule.is_once(due.monitor_id)
+        return self._find(due.monitor_id, even_disabled=is_once)
+
+    def _finish(self, due: Due, outcome: Outcome | None) -> None:
+        """Plan the next check; hasten those of the same address when it begins to fail."""
+        now = trio.current_time()
+        failed = None if outcome is None else is_failure(outcome)
+        begins_to_fail = self._schedule.finish(due.monitor_id, now, failed=failed)
+        if outcome is not None:
+            self._siblings.note(due, outcome, now, begins_to_fail=begins_to_fail)
+
+    def forget(self, monitor_id: UUID) -> None:
+        """Drop what is known of a monitor that changed or is not checked any more."""
+        self._siblings.forget(monitor_id)
 
     def _wait(self, admitted: AdmittedCheck, address: str) -> None:
         """Let a check that found no free place wait at the address that it wants."""

@@ -17,7 +17,7 @@ from uuid import UUID
 import trio
 
 from checker.schedule.grid import ROUNDED_SECONDS
-from domain.check import Category, CheckPerformed
+from domain.check import Category, CheckPerformed, Verdict
 
 if TYPE_CHECKING:
     from checker.loop.dispatcher import FindMonitor
@@ -94,8 +94,11 @@ class MissedChecks:
         if last is None or _is_of_older_version(last, monitor, wall):
             self._schedule.expedite(monitor.monitor_id, now, monitor.changed_at)
             return
+        is_refused = last.outcome.get("category") == Category.AUTH_FAILED
+        if last.outcome.get("verdict") == Verdict.DOWN and not is_refused:
+            self._schedule.note_failing(monitor.monitor_id, now, _due_wall(last))
         self._schedule.catch_up(monitor.monitor_id, now, _due_wall(last))
-        if last.outcome.get("category") == Category.AUTH_FAILED:
+        if is_refused:
             ago = (wall - last.timestamp).total_seconds()
             self._login_backoff.restore(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
 

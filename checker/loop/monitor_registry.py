@@ -97,20 +97,29 @@ class MonitorRegistry:
                 self._note_retirement(event)
         return ()
 
-    def find(self, monitor_id: UUID) -> ScheduledMonitor | None:
-        """Return a monitor that is checked from this location, None for any other one."""
+    def find(self, monitor_id: UUID, *, even_disabled: bool = False) -> ScheduledMonitor | None:
+        """Return a monitor that is checked from this location, None for any other one.
+
+        `even_disabled`: return also a disabled one that would be checked from here.
+        """
         monitor = self._monitors.get(monitor_id)
-        return monitor if monitor is not None and self._is_checked_here(monitor) else None
+        if monitor is None:
+            return None
+        may_check = self._may_check if even_disabled else self._is_checked_here
+        return monitor if may_check(monitor) else None
 
     def find_all(self) -> Iterator[ScheduledMonitor]:
         """Yield every monitor that is checked from this location."""
         return filter(self._is_checked_here, self._monitors.values())
 
     def _is_checked_here(self, monitor: ScheduledMonitor) -> bool:
+        return monitor.status != "disabled" and self._may_check(monitor)
+
+    def _may_check(self, monitor: ScheduledMonitor) -> bool:
         countries = monitor.country_codes
         if countries is None:
             countries = self._customer_countries.get(monitor.customer_id, ())
-        return monitor.status != "disabled" and self.location.may_check(countries)
+        return self.location.may_check(countries)
 
     def _note_retirement(
         self, event: MonitoringLocation.Retired | MonitoringLocation.Restored

@@ -47,7 +47,10 @@ class ScheduleEntry:
     `settled_step` is the last step of the grid that was taken or skipped. `pending_step` is
     the step that the monitor's item in the heap stands for; it equals `settled_step` for a
     check between two steps. An item of the heap with another `generation` is stale.
-    `resumed` says that no check has begun here since the monitor was resumed.
+    `resumed` says that no check has begun here since the monitor was resumed, `once` that the
+    monitor is checked one time only. `taken_due_wall` is the due time of the last check that
+    began here. `failures` counts failing checks in a row up to those that confirm a failure;
+    `failing_since_wall` is the due time of the first of them.
     """
 
     interval: float
@@ -61,6 +64,10 @@ class ScheduleEntry:
     changed: bool = False
     removed: bool = False
     resumed: bool = False
+    once: bool = False
+    taken_due_wall: float = 0.0
+    failures: int = 0
+    failing_since_wall: float = 0.0
 
     def time_of(self, step: int) -> float:
         """Return the wall time of a step."""

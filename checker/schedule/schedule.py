@@ -6,10 +6,15 @@ The due times of a monitor are a grid: times of the wall clock one interval apar
 that follows from the monitor's id. So every checker computes the same due times, also after a
 restart, and they do not drift, because the schedule counts whole steps. `origin` relates the
 wall clock to the monotonic one.
+
+A failing check that follows a good one is confirmed sooner than the grid would: by checks at
+the due time of the first failing one plus one, two, ... times `RECHECK_SECONDS`. These due
+times, too, are the same in every checker.
 """
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from checker.schedule.grid import (
@@ -43,12 +48,20 @@ NEAR_SECONDS: Final = 5.0
 still run then."""
 
 
+CONFIRMING_CHECKS: Final = 3
+"""So many failing checks in a row confirm a failure."""
+
+RECHECK_SECONDS: Final = 60.0
+"""The distance of the checks that confirm a failure, when the interval is longer than that."""
+
+
 class Schedule:
     """The due times of all monitors. A monitor that `take` returned rests until `finish`."""
 
-    def __init__(self, origin: float) -> None:
+    def __init__(self, origin: float, *, confirming_checks: int = CONFIRMING_CHECKS) -> None:
         """`origin` is the monotonic time at which the wall clock shows 1970."""
         self._origin = origin
+        self._confirming_checks = confirming_checks
         self._entries: dict[UUID, ScheduleEntry] = {}
         self._heap = DueHeap(self._entries)
         self._spread = SPREAD_SECONDS
@@ -140,12 +153,50 @@ class Schedule:
         `changed_at` is the wall time of its change; now by default.
         """
         entry = self._enter(monitor_id, interval)
-        entry.urgent_due_wall = self._wall(now) if changed_at is None else changed_at
-        if entry.running:
-            entry.changed = True
-        else:
-            entry.resumed = False
-            self._push_urgent(monitor_id, entry, now)
+        entry.failures = 0
+        self._check_at_once(
+            monitor_id, entry, now, self._wall(now) if changed_at is None else changed_at
+        )
+
+    def request(
+        self,
+        monitor_id: UUID,
+        interval: float,
+        now: float,
+        requested_at: float,
+        *,
+        once: bool = False,
+    ) -> None:
+        """Check a monitor at once, because people asked for it at a wall time.
+
+        With `once` the monitor is one that is not checked otherwise.
+        """
+        entry = self._enter(monitor_id, interval)
+        entry.once = once
+        # A due time before the last one would be out of order in the log.
+        due_wall = max(requested_at, entry.taken_due_wall + ROUNDED_SECONDS)
+        self._check_at_once(monitor_id, entry, now, due_wall)
+
+    def hasten(self, monitor_id: UUID, now: float, due_wall: float) -> None:
+        """Check a monitor now that was not due since `due_wall`, in wall time; for that time.
+
+        Does nothing when a check runs, or comes soon.
+        """
+        entry = self._entries.get(monitor_id)
+        if entry is None or entry.running or entry.removed or entry.urgent:
+            return
+        last_due_wall = max(entry.taken_due_wall, entry.time_of(entry.settled_step))
+        if last_due_wall < due_wall and now + NEAR_SECONDS < self._next_time(entry, now):
+            self._check_at_once(monitor_id, entry, now, due_wall)
+
+    def note_failing(self, monitor_id: UUID, now: float, due_wall: float) -> None:
+        """Note that the last check of a resumed monitor failed, which was due at a wall time."""
+        entry = self._entries.get(monitor_id)
+        if entry is None or not entry.resumed:
+            return
+        is_old = self._wall(now) - due_wall > self._confirming_checks * RECHECK_SECONDS
+        entry.failures = self._confirming_checks if is_old else 1
+        entry.failing_since_wall = due_wall
 
     def remove(self, monitor_id: UUID) -> None:
         """Stop checking a monitor. A check of it that runs still needs `finish`."""
@@ -172,7 +223,8 @@ class Schedule:
                 continue
             entry.running, entry.resumed = True, False
             entry.generation = 0
-            taken.append(Due(monitor_id, due, self._take_step(entry, due, now)))
+            entry.taken_due_wall = self._take_step(entry, due, now)
+            taken.append(Due(monitor_id, due, entry.taken_due_wall))
         return taken
 
     def repeat(self, due: Due) -> None:
@@ -185,29 +237,65 @@ class Schedule:
             entry.changed = True
             entry.urgent_due_wall = due.due_wall
 
-    def finish(self, monitor_id: UUID, now: float) -> None:
-        """Report that the check of a monitor ended. Due times that it overran are not caught up."""
+    def finish(self, monitor_id: UUID, now: float, *, failed: bool | None = None) -> bool:
+        """Report that the check of a monitor ended. Due times that it overran are not caught up.
+
+        `failed` says what it found; None is a check that neither confirms nor ends a failure.
+        Returns whether this is the first failing check after a good one.
+        """
         entry = self._entries[monitor_id]
         entry.running = False
-        if entry.removed:
+        if failed is not None:
+            entry.failures = min(entry.failures + 1, self._confirming_checks) if failed else 0
+        if failed and entry.failures == 1:
+            entry.failing_since_wall = entry.taken_due_wall
+        recheck_due_wall = self._recheck_due(entry, now) if failed else None
+        if entry.removed or (entry.once and not entry.changed):
             del self._entries[monitor_id]
         elif entry.changed:
             entry.changed = False
             self._push_urgent(monitor_id, entry, now)
+        elif recheck_due_wall is not None:
+            entry.urgent_due_wall = recheck_due_wall
+            self._push_urgent(monitor_id, entry, self._origin + recheck_due_wall)
         else:
             step = entry.next_step(self._wall(now))
             self.overrun += max(step - 1 - entry.settled_step, 0)
             self._push_step(monitor_id, entry, step)
+        return bool(failed) and entry.failures == 1
 
     def has(self, monitor_id: UUID) -> bool:
         """Return whether a monitor is scheduled or running."""
         entry = self._entries.get(monitor_id)
         return entry is not None and not entry.removed
 
+    def is_once(self, monitor_id: UUID) -> bool:
+        """Return whether a monitor is checked one time only."""
+        entry = self._entries.get(monitor_id)
+        return entry is not None and entry.once
+
     def is_running(self, monitor_id: UUID) -> bool:
         """Return whether a check of a monitor runs."""
         entry = self._entries.get(monitor_id)
         return entry is not None and entry.running
+
+    def _recheck_due(self, entry: ScheduleEntry, now: float) -> float | None:
+        """Return the due time that confirms a failure, in wall time; None: that of the grid."""
+        if entry.failures >= self._confirming_checks or entry.interval <= RECHECK_SECONDS:
+            return None
+        # A check that takes longer than the distance does not make the next one late.
+        passed = ceil((self._wall(now) - entry.failing_since_wall) / RECHECK_SECONDS)
+        return entry.failing_since_wall + RECHECK_SECONDS * max(entry.failures, passed)
+
+    def _check_at_once(
+        self, monitor_id: UUID, entry: ScheduleEntry, now: float, due_wall: float
+    ) -> None:
+        entry.urgent_due_wall = due_wall
+        if entry.running:
+            entry.changed = True
+        else:
+            entry.resumed = False
+            self._push_urgent(monitor_id, entry, now)
 
     def _wall(self, now: float) -> float:
         return now - self._origin
@@ -237,7 +325,7 @@ class Schedule:
             # Steps of another grid mean nothing on this one. A running check sets
             # `settled` anew when it is taken again, as it is urgent then.
             entry.interval, entry.phase = interval, phase
-        entry.removed = False
+        entry.removed = entry.once = False
         return entry
 
     def _is_too_late(self, entry: ScheduleEntry, late: float) -> bool:

@@ -51,6 +51,24 @@ class ScheduleMachine(RuleBasedStateMachine):
         if monitor_id in self.fresh:
             self.changed.add(monitor_id)
 
+    @precondition(lambda self: self.intervals)
+    @rule(data=st.data(), ago=st.floats(0, 100))
+    def request(self, data: st.DataObject, ago: float) -> None:
+        monitor_id = data.draw(st.sampled_from(sorted(self.intervals)))
+        asked = self.now + 123.25 - ago
+        self.schedule.request(monitor_id, self.intervals[monitor_id], self.now, asked)
+        self.changed.add(monitor_id)
+        self.fresh.discard(monitor_id)
+
+    @rule(monitor_id=ids, ago=st.floats(0, 100))
+    def hasten_sibling(self, monitor_id: UUID, ago: float) -> None:
+        before = {each: due for due, each in self.schedule._heap}
+        self.schedule.hasten(monitor_id, self.now, self.now + 123.25 - ago)
+        after = {each: due for due, each in self.schedule._heap}
+        if before.get(monitor_id) != after.get(monitor_id):
+            self.changed.add(monitor_id)
+            self.fresh.discard(monitor_id)
+
     @precondition(lambda self: self.running)
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
@@ -93,7 +111,10 @@ class ScheduleMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         monitor_id = data.draw(st.sampled_from(sorted(self.running)))
         self.running.remove(monitor_id)
-        self.schedule.finish(monitor_id, self.now)
+        failed = data.draw(st.sampled_from([None, True, False]))
+        self.schedule.finish(monitor_id, self.now, failed=failed)
+        if failed and monitor_id in self.intervals:
+            self.changed.add(monitor_id)  # a check that confirms the failure may be late
 
     @invariant()
     def nothing_is_lost(self) -> None:

@@ -125,7 +125,7 @@ class VirtualChecker:
             self.schedule,
             find=self.find,
             metrics=self.metrics,
-            on_change=lambda _: self.wake_up.wake(),
+            on_change=self._forget,
         )
         self._missed_checks = MissedChecks(
             self._read_last_checks,
@@ -150,9 +150,15 @@ class VirtualChecker:
         self.leaving = trio.Event()
         self._position = 0
 
-    def find(self, monitor_id: UUID) -> ScheduledMonitor | None:
+    def _forget(self, monitor_id: UUID) -> None:
+        self.dispatcher.forget(monitor_id)
+        self.wake_up.wake()
+
+    def find(self, monitor_id: UUID, *, even_disabled: bool = False) -> ScheduledMonitor | None:
         """Return a monitor that is ours."""
-        return self.registry.find(monitor_id) if self._claims.holds(monitor_id) else None
+        if not self._claims.holds(monitor_id):
+            return None
+        return self.registry.find(monitor_id, even_disabled=even_disabled)
 
     def wall(self) -> datetime:
         """Return the virtual wall clock."""
