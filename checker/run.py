@@ -163,12 +163,15 @@ def _build_parts(
         find=find,
         metrics=metrics,
         on_change=forget,
+        on_login_retry=lambda monitor: login_backoff.forget(monitor.monitor_id),
+        wake=wake_up.wake,
     )
     missed_checks = MissedChecks(
         _last_checks_reader(check_log),
         schedule,
         recorder,
         find=find,
+        last_request=registry.last_request,
         login_backoff=login_backoff,
         clock=clock,
         wake=wake_up.wake,

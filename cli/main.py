@@ -28,6 +28,7 @@ _SECTIONS: Final = {
         "fleet": ("cli.manage.fleet:fleet", "Show the checkers that run, and their load."),
     },
     "Manage": {
+        "monitor": ("cli.manage.monitors:monitor", "Have a monitor checked now."),
         "organization": ("cli.manage.customers:organization", "Create and list organizations."),
         "customer": ("cli.manage.customers:customer", "Create and list customers."),
         "token": ("cli.manage.tokens:token", "Create, list and revoke access tokens."),

@@ -26,6 +26,7 @@ from domain.event_mapper import EventMapper, as_uuid
 from domain.idempotency import IdempotencyKey
 from domain.location import MonitoringLocation, Registration, location_id
 from domain.monitor import Monitor
+from domain.monitor_requests import MonitorRequests
 from domain.numbering import NumberedKind, Registered, next_number, number_given
 from domain.organization import Customer, Organization
 from domain.resource import Resource
@@ -87,6 +88,7 @@ class Monitoring(Application[UUID]):
         self._configs = SealedConfigs(vault)
         self._commands = CommandRunner(turn, self._forget_aggregates)
         self.resources = ResourceCommands(self, vault)
+        self.requests = MonitorRequests(self)
 
     # The log: what the library asks of an application, and how events are written and read.
 

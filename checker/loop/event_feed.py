@@ -15,19 +15,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
+from uuid import UUID
 
 import trio
 
 from checker.runtime.store_retry import StoreRetry
 from domain.errors import RetiredError
+from domain.monitor_requests import CheckRequested, LoginRetryRequested
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from uuid import UUID
 
     from checker.loop.dispatcher import FindMonitor
-    from checker.loop.monitor_registry import MonitorRegistry
+    from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.schedule import Schedule
     from store.log_reader import LoggedEvent
@@ -117,14 +118,22 @@ class EventFeed:
         find: FindMonitor,
         metrics: CheckerMetrics,
         on_change: Callable[[UUID], None],
+        on_login_retry: Callable[[ScheduledMonitor], None],
+        wake: Callable[[], None],
     ) -> None:
-        """Take the parts. `on_change` is called for each monitor that changed."""
+        """Take the parts.
+
+        `on_change` is called for each monitor that changed, `on_login_retry` for one whose
+        refused login is to be tried again, and `wake` when a check became due.
+        """
         self._source = source
         self._registry = registry
         self._schedule = schedule
         self._find = find
         self._metrics = metrics
         self._on_change = on_change
+        self._on_login_retry = on_login_retry
+        self._wake = wake
 
     async def read_to_head(self) -> None:
         """Fold the log up to its head. Raises RetiredError when the location is retired there."""
@@ -142,6 +151,9 @@ class EventFeed:
             batch = await self._source.next_batch()
             for monitor_id in self._fold(batch):
                 self._reschedule(monitor_id)
+            for logged in batch.events:
+                if isinstance(logged.event, CheckRequested | LoginRetryRequested):
+                    self._follow_request(logged.event)
             self._count(batch)
             if batch.at_head:
                 self._require_location()
@@ -166,6 +178,22 @@ class EventFeed:
             now = trio.current_time()
             self._schedule.check_now(monitor_id, monitor.interval_seconds, now, monitor.changed_at)
         self._on_change(monitor_id)
+
+    def _follow_request(self, request: CheckRequested | LoginRetryRequested) -> None:
+        """Check a monitor because people asked for it, also a disabled one."""
+        monitor = self._find(UUID(request.monitor_id), even_disabled=True)
+        if monitor is None:
+            return
+        if isinstance(request, LoginRetryRequested):
+            self._on_login_retry(monitor)
+        self._schedule.request(
+            monitor.monitor_id,
+            monitor.interval_seconds,
+            trio.current_time(),
+            request.timestamp.timestamp(),
+            once=monitor.status == "disabled",
+        )
+        self._wake()
 
     def _count(self, batch: Batch) -> None:
         self._metrics.position = batch.position

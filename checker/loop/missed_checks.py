@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 CHUNK_MONITORS: Final = 50
 """How many last checks are read at a time: a thread that decodes holds up the loop."""
 
+REQUEST_SECONDS: Final = 600.0
+"""An older request for a check is not made up for: nobody waits for it any more."""
+
 PROGRESS_SECONDS: Final = 0.1
 """The pause between two looks at how far the recorder is."""
 
@@ -48,15 +51,21 @@ class MissedChecks:
         progress: RecordingProgress,
         *,
         find: FindMonitor,
+        last_request: Callable[[UUID], float | None],
         login_backoff: LoginBackoff,
         clock: Clock,
         wake: Callable[[], None],
     ) -> None:
-        """Take the parts. `wake` is called when checks may have become due."""
+        """Take the parts.
+
+        `last_request` returns when people last asked for a check of a monitor, in wall time;
+        `wake` is called when checks may have become due.
+        """
         self._read_last_checks = read_last_checks
         self._schedule = schedule
         self._progress = progress
         self._find = find
+        self._last_request = last_request
         self._login_backoff = login_backoff
         self._clock = clock
         self._wake = wake
@@ -94,6 +103,10 @@ class MissedChecks:
         if last is None or _is_of_older_version(last, monitor, wall):
             self._schedule.expedite(monitor.monitor_id, now, monitor.changed_at)
             return
+        requested_at = self._last_request(monitor.monitor_id)
+        if requested_at is not None and _is_unanswered(requested_at, last, wall):
+            self._schedule.expedite(monitor.monitor_id, now, requested_at)
+            return
         is_refused = last.outcome.get("category") == Category.AUTH_FAILED
         if last.outcome.get("verdict") == Verdict.DOWN and not is_refused:
             self._schedule.note_failing(monitor.monitor_id, now, _due_wall(last))
@@ -112,6 +125,12 @@ def _is_of_older_version(last: CheckPerformed, monitor: ScheduledMonitor, wall: 
     if last.monitor_version < monitor.version:
         return True
     return _due_wall(last) + ROUNDED_SECONDS < monitor.changed_at <= wall.timestamp()
+
+
+def _is_unanswered(requested_at: float, last: CheckPerformed, wall: datetime) -> bool:
+    """Return whether people asked for a check after the last one, and not long ago."""
+    age = wall.timestamp() - requested_at
+    return _due_wall(last) < requested_at and 0 <= age < REQUEST_SECONDS
 
 
 def _due_wall(check: CheckPerformed) -> float:

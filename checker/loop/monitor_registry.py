@@ -12,15 +12,16 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from domain.kinds import KINDS, Kind
 from domain.location import MonitoringLocation, location_id
 from domain.monitor import Monitor
+from domain.monitor_requests import CheckRequested
 from domain.organization import Customer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from uuid import UUID
 
     from checker.runtime.location import Location
     from domain.kinds import Config
@@ -74,6 +75,7 @@ class MonitorRegistry:
         """Whether the location is retired at this position."""
 
         self._monitors: dict[UUID, ScheduledMonitor] = {}
+        self._requested: dict[UUID, float] = {}
         self._customer_countries: dict[str, tuple[str, ...]] = {}
 
     def __len__(self) -> int:
@@ -88,7 +90,10 @@ class MonitorRegistry:
                 return self._update(event)
             case Monitor.Deleted():
                 self._monitors.pop(event.originator_id, None)
+                self._requested.pop(event.originator_id, None)
                 return (event.originator_id,)
+            case CheckRequested():
+                self._requested[UUID(event.monitor_id)] = event.timestamp.timestamp()
             case Customer.Created():
                 self._note_countries(event.originator_id, event.details)
             case Customer.Updated():
@@ -107,6 +112,10 @@ class MonitorRegistry:
             return None
         may_check = self._may_check if even_disabled else self._is_checked_here
         return monitor if may_check(monitor) else None
+
+    def last_request(self, monitor_id: UUID) -> float | None:
+        """Return when people last asked for a check of a monitor, in seconds since 1970."""
+        return self._requested.get(monitor_id)
 
     def find_all(self) -> Iterator[ScheduledMonitor]:
         """Yield every monitor that is checked from this location."""

@@ -126,12 +126,15 @@ class VirtualChecker:
             find=self.find,
             metrics=self.metrics,
             on_change=self._forget,
+            on_login_retry=lambda monitor: login_backoff.forget(monitor.monitor_id),
+            wake=self.wake_up.wake,
         )
         self._missed_checks = MissedChecks(
             self._read_last_checks,
             self.schedule,
             self.results,
             find=self.find,
+            last_request=self.registry.last_request,
             login_backoff=login_backoff,
             clock=self.wall,
             wake=self.wake_up.wake,

@@ -406,4 +406,22 @@ EVENTS: Final = (
         b'000000-0000-4000-8000-00000000000a","name":"Ops","role":"admin","request_id":"re'
         b'quest-1"}}',
     ),
+    Frozen(
+        "monitoring",
+        "CheckRequested",
+        "0de1cae4-c77b-5909-bdcc-9855f8248824",
+        1,
+        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","monitor_id":"9581ff92-9882-4f76-9f0c-265f9b03943d",'
+        b'"actor":{"type":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops"'
+        b',"role":"admin","request_id":"request-1"}}',
+    ),
+    Frozen(
+        "monitoring",
+        "LoginRetryRequested",
+        "36f42427-dd70-5f55-abdc-abc2eaf4d2d3",
+        1,
+        b'{"timestamp":"2026-12-01T12:00:00.005000+00:00","monitor_id":"9581ff92-9882-4f76-9f0c-265f9b03943d",'
+        b'"actor":{"type":"token","id":"00000000-0000-4000-8000-00000000000a","name":"Ops"'
+        b',"role":"admin","request_id":"request-1"}}',
+    ),
 )

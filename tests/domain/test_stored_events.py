@@ -24,6 +24,7 @@ from domain.idempotency import RequestAnswered
 from domain.location import MonitoringLocation
 from domain.maintenance_window import MaintenanceWindow
 from domain.monitor import Monitor
+from domain.monitor_requests import CheckRequested, LoginRetryRequested
 from domain.notification_channel import NotificationChannel
 from domain.numbering import Registered
 from domain.organization import Customer, Organization
@@ -71,6 +72,8 @@ CLASS_OF: dict[str, type[Any]] = {
     "MonitorFirstTagged": MonitorTags.Created,
     "MonitorTagged": MonitorTags.Assigned,
     "MonitorUntagged": MonitorTags.Removed,
+    "CheckRequested": CheckRequested,
+    "LoginRetryRequested": LoginRetryRequested,
 }
 SORTS = ("organization", "customer", "access_token", "smtp", "imap_pop", "location")
 """In the order of the registrations of version 1."""
