@@ -32,6 +32,7 @@ from domain.organization import Customer, Organization
 from domain.resource import Resource
 from domain.resource_commands import ResourceCommands
 from domain.sealed_config import SealedConfigs, SecretVault
+from domain.snapshots import NoSnapshots, SnapshotRepository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from domain.actor import Actor
     from domain.commands import CreateMonitor, UpdateMonitor
     from domain.kinds import Config, Kind
+    from domain.snapshots import Snapshots
 
 
 T = TypeVar("T", bound=Aggregate)
@@ -80,8 +82,11 @@ class Monitoring(Application[UUID]):
         env: EnvType | None = None,
         clock: Clock = utc_now,
         turn: Turn = nullcontext,
+        snapshots: Snapshots | None = None,
     ) -> None:
-        super().__init__({"AGGREGATE_CACHE_MAXSIZE": str(_CACHED_AGGREGATES), **(env or {})})
+        # Before the library's initializer, which constructs the repository.
+        self._snapshots = snapshots or NoSnapshots()
+        super().__init__(env)
         self.clock = clock
         self.observers: list[Callable[[list[Recording[UUID]]], None]] = []
         self._vault = vault
@@ -96,6 +101,10 @@ class Monitoring(Application[UUID]):
         """Return the mapper, whose transcoder foreign data cannot poison."""
         return EventMapper()
 
+    def construct_repository(self) -> SnapshotRepository:
+        """Return the repository, which folds long streams from snapshots."""
+        return SnapshotRepository(self.events, self._snapshots, cache_maxsize=_CACHED_AGGREGATES)
+
     def save(
         self,
         *objs: MutableOrImmutableAggregate[UUID] | DomainEventProtocol[UUID] | None,
@@ -103,8 +112,8 @@ class Monitoring(Application[UUID]):
     ) -> list[Recording[UUID]]:
         """Record the new events of aggregates, and events by themselves, all or none.
 
-        The library's own method also takes snapshots and looks through every object for the
-        methods of a protocol; nothing here needs that.
+        The library's own method looks through every object for the methods of a protocol;
+        nothing here needs that.
         """
         events: list[DomainEventProtocol[UUID]] = []
         for each in objs:
@@ -113,6 +122,9 @@ class Monitoring(Application[UUID]):
             elif each is not None:
                 events.append(cast("DomainEventProtocol[UUID]", each))
         recordings = self.events.put(events, **kwargs)
+        for each in objs:
+            if isinstance(each, Aggregate):
+                cast("SnapshotRepository", self.repository).take(each, recordings)
         self._notify(recordings)
         return recordings
 

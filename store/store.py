@@ -14,6 +14,7 @@ from store.keys.key_ring import KeyRing
 from store.keys.master_keys import MasterKeys
 from store.log_reader import LogReader
 from store.sqlite.engine import SqliteEngine
+from store.sqlite.snapshots import SnapshotFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,10 +45,12 @@ class Store:
         self.folder = folder
         self.keys = keys
         self.master_keys = master_keys
+        self._snapshots = SnapshotFile(folder.snapshots)
         self.monitoring = Monitoring(
             keys,
             engine.environment("monitoring", create=create),
             turn=engine.turn("monitoring"),
+            snapshots=self._snapshots,
         )
         self.checks = Checks(engine.environment("checks", create=create))
         self.archive = CheckArchive(self.monitoring, engine.segments)
@@ -81,6 +84,7 @@ class Store:
         self.monitoring.close()
         self.checks.close()
         self.keys.close()
+        self._snapshots.close()
         self.engine.close()
 
     def __enter__(self) -> Self:

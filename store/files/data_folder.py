@@ -84,6 +84,11 @@ class DataFolder:
         return self.root / "views"
 
     @property
+    def snapshots(self) -> Path:
+        """The file of the snapshots of long streams."""
+        return self.views / "snapshots.db"
+
+    @property
     def metrics(self) -> Path:
         """The folder of counts that workers of the API share."""
         return self.root / "metrics"
