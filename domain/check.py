@@ -71,6 +71,7 @@ class Phase(StrEnum):
     CAPABILITY = "capability"
     STARTTLS = "starttls"
     AUTH = "auth"
+    SERVICE = "service"
     MAILBOX = "mailbox"
     QUIT = "quit"
 
@@ -100,6 +101,7 @@ class Category(StrEnum):
     GREETING_TEMPORARY = "greeting_temporary"
     GREETING_REJECTED = "greeting_rejected"
     EHLO_REJECTED = "ehlo_rejected"
+    EHLO_TEMPORARY = "ehlo_temporary"
     SERVICE_UNAVAILABLE = "service_unavailable"
     TLS_CLOSED = "tls_closed"
     TLS_NOT_TLS = "tls_not_tls"
@@ -118,6 +120,8 @@ class Category(StrEnum):
     AUTH_TEMPORARY = "auth_temporary"
     AUTH_REQUIRES_TLS = "auth_requires_tls"
     AUTH_DISABLED = "auth_disabled"
+    AUTH_SERVER_UNPROVEN = "auth_server_unproven"
+    RATE_LIMITED = "rate_limited"
     MAILBOX_UNAVAILABLE = "mailbox_unavailable"
     PROTOCOL_ERROR = "protocol_error"
     SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105 - a category, not a secret
@@ -130,6 +134,26 @@ class Finding:
 
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFacts:
+    """What a check learned about the logins of a server.
+
+    `offered` are the names of the ways to log in that the server offers, `used` is the last
+    one that was tried, None when none was; `refused` are those that the server refused
+    before it could judge the password. `secret_was_sent` says that it could judge it.
+    `is_known_refusal` is false when the words of a refusal could mean anything.
+    `min_interval_seconds` is the time that the server wants between two logins (LOGIN-DELAY,
+    RFC 2449 6.5).
+    """
+
+    offered: tuple[str, ...] = ()
+    used: str | None = None
+    refused: tuple[str, ...] = ()
+    secret_was_sent: bool = False
+    is_known_refusal: bool = True
+    min_interval_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +185,7 @@ class Outcome:
     `phase` is the step that failed, None when the server is up. `message` is for
     people. `server_reply` holds the server's own words at the failure: cut, control
     characters removed, credentials removed. `timings_ms` maps phases that took place
-    (and `total`) to milliseconds.
+    (and `total`) to milliseconds. `login` is None when no login was wanted.
     """
 
     verdict: Verdict
@@ -174,6 +198,7 @@ class Outcome:
     server_reply: str | None = None
     tls: TlsFacts | None = None
     warnings: tuple[Finding, ...] = field(default=())
+    login: LoginFacts | None = None
 
     @property
     def is_up(self) -> bool:
@@ -182,7 +207,7 @@ class Outcome:
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-native values only: the form that is stored and printed."""
-        return {
+        found: dict[str, Any] = {
             "verdict": self.verdict.value,
             "category": self.category.value,
             "phase": self.phase.value if self.phase else None,
@@ -194,6 +219,9 @@ class Outcome:
             "tls": _tls_json(self.tls),
             "warnings": [{"code": each.code, "message": each.message} for each in self.warnings],
         }
+        if self.login is not None:
+            found["login"] = {"offered": list(self.login.offered), "used": self.login.used}
+        return found
 
 
 def _tls_json(facts: TlsFacts | None) -> dict[str, Any] | None:

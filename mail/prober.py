@@ -7,14 +7,18 @@ farewell. `mail.net` and `mail.protocols` perform them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from domain.check import Category, Outcome, Phase, Verdict
 from mail.guard import OPEN_GUARD
+from mail.login_memory import LoginMemory
 from mail.net.addresses import address_literal, ascii_name, parse_literal
 from mail.net.certificates import CertificateJudge, load_trust_store
 from mail.net.connect import dial
@@ -22,10 +26,16 @@ from mail.net.policy import NetworkPolicy
 from mail.net.resolver import DnsClient, Resolver
 from mail.net.tls import probing_context
 from mail.net.transport import Connection
+from mail.password_keys import PasswordKeys
 from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import (
+    RECEIVE,
     Action,
+    BindChannel,
+    DeriveKey,
+    DrawNonce,
     Enter,
+    Learn,
     ProbeFailed,
     Receive,
     Send,
@@ -46,9 +56,53 @@ if TYPE_CHECKING:
     from mail.transcript import Trace
 
 
+_NONCE_BYTES: Final = 18
+
 # How long a farewell may take: at most so many seconds, and so much of the probe's time.
 FAREWELL_SECONDS = 2.0
 FAREWELL_SHARE = 1 / 3
+
+FAREWELL_AFTER_FAILURE_SECONDS: Final = 0.5
+"""How long a failed probe waits for the answer to its farewell."""
+
+# After these a server can still be told that the session ends (RFC 5321 4.1.1.10). After the
+# others there is no connection, or nothing on it that takes commands.
+_USABLE_AFTER: Final = frozenset(
+    {
+        Category.GREETING_TEMPORARY,
+        Category.GREETING_REJECTED,
+        Category.EHLO_REJECTED,
+        Category.EHLO_TEMPORARY,
+        Category.CERT_EXPIRED,
+        Category.CERT_NOT_YET_VALID,
+        Category.CERT_HOSTNAME_MISMATCH,
+        Category.CERT_UNTRUSTED,
+        Category.CERT_SELF_SIGNED,
+        Category.STARTTLS_UNAVAILABLE,
+        Category.STARTTLS_REJECTED,
+        Category.AUTH_UNAVAILABLE,
+        Category.AUTH_FAILED,
+        Category.AUTH_TEMPORARY,
+        Category.AUTH_REQUIRES_TLS,
+        Category.AUTH_DISABLED,
+        Category.AUTH_SERVER_UNPROVEN,
+        Category.RATE_LIMITED,
+        Category.MAILBOX_UNAVAILABLE,
+        Category.PROTOCOL_ERROR,
+    }
+)
+
+# After these an unfinished reply says more than that it did not end.
+_CUT_OFF: Final = frozenset(
+    {
+        Category.TIMEOUT,
+        Category.CONNECTION_CLOSED,
+        Category.CONNECTION_RESET,
+        Category.LINE_TOO_LONG,
+        Category.TOO_MANY_LINES,
+        Category.RESPONSE_TOO_LARGE,
+    }
+)
 
 # Certificates are renewed by machines 30 days before their end, or after two thirds of a
 # short life. A certificate with less left than both of these is overdue.
@@ -64,6 +118,7 @@ class Equipment:
     policy: NetworkPolicy
     judge: CertificateJudge
     tls: ssl.SSLContext
+    keys: PasswordKeys
 
 
 class ProbeRun:
@@ -95,7 +150,13 @@ class ProbeRun:
             if self._target.tls == "implicit":
                 await self._encrypt(connection)
             await self._run_dialogue(connection)
+        except ProbeFailed as failure:
+            if failure.category in _USABLE_AFTER and self._probe_log.phase is not Phase.QUIT:
+                await self._take_leave(connection)
+            raise
         finally:
+            if connection.unread:
+                self._probe_log.hear(connection.unread)
             connection.close()
             self._guard.disconnected(address)
 
@@ -115,7 +176,25 @@ class ProbeRun:
                 self._probe_log.enter(Phase.TLS if is_implicit else Phase.GREETING)
             raise
         self._probe_log.address = str(address)
-        return Connection(socket), address
+        limits = PROTOCOLS[self._target.protocol].limits
+        return Connection(socket, limits), address
+
+    async def _take_leave(self, connection: Connection) -> None:
+        """End a session that failed as the protocol wants it, and wait shortly for an answer.
+
+        Servers count clients that go away without a word, and guards lock them out.
+        """
+        self._probe_log.end()
+        now = trio.current_time()
+        seconds = min(FAREWELL_AFTER_FAILURE_SECONDS, self._scope.deadline - now)
+        # The finding is known: the end of the probe's time must not replace it.
+        self._scope.deadline = math.inf
+        with trio.move_on_after(seconds), suppress(ProbeFailed):
+            if not self._probe_log.heard_anything:
+                # After a bad certificate: a command before the greeting would be a fault of ours.
+                await self._receive(RECEIVE, connection)
+            await self._send(Send(PROTOCOLS[self._target.protocol].farewell), connection)
+            await self._receive(RECEIVE, connection)
 
     async def _run_dialogue(self, connection: Connection) -> None:
         name = address_literal(connection.local_address)
@@ -139,10 +218,26 @@ class ProbeRun:
             case Upgrade():
                 await self._encrypt(connection)
             case Warn():
-                self._probe_log.warn(action.code, action.message)
+                self._probe_log.warn(action.code, action.message, action.quoted)
+            case Learn():
+                self._probe_log.login = self._probe_log.clean_facts(action.login)
+            case _:
+                return await self._help_login(action, connection)
         return b""
 
+    async def _help_login(
+        self, action: BindChannel | DrawNonce | DeriveKey, connection: Connection
+    ) -> bytes:
+        match action:
+            case BindChannel():
+                return connection.channel_binding()
+            case DrawNonce():
+                return token_urlsafe(_NONCE_BYTES).encode("ascii")
+            case DeriveKey():
+                return await self._equipment.keys.derive(action)
+
     async def _send(self, action: Send, connection: Connection) -> None:
+        self._probe_log.expect_reply()
         if action.secret:
             self._probe_log.hide(action.secret)
         if self._probe_log.is_traced:
@@ -151,7 +246,7 @@ class ProbeRun:
 
     async def _receive(self, action: Receive, connection: Connection) -> bytes:
         received = await connection.receive(action.octets)
-        self._probe_log.heard_anything = True
+        self._probe_log.hear(received)
         if self._probe_log.is_traced:
             self._probe_log.trace("server", received)
         return received
@@ -166,13 +261,30 @@ class ProbeRun:
         self._probe_log.enter(Phase.TLS)
         hostname = self._target.hostname
         is_name = parse_literal(hostname) is None
-        session = await connection.start_tls(
-            self._equipment.tls, ascii_name(hostname) if is_name else None
-        )
-        facts = self._equipment.judge.judge(session, hostname)
+        try:
+            session = await connection.start_tls(
+                self._equipment.tls, ascii_name(hostname) if is_name else None
+            )
+        except ProbeFailed as failure:
+            raise self._judge_plaintext(failure) from None
+        facts = self._probe_log.clean_facts(self._equipment.judge.judge(session, hostname))
         self._probe_log.tls = facts
         self._probe_log.trace("note", f"{facts.version}, {facts.cipher}".encode())
         self._judge_certificate(facts)
+
+    def _judge_plaintext(self, failure: ProbeFailed) -> ProbeFailed:
+        """Return what plain text in place of TLS means: a busy server refuses in clear."""
+        words = failure.reply
+        if not words:
+            return failure
+        if self._target.tls != "implicit":
+            message = "the server agreed to start TLS and then sent no TLS"
+            return ProbeFailed(failure.category, message, reply=words, phase=failure.phase)
+        refusal = _plain_refusal(self._target, words)
+        if refusal is None:
+            return failure
+        message = f"{refusal.message}, in clear on a port for TLS"
+        return ProbeFailed(refusal.category, message, reply=refusal.reply, phase=Phase.GREETING)
 
     def _judge_certificate(self, facts: TlsFacts) -> None:
         """Stop the probe at a bad certificate, before it sends a secret."""
@@ -187,6 +299,24 @@ class ProbeRun:
             )
 
 
+def _plain_refusal(target: ProbeTarget, words: bytes) -> ProbeFailed | None:
+    """Return the refusal that a server greets with in plain text, or None."""
+    dialogue = PROTOCOLS[target.protocol].dialogue(target, "")
+    lines = iter(words.splitlines())
+    try:
+        action = next(dialogue)
+        while isinstance(action, Enter | Receive | Warn):
+            # The octets of a literal are not worth the trouble: a refusal has none.
+            answer = next(lines, None) if isinstance(action, Receive) else b""
+            if answer is None:
+                return None
+            action = dialogue.send(answer)
+    except ProbeFailed as failure:
+        refused = {Category.GREETING_TEMPORARY, Category.GREETING_REJECTED}
+        return failure if failure.category in refused else None
+    return None
+
+
 def _is_late_in_life(facts: TlsFacts) -> bool:
     """Return whether little is left of a certificate's life, be that a year or some days."""
     not_before, not_after = map(datetime.fromisoformat, (facts.not_before, facts.not_after))
@@ -197,7 +327,8 @@ class Prober:
     """Probes mail servers. One for a process; any number of tasks use it at a time."""
 
     def __init__(self, resolver: Resolver, policy: NetworkPolicy, judge: CertificateJudge) -> None:
-        self._equipment = Equipment(resolver, policy, judge, probing_context())
+        self._equipment = Equipment(resolver, policy, judge, probing_context(), PasswordKeys())
+        self._logins = LoginMemory()
 
     @classmethod
     def from_settings(
@@ -230,6 +361,15 @@ class Prober:
         servers is part of the outcome and never raised. Raises AddressBusyError when `guard`
         allows no connection now.
         """
+        avoided = self._logins.avoided(target)
+        if avoided:
+            target = replace(target, avoided_logins=avoided)
+        outcome = await self._probe(target, guard, trace)
+        if outcome.login is not None:
+            self._logins.note(target, outcome)
+        return outcome
+
+    async def _probe(self, target: ProbeTarget, guard: ProbeGuard, trace: Trace | None) -> Outcome:
         probe_log = ProbeLog(target, trio.current_time, trace)
         failure: ProbeFailed | None = None
         with trio.move_on_after(target.timeout_seconds) as scope:
@@ -242,12 +382,26 @@ class Prober:
         return _outcome(target, probe_log, failure)
 
 
+_SILENCE: Final = (
+    "; does the server expect TLS from the first byte, or a PROXY protocol header, on this port?"
+)
+_SILENCE_IMPLICIT: Final = "; does the server expect a PROXY protocol header on this port?"
+_SILENCE_SMTP: Final = (
+    " Some servers delay their greeting on purpose, for up to 5 minutes (RFC 5321 4.5.3.2.1): "
+    "a longer timeout shows it."
+)
+
+
 def _timed_out(target: ProbeTarget, probe_log: ProbeLog) -> ProbeFailed:
     category = Category.DNS_TIMEOUT if probe_log.phase is Phase.DNS else Category.TIMEOUT
-    message = f"no answer within {target.timeout_seconds:g} s"
-    is_silent = probe_log.phase is Phase.GREETING and not probe_log.heard_anything
-    if is_silent and target.tls != "implicit":
-        message += "; does the server expect TLS from the first byte on this port?"
+    limit = f"within {target.timeout_seconds:g} s"
+    if probe_log.unfinished_reply is not None:
+        return ProbeFailed(category, f"the answer began and did not end {limit}")
+    message = f"no answer {limit}"
+    if probe_log.phase is Phase.GREETING and not probe_log.heard_anything:
+        message += _SILENCE_IMPLICIT if target.tls == "implicit" else _SILENCE
+        if target.protocol == "smtp":
+            message += _SILENCE_SMTP
     return ProbeFailed(category, message)
 
 
@@ -255,18 +409,26 @@ def _outcome(target: ProbeTarget, probe_log: ProbeLog, failure: ProbeFailed | No
     if failure is not None and probe_log.phase is Phase.QUIT:
         # The server is usable: a failed farewell is a warning.
         is_late = failure.category is Category.TIMEOUT
-        probe_log.warn("quit_timeout" if is_late else "quit_unclean", failure.message)
+        code = "quit_timeout" if is_late else "quit_unclean"
+        probe_log.warn(code, failure.message, failure.reply or b"")
         failure = None
     reply = failure.reply if failure else None
+    if failure is not None and reply is None and failure.category in _CUT_OFF:
+        reply = probe_log.unfinished_reply
     return Outcome(
         verdict=Verdict.DOWN if failure else Verdict.UP,
         category=failure.category if failure else Category.OK,
         phase=(failure.phase or probe_log.phase) if failure else None,
-        message=failure.message if failure else "the server can be used",
+        message=(
+            probe_log.message(failure.message, failure.quoted)
+            if failure
+            else "the server can be used"
+        ),
         timings_ms=probe_log.timings_ms(),
         address=probe_log.address,
         port=target.port,
         server_reply=probe_log.clean(reply) if reply is not None else None,
         tls=probe_log.tls,
         warnings=probe_log.warnings,
+        login=probe_log.login,
     )

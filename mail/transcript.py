@@ -6,17 +6,23 @@ The steps of a probe fill a `ProbeLog`, and the prober makes the outcome of it a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from domain.check import Finding, Phase, TlsFacts
+from domain.check import Finding, LoginFacts, Phase, TlsFacts
 from mail.protocols.redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mail.protocols.target import ProbeTarget
 
+
+_MOST_HEARD_BYTES: Final = 4096
+"""How much of an unfinished reply is kept as evidence."""
+
+_Facts = TypeVar("_Facts")
 
 Side = Literal["client", "server", "note"]
 """Who said a line of a trace; a note tells of other events, such as a TLS handshake."""
@@ -51,13 +57,17 @@ class ProbeLog:
         self.phase = Phase.DNS
         self.address: str | None = None
         self.tls: TlsFacts | None = None
+        self.login: LoginFacts | None = None
         self.heard_anything = False
         self._clock = clock
         self._began = self._entered = clock()
+        self._ended: float | None = None
+        self._heard: list[bytes] = []
+        self._heard_bytes = 0
         self._durations: dict[Phase, float] = {}
         self._warnings: list[Finding] = []
         self._trace = trace
-        self._secrets = {(target.password or "").encode()}
+        self._secrets = set(target.secrets)
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase. The times of a phase that comes twice, such as EHLO, are added."""
@@ -66,9 +76,18 @@ class ProbeLog:
         self.phase = phase
         self._entered = now
 
-    def warn(self, code: str, message: str) -> None:
-        """Record a finding that is not a failure."""
-        self._warnings.append(Finding(code, message))
+    def end(self) -> None:
+        """Stop the times: what follows, such as a farewell, is no part of the finding."""
+        self.enter(self.phase)
+        self._ended = self._entered
+
+    def warn(self, code: str, message: str, quoted: bytes = b"") -> None:
+        """Record a finding that is not a failure; `quoted` words of the server end its text."""
+        self._warnings.append(Finding(code, self.message(message, quoted)))
+
+    def message(self, text: str, quoted: bytes) -> str:
+        """Return a text of ours with words of the server behind it, cleaned."""
+        return f"{text}: {self.clean(quoted)}" if quoted else text
 
     @property
     def warnings(self) -> tuple[Finding, ...]:
@@ -77,10 +96,28 @@ class ProbeLog:
 
     def timings_ms(self) -> dict[str, float]:
         """Return milliseconds by phase, and `total`; the running phase counts up to now."""
-        self.enter(self.phase)
+        if self._ended is None:
+            self.enter(self.phase)
         timings = {phase.value: round(each * 1000, 3) for phase, each in self._durations.items()}
         timings["total"] = self._elapsed_ms()
         return timings
+
+    def hear(self, words: bytes) -> None:
+        """Remember a line of the reply that is being received."""
+        self.heard_anything = True
+        if self._heard_bytes < _MOST_HEARD_BYTES:
+            self._heard.append(words)
+            self._heard_bytes += len(words)
+
+    def expect_reply(self) -> None:
+        """Forget the last reply: a command has been sent."""
+        self._heard.clear()
+        self._heard_bytes = 0
+
+    @property
+    def unfinished_reply(self) -> bytes | None:
+        """What came of a reply that has not ended, or None when nothing came."""
+        return b" / ".join(self._heard) if self._heard else None
 
     def hide(self, secret: bytes) -> None:
         """Remember a secret that was sent, to mask it where the server echoes it."""
@@ -89,6 +126,15 @@ class ProbeLog:
     def clean(self, words: bytes) -> str:
         """Return a server's words fit to be stored and shown."""
         return Redactor(self._secrets).clean(words)
+
+    def clean_facts(self, facts: _Facts) -> _Facts:
+        """Return facts of a certificate with secrets masked: a server chooses their texts."""
+        redactor = Redactor(self._secrets)
+        texts = "\n".join(_texts(facts))
+        if not redactor.knows_secrets or redactor.is_clean(texts):
+            return facts
+        cleaned: _Facts = _cleaned(facts, redactor)
+        return cleaned
 
     @property
     def is_traced(self) -> bool:
@@ -101,4 +147,29 @@ class ProbeLog:
             self._trace.add(self._elapsed_ms(), side, self.clean(words))
 
     def _elapsed_ms(self) -> float:
-        return round((self._clock() - self._began) * 1000, 3)
+        now = self._clock() if self._ended is None else self._ended
+        return round((now - self._began) * 1000, 3)
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Return the texts in a dataclass, its tuples and the dataclasses in it."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        yield value
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _texts(each)
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from _texts(getattr(value, each.name))
+
+
+def _cleaned(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 (any dataclass)
+    """Return the value with all of its texts cleaned."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return redactor.clean(value.encode())
+    if isinstance(value, tuple):
+        return tuple(_cleaned(each, redactor) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [each.name for each in fields(value)]
+        return replace(value, **{each: _cleaned(getattr(value, each), redactor) for each in names})
+    return value

@@ -94,7 +94,7 @@ class CheckRunner:
         began, started_at = trio.current_time(), self._clock()
         if isinstance(target, Outcome):
             outcome = target
-        elif target.password is None:
+        elif target.credentials is None:
             outcome = await self._probe(target, places)
         else:
             outcome = await self._probe_with_login(monitor, target, places)

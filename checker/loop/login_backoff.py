@@ -84,8 +84,11 @@ class LoginBackoff:
 
 
 def without_login(target: ProbeTarget) -> ProbeTarget:
-    """Return the target without its login, so that the probe ends before that."""
-    return replace(target, user=None, password=None, mailbox=None)
+    """Return the target without its login, so that the probe ends before that.
+
+    The target keeps the secret, so that the probe masks it where the server echoes it.
+    """
+    return replace(target, wants_login=False, mailbox=None)
 
 
 def with_login_postponed(outcome: Outcome, until: str) -> Outcome:

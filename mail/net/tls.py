@@ -12,6 +12,9 @@ from _ssl import ENCODING_DER
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 # A TLS record holds at most 16 KiB (RFC 8446 5.1).
 _RECORD_BYTES = 16 * 1024
+
+# Of a server that answers in plain text: enough for its first lines.
+_KEPT_BYTES = 1024
 
 _Result = TypeVar("_Result")
 
@@ -53,6 +59,7 @@ class TlsChannel:
     """TLS on a connected socket. The owner of the socket closes it.
 
     Every method raises `OSError`: as `ssl.SSLError` for TLS, as itself for the socket.
+    `handshake_bytes` is the beginning of what came in a handshake that has not ended yet.
     `server_name` is for SNI (RFC 6066 3: a name, never an address).
     """
 
@@ -60,6 +67,8 @@ class TlsChannel:
         self, socket: ClientSocket, context: ssl.SSLContext, server_name: str | None
     ) -> None:
         self._socket = socket
+        self._is_shaking_hands = True
+        self.handshake_bytes = b""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
@@ -70,10 +79,23 @@ class TlsChannel:
         # acknowledged, and the timings show that delay as the server's.
         self._socket.without_delay()
         await self._run(self._tls.do_handshake)
+        self._is_shaking_hands = False
+        self.handshake_bytes = b""
         cipher = self._tls.cipher()
         return TlsSession(
             self._tls.version() or "", cipher[0] if cipher else "", sent_chain(self._tls)
         )
+
+    def channel_binding(self) -> bytes:
+        """Return the type of a channel binding, NUL, and its data (RFC 5929).
+
+        TLS 1.3 has no `tls-unique`, and the standard library does not give `tls-exporter`
+        (RFC 9266), so `tls-server-end-point` is used there.
+        """
+        if self._tls.version() != "TLSv1.3":
+            return b"tls-unique\0" + (self._tls.get_channel_binding("tls-unique") or b"")
+        leaf = self._tls.getpeercert(binary_form=True) or b""
+        return b"tls-server-end-point\0" + _end_point(leaf)
 
     async def receive_some(self) -> bytes:
         """Return some bytes, or none at the end, with or without a TLS farewell."""
@@ -109,10 +131,21 @@ class TlsChannel:
 
     async def _fill(self) -> None:
         data = await self._socket.recv(_RECORD_BYTES)
+        if self._is_shaking_hands:
+            self.handshake_bytes = (self.handshake_bytes + data)[:_KEPT_BYTES]
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
+
+
+def _end_point(leaf: bytes) -> bytes:
+    """Return the hash of a certificate by its own signature hash (RFC 5929 4.1)."""
+    used = x509.load_der_x509_certificate(leaf).signature_hash_algorithm
+    is_weak = used is None or isinstance(used, hashes.MD5 | hashes.SHA1)
+    digest = hashes.Hash(hashes.SHA256() if is_weak or used is None else used)
+    digest.update(leaf)
+    return digest.finalize()
 
 
 def sent_chain(tls: Any) -> tuple[bytes, ...]:  # noqa: ANN401 (ssl.SSLObject and what is in it)

@@ -12,7 +12,7 @@ from domain.check import Category
 from mail.net import errors
 from mail.net.tls import TlsChannel
 from mail.protocols.dialogue import ProbeFailed
-from mail.protocols.line_reader import LineReader
+from mail.protocols.line_reader import SHORT_LINES, LineReader, ReplyLimits
 
 if TYPE_CHECKING:
     import ssl
@@ -27,16 +27,22 @@ READ_BYTES = 8192
 class Connection:
     """One connection to a server. The caller that makes it must `close` it."""
 
-    def __init__(self, socket: ClientSocket) -> None:
+    def __init__(self, socket: ClientSocket, limits: ReplyLimits = SHORT_LINES) -> None:
         self._socket = socket
+        self._limits = limits
         self._tls: TlsChannel | None = None
-        self._lines = LineReader()
+        self._lines = LineReader(limits)
         self._has_talked = False
 
     @property
     def local_address(self) -> str:
         """The local address of this connection."""
         return self._socket.local_address
+
+    @property
+    def unread(self) -> bytes:
+        """The beginning of what the server sent and is no whole line yet."""
+        return self._lines.unread
 
     def close(self) -> None:
         """Close at once: a TLS farewell would wait for a peer that may be silent."""
@@ -77,7 +83,8 @@ class Connection:
         """Shake hands.
 
         Raises:
-            ProbeFailed: The handshake fails, or plaintext came where TLS has to begin.
+            ProbeFailed: The handshake fails, or plaintext came where TLS has to begin. The
+                reply holds the plaintext that a server sent instead of TLS.
         """
         try:
             # After the go-ahead a server waits for the handshake. Bytes that are already here
@@ -91,9 +98,16 @@ class Connection:
             self._tls = TlsChannel(self._socket, context, server_name)
             session = await self._tls.handshake()
         except OSError as error:
-            raise errors.from_network(error) or error from error
-        self._lines = LineReader()
+            failure = errors.from_network(error)
+            if failure is not None and failure.category is Category.TLS_NOT_TLS and self._tls:
+                failure.reply = self._tls.handshake_bytes
+            raise failure or error from error
+        self._lines = LineReader(self._limits)
         return session
+
+    def channel_binding(self) -> bytes:
+        """Return what binds a login to this TLS connection: type, NUL, data; b"" without TLS."""
+        return self._tls.channel_binding() if self._tls is not None else b""
 
     async def _receive_some(self) -> bytes:
         if self._tls is not None:

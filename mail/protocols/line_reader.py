@@ -5,12 +5,40 @@ Sans-I/O: it knows neither sockets nor protocols.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from domain.check import Category
 from mail.protocols.dialogue import ProbeFailed
 
-MAX_LINE_BYTES = 2048
-MAX_REPLY_LINES = 128
-MAX_REPLY_BYTES = 64 * 1024
+
+@dataclass(frozen=True, slots=True)
+class ReplyLimits:
+    """How much a server may send: in one line with its line end, and between two commands."""
+
+    line_bytes: int = 2048
+    reply_lines: int = 128
+    reply_bytes: int = 64 * 1024
+
+
+SHORT_LINES: Final = ReplyLimits()
+"""For protocols whose RFC limits a line to 512 octets (RFC 5321 4.5.3.1.5, RFC 2449 4)."""
+
+_MOST_DIGITS: Final = 10
+"""Of the length of a literal (RFC 9051 4.3: below 2^63). More are above every limit."""
+
+
+def literal_octets(digits: bytes) -> int:
+    """Return the length that a server announces for a literal, e.g. 12 for `{12}`.
+
+    Raises:
+        ProbeFailed: The number has so many digits that no limit allows it.
+    """
+    if len(digits) > _MOST_DIGITS:
+        raise ProbeFailed(
+            Category.RESPONSE_TOO_LARGE, "the server announces a literal above every limit"
+        )
+    return int(digits)
 
 
 class LineReader:
@@ -20,7 +48,8 @@ class LineReader:
     clients do. A reply is everything that arrives between two commands.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ReplyLimits = SHORT_LINES) -> None:
+        self._limits = limits
         self._buffer = bytearray()
         self._searched = 0
         self._lines = 0
@@ -30,6 +59,11 @@ class LineReader:
     def has_unread(self) -> bool:
         """Whether bytes were fed that belong to no line yet."""
         return bool(self._buffer)
+
+    @property
+    def unread(self) -> bytes:
+        """The beginning of what was fed and belongs to no line yet, as evidence for people."""
+        return bytes(self._buffer[: SHORT_LINES.line_bytes])
 
     def start_reply(self) -> None:
         """Reset the counts of lines and bytes: a command has been sent."""
@@ -49,15 +83,17 @@ class LineReader:
         # Only new bytes are searched, so the time is linear also for one byte at a time.
         end = self._buffer.find(b"\n", self._searched)
         length = len(self._buffer) if end < 0 else end + 1
-        if length > MAX_LINE_BYTES:
-            raise ProbeFailed(Category.LINE_TOO_LONG, f"a line of more than {MAX_LINE_BYTES} bytes")
+        if length > self._limits.line_bytes:
+            raise ProbeFailed(
+                Category.LINE_TOO_LONG, f"a line of more than {self._limits.line_bytes} bytes"
+            )
         if end < 0:
             self._searched = length
             return None
         self._lines += 1
-        if self._lines > MAX_REPLY_LINES:
+        if self._lines > self._limits.reply_lines:
             raise ProbeFailed(
-                Category.TOO_MANY_LINES, f"a reply of more than {MAX_REPLY_LINES} lines"
+                Category.TOO_MANY_LINES, f"a reply of more than {self._limits.reply_lines} lines"
             )
         self._refuse_excess(length)
         return self._take(length).removesuffix(b"\n").removesuffix(b"\r")
@@ -79,7 +115,8 @@ class LineReader:
         return taken
 
     def _refuse_excess(self, length: int) -> None:
-        if self._bytes + length > MAX_REPLY_BYTES:
+        if self._bytes + length > self._limits.reply_bytes:
             raise ProbeFailed(
-                Category.RESPONSE_TOO_LARGE, f"a reply of more than {MAX_REPLY_BYTES} bytes"
+                Category.RESPONSE_TOO_LARGE,
+                f"a reply of more than {self._limits.reply_bytes} bytes",
             )

@@ -1,4 +1,4 @@
-"""The ManageSieve dialogue: greeting, STARTTLS, login, LOGOUT (RFC 5804).
+"""The ManageSieve dialogue: greeting, STARTTLS, login, NOOP, LOGOUT (RFC 5804).
 
 Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges responses. It reads
 no script and changes none.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+from typing_extensions import override
 
 from domain.check import Category, Phase
-from mail.protocols import sasl
 from mail.protocols.dialogue import (
-    PASSWORD_IN_CLEAR,
     PLAINTEXT,
     RECEIVE,
     UPGRADE,
@@ -24,18 +24,32 @@ from mail.protocols.dialogue import (
     Receive,
     Send,
     greeting_refused,
-    login_refused,
-    no_login_offered,
+    other_protocol,
+    proof_refused,
     service_closing,
     starttls_not_offered,
     starttls_refused,
 )
+from mail.protocols.line_reader import ReplyLimits, literal_octets
+from mail.protocols.login import (
+    AuthAnswer,
+    AuthState,
+    AuthSteps,
+    LoginOffer,
+    SaslChannel,
+    log_in,
+    mechanism_names,
+)
+from mail.protocols.refusals import Meaning, read_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from mail.protocols.target import ProbeTarget
+    from mail.protocols.target import Credentials, ProbeTarget
 
+
+LIMITS: Final = ReplyLimits(line_bytes=8 * 1024)
+"""A capability is two strings of 1,024 octets (RFC 5804 4), and servers list more than that."""
 
 Capabilities: TypeAlias = dict[bytes, bytes]
 """What a server can do: name in upper case to value, b"" where there is none (RFC 5804 1.7)."""
@@ -93,12 +107,16 @@ def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
         if encrypted:
             capabilities = yield from _starttls()
         elif target.tls == "require":
-            raise starttls_not_offered()
+            raise starttls_not_offered(b" ".join(capabilities))
         else:
             yield PLAINTEXT
     if target.credentials:
         yield Enter(Phase.AUTH)
-        yield from _login(target.credentials, capabilities, encrypted=encrypted)
+        yield from _login(target, target.credentials, capabilities, encrypted=encrypted)
+        yield Enter(Phase.SERVICE)
+        response = yield from _ask(b"NOOP")
+        if response.status == b"NO":
+            yield proof_refused("NOOP", response.words)
     yield Enter(Phase.QUIT)
     response = yield from _ask(b"LOGOUT", leaving=True)
     if response.status == b"NO":
@@ -108,7 +126,9 @@ def dialogue(target: ProbeTarget, _client_name: str) -> Dialogue:
 def _greeting() -> Generator[Action, bytes, Capabilities]:
     capabilities, response = yield from _read_capabilities(Category.NOT_MANAGESIEVE)
     if response.status != b"OK":
-        raise greeting_refused(response.words, temporary=response.code == b"TRYLATER")
+        refusal = read_refusal("managesieve", response.code, response.words, encrypted=False)
+        is_temporary = refusal.meaning in {Meaning.TEMPORARY, Meaning.LIMITED}
+        raise greeting_refused(response.words, temporary=is_temporary)
     if not capabilities:
         # RFC 5804 1.7: a server must name itself. Servers of other protocols greet with OK too.
         raise ProbeFailed(
@@ -139,40 +159,61 @@ def _starttls() -> Generator[Action, bytes, Capabilities]:
 
 
 def _login(
-    credentials: tuple[str, str], capabilities: Capabilities, *, encrypted: bool
+    target: ProbeTarget,
+    credentials: Credentials,
+    capabilities: Capabilities,
+    *,
+    encrypted: bool,
 ) -> Generator[Action, bytes, None]:
-    offered = capabilities.get(b"SASL", b"").upper().split()
-    mechanism = sasl.choose(offered)
-    if mechanism is None:
-        raise no_login_offered(needs_tls=not offered and not encrypted)
-    if mechanism.reveals_password and not encrypted:
-        yield PASSWORD_IN_CLEAR
-    exchange = sasl.Exchange(mechanism, *credentials)
-    command = b'AUTHENTICATE "%b"' % mechanism.name
-    if mechanism.initial:
-        yield _send_string(command + b" ", exchange.respond())
-    else:
-        yield Send(command)
-    response = yield from _read_response(Category.PROTOCOL_ERROR)
-    while not response.status and exchange.has_response:
-        yield _send_string(b"", exchange.respond(response.value(0)))
-        response = yield from _read_response(Category.PROTOCOL_ERROR)
-    if not response.status:
-        # One more challenge than the mechanism has responses: cancel (RFC 5804 2.1).
-        response = yield from _ask(b'"*"')
-    _judge_login(response)
-
-
-def _judge_login(response: _Response) -> None:
-    if response.status == b"OK":
-        return
-    if response.status == b"BYE":
-        raise service_closing(response.words)
-    raise login_refused(
-        response.words,
-        needs_tls=response.code == b"ENCRYPT-NEEDED",
-        temporary=response.code == b"TRYLATER",
+    names = mechanism_names(capabilities.get(b"SASL", b"").upper().split())
+    offers_tls = b"STARTTLS" in capabilities
+    offer = LoginOffer(
+        names=names,
+        encrypted=encrypted,
+        # RFC 5804 1.7: an empty list means that a login is possible after STARTTLS only.
+        reveal_is_forbidden=offers_tls and not names and not encrypted,
+        tls_is_offered=offers_tls,
     )
+    yield from log_in(target, credentials, _SieveChannel(encrypted), offer)
+
+
+class _SieveChannel(SaslChannel):
+    takes_initial = True
+
+    def __init__(self, encrypted: bool) -> None:  # noqa: FBT001 (its only argument)
+        self._encrypted = encrypted
+
+    @override
+    def start(self, name: bytes, initial: bytes | None) -> AuthSteps:
+        command = b'AUTHENTICATE "%b"' % name
+        if initial is None:
+            return self._send(Send(command))
+        return self._send(_send_string(command + b" ", initial))
+
+    @override
+    def respond(self, response: bytes) -> AuthSteps:
+        return self._send(_send_string(b"", response))
+
+    @override
+    def cancel(self) -> AuthSteps:
+        return self._send(Send(b'"*"'))
+
+    def _send(self, command: Send) -> AuthSteps:
+        yield command
+        response = yield from _read_response(Category.PROTOCOL_ERROR)
+        match response.status:
+            case b"":
+                return AuthAnswer(AuthState.CHALLENGE, response.value(0))
+            case b"OK":
+                # RFC 5804 2.1: `OK (SASL "...")` brings the last message of the server.
+                data = response.value(3) if response.code == b"SASL" else b""
+                return AuthAnswer(AuthState.ACCEPTED, data)
+            case b"BYE":
+                raise service_closing(response.words)
+        refusal = read_refusal(
+            "managesieve", response.code, response.words, encrypted=self._encrypted
+        )
+        return AuthAnswer(AuthState.REFUSED, refusal=refusal)
 
 
 def _send_string(command: bytes, secret: bytes) -> Send:
@@ -212,16 +253,16 @@ def _read_response(when_malformed: Category) -> Generator[Action, bytes, _Respon
         words.append(line)
         found = _parse(line)
         if found is None:
-            raise ProbeFailed(when_malformed, "the answer is not ManageSieve", reply=line)
+            raise other_protocol(when_malformed, "ManageSieve", line)
         tokens += found
         if not tokens or tokens[-1].kind != "literal":
             break
-        literal = yield Receive(octets=int(tokens[-1].value))
+        literal = yield Receive(octets=literal_octets(tokens[-1].value))
         words += literal.splitlines()
         tokens[-1] = _Token("string", literal)
     response = _Response(tuple(tokens), b" / ".join(filter(None, words)))
     if not tokens or not (tokens[0].kind == "string" or response.status in {b"OK", b"NO", b"BYE"}):
-        raise ProbeFailed(when_malformed, "the answer is not ManageSieve", reply=response.words)
+        raise other_protocol(when_malformed, "ManageSieve", response.words)
     return response
 
 

@@ -1,17 +1,18 @@
-"""The POP3 dialogue: greeting, CAPA, STLS, login, STAT, QUIT (RFC 1939, 2449, 2595, 3206).
+"""The POP3 dialogue: greeting, CAPA, STLS, login, STAT, QUIT.
 
-Sans-I/O: it asks for actions (see `mail.protocols.dialogue`) and judges replies. It reads
-no message and deletes none.
+Follows RFC 1939, 2449, 2595, 3206 and 5034. Sans-I/O: it asks for actions (see
+`mail.protocols.dialogue`) and judges replies. It reads no message and deletes none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from typing_extensions import override
 
 from domain.check import Category, Phase
-from mail.protocols import sasl
 from mail.protocols.dialogue import (
     PASSWORD_IN_CLEAR,
     PLAINTEXT,
@@ -23,22 +24,38 @@ from mail.protocols.dialogue import (
     ProbeFailed,
     Send,
     greeting_refused,
-    login_refused,
-    no_login_offered,
+    other_protocol,
     starttls_not_offered,
     starttls_refused,
 )
+from mail.protocols.login import (
+    Attempt,
+    AttemptSteps,
+    AuthAnswer,
+    AuthState,
+    AuthSteps,
+    LoginOffer,
+    Method,
+    SaslChannel,
+    log_in,
+    mechanism_names,
+)
+from mail.protocols.refusals import Meaning, Refusal, read_refusal
+from mail.protocols.sasl import Shows
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from mail.protocols.target import ProbeTarget
+    from mail.protocols.target import Credentials, ProbeTarget
 
 
 _STATUS = re.compile(rb"(\+OK|-ERR)(?: |$)", re.IGNORECASE)
 _RESPONSE_CODE = re.compile(rb"-ERR \[([A-Z/-]+)", re.IGNORECASE)
 _TIMESTAMP = re.compile(rb"<[^<>]+@[^<>]+>")
-_TEMPORARY = frozenset({b"SYS/TEMP", b"IN-USE", b"LOGIN-DELAY"})
+_SYSTEM: Final = frozenset({b"SYS/TEMP", b"SYS/PERM"})
+
+_MOST_DIGITS: Final = 7
+"""Of a LOGIN-DELAY in seconds; a longer one is not believed."""
 
 
 class _Pop3Reply(NamedTuple):
@@ -71,19 +88,18 @@ class _Pop3:
         yield from self._stls()
         if self._target.credentials:
             yield Enter(Phase.AUTH)
-            yield from self._login(*self._target.credentials)
-            if self._target.mailbox:
-                yield Enter(Phase.MAILBOX)
+            if (yield from self._login(self._target.credentials)):
+                yield Enter(Phase.MAILBOX if self._target.mailbox else Phase.SERVICE)
                 yield from self._stat()
         yield Enter(Phase.QUIT)
-        answer = yield from _ask(b"QUIT")
-        if not answer.ok:
-            raise ProbeFailed(Category.PROTOCOL_ERROR, "QUIT is refused", reply=answer.line)
+        yield from self._quit()
 
     def _greeting(self) -> Generator[Action, bytes, None]:
         answer = yield from _read_answer(Category.NOT_POP3)
         if not answer.ok:
-            raise greeting_refused(answer.line, temporary=answer.code in _TEMPORARY)
+            meaning = self._refusal(answer).meaning
+            is_temporary = meaning in {Meaning.TEMPORARY, Meaning.LIMITED, Meaning.IN_USE}
+            raise greeting_refused(answer.line, temporary=is_temporary)
         found = _TIMESTAMP.search(answer.line)
         self._timestamp = found[0] if found else None
 
@@ -103,9 +119,9 @@ class _Pop3:
     def _stls(self) -> Generator[Action, bytes, None]:
         if not self._target.wants_starttls:
             return
-        if b"STLS" not in (self._capabilities or {}):
+        if not self._offers(b"STLS"):
             if self._target.tls == "require":
-                raise starttls_not_offered("STLS")
+                raise starttls_not_offered(b"CAPA " + b" ".join(self._capabilities or ()), "STLS")
             yield PLAINTEXT
             return
         yield Enter(Phase.STARTTLS)
@@ -116,53 +132,120 @@ class _Pop3:
         self._encrypted = True
         yield from self._capa()
 
-    def _login(self, user: str, password: str) -> Generator[Action, bytes, None]:
-        user_missing = self._capabilities is not None and b"USER" not in self._capabilities
-        mechanisms = (self._capabilities or {}).get(b"SASL", [])
-        if user_missing and b"PLAIN" in mechanisms:
-            answer = yield from self._auth_plain(user, password)
-        elif user_missing and self._timestamp:
-            answer = yield from self._apop(user, password, self._timestamp)
-        else:
-            answer = yield from self._user_pass(user, password, announced=not user_missing)
-        if not answer.ok:
-            raise login_refused(answer.line, temporary=answer.code in _TEMPORARY)
+    def _offers(self, keyword: bytes) -> bool:
+        return keyword in (self._capabilities or {})
 
-    def _user_pass(
-        self, user: str, password: str, *, announced: bool
-    ) -> Generator[Action, bytes, _Pop3Reply]:
-        answer = yield from _ask(b"USER " + user.encode())
+    def _login(self, credentials: Credentials) -> Generator[Action, bytes, bool]:
+        names = mechanism_names((self._capabilities or {}).get(b"SASL", []))
+        announces_user = self._capabilities is None or self._offers(b"USER")
+        methods = [Method("APOP", lambda: self._apop(credentials), reveals=False)]
+        if self._timestamp is None:
+            methods.clear()
+        if announces_user or not (names or methods):
+            methods.append(Method("USER", lambda: self._user_pass(credentials)))
+        offer = LoginOffer(
+            names=names,
+            methods=tuple(methods),
+            passwords=("USER", "PLAIN", "LOGIN"),
+            encrypted=self._encrypted,
+            tls_is_offered=self._offers(b"STLS"),
+            min_interval_seconds=self._login_delay(),
+        )
+        return (yield from log_in(self._target, credentials, _Pop3Channel(self), offer))
+
+    def _login_delay(self) -> int | None:
+        """Return the announced seconds between two logins (RFC 2449 6.5)."""
+        words = (self._capabilities or {}).get(b"LOGIN-DELAY", [])
+        is_number = bool(words) and words[0].isdigit() and len(words[0]) <= _MOST_DIGITS
+        return int(words[0]) if is_number else None
+
+    def _user_pass(self, credentials: Credentials) -> AttemptSteps:
+        answer = yield from _ask(b"USER " + credentials.user.encode())
         if not answer.ok:
-            if not announced and not self._encrypted:
-                raise no_login_offered(answer.line, needs_tls=True)
-            return answer
+            return Attempt(self._refused_user(answer), Shows.USER)
         if not self._encrypted:
             yield PASSWORD_IN_CLEAR
-        return (yield from _ask(b"PASS ", password.encode()))
+        answer = yield from _ask(b"PASS ", credentials.password.encode())
+        return Attempt(None if answer.ok else self._refusal(answer), Shows.SECRET)
 
-    def _auth_plain(self, user: str, password: str) -> Generator[Action, bytes, _Pop3Reply]:
-        """Log in with SASL (RFC 5034 4), without the initial response that is optional."""
-        if not self._encrypted:
-            yield PASSWORD_IN_CLEAR
-        yield Send(b"AUTH PLAIN")
+    def _refused_user(self, answer: _Pop3Reply) -> Refusal:
+        """Return what a refused USER means: the server has not seen a password."""
+        refusal = self._refusal(answer)
+        is_code_alone = refusal.meaning is Meaning.CREDENTIALS and answer.code == b"AUTH"
+        wants_tls = self._offers(b"STLS") and (is_code_alone or not refusal.is_known)
+        if wants_tls and not self._encrypted:
+            # It offers STLS and says nothing of the user.
+            return Refusal(Meaning.NEEDS_TLS, answer.line)
+        return refusal
+
+    def _apop(self, credentials: Credentials) -> AttemptSteps:
+        # RFC 1939 7 defines APOP with MD5.
+        text = (self._timestamp or b"") + credentials.password.encode()
+        digest = hashlib.md5(text, usedforsecurity=False).hexdigest().encode("ascii")
+        answer = yield from _ask(b"APOP " + credentials.user.encode() + b" ", digest)
+        return Attempt(None if answer.ok else self._refusal(answer), Shows.SECRET)
+
+    def _refusal(self, answer: _Pop3Reply) -> Refusal:
+        return read_refusal(
+            "pop3",
+            answer.code,
+            answer.line,
+            encrypted=self._encrypted,
+            marks_credentials=self._offers(b"AUTH-RESP-CODE"),
+        )
+
+    def read_auth_answer(self) -> AuthSteps:
+        """Read one answer within a SASL exchange (RFC 5034 4)."""
         line = yield RECEIVE
-        if line.startswith(b"+ ") or line == b"+":
-            return (yield from _ask(b"", sasl.plain_response(user, password)))
-        return _parse(line, Category.PROTOCOL_ERROR)
-
-    def _apop(
-        self, user: str, password: str, timestamp: bytes
-    ) -> Generator[Action, bytes, _Pop3Reply]:
-        # RFC 1939 7 defines APOP with MD5; it is used only where nothing better is left.
-        digest = hashlib.md5(timestamp + password.encode(), usedforsecurity=False).hexdigest()
-        return (yield from _ask(b"APOP " + user.encode() + b" ", digest.encode("ascii")))
+        if line == b"+" or line.startswith(b"+ "):
+            return AuthAnswer(AuthState.CHALLENGE, line[2:])
+        answer = _parse(line, Category.PROTOCOL_ERROR)
+        if answer.ok:
+            return AuthAnswer(AuthState.ACCEPTED)
+        return AuthAnswer(AuthState.REFUSED, refusal=self._refusal(answer))
 
     def _stat(self) -> Generator[Action, bytes, None]:
+        """Ask for the size of the mailbox: some servers log in and then cannot open it."""
         answer = yield from _ask(b"STAT")
         if not answer.ok:
             raise ProbeFailed(
                 Category.MAILBOX_UNAVAILABLE, "the mailbox cannot be opened", reply=answer.line
             )
+
+    def _quit(self) -> Generator[Action, bytes, None]:
+        answer = yield from _ask(b"QUIT")
+        if answer.ok:
+            return
+        if answer.code in _SYSTEM and self._target.credentials:
+            message = "the login works and the server then fails"
+            raise ProbeFailed(
+                Category.SERVICE_UNAVAILABLE, message, reply=answer.line, phase=Phase.SERVICE
+            )
+        raise ProbeFailed(Category.PROTOCOL_ERROR, "QUIT is refused", reply=answer.line)
+
+
+class _Pop3Channel(SaslChannel):
+    # RFC 5034 4 allows an initial response, and older servers do not know it.
+    takes_initial = False
+
+    def __init__(self, pop3: _Pop3) -> None:
+        self._pop3 = pop3
+
+    @override
+    def start(self, name: bytes, initial: bytes | None) -> AuthSteps:
+        return self._send(Send(b"AUTH " + name))
+
+    @override
+    def respond(self, response: bytes) -> AuthSteps:
+        return self._send(Send(b"", response))
+
+    @override
+    def cancel(self) -> AuthSteps:
+        return self._send(Send(b"*"))
+
+    def _send(self, command: Send) -> AuthSteps:
+        yield command
+        return (yield from self._pop3.read_auth_answer())
 
 
 def _ask(command: bytes, secret: bytes = b"") -> Generator[Action, bytes, _Pop3Reply]:
@@ -177,5 +260,5 @@ def _read_answer(when_malformed: Category) -> Generator[Action, bytes, _Pop3Repl
 def _parse(line: bytes, when_malformed: Category) -> _Pop3Reply:
     found = _STATUS.match(line)
     if found is None:
-        raise ProbeFailed(when_malformed, "the answer is not POP3", reply=line)
+        raise other_protocol(when_malformed, "POP3", line)
     return _Pop3Reply(found[1].upper() == b"+OK", line)

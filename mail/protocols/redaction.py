@@ -48,6 +48,15 @@ class Redactor:
         # A secret that begins in the shown text ends within this many characters.
         self._window = MAX_TEXT + _REACH * max(map(len, self._forms), default=0)
 
+    @property
+    def knows_secrets(self) -> bool:
+        """Whether there is anything to mask."""
+        return bool(self._forms)
+
+    def is_clean(self, text: str) -> bool:
+        """Return whether a text, of any length, holds none of the secrets."""
+        return not self._secrets_in(text)
+
     def clean(self, words: bytes) -> str:
         """Return a server's words as one line of text.
 

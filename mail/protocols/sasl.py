@@ -1,113 +1,141 @@
-"""The login mechanisms of SASL. Each protocol sends their responses in its own commands.
+"""The login mechanisms of SASL (RFC 4422), without the commands of a protocol around them.
 
-PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), CRAM-MD5 (RFC 2195), XOAUTH2 (where
-the password is an access token). Responses and challenges are in base64 (RFC 4648 4).
+PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), CRAM-MD5 (RFC 2195), XOAUTH2 and
+OAUTHBEARER (RFC 7628); `mail.protocols.scram` has SCRAM. Responses and challenges are raw
+bytes here; the protocols carry them in base64.
 """
 
 from __future__ import annotations
 
-import binascii
 import hmac
-from base64 import b64decode, b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
 
 from domain.check import Category
 from mail.protocols.dialogue import ProbeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Generator, Iterator
+
+    from mail.protocols.dialogue import Action
+    from mail.protocols.target import Credentials
 
 
-Response: TypeAlias = Callable[[str, str, bytes], bytes]
-"""From user, password and decoded challenge to the response, before base64."""
+class Shows(IntEnum):
+    """What a server knows after a response: enough to judge nothing, the user, the secret."""
+
+    NOTHING = 0
+    USER = 1
+    SECRET = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Mechanism:
-    """One way to log in: the responses in their order.
+class Response:
+    """One response of a client, before base64."""
 
-    `initial` says that the first response needs no challenge. `reads_challenge` says that
-    the challenge counts: it is not decoded for the others, because servers send anything.
-    """
-
-    name: bytes
-    responses: tuple[Response, ...]
-    initial: bool = False
-    reads_challenge: bool = False
-    reveals_password: bool = True
+    data: bytes = field(repr=False)
+    shows: Shows = Shows.SECRET
 
 
-def _plain(user: str, password: str, _challenge: bytes) -> bytes:
-    return f"\0{user}\0{password}".encode()
+class Exchange(ABC):
+    """One run of a mechanism."""
 
+    @abstractmethod
+    def initial(self) -> Generator[Action, bytes, Response | None]:
+        """Return the response that needs no challenge, or None when the server begins."""
 
-def _user(user: str, _password: str, _challenge: bytes) -> bytes:
-    return user.encode()
+    @abstractmethod
+    def respond(self, challenge: bytes | None) -> Generator[Action, bytes, Response | None]:
+        """Return the response to a challenge, or None when the mechanism has none left.
 
-
-def _password(_user: str, password: str, _challenge: bytes) -> bytes:
-    return password.encode()
-
-
-def _cram_md5(user: str, password: str, challenge: bytes) -> bytes:
-    digest = hmac.new(password.encode(), challenge, "md5").hexdigest()
-    return f"{user} {digest}".encode()
-
-
-def _xoauth2(user: str, token: str, _challenge: bytes) -> bytes:
-    return f"user={user}\x01auth=Bearer {token}\x01\x01".encode()
-
-
-PLAIN = Mechanism(b"PLAIN", (_plain,), initial=True)
-LOGIN = Mechanism(b"LOGIN", (_user, _password))
-CRAM_MD5 = Mechanism(b"CRAM-MD5", (_cram_md5,), reads_challenge=True, reveals_password=False)
-XOAUTH2 = Mechanism(b"XOAUTH2", (_xoauth2,), initial=True)
-
-# The order that common mail clients use. PLAIN comes before CRAM-MD5, because many servers
-# offer CRAM-MD5 without storing the clear password that it needs.
-_PREFERENCE = (PLAIN, LOGIN, CRAM_MD5, XOAUTH2)
-
-
-def choose(offered: Collection[bytes]) -> Mechanism | None:
-    """Return the mechanism to use, or None when no offered one (upper case) is known."""
-    return next((each for each in _PREFERENCE if each.name in offered), None)
-
-
-class Exchange:
-    """A running login: returns the responses of a mechanism, one after the other (RFC 4422 3)."""
-
-    def __init__(self, mechanism: Mechanism, user: str, password: str) -> None:
-        self._mechanism = mechanism
-        self._user = user
-        self._password = password
-        self._left = list(mechanism.responses)
-
-    @property
-    def has_response(self) -> bool:
-        """Whether the mechanism has a response left."""
-        return bool(self._left)
-
-    def respond(self, challenge: bytes = b"") -> bytes:
-        """Return the next response, in base64, to a challenge in base64.
-
-        Raises:
-            ProbeFailed: The mechanism reads the challenge, and it is not base64.
+        The challenge is None when it was no base64. Raises ProbeFailed for one that breaks
+        the rules of the mechanism.
         """
-        decoded = _decode(challenge) if self._mechanism.reads_challenge else b""
-        return b64encode(self._left.pop(0)(self._user, self._password, decoded))
+
+    def finish(self, data: bytes | None) -> None:  # noqa: B027 (most mechanisms have no proof)
+        """Take the server's acceptance, and what it sends with it.
+
+        Raises ProbeFailed when the server had to prove that it knows the password and did not.
+        """
 
 
-def plain_response(user: str, password: str) -> bytes:
-    """Return the only response of PLAIN, in base64."""
-    return Exchange(PLAIN, user, password).respond()
+class _FixedExchange(Exchange):
+    """A mechanism whose responses do not depend on what the server says."""
+
+    def __init__(self, responses: Iterator[Response], *, client_begins: bool) -> None:
+        self._responses = responses
+        self._client_begins = client_begins
+
+    @override
+    def initial(self) -> Generator[Action, bytes, Response | None]:
+        yield from ()
+        return next(self._responses, None) if self._client_begins else None
+
+    @override
+    def respond(self, challenge: bytes | None) -> Generator[Action, bytes, Response | None]:
+        yield from ()
+        return next(self._responses, None)
 
 
-def _decode(challenge: bytes) -> bytes:
-    try:
-        return b64decode(challenge, validate=True)
-    except (binascii.Error, ValueError):
-        raise ProbeFailed(
-            Category.PROTOCOL_ERROR, "the login challenge is not base64", reply=challenge
-        ) from None
+class _CramMd5(Exchange):
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._is_done = False
+
+    @override
+    def initial(self) -> Generator[Action, bytes, Response | None]:
+        yield from ()
+        return None
+
+    @override
+    def respond(self, challenge: bytes | None) -> Generator[Action, bytes, Response | None]:
+        yield from ()
+        if self._is_done:
+            return None
+        self._is_done = True
+        if challenge is None:
+            raise malformed("the login challenge is not base64")
+        digest = hmac.new(self._credentials.password.encode(), challenge, "md5").hexdigest()
+        return Response(f"{self._credentials.user} {digest}".encode())
+
+
+def plain(credentials: Credentials) -> Exchange:
+    """PLAIN: all at once."""
+    response = Response(f"\0{credentials.user}\0{credentials.password}".encode())
+    return _FixedExchange(iter((response,)), client_begins=True)
+
+
+def login(credentials: Credentials) -> Exchange:
+    """LOGIN: the user, then the password. What the server asks does not count."""
+    user = Response(credentials.user.encode(), Shows.USER)
+    responses = (user, Response(credentials.password.encode()))
+    return _FixedExchange(iter(responses), client_begins=False)
+
+
+def cram_md5(credentials: Credentials) -> Exchange:
+    """CRAM-MD5: a digest of a challenge."""
+    return _CramMd5(credentials)
+
+
+def xoauth2(credentials: Credentials) -> Exchange:
+    """XOAUTH2: a token; an empty response acknowledges the details of a refusal."""
+    text = f"user={credentials.user}\x01auth=Bearer {credentials.access_token}\x01\x01"
+    responses = (Response(text.encode()), Response(b""))
+    return _FixedExchange(iter(responses), client_begins=True)
+
+
+def oauthbearer(credentials: Credentials) -> Exchange:
+    """OAUTHBEARER: a token; a single ^A acknowledges the details of a refusal (RFC 7628 3.2.3)."""
+    user = credentials.user.replace("=", "=3D").replace(",", "=2C")
+    text = f"n,a={user},\x01auth=Bearer {credentials.access_token}\x01\x01"
+    responses = (Response(text.encode()), Response(b"\x01"))
+    return _FixedExchange(iter(responses), client_begins=True)
+
+
+def malformed(message: str, words: bytes | None = None) -> ProbeFailed:
+    """Return the failure of a server that breaks the rules of a mechanism."""
+    return ProbeFailed(Category.PROTOCOL_ERROR, message, reply=words)

@@ -18,13 +18,25 @@ ProtocolName: TypeAlias = str
 _LINE_BREAKERS = frozenset("\r\n\0")
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name with a password, an OAuth access token, or both; "" for the missing one."""
+
+    user: str
+    password: str = field(default="", repr=False)
+    access_token: str = field(default="", repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeTarget:
     """One mail server to contact.
 
-    The probe logs in when both `user` and `password` are set. With `mailbox` it takes one
-    more step after the login: IMAP opens that mailbox read-only, POP3 asks for the size of
-    its only one, other protocols have none. `timeout_seconds` bounds the whole probe.
+    The probe logs in when `user` is set beside a `password` or an OAuth `access_token`, and
+    `wants_login` is true. A secret that is not used is masked all the same where a server
+    echoes it. With `mailbox` the probe takes one more step after the login: IMAP opens that
+    mailbox read-only, POP3 asks for the size of its only one, other protocols have none.
+    `timeout_seconds` bounds the whole probe. `avoided_logins` names ways to log in that this
+    server is known to refuse for this user, although it offers them.
 
     Raises:
         ValueError: A value that no probe can work with. The text never shows a secret.
@@ -38,6 +50,9 @@ class ProbeTarget:
     verify_certificate: bool = True
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    wants_login: bool = True
+    avoided_logins: frozenset[str] = frozenset()
     mailbox: str | None = None
 
     def __post_init__(self) -> None:
@@ -45,7 +60,7 @@ class ProbeTarget:
             raise ValueError(f"port must be between 1 and 65535, not {self.port}")
         if not self.timeout_seconds > 0:
             raise ValueError(f"timeout_seconds must be above 0, not {self.timeout_seconds}")
-        for name in ("user", "password", "mailbox"):
+        for name in ("user", "password", "access_token", "mailbox"):
             # A line break in a credential would begin a command of its own.
             if _LINE_BREAKERS.intersection(getattr(self, name) or ""):
                 raise ValueError(f"{name} must not contain line breaks or NUL")
@@ -56,6 +71,13 @@ class ProbeTarget:
         return self.tls in {"auto", "require"}
 
     @property
-    def credentials(self) -> tuple[str, str] | None:
-        """User and password, or None when a login is not wanted."""
-        return (self.user, self.password) if self.user and self.password else None
+    def credentials(self) -> Credentials | None:
+        """What to log in with, or None when a login is not wanted."""
+        if not (self.wants_login and self.user and (self.password or self.access_token)):
+            return None
+        return Credentials(self.user, self.password or "", self.access_token or "")
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """What must never be shown, whether it is sent or not."""
+        return tuple(each.encode() for each in (self.password, self.access_token) if each)

@@ -234,7 +234,7 @@ class GuardedServer:
         self.refuses = True
 
     async def __call__(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
-        if target.password is None:
+        if target.credentials is None:
             return UP
         self.logins.append(trio.current_time())
         return REFUSED if self.refuses else UP

@@ -9,7 +9,7 @@ import pytest
 from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
 from checker.loop.target_builder import TargetCache, build_target
 from domain.check import Category, Outcome, Verdict
-from mail.protocols.target import ProbeTarget
+from mail.protocols.target import Credentials, ProbeTarget
 from store.ports.errors import STORE_UNAVAILABLE
 from tests.checker.monitors import HERE
 from tests.checker.virtual import new_monitor, no_secrets
@@ -95,9 +95,9 @@ def test_half_a_login_is_none(auth: Config | None) -> None:
 
 
 def test_login_and_mailbox() -> None:
-    assert target(config={"auth": {"user": "u", "pass": "p"}}).credentials == ("u", "p")
+    assert target(config={"auth": {"user": "u", "pass": "p"}}).credentials == Credentials("u", "p")
     config = {"user": "u", "password": "p", "mailbox": "Archive"}
-    assert target(kind="imap_pop", config=config).credentials == ("u", "p")
+    assert target(kind="imap_pop", config=config).credentials == Credentials("u", "p")
     assert target(kind="imap_pop", config=config).mailbox == "Archive"
     assert target(kind="imap_pop", config={"mailbox": "Archive"}).mailbox is None
     assert target(kind="imap_pop", config={**config, "mailbox": 7}).mailbox is None
@@ -137,14 +137,14 @@ async def test_sealed_password_is_opened_once_for_each_version(store: Store, own
     for _ in range(3):
         built = await targets.build_target(version)
         assert isinstance(built, ProbeTarget)
-        assert built.credentials == ("u", "first")
+        assert built.credentials == Credentials("u", "first")
         assert "first" not in repr(built)
     assert len(calls) == 1
 
     owner.update(monitor, config={"auth": {"user": "u", "pass": "second"}})
     built = await targets.build_target(stored(store, monitor))
     assert isinstance(built, ProbeTarget)
-    assert built.credentials == ("u", "second")
+    assert built.credentials == Credentials("u", "second")
     targets.forget(monitor.id)
     assert not targets._targets
 

@@ -137,7 +137,8 @@ def test_trace_adds_one_key_with_the_dialogue(servers: DemoServers, login: list[
     result = _check("smtp", *_at(servers.smtps, servers), "--secure", *login, "--json", "--trace")
 
     found = _json(result)
-    assert list(found) == [*KEYS, "trace"]
+    assert list(found) == [*KEYS, "login", "trace"]
+    assert found["login"] == {"offered": ["LOGIN", "PLAIN"], "used": "PLAIN"}
     assert found["trace"][0].keys() == {"elapsed_ms", "side", "text"}
     assert ("client", "AUTH PLAIN ***") in [(line["side"], line["text"]) for line in found["trace"]]
 
@@ -211,6 +212,8 @@ def test_a_managesieve_server_is_checked(login: list[str]) -> None:
     script = steps(
         b'"IMPLEMENTATION" "test"\r\n"SASL" "PLAIN"\r\nOK\r\n',
         "AUTHENTICATE",
+        b"OK\r\n",
+        "NOOP",
         b"OK\r\n",
         "LOGOUT",
         b"OK\r\n",

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from domain.check import Category
 from mail.protocols import PROTOCOLS
-from mail.protocols.dialogue import Enter, ProbeFailed, Receive, Send, Upgrade, Warn
+from mail.protocols.dialogue import (
+    BindChannel,
+    DeriveKey,
+    DrawNonce,
+    Enter,
+    Learn,
+    ProbeFailed,
+    Receive,
+    Send,
+    Upgrade,
+    Warn,
+)
 from mail.protocols.line_reader import LineReader
 from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from domain.check import LoginFacts
     from domain.kinds import TlsMode
     from mail.protocols.dialogue import Action, Dialogue
     from mail.protocols.target import ProtocolName
@@ -26,7 +39,20 @@ class Played:
     category: Category | None = None
     sent: list[bytes] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    is_encrypted: bool = False
     upgrades: int = 0
+    login: LoginFacts | None = None
+    iterations: list[int] = field(default_factory=list)
+
+
+BINDING: Final = b"tls-exporter\0" + b"\7" * 32
+"""The channel binding of every connection with TLS."""
+
+MOST_ROUNDS: Final = 4096
+"""Of hashing; more would only take time."""
+
+NONCE: Final = b"fyko+d2lbbFgONRv9qkxdawL"
+"""What every login draws: the nonce of the example in RFC 5802."""
 
 
 def target(protocol: ProtocolName, tls: TlsMode, password: str = "canary-Passw0rd") -> ProbeTarget:
@@ -45,9 +71,11 @@ def target(protocol: ProtocolName, tls: TlsMode, password: str = "canary-Passw0r
 
 def play(asked: ProbeTarget, chunks: Iterable[bytes]) -> Played:
     """Feed a dialogue the chunks, as they come, until it ends or they do."""
-    played = Played()
+    played = Played(is_encrypted=asked.tls == "implicit")
     try:
-        _play(PROTOCOLS[asked.protocol].dialogue(asked, "[192.0.2.1]"), iter(chunks), played)
+        protocol = PROTOCOLS[asked.protocol]
+        dialogue = protocol.dialogue(asked, "[192.0.2.1]")
+        _play(dialogue, LineReader(protocol.limits), iter(chunks), played)
     except ProbeFailed as failure:
         played.category = failure.category
     except _EndOfStreamError:
@@ -59,8 +87,7 @@ class _EndOfStreamError(Exception):
     pass
 
 
-def _play(dialogue: Dialogue, chunks: Iterator[bytes], played: Played) -> None:
-    reader = LineReader()
+def _play(dialogue: Dialogue, reader: LineReader, chunks: Iterator[bytes], played: Played) -> None:
     answer: bytes | None = None
     while True:
         try:
@@ -68,19 +95,42 @@ def _play(dialogue: Dialogue, chunks: Iterator[bytes], played: Played) -> None:
         except StopIteration:
             played.category = Category.OK
             return
-        answer = b""
-        match action:
-            case Receive():
-                answer = _receive(reader, action.octets, chunks)
-            case Send():
-                reader.start_reply()
-                played.sent.append(action.line)
-            case Warn():
-                played.warnings.append(action.code)
-            case Upgrade():
-                played.upgrades += 1
-            case Enter():
-                pass
+        if isinstance(action, Receive):
+            answer = _receive(reader, action.octets, chunks)
+        elif isinstance(action, BindChannel | DrawNonce | DeriveKey):
+            answer = _help_login(action, played)
+        else:
+            answer = b""
+            _note(action, reader, played)
+
+
+def _note(
+    action: Send | Warn | Upgrade | Learn | Enter, reader: LineReader, played: Played
+) -> None:
+    match action:
+        case Send():
+            reader.start_reply()
+            played.sent.append(action.line)
+        case Warn():
+            played.warnings.append(action.code)
+        case Upgrade():
+            played.upgrades += 1
+        case Learn():
+            played.login = action.login
+        case Enter():
+            pass
+
+
+def _help_login(action: BindChannel | DrawNonce | DeriveKey, played: Played) -> bytes:
+    match action:
+        case BindChannel():
+            return BINDING if played.upgrades or played.is_encrypted else b""
+        case DrawNonce():
+            return NONCE
+        case DeriveKey():
+            played.iterations.append(action.iterations)
+            rounds = min(action.iterations, MOST_ROUNDS)
+            return hashlib.pbkdf2_hmac(action.hash_name, action.password, action.salt, rounds)
 
 
 def _receive(reader: LineReader, octets: int | None, chunks: Iterator[bytes]) -> bytes:

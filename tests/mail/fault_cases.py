@@ -34,7 +34,9 @@ SHOP = CertificateShop()
 class FaultCase:
     """One row of the table: the script of the server, and the outcome that must follow.
 
-    Without a category the server is up.
+    Without a category the server is up. `says` is in the message or in that of a warning,
+    `reply` in the words of the server; `saw` are the commands that the server got from the
+    login on; a server that `hangs_up` sees no farewell.
     """
 
     name: str
@@ -49,6 +51,11 @@ class FaultCase:
     password: str = PASSWORD
     mailbox: str | None = None
     verify: bool = True
+    token: str | None = None
+    hangs_up: bool = False
+    says: str = ""
+    reply: str = ""
+    saw: tuple[str, ...] | None = None
 
 
 def reset(peer: Peer) -> None:

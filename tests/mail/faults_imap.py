@@ -20,6 +20,10 @@ def _leave(tag: int) -> tuple[str, bytes]:
     return "LOGOUT", f"* BYE see you\r\na{tag} OK done\r\n".encode()
 
 
+def _serve(tag: int) -> tuple[str | bytes, ...]:
+    return f"a{tag} NOOP", f"a{tag} OK done\r\n".encode(), *_leave(tag + 1)
+
+
 _imap = partial(FaultCase, protocol="imap")
 _login = partial(
     FaultCase, protocol="imap", tls="never", login=True, warnings=("password_in_clear",)
@@ -30,12 +34,14 @@ GREETINGS = [
     _imap(
         name="greets with BYE",
         script=steps(b"* BYE not you\r\n", close),
+        hangs_up=True,
         category=Category.GREETING_REJECTED,
         phase=Phase.GREETING,
     ),
     _imap(
         name="greets with BYE for now",
         script=steps(b"* BYE [UNAVAILABLE] later\r\n", close),
+        hangs_up=True,
         category=Category.GREETING_TEMPORARY,
         phase=Phase.GREETING,
     ),
@@ -58,7 +64,7 @@ GREETINGS = [
     ),
     _imap(
         name="greets with PREAUTH",
-        script=steps(b"* PREAUTH trusted\r\n", *_leave(1)),
+        script=steps(b"* PREAUTH trusted\r\n", *_serve(1)),
         login=True,
         warnings=("preauth",),
     ),
@@ -71,7 +77,7 @@ GREETINGS = [
     ),
     _imap(
         name="greets with PREAUTH inside TLS",
-        script=steps(tls(), b"* PREAUTH trusted\r\n", *_leave(1)),
+        script=steps(tls(), b"* PREAUTH trusted\r\n", *_serve(1)),
         tls="implicit",
         warnings=("preauth",),
     ),
@@ -124,7 +130,7 @@ STARTTLS = [
             _capable(3),
             "LOGIN",
             b"a4 OK in\r\n",
-            *_leave(5),
+            *_serve(5),
         ),
         login=True,
     ),
@@ -177,12 +183,13 @@ LOGINS = [
             _capable(1, "SASL-IR", "AUTH=PLAIN"),
             "AUTHENTICATE PLAIN AGFsaWNlQGV4YW1wbGUub3JnAGNhbmFyeS1QYXNzdzByZA==",
             b"a2 OK in\r\n",
-            *_leave(3),
+            *_serve(3),
         ),
     ),
     _login(
         name="lets in with AUTHENTICATE in two steps",
         script=steps(
+            tls(),
             HI,
             "CAPABILITY",
             _capable(1, "LOGINDISABLED", "AUTH=PLAIN"),
@@ -190,20 +197,25 @@ LOGINS = [
             b"+ \r\n",
             "AGFsaWNl",
             b"a2 OK in\r\n",
-            *_leave(3),
+            *_serve(3),
         ),
+        tls="implicit",
+        warnings=(),
     ),
     _login(
         name="refuses AUTHENTICATE at once",
         script=steps(
+            tls(),
             HI,
             "CAPABILITY",
             _capable(1, "LOGINDISABLED", "AUTH=PLAIN"),
             "AUTHENTICATE PLAIN",
             b"a2 NO no\r\n",
         ),
-        category=Category.AUTH_FAILED,
+        tls="implicit",
+        category=Category.AUTH_UNAVAILABLE,
         phase=Phase.AUTH,
+        warnings=(),
     ),
     _login(
         name="lets in with LOGIN",
@@ -213,7 +225,7 @@ LOGINS = [
             _capable(1),
             'LOGIN "alice@example.org" "canary-Passw0rd"',
             b"* 3 EXISTS\r\na2 OK in\r\n",
-            *_leave(3),
+            *_serve(3),
         ),
     ),
     _login(
@@ -226,7 +238,7 @@ LOGINS = [
             b"+ go on\r\n",
             r'a"b\c',
             b"a2 OK in\r\n",
-            *_leave(3),
+            *_serve(3),
         ),
         password=r'a"b\c',
     ),
@@ -240,7 +252,7 @@ LOGINS = [
             b"+ go on\r\n",
             "w",
             b"a2 OK in\r\n",
-            *_leave(3),
+            *_serve(3),
         ),
         password="wörd",
     ),
@@ -256,7 +268,7 @@ LOGINS = [
             b"+ go on\r\n",
             "w",
             b"a2 OK in\r\n",
-            *_leave(3),
+            *_serve(3),
         ),
         user="zoë",
         password="wörd",
@@ -265,8 +277,9 @@ LOGINS = [
         name="refuses a literal",
         script=steps(HI, "CAPABILITY", _capable(1), "LOGIN {4}", b"a2 BAD no literals\r\n"),
         user="zoë",
-        category=Category.AUTH_FAILED,
+        category=Category.PROTOCOL_ERROR,
         phase=Phase.AUTH,
+        warnings=(),
     ),
     _login(
         name="announces LOGINDISABLED",
@@ -292,7 +305,7 @@ LOGINS = [
         )
         for reply, category in (
             ("NO", Category.AUTH_FAILED),
-            ("BAD", Category.AUTH_FAILED),
+            ("BAD", Category.PROTOCOL_ERROR),
             ("NO [AUTHENTICATIONFAILED]", Category.AUTH_FAILED),
             ("NO [UNAVAILABLE]", Category.AUTH_TEMPORARY),
             ("NO [INUSE]", Category.AUTH_TEMPORARY),

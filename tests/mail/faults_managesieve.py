@@ -11,6 +11,7 @@ from tests.mailservers.scripted import Peer, Script, steps
 
 OK = b"OK\r\n"
 LEAVE = ("LOGOUT", b'OK "bye"\r\n')
+SERVE = ("NOOP", OK, *LEAVE)
 RESPONSE = b64encode(f"\0{USER}\0{PASSWORD}".encode()).decode()
 LONG_PASSWORD = "canary-" + "x" * 1000
 
@@ -67,12 +68,13 @@ GREETINGS = [
         _sieve(
             name=f"greets with {words}",
             script=steps(f"{words}\r\n".encode(), close),
+            hangs_up=True,
             category=category,
             phase=Phase.GREETING,
         )
         for words, category in (
             ('NO "not you"', Category.GREETING_REJECTED),
-            ('BYE "too many"', Category.GREETING_REJECTED),
+            ('BYE "too many"', Category.GREETING_TEMPORARY),
             ('BYE (REFERRAL "sieve://other.example") "go there"', Category.GREETING_REJECTED),
             ('BYE (TRYLATER) "later"', Category.GREETING_TEMPORARY),
             ('NO (TRYLATER) "later"', Category.GREETING_TEMPORARY),
@@ -130,7 +132,7 @@ GREETINGS = [
 STARTTLS = [
     _sieve(
         name="upgrades",
-        script=steps(HI_STARTTLS, "STARTTLS", OK, tls(), HI, "AUTHENTICATE", OK, *LEAVE),
+        script=steps(HI_STARTTLS, "STARTTLS", OK, tls(), HI, "AUTHENTICATE", OK, *SERVE),
         login=True,
     ),
     _sieve(
@@ -143,7 +145,7 @@ STARTTLS = [
             HI,
             "AUTHENTICATE",
             OK,
-            *LEAVE,
+            *SERVE,
         ),
         tls="require",
         login=True,
@@ -207,7 +209,7 @@ STARTTLS = [
     ),
     _sieve(
         name="speaks TLS from the first byte",
-        script=steps(tls(), HI, "AUTHENTICATE", OK, *LEAVE),
+        script=steps(tls(), HI, "AUTHENTICATE", OK, *SERVE),
         tls="implicit",
         login=True,
     ),
@@ -219,10 +221,10 @@ def _in_steps(mechanism: str, *parts: bytes | str | Script) -> Script:
 
 
 LOGINS = [
-    _login(name="lets in with PLAIN", script=steps(*TO_LOGIN, b'OK "in"\r\n', *LEAVE)),
+    _login(name="lets in with PLAIN", script=steps(*TO_LOGIN, b'OK "in"\r\n', *SERVE)),
     _login(
         name="takes a long response as a literal",
-        script=steps(HI, _take_literal, OK, *LEAVE),
+        script=steps(HI, _take_literal, OK, *SERVE),
         password=LONG_PASSWORD,
     ),
     _login(
@@ -234,7 +236,7 @@ LOGINS = [
             b"{12}\r\nUGFzc3dvcmQ6\r\n",
             '"Y2FuYXJ5LVBhc3N3MHJk"',
             OK,
-            *LEAVE,
+            *SERVE,
         ),
     ),
     _login(
@@ -245,7 +247,7 @@ LOGINS = [
             # The example of RFC 2195 section 2.
             '"dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"',
             OK,
-            *LEAVE,
+            *SERVE,
         ),
         user="tim",
         password="tanstaaftanstaaf",
@@ -253,7 +255,7 @@ LOGINS = [
     ),
     _login(
         name="sends a CRAM-MD5 challenge that is not base64",
-        script=_in_steps("CRAM-MD5", b'"<1@x>"\r\n'),
+        script=_in_steps("CRAM-MD5", b'"<1@x>"\r\n', '"*"', b"NO\r\n"),
         category=Category.PROTOCOL_ERROR,
         phase=Phase.AUTH,
         warnings=(),
@@ -267,7 +269,7 @@ LOGINS = [
     _login(
         name="asks without end",
         script=steps(*TO_LOGIN, b'""\r\n', '"*"', b'""\r\n' * 200),
-        category=Category.TOO_MANY_LINES,
+        category=Category.PROTOCOL_ERROR,
         phase=Phase.AUTH,
     ),
     _login(
@@ -280,13 +282,18 @@ LOGINS = [
     _login(
         name="lists no SASL",
         script=steps(_capable(sasl=None)),
-        category=Category.AUTH_DISABLED,
+        category=Category.AUTH_UNAVAILABLE,
+        says="the server offers no login",
         phase=Phase.AUTH,
         warnings=(),
     ),
     _login(
         name="offers only logins that we do not know",
-        script=steps(_capable(sasl="GSSAPI SCRAM-SHA-256")),
+        script=steps(_capable(sasl="GSSAPI DIGEST-MD5")),
+        says=(
+            "the server offers no login that Postwatch can use (DIGEST-MD5 is obsolete, RFC 6331); "
+            "it offers: GSSAPI, DIGEST-MD5"
+        ),
         category=Category.AUTH_UNAVAILABLE,
         phase=Phase.AUTH,
         warnings=(),
@@ -302,7 +309,7 @@ LOGINS = [
             ("NO", Category.AUTH_FAILED),
             ('NO "(" "TRYLATER"', Category.AUTH_FAILED),
             ('NO "Authentication failed."', Category.AUTH_FAILED),
-            ('NO (AUTH-TOO-WEAK) "no"', Category.AUTH_FAILED),
+            ('NO (AUTH-TOO-WEAK) "no"', Category.AUTH_UNAVAILABLE),
             ('NO (ENCRYPT-NEEDED) "TLS first"', Category.AUTH_REQUIRES_TLS),
             ('NO (TRYLATER) "later"', Category.AUTH_TEMPORARY),
             ("no (trylater) {5}\r\nlater", Category.AUTH_TEMPORARY),

@@ -11,9 +11,10 @@ from tests.mailservers.scripted import steps
 HI = b"220 mx.example ESMTP\r\n"
 PLAIN_EHLO = b"250-mx.example\r\n250 PIPELINING\r\n"
 STARTTLS_EHLO = b"250-mx.example\r\n250 STARTTLS\r\n"
-AUTH_EHLO = b"250-mx.example\r\n250 AUTH PLAIN LOGIN CRAM-MD5\r\n"
+AUTH_EHLO = b"250-mx.example\r\n250 AUTH PLAIN\r\n"
 GO = b"220 2.0.0 go ahead\r\n"
 LEAVE = ("QUIT", b"221 2.0.0 bye\r\n")
+SERVE = ("NOOP", b"250 2.0.0 ok\r\n", *LEAVE)
 TO_AUTH = (HI, "EHLO", AUTH_EHLO, "AUTH PLAIN ")
 
 _smtp = partial(FaultCase, protocol="smtp")
@@ -36,7 +37,7 @@ GREETINGS = [
     ),
     _smtp(
         name="greets with 554",
-        script=steps(b"554-no\r\n554 service here\r\n", close),
+        script=steps(b"554-no\r\n554 service here\r\n"),
         category=Category.GREETING_REJECTED,
         phase=Phase.GREETING,
     ),
@@ -49,8 +50,33 @@ GREETINGS = [
     _smtp(
         name="greets with mixed codes",
         script=steps(b"220-mx\r\n221 mx\r\n"),
-        category=Category.CODE_CHANGED,
+        category=Category.PROTOCOL_ERROR,
         phase=Phase.GREETING,
+        warnings=("code_changed",),
+    ),
+    *(
+        _smtp(
+            name=f"greets with 220 and then with {line}",
+            script=steps(b"220-mx.example ESMTP\r\n", f"{line}\r\n".encode(), *ending),
+            category=category,
+            phase=Phase.GREETING,
+            warnings=("code_changed",),
+            says="the lines of one reply have different codes: 220-mx.example ESMTP / " + line,
+            reply=line,
+            hangs_up=bool(ending),
+        )
+        for line, category, ending in (
+            ("521 5.7.1 Service unavailable; blocked", Category.GREETING_REJECTED, ()),
+            ("421 4.3.2 All server ports are busy", Category.GREETING_TEMPORARY, (close,)),
+        )
+    ),
+    _smtp(
+        name="begins a greeting and does not end it",
+        script=steps(b"220-mx.example ESMTP, please wait\r\n220"),
+        category=Category.TIMEOUT,
+        phase=Phase.GREETING,
+        says="the answer began and did not end within 3 s",
+        reply="220-mx.example ESMTP, please wait / 220",
     ),
     _smtp(
         name="greets in many lines",
@@ -109,9 +135,10 @@ HELLOS = [
     ),
     _smtp(
         name="changes the code within EHLO",
-        script=steps(HI, "EHLO", b"250-mx\r\n550 no\r\n"),
-        category=Category.CODE_CHANGED,
+        script=steps(HI, "EHLO", b"250-mx\r\n550 no\r\n", "HELO", b"550 no\r\n"),
+        category=Category.EHLO_REJECTED,
         phase=Phase.EHLO,
+        warnings=("code_changed",),
     ),
     _smtp(
         name="answers EHLO with nonsense",
@@ -236,7 +263,7 @@ STARTTLS = [
 LOGINS = [
     _login(
         name="lets in with PLAIN",
-        script=steps(*TO_AUTH, b"235 2.7.0 welcome\r\n", *LEAVE),
+        script=steps(*TO_AUTH, b"235 2.7.0 welcome\r\n", *SERVE),
     ),
     _login(
         name="lets in with LOGIN",
@@ -250,7 +277,7 @@ LOGINS = [
             b"334 UGFzc3dvcmQ6\r\n",
             "Y2FuYXJ5LVBhc3N3MHJk",
             b"235 welcome\r\n",
-            *LEAVE,
+            *SERVE,
         ),
     ),
     _login(
@@ -258,6 +285,7 @@ LOGINS = [
         script=steps(HI, "EHLO", b"250-mx\r\n250 AUTH LOGIN\r\n", "AUTH LOGIN", b"454 not now\r\n"),
         category=Category.AUTH_TEMPORARY,
         phase=Phase.AUTH,
+        warnings=(),
     ),
     _login(
         name="lets in with CRAM-MD5",
@@ -269,7 +297,7 @@ LOGINS = [
             b"334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n",
             "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw",
             b"235 welcome\r\n",
-            *LEAVE,
+            *SERVE,
         ),
         # The example of RFC 2195 section 2.
         user="tim",
@@ -284,8 +312,9 @@ LOGINS = [
             b"250-mx\r\n250 AUTH XOAUTH2\r\n",
             "AUTH XOAUTH2 dXNlcj1h",
             b"235 welcome\r\n",
-            *LEAVE,
+            *SERVE,
         ),
+        token="canary-token",
     ),
     _login(
         name="explains the refusal of XOAUTH2 in a challenge",
@@ -295,16 +324,17 @@ LOGINS = [
             b"250-mx\r\n250 AUTH XOAUTH2\r\n",
             "AUTH XOAUTH2 ",
             b"334 e30=\r\n",
-            "*",
+            "",
             b"535 5.7.8 bad token\r\n",
         ),
+        token="canary-token",
         category=Category.AUTH_FAILED,
         phase=Phase.AUTH,
     ),
     _login(
         name="offers AUTH in the old style",
         script=steps(
-            HI, "EHLO", b"250-mx\r\n250 AUTH=PLAIN\r\n", "AUTH PLAIN ", b"235 ok\r\n", *LEAVE
+            HI, "EHLO", b"250-mx\r\n250 AUTH=PLAIN\r\n", "AUTH PLAIN ", b"235 ok\r\n", *SERVE
         ),
     ),
     _login(
@@ -331,9 +361,9 @@ LOGINS = [
         for reply, category in (
             (535, Category.AUTH_FAILED),
             (534, Category.AUTH_FAILED),
-            (504, Category.AUTH_FAILED),
+            (504, Category.AUTH_UNAVAILABLE),
             (454, Category.AUTH_TEMPORARY),
-            (432, Category.AUTH_TEMPORARY),
+            (432, Category.AUTH_UNAVAILABLE),
             (530, Category.AUTH_REQUIRES_TLS),
             (538, Category.AUTH_REQUIRES_TLS),
             (421, Category.SERVICE_UNAVAILABLE),
@@ -349,7 +379,13 @@ LOGINS = [
     _login(
         name="sends a challenge that is no base64",
         script=steps(
-            HI, "EHLO", b"250-mx\r\n250 AUTH CRAM-MD5\r\n", "AUTH CRAM-MD5", b"334 ***\r\n"
+            HI,
+            "EHLO",
+            b"250-mx\r\n250 AUTH CRAM-MD5\r\n",
+            "AUTH CRAM-MD5",
+            b"334 !!!\r\n",
+            "*",
+            b"501 cancelled\r\n",
         ),
         category=Category.PROTOCOL_ERROR,
         phase=Phase.AUTH,

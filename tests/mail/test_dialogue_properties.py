@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import ProbeFailed
-from mail.protocols.line_reader import MAX_LINE_BYTES, MAX_REPLY_BYTES, LineReader
+from mail.protocols.line_reader import SHORT_LINES, LineReader
 from tests.mail.dialogue_player import play, target
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_no_password_is_sent_before_tls_where_tls_is_required(
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @given(st.integers(1, 3000))
 def test_a_stream_without_line_ends_is_cut_off(protocol: ProtocolName, size: int) -> None:
-    chunks = [b"2" * size] * (MAX_LINE_BYTES // size + 2)
+    chunks = [b"2" * size] * (PROTOCOLS[protocol].limits.line_bytes // size + 2)
 
     assert play(target(protocol, "auto"), chunks).category == "line_too_long"
 
@@ -131,9 +131,9 @@ def test_the_reader_never_holds_more_than_it_may(chunks: list[bytes]) -> None:
         reader.feed(chunk)
         try:
             while (line := reader.next_line()) is not None:
-                assert len(line) < MAX_LINE_BYTES
+                assert len(line) < SHORT_LINES.line_bytes
                 taken += len(line)
                 taken += len(reader.next_octets(len(line) // 2) or b"")
         except ProbeFailed:
             break
-    assert taken <= MAX_REPLY_BYTES
+    assert taken <= SHORT_LINES.reply_bytes

@@ -6,12 +6,14 @@ All servers and all probes run at once, so the table takes as long as its longes
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from domain.check import Category, Verdict
+from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 from tests.mail import (
     faults_everywhere,
@@ -21,7 +23,7 @@ from tests.mail import (
     faults_smtp,
 )
 from tests.mail.fault_cases import LONG_SECONDS, PASSWORD, TIMEOUT_SECONDS, FaultCase
-from tests.mailservers.scripted import scripted
+from tests.mailservers.scripted import ScriptedServer, recorded
 
 if TYPE_CHECKING:
     from domain.check import Outcome
@@ -33,7 +35,13 @@ CASES = {f"{case.protocol}: {case.name}": case for table in _TABLES for case in 
 
 
 @pytest.fixture(scope="module")
-def outcomes(prober: Prober) -> dict[str, Outcome]:
+def servers() -> dict[str, ScriptedServer]:
+    """The server of every case by its name, for what it saw."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def outcomes(prober: Prober, servers: dict[str, ScriptedServer]) -> dict[str, Outcome]:
     """The outcome of every case by its name."""
     found: dict[str, Outcome] = {}
 
@@ -45,8 +53,10 @@ def outcomes(prober: Prober) -> dict[str, Outcome]:
             for name, case in CASES.items():
                 nursery.start_soon(play, name, case, ports[name])
 
-    with contextlib.ExitStack() as servers:
-        ports = {name: servers.enter_context(scripted(case.script)) for name, case in CASES.items()}
+    with contextlib.ExitStack() as stack:
+        ports = {}
+        for name, case in CASES.items():
+            ports[name], servers[name] = stack.enter_context(recorded(case.script))
         trio.run(play_all, ports)
     return found
 
@@ -64,22 +74,86 @@ def _target(case: FaultCase, port: int) -> ProbeTarget:
         tls=case.tls,
         verify_certificate=case.verify,
         user=case.user if case.login else None,
-        password=case.password if case.login else None,
+        password=case.password if case.login and not case.token else None,
+        access_token=case.token,
         mailbox=case.mailbox,
         timeout_seconds=_timeout_seconds(case),
     )
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_fault_has_its_verdict(outcomes: dict[str, Outcome], name: str) -> None:
-    case, outcome = CASES[name], outcomes[name]
+def test_a_fault_has_its_verdict(
+    outcomes: dict[str, Outcome], servers: dict[str, ScriptedServer], name: str
+) -> None:
+    case, outcome, server = CASES[name], outcomes[name], servers[name]
+
+    assert not server.mistakes, outcome
 
     assert (outcome.category, outcome.phase) == (case.category, case.phase), outcome
     assert outcome.verdict is (Verdict.UP if case.category is Category.OK else Verdict.DOWN)
     assert tuple(each.code for each in outcome.warnings) == case.warnings
+    texts = (outcome.message, *(each.message for each in outcome.warnings))
+    assert any(case.says in each for each in texts), texts
+    assert case.reply in (outcome.server_reply or ""), outcome
     assert PASSWORD not in repr(outcome)
     # test_deadline.py measures more exactly, one probe at a time.
     assert outcome.timings_ms["total"] <= (_timeout_seconds(case) + 10) * 1000
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.saw is not None])
+def test_a_server_sees_these_commands_from_the_login_on(
+    outcomes: dict[str, Outcome], servers: dict[str, ScriptedServer], name: str
+) -> None:
+    case, outcome = CASES[name], outcomes[name]
+    tags = re.compile(rb"a\d+ ")
+    lines = [tags.sub(b"", line).decode() for line in servers[name].lines]
+    hello = max(
+        (number for number, line in enumerate(lines) if line.startswith(_BEFORE_LOGIN)), default=-1
+    )
+
+    seen = lines[hello + 1 :]
+    assert len(seen) == len(case.saw or ()), (seen, outcome)
+    for line, expected in zip(seen, case.saw or (), strict=True):
+        assert line.startswith(expected), seen
+
+
+_BEFORE_LOGIN = ("EHLO", "HELO", "CAPABILITY", "CAPA", "STLS", "STARTTLS")
+
+_TAKES_LEAVE = frozenset(
+    {
+        Category.GREETING_TEMPORARY,
+        Category.GREETING_REJECTED,
+        Category.EHLO_REJECTED,
+        Category.EHLO_TEMPORARY,
+        Category.STARTTLS_UNAVAILABLE,
+        Category.STARTTLS_REJECTED,
+        Category.AUTH_UNAVAILABLE,
+        Category.AUTH_FAILED,
+        Category.AUTH_TEMPORARY,
+        Category.AUTH_REQUIRES_TLS,
+        Category.AUTH_DISABLED,
+        Category.AUTH_SERVER_UNPROVEN,
+        Category.RATE_LIMITED,
+        Category.MAILBOX_UNAVAILABLE,
+        Category.CERT_EXPIRED,
+        Category.CERT_UNTRUSTED,
+        Category.CERT_HOSTNAME_MISMATCH,
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, case in CASES.items() if case.category in _TAKES_LEAVE and not case.hangs_up],
+)
+def test_a_server_that_fails_is_told_that_the_session_ends(
+    outcomes: dict[str, Outcome], servers: dict[str, ScriptedServer], name: str
+) -> None:
+    outcome = outcomes[name]
+
+    assert servers[name].lines, outcome
+    farewell = servers[name].lines[-1]
+    assert farewell == PROTOCOLS[CASES[name].protocol].farewell, servers[name].lines
 
 
 def test_a_bad_certificate_is_described_all_the_same(outcomes: dict[str, Outcome]) -> None:

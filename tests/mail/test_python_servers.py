@@ -65,7 +65,13 @@ async def test_aiosmtpd_judges_a_login(
 async def test_twisted_takes_the_right_password(
     prober: Prober, twisted_servers: Twisted, protocol: ProtocolName, tls: TlsMode, category: str
 ) -> None:
-    outcome = await prober.probe(_mailbox(twisted_servers, protocol, tls, twisted_server.PASSWORD))
+    target = _mailbox(twisted_servers, protocol, tls, twisted_server.PASSWORD)
+    outcome = await prober.probe(target)
+    if outcome.login is not None and outcome.login.used == "APOP":
+        # It shows a timestamp, and its users' passwords are not stored for APOP. Each check
+        # makes one login, so the next one uses USER and PASS.
+        assert outcome.category is Category.AUTH_FAILED
+        outcome = await prober.probe(target)
 
     assert outcome.category == category
 

@@ -115,8 +115,11 @@ async def test_a_trace_shows_both_sides_without_the_password(
         await prober.probe(_target(protocol, port), trace=trace)
 
     assert {line.side for line in trace.lines} == {"client", "server"}
-    assert trace.lines[-2].text == _MASKED[protocol]
-    assert trace.lines[-1].text == (_REFUSAL[protocol] + b"no").decode()
+    assert [line.text for line in trace.lines[-3:]] == [
+        _MASKED[protocol],
+        (_REFUSAL[protocol] + b"no").decode(),
+        PROTOCOLS[protocol].farewell.decode(),
+    ]
     assert not _leaks(repr(trace))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mail.protocols import PROTOCOLS
-from mail.protocols.target import ProbeTarget
+from mail.protocols.target import Credentials, ProbeTarget
 
 if TYPE_CHECKING:
     from domain.kinds import TlsMode
@@ -50,14 +50,14 @@ def test_a_port_follows_from_protocol_and_tls(
 @pytest.mark.parametrize(
     ("user", "password", "credentials"),
     [
-        ("alice", "secret", ("alice", "secret")),
+        ("alice", "secret", Credentials("alice", "secret")),
         ("alice", None, None),
         ("alice", "", None),
         (None, "secret", None),
     ],
 )
 def test_a_login_needs_user_and_password(
-    user: str | None, password: str | None, credentials: tuple[str, str] | None
+    user: str | None, password: str | None, credentials: Credentials | None
 ) -> None:
     assert _target(user=user, password=password).credentials == credentials
 

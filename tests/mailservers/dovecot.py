@@ -50,7 +50,12 @@ _LIBRARIES = (Path("/usr/lib/dovecot"), Path("/usr/libexec/dovecot"))
 
 
 @contextlib.contextmanager
-def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) -> Iterator[Dovecot]:
+def dovecot(
+    certificate: ServerCertificate,
+    *,
+    plaintext_logins: bool = True,
+    mechanisms: str = "plain login cram-md5",
+) -> Iterator[Dovecot]:
     """Run a Dovecot until the block ends; skip the test where it is not installed.
 
     Without `plaintext_logins` it announces LOGINDISABLED before TLS. It then listens on
@@ -72,7 +77,13 @@ def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) ->
     with tempfile.TemporaryDirectory(prefix="dovecot-") as folder:
         base = Path(folder)
         server = Dovecot("127.0.0.1" if plaintext_logins else "127.0.0.2", *free_ports(6))
-        config = _write(base, server, certificate, plaintext_logins=plaintext_logins)
+        config = _write(
+            base,
+            server,
+            certificate,
+            plaintext_logins=plaintext_logins,
+            mechanisms=mechanisms,
+        )
         ports = (
             server.imap_port,
             server.imaps_port,
@@ -86,7 +97,12 @@ def dovecot(certificate: ServerCertificate, *, plaintext_logins: bool = True) ->
 
 
 def _write(
-    base: Path, server: Dovecot, certificate: ServerCertificate, *, plaintext_logins: bool
+    base: Path,
+    server: Dovecot,
+    certificate: ServerCertificate,
+    *,
+    plaintext_logins: bool,
+    mechanisms: str,
 ) -> Path:
     base.chmod(0o755)
     owner = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
@@ -111,7 +127,7 @@ first_valid_uid = {owner.pw_uid}
 last_valid_uid = {owner.pw_uid}
 first_valid_gid = {owner.pw_gid}
 auth_username_chars =
-auth_mechanisms = plain login cram-md5
+auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
 disable_plaintext_auth = {"no" if plaintext_logins else "yes"}
 mail_max_userip_connections = 0

@@ -43,6 +43,7 @@ class Peer:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._buffer = b""
+        self.lines: list[bytes] = []
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -63,6 +64,7 @@ class Peer:
                 raise ConnectionAbortedError
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
+        self.lines.append(line.rstrip(b"\r"))
         return line
 
     def read_some(self) -> bytes:
@@ -95,8 +97,9 @@ class Peer:
 
     def wait_for_end(self) -> None:
         """Say nothing more until the client goes away."""
-        while self._socket.recv(65536):
-            pass
+        with contextlib.suppress(ConnectionAbortedError):
+            while True:
+                self.read_line()
 
     def abort(self) -> None:
         """Wake up the thread that waits on this connection; called from another thread."""
@@ -130,7 +133,9 @@ def steps(*parts: bytes | str | Script) -> Script:
     return play
 
 
-class _ScriptedServer:
+class ScriptedServer:
+    """A server while it plays: `mistakes` of clients that did not follow the script."""
+
     def __init__(self, script: Script, listener: socket.socket) -> None:
         self.mistakes: list[BaseException] = []
         self._script = script
@@ -159,6 +164,11 @@ class _ScriptedServer:
             except AssertionError as mistake:
                 self.mistakes.append(mistake)
 
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines that clients sent and the script read, in their order."""
+        return [line for peer in self._peers for line in peer.lines]
+
     def stop(self) -> None:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -170,20 +180,29 @@ class _ScriptedServer:
 
 
 @contextlib.contextmanager
+def recorded(
+    script: Script, *, host: str = LOOPBACK, port: int = 0
+) -> Iterator[tuple[int, ScriptedServer]]:
+    """Play a script to each client that connects; yield the port, and what clients did."""
+    listener = socket.create_server(
+        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+    )
+    server = ScriptedServer(script, listener)
+    try:
+        yield listener.getsockname()[1], server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
 def scripted(script: Script, *, host: str = LOOPBACK, port: int = 0) -> Iterator[int]:
     """Play a script to each client that connects; yield the port.
 
     Raises:
         AssertionError: At the end, when a client did not follow the script.
     """
-    listener = socket.create_server(
-        (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-    )
-    server = _ScriptedServer(script, listener)
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.stop()
+    with recorded(script, host=host, port=port) as (port_number, server):
+        yield port_number
     for mistake in server.mistakes:
         raise mistake
 
