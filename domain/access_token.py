@@ -7,8 +7,11 @@ random bits, so a slow password hash would add nothing (contract Q-24).
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from datetime import timedelta
 from hashlib import sha256
+from itertools import pairwise
+from math import log2
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -17,6 +20,7 @@ from eventsourcing.domain import Aggregate
 from domain.errors import ConflictError, InvalidValueError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from domain.actor import Actor
@@ -29,6 +33,8 @@ USE_RECORDED_EVERY: Final = timedelta(hours=1)
 
 _HINT_LENGTH: Final = 8
 _MIN_LENGTH: Final = 32
+_LEAST_BITS: Final = 75
+"""Random hexadecimal digits of the least length have some 100 bits by this measure."""
 
 
 def new_token() -> str:
@@ -44,7 +50,31 @@ def check_token(token: str) -> str:
         raise InvalidValueError(
             "too_short", f"must have at least {_MIN_LENGTH} characters and no blanks"
         )
+    if _is_guessable(token.removeprefix(PREFIX)):
+        raise InvalidValueError(
+            "weak",
+            f"is too easy to guess; take {PREFIX} and 32 random bytes, as `openssl rand -hex 32` "
+            "prints them",
+        )
     return token
+
+
+def _is_guessable(secret: str) -> bool:
+    """Return whether a secret is one that a person or a pattern made.
+
+    The entropy of its characters and of the steps between them finds few characters and rows of
+    neighbours; pairs that occur again find repetitions. Words are not looked up.
+    """
+    steps = [ord(after) - ord(before) for before, after in pairwise(secret)]
+    pairs = list(pairwise(secret))
+    bits = len(secret) * min(_entropy(secret), _entropy(steps))
+    return bits < _LEAST_BITS or len(set(pairs)) < len(pairs) / 2
+
+
+def _entropy(values: Sequence[str | int]) -> float:
+    """Return the bits of each of some values, if they occur as often as here."""
+    shares = [count / len(values) for count in Counter(values).values()]
+    return -sum(share * log2(share) for share in shares)
 
 
 def token_hash(token: str) -> str:

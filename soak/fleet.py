@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tests.places import Place
 
 
-TOKEN: Final = "wsm_" + "a-token-of-tests".ljust(40, "x")
+TOKEN: Final = "wsm_the-token-of-soak-tests-7f3a9c1e5b2d"
 LOCATIONS: Final = {
     "de-nbg": ("Nuremberg (DE)", "DE"),
     "fi-hel": ("Helsinki (FI)", "FI"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from domain.access_token import AccessToken, check_token, new_token, token_hash, token_hint
 from domain.commands import IssueToken
@@ -34,6 +38,11 @@ def test_a_new_token_has_its_prefix_and_is_acceptable() -> None:
         ("wsm_" + "a" * 40 + "\n", "invalid"),
         ("wsm_" + "a" * 27, "too_short"),
         ("wsm_" + "a" * 20 + " " + "a" * 20, "too_short"),
+        ("wsm_" + "a" * 60, "weak"),
+        ("wsm_" + "0123456789abcdefghijklmnopqrstuvwxyz", "weak"),
+        ("wsm_" + "abcd1234" * 5, "weak"),
+        ("wsm_" + "password" * 6, "weak"),
+        ("wsm_" + "change-me" + "0" * 30, "weak"),
     ],
 )
 def test_a_chosen_token_that_is_weak_is_refused_without_being_repeated(
@@ -44,6 +53,15 @@ def test_a_chosen_token_that_is_weak_is_refused_without_being_repeated(
 
     assert refusal.value.code == code
     assert token not in refusal.value.message
+
+
+@given(st.binary(min_size=16, max_size=16))
+@example(bytes(range(7, 7 + 16 * 13, 13)))
+def test_random_digits_of_the_least_length_are_accepted(secret: bytes) -> None:
+    # As random as what `openssl rand -hex 16` prints, whatever bytes the strategy prefers.
+    token = "wsm_" + sha256(secret).hexdigest()[:32]
+
+    assert check_token(token) == token
 
 
 def test_the_hint_is_the_beginning_only() -> None:

@@ -51,7 +51,7 @@ def test_init_shows_a_token_once(data: Path, run: Callable[..., CompletedProcess
 
 
 def test_a_token_that_the_operator_chose_is_used_and_never_printed(tmp_path: Path) -> None:
-    chosen = "wsm_" + "canary" * 6
+    chosen = "wsm_canary-9d41c07be6f2583a7d90e1c4b85f36a2"
     env = {"POSTWATCH_DATA": str(tmp_path / "data"), "POSTWATCH_ADMIN_TOKEN": chosen}
     result = postwatch("init", env=env)
     assert result.returncode == 0
