@@ -19,9 +19,10 @@ import trio
 from domain.check import Category, Outcome, Phase, Verdict
 from mail.guard import OPEN_GUARD
 from mail.login_memory import LoginMemory
-from mail.net.addresses import address_literal, ascii_name, parse_literal
+from mail.net.addresses import ascii_name, parse_literal
 from mail.net.certificates import CertificateJudge, load_trust_store
 from mail.net.connect import dial
+from mail.net.own_name import address_literal
 from mail.net.policy import NetworkPolicy
 from mail.net.resolver import DnsClient, Resolver
 from mail.net.tls import probing_context
@@ -119,6 +120,7 @@ class Equipment:
     judge: CertificateJudge
     tls: ssl.SSLContext
     keys: PasswordKeys
+    ehlo_name: str | None
 
 
 class ProbeRun:
@@ -197,7 +199,7 @@ class ProbeRun:
             await self._receive(RECEIVE, connection)
 
     async def _run_dialogue(self, connection: Connection) -> None:
-        name = address_literal(connection.local_address)
+        name = self._equipment.ehlo_name or address_literal(connection.local_address)
         dialogue = PROTOCOLS[self._target.protocol].dialogue(self._target, name)
         action = next(dialogue)
         while True:
@@ -326,8 +328,17 @@ def _is_late_in_life(facts: TlsFacts) -> bool:
 class Prober:
     """Probes mail servers. One for a process; any number of tasks use it at a time."""
 
-    def __init__(self, resolver: Resolver, policy: NetworkPolicy, judge: CertificateJudge) -> None:
-        self._equipment = Equipment(resolver, policy, judge, probing_context(), PasswordKeys())
+    def __init__(
+        self,
+        resolver: Resolver,
+        policy: NetworkPolicy,
+        judge: CertificateJudge,
+        ehlo_name: str | None = None,
+    ) -> None:
+        """`ehlo_name` is what probes call themselves; None: the address that they come from."""
+        self._equipment = Equipment(
+            resolver, policy, judge, probing_context(), PasswordKeys(), ehlo_name
+        )
         self._logins = LoginMemory()
 
     @classmethod
@@ -336,6 +347,7 @@ class Prober:
         allowed_networks: Sequence[str] = (),
         resolvers: Sequence[str] = (),
         ca_file: Path | None = None,
+        ehlo_name: str | None = None,
     ) -> Prober:
         """Make a prober from an operator's settings; an empty one means its default.
 
@@ -346,6 +358,7 @@ class Prober:
             Resolver(DnsClient(resolvers)),
             NetworkPolicy.parse(allowed_networks),
             CertificateJudge(load_trust_store(ca_file)),
+            ehlo_name,
         )
 
     async def probe(

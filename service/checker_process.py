@@ -18,6 +18,7 @@ from checker.runtime.metrics import CheckerMetrics, metrics_server
 from checker.schedule.wall_clock import SharedClock
 from domain.clock import utc_now
 from domain.errors import RetiredError
+from mail.net.own_name import find_own_name
 from mail.prober import Prober
 from service.errors import CommandError, ExitCode
 from service.opening import hold_part, open_from_settings, wait_for_database
@@ -167,7 +168,12 @@ def serve_metrics(settings: Settings, metrics: CheckerMetrics) -> Iterator[None]
 
 def _prober(settings: Settings) -> Prober:
     try:
-        return Prober.from_settings(settings.allowed_networks, settings.resolvers, settings.ca_file)
+        return Prober.from_settings(
+            settings.allowed_networks,
+            settings.resolvers,
+            settings.ca_file,
+            settings.ehlo_name or find_own_name(),
+        )
     except ValueError as error:
         raise CommandError(ExitCode.SETTINGS_WRONG, f"settings are wrong: {error}") from None
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from domain.access_token import check_token
 from domain.errors import InvalidValueError, MasterKeyError
 from domain.values import COUNTRY_CODES
+from mail.net.own_name import parse_ehlo_name
 from service.errors import CommandError, ExitCode
 from store.keys.sealing import parse_master_key
 from store.ports.engine import Database, check_url
@@ -65,6 +66,7 @@ class Settings:
     country: str | None
     resolvers: tuple[str, ...]
     ca_file: Path | None
+    ehlo_name: str | None
     metrics_bind: tuple[str, int] | None
     rate_limit: int | None
     cors_origins: tuple[str, ...]
@@ -118,6 +120,7 @@ class Settings:
             country=reader.read("POSTWATCH_COUNTRY", _parse_country, None),
             resolvers=reader.read("POSTWATCH_RESOLVERS", _parse_list, ()),
             ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),
+            ehlo_name=reader.read("POSTWATCH_EHLO_NAME", parse_ehlo_name, None),
             metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),

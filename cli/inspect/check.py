@@ -29,6 +29,7 @@ from domain.check import Category
 from domain.errors import InvalidValueError
 from domain.kinds import KIND_OF_PROTOCOL, MAX_CREDENTIAL_LENGTH
 from domain.values import parse_hostname
+from mail.net.own_name import find_own_name, parse_ehlo_name
 from mail.prober import Prober
 from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
@@ -64,6 +65,7 @@ class CheckOptions(TypedDict):
     timeout: float
     no_verify: bool
     ca_file: Path | None
+    ehlo_name: str | None
     resolver: tuple[str, ...]
     allow_network: tuple[str, ...]
     json: bool
@@ -74,10 +76,17 @@ def prober_of(options: CheckOptions) -> Prober:
     """Return the prober for the options. Raises click.UsageError."""
     try:
         return Prober.from_settings(
-            options["allow_network"] or EVERYWHERE, options["resolver"], options["ca_file"]
+            options["allow_network"] or EVERYWHERE,
+            options["resolver"],
+            options["ca_file"],
+            _ehlo_name(options["ehlo_name"]),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _ehlo_name(given: str | None) -> str | None:
+    return find_own_name() if given is None else parse_ehlo_name(given)
 
 
 def target_of(options: CheckOptions) -> ProbeTarget:
@@ -418,6 +427,13 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
     envvar="POSTWATCH_CA_FILE",
     show_envvar=True,
     help="File of trusted CAs, as PEM. Default: those of the system.",
+)
+@click.option(
+    "--ehlo-name",
+    metavar="NAME",
+    envvar="POSTWATCH_EHLO_NAME",
+    show_envvar=True,
+    help="What the probe says in EHLO. Default: the name of this host, if qualified.",
 )
 @click.option(
     "--resolver",

@@ -47,9 +47,3 @@ def unmapped(address: Address) -> Address:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
-
-
-def address_literal(address: str) -> str:
-    """Return an address as EHLO takes it (RFC 5321 4.1.3)."""
-    bare = address.partition("%")[0]
-    return f"[IPv6:{bare}]" if ":" in bare else f"[{bare}]"
