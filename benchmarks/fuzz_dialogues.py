@@ -4,8 +4,9 @@
 
 Guided by coverage where atheris can be imported (it is not a requirement of Postwatch), else
 random. These count as errors: any exception but a finding, another result when the same bytes
-come in other pieces, a second login, or a password in the output. The corpus keeps inputs that
-reached new code.
+come in other pieces, a way to log in that is tried twice, more rounds of hashing than allowed,
+facts that are too long or not printable, or a password in the output. The corpus keeps inputs
+that reached new code.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import random
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -23,14 +25,18 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from domain.kinds import TlsMode
 from mail.protocols import PROTOCOLS
 from mail.protocols.redaction import MAX_TEXT, Redactor
-from tests.mail.dialogue_player import play, target
+from mail.protocols.scram import MAX_ITERATIONS
+from tests.mail.dialogue_player import NONCE, SERVER_FIRST, play, target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.mail.dialogue_player import Played
+
 
 MODES: Final[Sequence[TlsMode]] = get_args(TlsMode)
 PASSWORDS: Final = ("canary-Passw0rd", 'a "quoted\\one', "pässwörd \u2028 ünd", "xyz")
+_TOKENS: Final = (None, None, None, "canary-token")
 TARGETS: Final = tuple(product(PROTOCOLS, MODES, PASSWORDS))
 _HEADER: Final = 2
 _LONGEST: Final = 80_000
@@ -39,7 +45,15 @@ FRAGMENTS: Final = (
     b"220 mx\r\n",
     b"250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n",
     b"250-mx\r\n250 AUTH=CRAM-MD5\r\n",
-    b"250-mx\r\n250 AUTH XOAUTH2\r\n",
+    b"250-mx\r\n250 AUTH XOAUTH2 OAUTHBEARER\r\n",
+    b"250-mx\r\n250 AUTH SCRAM-SHA-256 SCRAM-SHA-1-PLUS PLAIN\r\n",
+    b"334 %b\r\n" % b64encode(SERVER_FIRST),
+    b"334 %b\r\n" % b64encode(SERVER_FIRST.replace(b"4096", b"1000000000")),
+    b"334 %b\r\n" % b64encode(SERVER_FIRST.replace(NONCE, b"other")),
+    b"334 %b\r\n" % b64encode(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="),
+    b"334 %b\r\n" % b64encode(b"e=invalid-proof"),
+    b"504 no\r\n",
+    b"250 ok\r\n",
     b"235 ok\r\n",
     b"334 PDE+\r\n",
     b"334 \r\n",
@@ -55,6 +69,15 @@ FRAGMENTS: Final = (
     b"+ \r\n",
     *(b"a%d OK done\r\n" % tag for tag in range(1, 8)),
     *(b"a%d NO [INUSE] x\r\n" % tag for tag in range(1, 5)),
+    *(b"a%d NO [CANNOT] x\r\n" % tag for tag in range(2, 5)),
+    b"* CAPABILITY IMAP4rev1 ID SASL-IR AUTH=SCRAM-SHA-1 AUTH=CRAM-MD5 AUTH=LOGIN\r\na1 OK\r\n",
+    b"+ %b\r\n" % b64encode(SERVER_FIRST),
+    b"+ %b\r\n" % b64encode(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="),
+    b'* LIST () "/" {12}\r\n',
+    b"{9223372036854775808}\r\n",
+    b"[ALERT\x1b[2J] ",
+    b"+OK\r\nSASL SCRAM-SHA-256 PLAIN\r\nLOGIN-DELAY 99\r\nAUTH-RESP-CODE\r\n.\r\n",
+    b"-ERR [LOGIN-DELAY] no\r\n",
     b"* CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN SASL-IR\r\na1 OK\r\n",
     b"* CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=PLAIN\r\na1 OK\r\n",
     b"+OK <1@a>\r\n",
@@ -68,6 +91,9 @@ FRAGMENTS: Final = (
     b'"IMPLEMENTATION" "x"\r\n"SASL" "PLAIN"\r\n"STARTTLS"\r\nOK\r\n',
     b'"SASL" {8}\r\nCRAM-MD5\r\nOK {3}\r\na\r\n\r\n',
     b"OK\r\n",
+    b'"SASL" "SCRAM-SHA-1 OAUTHBEARER"\r\nOK\r\n',
+    b'"%b"\r\n' % b64encode(SERVER_FIRST),
+    b'OK (SASL "%b")\r\n' % b64encode(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="),
     b'NO (TRYLATER) "no"\r\n',
     b"BYE\r\n",
     b'""\r\n',
@@ -83,7 +109,7 @@ FRAGMENTS: Final = (
     b"\xff\xfe",
     b"x" * 700,
 )
-_LOGINS: Final = (b"AUTH ", b"PASS ", b"APOP ", b" LOGIN ", b"AUTHENTICATE ")
+_MOST_OFFERED: Final = 40
 
 
 def try_one(data: bytes) -> None:
@@ -92,15 +118,23 @@ def try_one(data: bytes) -> None:
         return
     choice, size, stream = data[0] % len(TARGETS), data[1] + 1, data[_HEADER:]
     protocol, tls, password = TARGETS[choice]
-    asked = target(protocol, tls, password=password)
+    asked = target(protocol, tls, password=password, token=_TOKENS[data[1] % len(_TOKENS)])
     whole = play(asked, [stream])
     pieces = [stream[start : start + size] for start in range(0, len(stream), size)]
     if play(asked, pieces) != whole:
         raise AssertionError("other pieces, another result")
-    logins = [line for line in whole.sent if any(each in line[:20] for each in _LOGINS)]
-    if len(logins) > 1:
-        raise AssertionError(f"{len(logins)} logins")
+    _look_at_login(whole)
     _look_at(Redactor([password.encode()]).clean(stream[:4096]), password)
+
+
+def _look_at_login(played: Played) -> None:
+    if any(each > MAX_ITERATIONS for each in played.iterations):
+        raise AssertionError(f"{played.iterations} rounds of hashing")
+    if len(played.tried) != len(set(played.tried)):
+        raise AssertionError(f"tried {played.tried}")
+    offered = played.login.offered if played.login else ()
+    if len(offered) > _MOST_OFFERED or not all(map(str.isprintable, offered)):
+        raise AssertionError(f"offered {offered}")
 
 
 def _look_at(shown: str, password: str) -> None:

@@ -419,8 +419,9 @@ def _timed_out(target: ProbeTarget, probe_log: ProbeLog) -> ProbeFailed:
 
 
 def _outcome(target: ProbeTarget, probe_log: ProbeLog, failure: ProbeFailed | None) -> Outcome:
-    if failure is not None and probe_log.phase is Phase.QUIT:
-        # The server is usable: a failed farewell is a warning.
+    is_farewell = failure is not None and failure.phase is not Phase.SERVICE
+    if failure is not None and is_farewell and probe_log.phase is Phase.QUIT:
+        # The server is usable: a failed farewell is a warning, unless it says otherwise.
         is_late = failure.category is Category.TIMEOUT
         code = "quit_timeout" if is_late else "quit_unclean"
         probe_log.warn(code, failure.message, failure.reply or b"")

@@ -83,7 +83,9 @@ class ProbeLog:
 
     def warn(self, code: str, message: str, quoted: bytes = b"") -> None:
         """Record a finding that is not a failure; `quoted` words of the server end its text."""
-        self._warnings.append(Finding(code, self.message(message, quoted)))
+        finding = Finding(code, self.message(message, quoted))
+        if finding not in self._warnings:
+            self._warnings.append(finding)
 
     def message(self, text: str, quoted: bytes) -> str:
         """Return a text of ours with words of the server behind it, cleaned."""

@@ -42,6 +42,7 @@ class Played:
     is_encrypted: bool = False
     upgrades: int = 0
     login: LoginFacts | None = None
+    tried: list[str] = field(default_factory=list)
     iterations: list[int] = field(default_factory=list)
 
 
@@ -54,8 +55,16 @@ MOST_ROUNDS: Final = 4096
 NONCE: Final = b"fyko+d2lbbFgONRv9qkxdawL"
 """What every login draws: the nonce of the example in RFC 5802."""
 
+SERVER_FIRST: Final = b"r=%b3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096" % NONCE
+"""The answer of the server in that example."""
 
-def target(protocol: ProtocolName, tls: TlsMode, password: str = "canary-Passw0rd") -> ProbeTarget:
+
+def target(
+    protocol: ProtocolName,
+    tls: TlsMode,
+    password: str = "canary-Passw0rd",
+    token: str | None = None,
+) -> ProbeTarget:
     """Make a target with a login and a mailbox."""
     return ProbeTarget(
         protocol=protocol,
@@ -65,6 +74,7 @@ def target(protocol: ProtocolName, tls: TlsMode, password: str = "canary-Passw0r
         timeout_seconds=1,
         user="alice@example.org",
         password=password,
+        access_token=token,
         mailbox="INBOX",
     )
 
@@ -116,6 +126,9 @@ def _note(
         case Upgrade():
             played.upgrades += 1
         case Learn():
+            used = action.login.used
+            if used and used != (played.login.used if played.login else None):
+                played.tried.append(used)
             played.login = action.login
         case Enter():
             pass

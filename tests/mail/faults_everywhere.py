@@ -39,6 +39,25 @@ _STARTS: dict[ProtocolName, bytes] = {
     "managesieve": b'"IMPLEMENTATION" "',
 }
 
+_PLAIN_REFUSALS: dict[ProtocolName, tuple[tuple[str, Category], ...]] = {
+    "smtp": (
+        ("421 mx.example: Too many concurrent SMTP connections", Category.GREETING_TEMPORARY),
+        ("554 5.7.1 no service for you", Category.GREETING_REJECTED),
+    ),
+    "imap": (
+        ("* BYE [UNAVAILABLE] later", Category.GREETING_TEMPORARY),
+        ("* BYE not you", Category.GREETING_REJECTED),
+    ),
+    "pop3": (
+        ("-ERR [SYS/TEMP] later", Category.GREETING_TEMPORARY),
+        ("-ERR not you", Category.GREETING_REJECTED),
+    ),
+    "managesieve": (
+        ('BYE (TRYLATER) "later"', Category.GREETING_TEMPORARY),
+        ('NO "not you"', Category.GREETING_REJECTED),
+    ),
+}
+
 _TLS_TALK = (b"220 mx\r\n", "EHLO", b"250 mx\r\n", "QUIT", b"221 bye\r\n")
 
 _implicit = partial(FaultCase, protocol="smtp", tls="implicit")
@@ -48,9 +67,36 @@ def _greetings(protocol: ProtocolName) -> list[FaultCase]:
     at_greeting = partial(FaultCase, protocol=protocol, phase=Phase.GREETING)
     start = _STARTS[protocol]
     return [
-        at_greeting(name="never greets", script=steps(), category=Category.TIMEOUT),
         at_greeting(
-            name="greets with half a line", script=steps(start + b"a"), category=Category.TIMEOUT
+            name="never greets",
+            script=steps(),
+            category=Category.TIMEOUT,
+            says="no answer within 3 s; does the server expect TLS from the first byte, or a PROXY",
+        ),
+        at_greeting(
+            name="greets with half a line",
+            script=steps(start + b"a"),
+            category=Category.TIMEOUT,
+            says="the answer began and did not end within 3 s",
+            reply=(start + b"a").decode(),
+        ),
+        at_greeting(
+            name="sends the header of the PROXY protocol",
+            script=steps(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"),
+            category=_NOT[protocol],
+            says="the answer is a PROXY protocol header, which is meant for servers, not ",
+        ),
+        *(
+            at_greeting(
+                name=f"refuses in clear on a port for TLS: {words}",
+                script=steps(await_hello, words.encode() + b"\r\n", close),
+                tls="implicit",
+                category=category,
+                says="greets with a",
+                reply=words,
+                hangs_up=True,
+            )
+            for words, category in _PLAIN_REFUSALS[protocol]
         ),
         at_greeting(
             name="sends a line over the limit",
@@ -66,6 +112,7 @@ def _greetings(protocol: ProtocolName) -> list[FaultCase]:
             name="speaks HTTP",
             script=steps(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", close),
             category=_NOT[protocol],
+            says="the answer is HTTP, not ",
         ),
         at_greeting(name="speaks SSH", script=steps(b"SSH-2.0-x\r\n"), category=_NOT[protocol]),
         at_greeting(name="sends an empty line", script=steps(b"\r\n"), category=_NOT[protocol]),
@@ -83,6 +130,7 @@ def _greetings(protocol: ProtocolName) -> list[FaultCase]:
             name="closes within its greeting",
             script=steps(start + b"half", close),
             category=Category.CONNECTION_CLOSED,
+            reply=(start + b"half").decode(),
         ),
         at_greeting(
             name="resets before its greeting",
@@ -116,6 +164,13 @@ HANDSHAKES = [
     _implicit(name="speaks TLS", script=steps(tls(), *_TLS_TALK)),
     _implicit(name="speaks TLS with RSA", script=steps(tls(SHOP.good_rsa), *_TLS_TALK)),
     _implicit(
+        name="begins a refusal in clear on a port for TLS",
+        script=steps(await_hello, b"421-busy\r\n", close),
+        category=Category.TLS_NOT_TLS,
+        phase=Phase.TLS,
+        reply="421-busy",
+    ),
+    _implicit(
         name="never answers the handshake",
         script=steps(await_hello),
         category=Category.TIMEOUT,
@@ -138,6 +193,7 @@ HANDSHAKES = [
         script=steps(b"220 mx.example ESMTP\r\n"),
         category=Category.TLS_NOT_TLS,
         phase=Phase.TLS,
+        reply="220 mx.example ESMTP",
     ),
     _implicit(
         name="answers TLS with HTTP",

@@ -9,6 +9,7 @@ from tests.mail.fault_cases import FaultCase, close, tls
 from tests.mailservers.scripted import steps
 
 HI = b"* OK ready\r\n"
+FLAGS = b" ".join(b"$Keyword_%05d" % number for number in range(4000))
 
 
 def _capable(tag: int, *capabilities: str) -> bytes:
@@ -137,6 +138,7 @@ STARTTLS = [
     _imap(
         name="does not offer STARTTLS, TLS required",
         script=steps(HI, "CAPABILITY", _capable(1)),
+        reply="CAPABILITY IMAP4REV1",
         tls="require",
         category=Category.STARTTLS_UNAVAILABLE,
         phase=Phase.STARTTLS,
@@ -289,6 +291,31 @@ LOGINS = [
         warnings=(),
     ),
     _login(
+        name="announces LOGINDISABLED and offers PLAIN all the same",
+        script=steps(
+            HI, "CAPABILITY", _capable(1, "LOGINDISABLED", "AUTH=PLAIN", "AUTH=LOGIN", "SASL-IR")
+        ),
+        category=Category.AUTH_DISABLED,
+        phase=Phase.AUTH,
+        warnings=(),
+        saw=("LOGOUT",),
+    ),
+    _login(
+        name="announces LOGINDISABLED, offers PLAIN, and gets an OAuth token",
+        script=steps(HI, "CAPABILITY", _capable(1, "LOGINDISABLED", "AUTH=XOAUTH2", "SASL-IR")),
+        token="canary-token",
+        category=Category.AUTH_DISABLED,
+        phase=Phase.AUTH,
+        warnings=(),
+        saw=("LOGOUT",),
+    ),
+    _login(
+        name="wants TLS before a login, and says so when it has the password",
+        script=steps(*TO_LOGIN, b"a2 NO must issue STARTTLS first\r\n"),
+        category=Category.AUTH_REQUIRES_TLS,
+        phase=Phase.AUTH,
+    ),
+    _login(
         name="announces LOGINDISABLED inside TLS",
         script=steps(tls(), HI, "CAPABILITY", _capable(1, "LOGINDISABLED")),
         tls="implicit",
@@ -352,6 +379,95 @@ MAILBOXES = [
         phase=Phase.MAILBOX,
     ),
     _login(
+        name="has flags that fill kilobytes",
+        script=steps(
+            *TO_LOGIN,
+            b"a2 OK in\r\n",
+            "EXAMINE",
+            b"* FLAGS (" + FLAGS + b")\r\n* OK [PERMANENTFLAGS (" + FLAGS + b")] ok\r\n",
+            b"a3 OK [READ-ONLY] done\r\n",
+            *_leave(4),
+        ),
+        mailbox="INBOX",
+    ),
+    _login(
+        name="sends a line over the limit of IMAP",
+        script=steps(*TO_LOGIN, b"a2 OK in\r\n", "EXAMINE", b"* FLAGS (" + b"x" * 70_000),
+        mailbox="INBOX",
+        category=Category.LINE_TOO_LONG,
+        phase=Phase.MAILBOX,
+        reply="* FLAGS (xxx",
+    ),
+    _login(
+        name="sends literals within its responses",
+        script=steps(
+            *TO_LOGIN,
+            b'* LIST () "/" {12}\r\na2 NO inside\r\n',
+            b'* LIST () "/" ~{3+}\r\n\r\n) () {2}\r\nab\r\n',
+            b"* OK braces in text are no literal {5}\r\n",
+            b"a2 OK in {7}\r\n",
+            *_serve(3),
+        ),
+    ),
+    *(
+        _login(
+            name=f"announces a literal of {what}",
+            script=steps(*TO_LOGIN, b"a2 OK in\r\n", "EXAMINE", b"* LIST {" + digits + b"}\r\nx"),
+            mailbox="INBOX",
+            category=Category.RESPONSE_TOO_LARGE,
+            phase=Phase.MAILBOX,
+        )
+        for what, digits in (
+            ("2^63 bytes", b"9223372036854775808"),
+            ("thirty digits", b"9" * 30),
+            ("a megabyte", b"1048576"),
+        )
+    ),
+    _login(
+        name="announces a literal with more digits than a line should have",
+        script=steps(*TO_LOGIN, b"* LIST {" + b"9" * 1000 + b"}\r\n", b"a2 OK in\r\n", *_serve(3)),
+    ),
+    _login(
+        name="closes within a literal",
+        script=steps(*TO_LOGIN, b"* LIST {100}\r\nhalf", close),
+        category=Category.CONNECTION_CLOSED,
+        phase=Phase.AUTH,
+    ),
+    *(
+        _login(
+            name=f"wants ID before a mailbox, and {what}",
+            script=steps(
+                HI,
+                "CAPABILITY",
+                capability,
+                "LOGIN",
+                welcome,
+                'a3 ID ("name" "Postwatch")',
+                answer,
+                "a4 EXAMINE",
+                b"a4 OK done\r\n",
+                *_leave(5),
+            ),
+            mailbox="INBOX",
+        )
+        for what, capability, welcome, answer in (
+            ("takes it", _capable(1, "ID"), b"a2 OK in\r\n", b"* ID NIL\r\na3 OK\r\n"),
+            ("refuses it", _capable(1, "ID"), b"a2 OK in\r\n", b"a3 BAD what?\r\n"),
+            (
+                "offers it after the login",
+                _capable(1),
+                b"a2 OK [CAPABILITY IMAP4rev1 ID] in\r\n",
+                b"a3 OK\r\n",
+            ),
+            (
+                "offers it in a response",
+                _capable(1),
+                b"* CAPABILITY IMAP4rev1 ID\r\na2 OK in\r\n",
+                b"a3 OK\r\n",
+            ),
+        )
+    ),
+    _login(
         name="stalls at the mailbox",
         script=steps(*TO_LOGIN, b"a2 OK in\r\n", "EXAMINE"),
         mailbox="INBOX",
@@ -365,6 +481,12 @@ FAREWELLS = [
         name="does not answer LOGOUT",
         script=steps(HI, "CAPABILITY", _capable(1), "LOGOUT"),
         warnings=("plaintext", "quit_timeout"),
+    ),
+    _imap(
+        name="refuses LOGOUT",
+        script=steps(HI, "CAPABILITY", _capable(1), "LOGOUT", b"a2 BAD stay\r\n"),
+        warnings=("plaintext", "quit_unclean"),
+        says="LOGOUT is refused: BAD stay",
     ),
     _imap(
         name="says BYE and closes at LOGOUT",

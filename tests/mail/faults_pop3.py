@@ -18,6 +18,7 @@ def _capable(*capabilities: str) -> bytes:
     return "\r\n".join(("+OK list follows", *capabilities, ".", "")).encode()
 
 
+_NO_CRAM = ("AUTH CRAM-MD5", b"-ERR unsupported\r\n")
 TO_PASS = (HI, "CAPA", _capable("USER"), "USER alice@example.org", OK, "PASS canary-Passw0rd")
 
 _pop3 = partial(FaultCase, protocol="pop3")
@@ -194,6 +195,113 @@ LOGINS = [
         category=Category.AUTH_DISABLED,
         phase=Phase.AUTH,
         warnings=(),
+    ),
+    *(
+        _login(
+            name=f"lets in with APOP {when}",
+            script=steps(
+                b"+OK <1896.697170952@dbc.mtview.ca.us>\r\n",
+                "CAPA",
+                _capable(*capabilities),
+                *before,
+                "APOP mrose c4c9334bac560ecc979e58001b3e22fb",
+                b"+OK in\r\n",
+                *SERVE,
+            ),
+            user="mrose",
+            password="tanstaaf",
+            tls="never",
+            warnings=(),
+        )
+        for when, capabilities, before in (
+            ("in clear, where PASS would show the password", ("USER", "SASL PLAIN"), ()),
+            ("in clear, after it refused CRAM-MD5 as such", ("SASL CRAM-MD5",), _NO_CRAM),
+        )
+    ),
+    _login(
+        name="lets in with APOP inside TLS after it refused USER",
+        script=steps(
+            tls(),
+            b"+OK <1896.697170952@dbc.mtview.ca.us>\r\n",
+            "CAPA",
+            _capable("USER"),
+            "USER mrose",
+            b"-ERR APOP only\r\n",
+            "APOP mrose c4c9334bac560ecc979e58001b3e22fb",
+            b"+OK in\r\n",
+            *SERVE,
+        ),
+        user="mrose",
+        password="tanstaaf",
+        tls="implicit",
+        warnings=(),
+    ),
+    _login(
+        name="shows a timestamp and knows no APOP",
+        script=steps(
+            b"+OK <1896.697170952@dbc.mtview.ca.us>\r\n",
+            "CAPA",
+            _capable("USER"),
+            "APOP",
+            b"-ERR Invalid command.\r\n",
+            "USER",
+            OK,
+            "PASS",
+            OK,
+            *SERVE,
+        ),
+    ),
+    *(
+        _login(
+            name=f"wants STLS before a login and answers USER with {words}",
+            script=steps(HI, "CAPA", _capable("STLS", "USER"), "USER", f"{words}\r\n".encode()),
+            category=Category.AUTH_DISABLED,
+            phase=Phase.AUTH,
+            warnings=(),
+            reply=words,
+            saw=("USER alice@example.org", "QUIT"),
+        )
+        for words in (
+            "-ERR must issue a STLS command first",
+            "-ERR Plaintext authentication disallowed",
+            "-ERR [AUTH] no",
+            "-ERR no",
+        )
+    ),
+    *(
+        _login(
+            name=f"takes the password and says {words}",
+            script=steps(*TO_PASS, f"{words}\r\n".encode(), *LEAVE),
+            warnings=("password_in_clear", warning),
+            says=words,
+        )
+        for words, warning in (
+            ("-ERR [IN-USE] another session", "mailbox_in_use"),
+            ("-ERR maildrop already locked", "mailbox_in_use"),
+            ("-ERR [LOGIN-DELAY] wait", "login_delay"),
+        )
+    ),
+    *(
+        _login(
+            name=f"marks wrong passwords by a code, and says {words}",
+            script=steps(
+                HI,
+                "CAPA",
+                _capable("USER", "AUTH-RESP-CODE", "LOGIN-DELAY 900"),
+                "USER",
+                OK,
+                "PASS",
+                f"{words}\r\n".encode(),
+            ),
+            category=category,
+            phase=Phase.AUTH,
+        )
+        for words, category in (
+            ("-ERR [AUTH] no", Category.AUTH_FAILED),
+            ("-ERR no", Category.AUTH_TEMPORARY),
+            ("-ERR invalid password", Category.AUTH_TEMPORARY),
+            ("-ERR too many logins", Category.RATE_LIMITED),
+        )
     ),
     _login(
         name="does not know the user",

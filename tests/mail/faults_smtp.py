@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from domain.check import Category, Phase
-from tests.mail.fault_cases import FaultCase, close, half_close, reset, tls
+from tests.mail.fault_cases import FaultCase, await_hello, close, half_close, reset, tls
 from tests.mailservers.scripted import steps
 
 HI = b"220 mx.example ESMTP\r\n"
@@ -113,6 +113,26 @@ HELLOS = [
         category=Category.STARTTLS_UNAVAILABLE,
         phase=Phase.EHLO,
     ),
+    *(
+        _smtp(
+            name=f"answers EHLO with {reply} where TLS is required",
+            script=steps(HI, "EHLO", f"{reply}\r\n".encode()),
+            tls="require",
+            category=category,
+            phase=Phase.EHLO,
+            reply=reply,
+        )
+        for reply, category in (
+            ("550 5.7.1 Helo command rejected: need a FQDN", Category.EHLO_REJECTED),
+            ("451 4.7.1 Greylisted, try again later", Category.EHLO_TEMPORARY),
+        )
+    ),
+    _smtp(
+        name="refuses EHLO and HELO for now",
+        script=steps(HI, "EHLO", b"451 later\r\n", "HELO", b"451 later\r\n"),
+        category=Category.EHLO_TEMPORARY,
+        phase=Phase.EHLO,
+    ),
     _smtp(
         name="knows no EHLO, login wanted",
         script=steps(HI, "EHLO", b"500 what?\r\n", "HELO", b"250 mx\r\n"),
@@ -187,9 +207,41 @@ STARTTLS = [
         script=steps(HI, "EHLO", PLAIN_EHLO, *LEAVE),
         warnings=("plaintext",),
     ),
+    *(
+        _smtp(
+            name=f"has its STARTTLS hidden by a firewall that overwrites {what}",
+            script=steps(greeting, "EHLO", hello),
+            tls="require",
+            category=Category.STARTTLS_UNAVAILABLE,
+            phase=Phase.STARTTLS,
+            says="a firewall that inspects SMTP may hide STARTTLS",
+            reply="250 mx.example / ",
+        )
+        for what, greeting, hello in (
+            ("EHLO lines", HI, b"250-mx.example\r\n250-SIZE 1000\r\n250 XXXXXXXA\r\n"),
+            ("greetings", b"220 *****2*02**0*****\r\n", b"250-mx.example\r\n250 SIZE 1\r\n"),
+        )
+    ),
+    _smtp(
+        name="has its STARTTLS hidden by a firewall, TLS not required",
+        script=steps(HI, "EHLO", b"250-mx.example\r\n250 XXXXXXXA\r\n", *LEAVE),
+        warnings=("plaintext", "starttls_masked"),
+        says="may hide STARTTLS: 250 mx.example / XXXXXXXA",
+    ),
+    _smtp(
+        name="agrees to STARTTLS and then sends no TLS",
+        script=steps(
+            HI, "EHLO", STARTTLS_EHLO, "STARTTLS", GO, await_hello, b"500 what is that?\r\n"
+        ),
+        category=Category.TLS_NOT_TLS,
+        phase=Phase.TLS,
+        says="the server agreed to start TLS and then sent no TLS",
+        reply="500 what is that?",
+    ),
     _smtp(
         name="does not offer STARTTLS, TLS required",
         script=steps(HI, "EHLO", PLAIN_EHLO),
+        reply="250 mx.example / PIPELINING",
         tls="require",
         category=Category.STARTTLS_UNAVAILABLE,
         phase=Phase.STARTTLS,
@@ -343,10 +395,20 @@ LOGINS = [
         category=Category.AUTH_UNAVAILABLE,
         phase=Phase.AUTH,
         warnings=(),
+        says="the server offers no login",
+    ),
+    _login(
+        name="offers no AUTH, and STARTTLS",
+        script=steps(HI, "EHLO", STARTTLS_EHLO),
+        category=Category.AUTH_UNAVAILABLE,
+        phase=Phase.AUTH,
+        warnings=(),
+        says="the server offers no login; it offers STARTTLS, and may offer a login after it",
     ),
     _login(
         name="offers only a login that nobody knows",
-        script=steps(HI, "EHLO", b"250-mx\r\n250 AUTH GSSAPI\r\n"),
+        says="the server offers no login that Postwatch can use; it offers: GSSAPI",
+        script=steps(HI, "EHLO", b"250-mx\r\n250 AUTH GSSAPI \x1b[2J\r\n"),
         category=Category.AUTH_UNAVAILABLE,
         phase=Phase.AUTH,
         warnings=(),
@@ -420,6 +482,7 @@ FAREWELLS = [
         name="refuses QUIT",
         script=steps(HI, "EHLO", PLAIN_EHLO, "QUIT", b"500 never\r\n"),
         warnings=("plaintext", "quit_unclean"),
+        says="QUIT was not answered with 221: 500 never",
     ),
     _smtp(
         name="answers QUIT with an endless line",

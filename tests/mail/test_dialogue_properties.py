@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.check import Category
 from mail.protocols import PROTOCOLS
 from mail.protocols.dialogue import ProbeFailed
 from mail.protocols.line_reader import SHORT_LINES, LineReader
-from tests.mail.dialogue_player import play, target
+from mail.protocols.scram import MAX_ITERATIONS
+from tests.mail.dialogue_player import SERVER_FIRST, play, target
 
 if TYPE_CHECKING:
     from domain.kinds import TlsMode
@@ -26,6 +29,23 @@ _FRAGMENTS = [
     b"250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN\r\n",
     b"250-mx\r\n250 AUTH CRAM-MD5\r\n",
     b"334 PDE+\r\n",
+    b"250-mx\r\n250 AUTH SCRAM-SHA-256 SCRAM-SHA-1-PLUS OAUTHBEARER LOGIN\r\n",
+    b"334 %b\r\n" % b64encode(SERVER_FIRST),
+    b"334 %b\r\n" % b64encode(SERVER_FIRST.replace(b"4096", b"1000000000")),
+    b"334 %b\r\n" % b64encode(b"e=other-error"),
+    b"504 no\r\n",
+    b"535 no\r\n",
+    b"* CAPABILITY IMAP4rev1 ID SASL-IR AUTH=SCRAM-SHA-1 AUTH=LOGIN\r\na1 OK\r\n",
+    b"+ %b\r\n" % b64encode(SERVER_FIRST),
+    b"a2 NO [CANNOT]\r\n",
+    b"a2 NO no\r\n",
+    b'* LIST () "/" {12}\r\n',
+    b"* LIST {9223372036854775808}\r\n",
+    b"+OK\r\nSASL SCRAM-SHA-256 PLAIN\r\nLOGIN-DELAY 99\r\n.\r\n",
+    b"-ERR no\r\n",
+    b'"SASL" "SCRAM-SHA-1 PLAIN"\r\nOK\r\n',
+    b'"%b"\r\n' % b64encode(SERVER_FIRST),
+    b"NO\r\n",
     b"235 ok\r\n",
     b"221 bye\r\n",
     b"421 no\r\n",
@@ -95,13 +115,43 @@ def test_any_split_of_the_bytes_gives_the_same_result(
 
 
 @given(_protocols, _modes, _streams)
-def test_at_most_one_login_is_tried(
+def test_each_way_to_log_in_is_tried_once_and_none_after_the_password_was_judged(
     protocol: ProtocolName, tls: TlsMode, stream: list[bytes]
 ) -> None:
-    sent = play(target(protocol, tls), stream).sent
+    played = play(target(protocol, tls), stream)
 
-    logins = [line for line in sent if _LOGIN.match(line)]
-    assert len(logins) <= 1
+    assert len(set(played.tried)) == len(played.tried)
+    if played.category is Category.AUTH_FAILED and played.login and played.login.secret_was_sent:
+        assert played.login.used == played.tried[-1]
+        assert played.login.refused == tuple(played.tried[:-1])
+
+
+@given(_protocols, _modes, _streams)
+def test_no_server_makes_the_client_hash_without_end(
+    protocol: ProtocolName, tls: TlsMode, stream: list[bytes]
+) -> None:
+    assert all(
+        rounds <= MAX_ITERATIONS for rounds in play(target(protocol, tls), stream).iterations
+    )
+
+
+@given(_protocols, st.lists(st.binary(max_size=30), max_size=100))
+def test_the_offer_of_a_server_is_short_and_printable(
+    protocol: ProtocolName, names: list[bytes]
+) -> None:
+    words = b" ".join(names).replace(b"\n", b"").replace(b"\r", b"")[:1000]
+    offer = {
+        "smtp": b"220 mx\r\n250-mx\r\n250 AUTH " + words + b"\r\n",
+        "imap": b"* OK\r\n* CAPABILITY AUTH=" + words.replace(b" ", b" AUTH=") + b"\r\na1 OK\r\n",
+        "pop3": b"+OK <1@a>\r\n+OK\r\nSASL " + words + b"\r\n.\r\n",
+        "managesieve": b'"SASL" "' + words.replace(b'"', b"").replace(b"\\", b"") + b'"\r\nOK\r\n',
+    }[protocol]
+
+    login = play(target(protocol, "never"), [offer]).login
+
+    if login is not None:
+        assert len(login.offered) <= 34
+        assert all(name.isprintable() and len(name) <= 20 for name in login.offered)
 
 
 @given(_protocols, _passwords, _streams)

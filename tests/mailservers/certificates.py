@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import ssl
 import tempfile
 from dataclasses import dataclass
@@ -29,6 +30,12 @@ class ServerCertificate:
 
     key: bytes
     chain: bytes
+
+    @property
+    def end_point(self) -> bytes:
+        """The hash of the leaf, as `tls-server-end-point` has it (RFC 5929 4.1)."""
+        pem = self.chain.decode("ascii").partition("-----END CERTIFICATE-----")
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[0] + pem[1] + "\n")).digest()
 
     def context(self) -> ssl.SSLContext:
         """Make a server's TLS context."""

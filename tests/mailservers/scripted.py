@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -18,7 +19,6 @@ import pytest
 from tests.mailservers.processes import LOOPBACK
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
 
 
@@ -74,6 +74,16 @@ class Peer:
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as a server."""
         self._socket = context.wrap_socket(self._socket, server_side=True)
+
+    def channel_binding(self, header: bytes, end_point: bytes) -> bytes:
+        """Return the data of the binding that the header of a SCRAM client names."""
+        if header == b"p=tls-server-end-point,,":
+            return end_point
+        if header != b"p=tls-unique,,":
+            raise AssertionError(f"the client binds by {header!r}")
+        if not isinstance(self._socket, ssl.SSLSocket):
+            raise AssertionError("there is no TLS")  # noqa: TRY004 (a mistake of the client)
+        return self._socket.get_channel_binding("tls-unique") or b""
 
     def end_sending(self) -> None:
         """Send the end of the stream and go on listening."""
