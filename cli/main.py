@@ -11,13 +11,14 @@ from cli.terminal.lazy_group import LazyGroup
 
 _SECTIONS: Final = {
     "Run": {
-        "up": ("cli.run.up:up", "Run API, projections and checker on this machine."),
+        "up": ("cli.run.up:up", "Run all parts on this machine."),
         "demo": ("cli.demo.command:demo", "Watch example mail servers, healthy and broken."),
         "init": ("cli.run.init:init", "Create the store, a first customer and an admin token."),
         "migrate": ("cli.run.init:migrate", "Bring the schema of a database to this version."),
         "api": ("cli.run.api:api", "Serve the REST API."),
         "projections": ("cli.run.projections:projections", "Run, rebuild and verify the views."),
         "checker": ("cli.run.checker:checker", "Check the mail servers from one location."),
+        "alerting": ("cli.run.alerting:alerting", "Decide what is an incident."),
     },
     "Inspect": {
         "check": ("cli.inspect.check:check", "Check one mail server now, without a store."),

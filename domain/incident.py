@@ -48,7 +48,7 @@ class Incident(Aggregate):
 
         TOPIC = "IncidentEvent"
 
-    class Opened(Event, Aggregate.Created):
+    class Created(Event, Aggregate.Created):
         """It was confirmed.
 
         `outage_started_at` is the end of the first failing check. `rests_on` lists the deciding
@@ -231,9 +231,9 @@ class Incident(Aggregate):
     def open(
         cls, identifier: UUID, number: int, *, fields: dict[str, Any], actor: Actor, now: datetime
     ) -> Incident:
-        """Return a new incident, still to be saved. `fields` are those of `Opened`."""
+        """Return a new incident, still to be saved. `fields` are those of `Created`."""
         return cls._create(
-            cls.Opened, id=identifier, timestamp=now, number=number, actor=actor, **fields
+            cls.Created, id=identifier, timestamp=now, number=number, actor=actor, **fields
         )
 
     def reopen(self, *, fields: dict[str, Any], actor: Actor, now: datetime) -> None:

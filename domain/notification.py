@@ -40,7 +40,7 @@ class Notification(Aggregate):
 
         TOPIC = "NotificationEvent"
 
-    class Planned(Event, Aggregate.Created):
+    class Created(Event, Aggregate.Created):
         """A message is to be sent.
 
         `incidents` lists the id and the generation (which counts reopenings) of each incident
@@ -108,8 +108,8 @@ class Notification(Aggregate):
     def plan(
         cls, identifier: UUID, *, fields: dict[str, Any], actor: Actor, now: datetime
     ) -> Notification:
-        """Return a new notification, still to be saved. `fields` are those of `Planned`."""
-        return cls._create(cls.Planned, id=identifier, timestamp=now, actor=actor, **fields)
+        """Return a new notification, still to be saved. `fields` are those of `Created`."""
+        return cls._create(cls.Created, id=identifier, timestamp=now, actor=actor, **fields)
 
     def skip(self, reason: str, *, actor: Actor, now: datetime) -> None:
         """Record that it is not sent."""

@@ -68,6 +68,7 @@ class Settings:
     ca_file: Path | None
     ehlo_name: str | None
     metrics_bind: tuple[str, int] | None
+    alerting_metrics_bind: tuple[str, int] | None
     rate_limit: int | None
     cors_origins: tuple[str, ...]
     tree_head_seconds: int
@@ -122,6 +123,7 @@ class Settings:
             ca_file=reader.read("POSTWATCH_CA_FILE", _parse_file, None),
             ehlo_name=reader.read("POSTWATCH_EHLO_NAME", parse_ehlo_name, None),
             metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
+            alerting_metrics_bind=reader.read("POSTWATCH_ALERTING_METRICS_BIND", _parse_bind, None),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
             tree_head_seconds=reader.read("POSTWATCH_TREE_HEAD_SECONDS", _parse_interval, 600),

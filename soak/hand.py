@@ -47,7 +47,11 @@ class Hand:
 
     def history(self, log: str) -> list[LoggedEvent]:
         """Return a log from its beginning."""
-        application = {"monitoring": self.store.monitoring, "checks": self.store.checks}[log]
+        application = {
+            "monitoring": self.store.monitoring,
+            "checks": self.store.checks,
+            "incidents": self.store.incidents,
+        }[log]
         return list(LogReader(application).after(0, EVERYTHING))
 
     def shown(self, name: str) -> tuple[int, Rows]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from domain.checks import Checks
 from domain.errors import MasterKeyError, StoreError
+from domain.incidents import Incidents
 from domain.monitoring import Monitoring
 from store.archive.check_archive import ArchivedRows, ArchivedStreams, CheckArchive
 from store.files.data_folder import DataFolder
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+    from uuid import UUID
+
+    from eventsourcing.application import Application
 
     from store.ports.engine import ChangeSignal, Database, Engine
     from store.proof.leaf import EventRows
@@ -53,6 +57,9 @@ class Store:
             snapshots=self._snapshots,
         )
         self.checks = Checks(engine.environment("checks", create=create))
+        self.incidents = Incidents(
+            engine.environment("incidents", create=create), turn=engine.turn("incidents")
+        )
         self.archive = CheckArchive(self.monitoring, engine.segments)
         live = engine.rows("checks")
         self.checks.older = ArchivedStreams(live, self.archive)
@@ -60,6 +67,7 @@ class Store:
         self._rows: dict[str, EventRows] = {
             "monitoring": engine.rows("monitoring"),
             "checks": self._checks_rows,
+            "incidents": engine.rows("incidents"),
         }
 
     def rows(self, log: str) -> EventRows:
@@ -68,7 +76,9 @@ class Store:
 
     def reader(self, log: str) -> LogReader:
         """Return the reader of a log's events, archived ones too. Raises KeyError."""
-        applications = {"monitoring": self.monitoring, "checks": self.checks}
+        applications: dict[str, Application[UUID]] = {
+            each.name: each for each in (self.monitoring, self.checks, self.incidents)
+        }
         return LogReader(applications[log], self._checks_rows if log == "checks" else None)
 
     def signal(self, log: str) -> ChangeSignal:
@@ -83,6 +93,7 @@ class Store:
         """Close logs, keys and engine."""
         self.monitoring.close()
         self.checks.close()
+        self.incidents.close()
         self.keys.close()
         self._snapshots.close()
         self.engine.close()

@@ -12,6 +12,7 @@ from domain.notification import Notification
 from domain.numbering import Registered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from uuid import UUID
 
     from alerting.policy.facts import Timing
@@ -57,6 +58,8 @@ class Decided:
         self.by_server: dict[str, set[UUID]] = {}
         """Downtimes of which something may still be told."""
         self.groups: dict[tuple[str, str], Group] = {}
+        self.unfinished: dict[UUID, Notification.Created] = {}
+        """Plans of messages of which nothing says yet what became of them."""
         self.last_number = 0
         self._openings: dict[tuple[str, str], deque[float]] = {}
         self._told: dict[UUID, dict[str, Told]] = {}
@@ -67,7 +70,7 @@ class Decided:
         match event:
             case Registered():
                 self.last_number = max(self.last_number, event.originator_version)
-            case Incident.Opened():
+            case Incident.Created():
                 if event.originator_id not in self.incidents:
                     self._apply(event, cast("Incident", event.mutate(None)))
             case Incident.Event():
@@ -75,12 +78,14 @@ class Decided:
                 if incident is not None and incident.version < event.originator_version:
                     event.mutate(incident)
                     self._apply(event, incident)
-            case Notification.Planned():
+            case Notification.Created():
                 self._note_plan(event)
+            case Notification.Skipped():
+                self.unfinished.pop(event.originator_id, None)
 
     def note(self, event: Any, incident: Incident | None) -> None:  # noqa: ANN401 - as above
         """Take a new decision, which its aggregate has applied already."""
-        if isinstance(event, Notification.Planned):
+        if isinstance(event, Notification.Created):
             self._note_plan(event)
         elif isinstance(event, Registered):
             self.last_number = event.originator_version
@@ -96,6 +101,15 @@ class Decided:
         """Return the open incidents of a monitor, of every type."""
         found = (self.open_incident(subject, each) for each in get_args(IncidentType))
         return [each for each in found if each is not None]
+
+    def count_open(self) -> int:
+        """Return how many incidents are open."""
+        return sum(each.is_open for each in self.newest.values())
+
+    def is_any_open(self, incidents: Iterable[dict[str, Any]]) -> bool:
+        """Return whether any of the incidents that a plan lists is open."""
+        found = (self.incidents.get(as_uuid(each["id"])) for each in incidents)
+        return any(each is not None and each.is_open for each in found)
 
     def openings(self, subject: str, incident_type: str, now: float) -> int:
         """Return how often incidents were opened within the time that counts for flapping."""
@@ -124,7 +138,7 @@ class Decided:
     def _apply(self, event: Any, incident: Incident) -> None:  # noqa: ANN401 - as above
         key = (incident.subject, incident.type)
         match event:
-            case Incident.Opened():
+            case Incident.Created():
                 before = self.newest.get(key)
                 if before is not None:
                     self._forget_if_finished(before)
@@ -144,6 +158,7 @@ class Decided:
         self._openings.setdefault(key, deque(maxlen=most)).append(moment)
 
     def _note_plan(self, event: Any) -> None:  # noqa: ANN401 - as above
+        self.unfinished[event.originator_id] = event
         if event.kind in ("certificate", "configuration"):
             for each in event.incidents:
                 what = f"{event.kind}/{each.get('what', '')}"

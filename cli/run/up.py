@@ -46,7 +46,7 @@ _HEALTH_REQUEST: Final = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnectio
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready.")
 @supervised_option
 def up(*, as_json: bool, supervised_by: int | None) -> None:
-    """Run API, projections and checker on this machine until Ctrl-C or SIGTERM.
+    """Run API, projections, checker and alerting on this machine until Ctrl-C or SIGTERM.
 
     The first start creates an organization, a customer and an admin token, and prints the
     token once. A part that ends is started again.
@@ -69,6 +69,7 @@ def _parts() -> list[Part]:
         Part("api", postwatch_command("api", *mine)),
         Part("projections", postwatch_command("projections", "run", *mine)),
         Part("checker", postwatch_command("checker", *mine)),
+        Part("alerting", postwatch_command("alerting", *mine)),
     ]
 
 

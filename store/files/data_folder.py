@@ -1,6 +1,7 @@
 """The paths inside a data folder, and folders that survive a power cut.
 
 logs/monitoring.db   logs/checks.db     the events
+logs/incidents.db                       what alerting decided from them
 logs/archive/                           old checks, moved out of their log
 keys/keys.db         keys/master.key    the keys that open secrets
 proof/                                  Merkle trees and signed heads of the logs

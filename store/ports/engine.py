@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from store.proof.tree_heads import HeadStore
 
 
-LOGS: Final = ("monitoring", "checks")
+LOGS: Final = ("monitoring", "checks", "incidents")
 """The logs of a store."""
+
+TRACKING_LOGS: Final = frozenset({"incidents"})
+"""Logs that also hold how far they follow others."""
 
 
 class StoredRows(EventRows):

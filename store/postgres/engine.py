@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from store.ports.engine import ChangeSignal, Engine, StoredRows
+from store.ports.engine import TRACKING_LOGS, ChangeSignal, Engine, StoredRows
+from store.postgres import tracking_log
 from store.postgres.bulk_load import bulk_load
 from store.postgres.connections import ANSWER_SECONDS, Connections
 from store.postgres.keys import PostgresKeyStore
@@ -77,7 +78,9 @@ class PostgresEngine(Engine):
     @override
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
         """Return the event store's own settings for a log. Its table is made by migrations."""
-        del log, create
+        del create
+        if log in TRACKING_LOGS:
+            return log_environment(self.database.url, tracking_log.__name__)
         return log_environment(self.database.url)
 
     @override

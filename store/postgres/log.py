@@ -132,10 +132,10 @@ def log_table(log: str) -> str:
     return f"{log}_events"
 
 
-def log_environment(url: str) -> dict[str, str]:
-    """Return the library's settings for a log of the database at `url`."""
+def log_environment(url: str, module: str = __name__) -> dict[str, str]:
+    """Return the library's settings for a log of the database; `module` has its factory."""
     return {
-        "PERSISTENCE_MODULE": __name__,
+        "PERSISTENCE_MODULE": module,
         "CREATE_TABLE": "n",
         _URL: url,
     }

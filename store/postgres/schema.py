@@ -16,6 +16,7 @@ from psycopg import sql
 from domain.errors import StoreError
 from store.postgres.connections import LONG_SECONDS
 from store.postgres.leases import FLEET
+from store.postgres.tracking_log import TRACKING_TABLE
 
 if TYPE_CHECKING:
     from store.postgres.connections import Connection, Connections
@@ -128,6 +129,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         _VIEWS,
         FLEET,
     ),
+    (_log("incidents"), TRACKING_TABLE),
 )
 """The statements of each version of the schema, from version 1 on."""
 

@@ -10,7 +10,8 @@ from domain.errors import StoreError
 from store.files.file_locks import FileLocks, WriteQueue
 from store.files.head_file import HeadFile
 from store.files.segment_files import SegmentFiles
-from store.ports.engine import ChangeSignal, Engine, StoredRows
+from store.ports.engine import TRACKING_LOGS, ChangeSignal, Engine, StoredRows
+from store.sqlite import tracking_log
 from store.sqlite.keys import SqliteKeyStore
 from store.sqlite.log import SqliteChangeSignal, SqliteRows, check_writable, log_environment, prune
 from store.sqlite.tiles import SqliteTiles
@@ -58,7 +59,12 @@ class SqliteEngine(Engine):
 
     @override
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
-        return log_environment(str(self.folder.log(log)), create=create)
+        path = self.folder.log(log)
+        if log in TRACKING_LOGS:
+            # Stores of earlier versions lack it.
+            create = create or not path.exists()
+            return log_environment(str(path), create=create, module=tracking_log.__name__)
+        return log_environment(str(path), create=create)
 
     @override
     def rows(self, log: str) -> StoredRows:

@@ -106,10 +106,10 @@ _FORGET_LAST_GIVEN: Final = "DELETE FROM sqlite_sequence WHERE name = 'stored_ev
 _SET_LAST_GIVEN: Final = "INSERT INTO sqlite_sequence (name, seq) VALUES ('stored_events', ?)"
 
 
-def log_environment(path: str, *, create: bool) -> dict[str, str]:
-    """Return the library's settings for a log in the file `path`."""
+def log_environment(path: str, *, create: bool, module: str = __name__) -> dict[str, str]:
+    """Return the library's settings for a log in the file `path`; `module` has its factory."""
     return {
-        "PERSISTENCE_MODULE": __name__,
+        "PERSISTENCE_MODULE": module,
         "SQLITE_DBNAME": path,
         "SQLITE_LOCK_TIMEOUT": str(LOCK_TIMEOUT_SECONDS),
         "CREATE_TABLE": "y" if create else "n",

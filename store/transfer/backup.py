@@ -22,6 +22,7 @@ from store.keys import sealing
 from store.keys.master_keys import MasterKeys, write_key_file
 from store.sqlite.backup import FileSnapshot, check_file
 from store.sqlite.keys import SqliteKeyStore
+from store.sqlite.tracking_log import forget_tracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -97,8 +98,13 @@ def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> No
         for name, digest in manifest["files"].items():
             _take(source, incoming, name, digest)
         copy = DataFolder(incoming)
-        for path in (copy.monitoring_log, copy.checks_log, copy.keys):
-            check_file(path)
+        incidents = copy.log("incidents")
+        for path in (copy.monitoring_log, copy.checks_log, incidents, copy.keys):
+            if path != incidents or path.exists():  # backups of earlier versions lack it
+                check_file(path)
+        if incidents.exists():
+            # So alerting begins anew, and sends nothing of the time before.
+            forget_tracking(incidents)
         _check_keys(copy, master_key)
         if master_key and master_key.is_kept and not copy.master_key.exists():
             write_key_file(copy.master_key, master_key.key)
@@ -121,10 +127,12 @@ def _copy(store: Store, copy: DataFolder, report: Callable[[int, int], None]) ->
                 shutil.copyfile(heads, copy.proof / heads.name)
         with FileSnapshot(folder.keys) as keys:
             keys.copy(copy.keys)
+        incidents = FileSnapshot(folder.log("incidents"))
         # Checks archived between these two are in both: in the copied log, and in a segment.
         checks, monitoring = FileSnapshot(folder.checks_log), FileSnapshot(folder.monitoring_log)
         segments = store.archive.segments()
-    with monitoring, checks:
+    with monitoring, checks, incidents:
+        incidents.copy(copy.log("incidents"))
         monitoring.copy(copy.monitoring_log, report)
         checks.copy(copy.checks_log, report)
     _copy_segments(store, copy, segments)

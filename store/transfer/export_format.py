@@ -20,7 +20,10 @@ from domain.event_mapper import Row
 from store.ports.engine import LOGS
 
 FORMAT: Final = "postwatch-export"
-VERSION: Final = 1
+VERSION: Final = 2
+"""Version 1 had no `incidents` log."""
+
+_LOGS_OF_VERSION_1: Final = ("monitoring", "checks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def read_header(found: dict[str, Any]) -> Header:
     given = found.get("lastGiven")
     if (
         not isinstance(given, dict)
-        or tuple(given) != LOGS
+        or tuple(given) not in (LOGS, _LOGS_OF_VERSION_1)
         or not all(_is_number(each) for each in given.values())
         or not isinstance(found.get("masterKey"), str)
     ):

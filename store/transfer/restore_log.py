@@ -254,8 +254,10 @@ class _Import:
         header = self._header()
         monitoring = self._bulk_load.sink("monitoring")
         self._checks = CheckSink(self._bulk_load)
-        self._verify(self._body(header, monitoring))
+        incidents = self._bulk_load.sink("incidents")
+        self._verify(self._body(header, monitoring, incidents))
         monitoring.finish(header.last_given["monitoring"])
+        incidents.finish(header.last_given.get("incidents", 0))
         self._checks.finish(header.last_given["checks"])
         self._bulk_load.put_keys(header.master_key, self._keys.items())
         return ImportResult(len(self._keys), dict(self._events))
@@ -271,7 +273,7 @@ class _Import:
         self._digest.update(line)
         return header
 
-    def _body(self, header: Header, monitoring: EventSink) -> End:
+    def _body(self, header: Header, monitoring: EventSink, incidents: EventSink) -> End:
         """Load the lines of keys and events; return the last line."""
         total = sum(header.last_given.values())
         while True:
@@ -283,9 +285,11 @@ class _Import:
                 self._take_key(found)
             else:
                 log, row = read_event(self._number, found)
-                self._take_event(log, row, header.last_given[log])
+                self._take_event(log, row, header.last_given.get(log, 0))
                 if log == "checks":
                     self._checks.append(row)
+                elif log == "incidents":
+                    incidents.append(row)
                 else:
                     monitoring.append(row)
                     self._checks.note(row)
@@ -309,7 +313,7 @@ class _Import:
 
     def _verify(self, end: End) -> None:
         """Raise TransferError unless the lines add up to what the last one says."""
-        if (end.keys, end.events) != (len(self._keys), self._events):
+        if (end.keys, Counter(end.events)) != (len(self._keys), self._events):
             raise TransferError("the export lacks lines, or has some too many")
         found = self._digest.hexdigest()
         if found != end.sha256:

@@ -342,7 +342,7 @@ class Run:
         self.log += policy.take()
         incident: Any = None
         for event in self.log:
-            if isinstance(event, Incident.Opened):
+            if isinstance(event, Incident.Created):
                 incident = event.mutate(None)
             elif isinstance(event, Incident.Event):
                 event.mutate(incident)
@@ -355,14 +355,14 @@ class Run:
         """Yield what was decided, in the words of the timelines."""
         incidents: dict[Any, Incident] = {}
         for event in self.log:
-            if isinstance(event, Incident.Opened):
+            if isinstance(event, Incident.Created):
                 incidents[event.originator_id] = event.mutate(None)  # type: ignore[assignment] # of this class
             if isinstance(event, Incident.Event):
                 incident = incidents[event.originator_id]
                 names = [incident.location] if incident.location else [incident.subject]
                 shown = names if self.named or incident.location else []
                 yield _words(_incident_word(event, incident), shown, event.timestamp)
-            if isinstance(event, Notification.Planned):
+            if isinstance(event, Notification.Created):
                 named = [incidents[UUID(each["id"])].subject for each in event.incidents]
                 yield _words(_message_word(event), named if self.named else [], event.timestamp)
 
@@ -374,12 +374,12 @@ def _words(word: str, names: Sequence[str | None], timestamp: datetime) -> str:
 
 
 _WORDS: Final[dict[str, str]] = {
-    "Opened downtime": "opened",
-    "Opened ssl_expiry": "opened-cert",
-    "Opened performance": "opened-slow",
-    "Opened configuration": "opened-config",
-    "Opened unwatched": "unwatched",
-    "Opened location": "suspect",
+    "Created downtime": "opened",
+    "Created ssl_expiry": "opened-cert",
+    "Created performance": "opened-slow",
+    "Created configuration": "opened-config",
+    "Created unwatched": "unwatched",
+    "Created location": "suspect",
     "Resolved downtime": "resolved",
     "Resolved ssl_expiry": "resolved-cert",
     "Resolved performance": "resolved-slow",
@@ -405,7 +405,7 @@ def _incident_word(event: DomainEvent, incident: Incident) -> str:
     return _WORDS[f"{type(event).__name__} {incident.type}"]
 
 
-def _message_word(event: Notification.Planned) -> str:
+def _message_word(event: Notification.Created) -> str:
     word = _WORDS.get(event.kind, event.kind)
     if event.kind == "certificate":
         word = f"cert-{event.level}"

@@ -21,10 +21,13 @@ from domain.errors import StoreError
 from domain.event_mapper import EventMapper
 from domain.fields import MONITOR_FIELDS, current_values
 from domain.idempotency import RequestAnswered
+from domain.incident import Incident
+from domain.incidents import AlertingStarted
 from domain.location import MonitoringLocation
 from domain.maintenance_window import MaintenanceWindow
 from domain.monitor import Monitor
 from domain.monitor_requests import CheckRequested, LoginRetryRequested
+from domain.notification import Notification
 from domain.notification_channel import NotificationChannel
 from domain.numbering import Registered
 from domain.organization import Customer, Organization
@@ -74,6 +77,17 @@ CLASS_OF: dict[str, type[Any]] = {
     "MonitorUntagged": MonitorTags.Removed,
     "CheckRequested": CheckRequested,
     "LoginRetryRequested": LoginRetryRequested,
+    "AlertingStarted": AlertingStarted,
+    "IncidentOpened": Incident.Created,
+    "IncidentReopened": Incident.Reopened,
+    "IncidentResolved": Incident.Resolved,
+    "IncidentClosed": Incident.Closed,
+    "IncidentAcknowledged": Incident.Acknowledged,
+    "IncidentUnstable": Incident.Unstable,
+    "IncidentSteady": Incident.Steady,
+    "LocationReleased": Incident.Released,
+    "AlertPlanned": Notification.Created,
+    "AlertSkipped": Notification.Skipped,
 }
 SORTS = ("organization", "customer", "access_token", "smtp", "imap_pop", "location")
 """In the order of the registrations of version 1."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from domain.clock import iso_milliseconds, utc_now
 from domain.commands import IssueToken, UpdateMonitor
+from domain.incident import Incident, incident_id
+from domain.incidents import TrackingMove
+from domain.notification import Notification, notification_id
+from domain.numbering import number_given
 from projections.catalog import PROJECTIONS, Views
 from store.ports.engine import LOGS
 from tests.domain.given import CREATE_IMAP, TESTER, check_of, make_owners
@@ -13,6 +18,7 @@ from tests.intruder import intruder_of
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from domain.monitor import Monitor
     from store.store import Store
     from tests.places import Place
 
@@ -61,11 +67,55 @@ def fill(place: Place, key: bytes | None = None) -> Rich:
             "checks",
             "DELETE FROM {events} WHERE {position} <= 10 OR {position} IN (33, 34, 79, 80)",
         )
+        decide(store, kept)
         return Rich(kept.id, deleted.id, repeated.id)
 
 
+def decide(store: Store, monitor: Monitor) -> Incident:
+    """Record an incident of a monitor, a message about it, and that somebody takes care."""
+    store.incidents.start(0, 1, TESTER)
+    now = utc_now()
+    fields = {
+        "type": "downtime",
+        "organization_id": monitor.organization_id,
+        "customer_id": monitor.customer_id,
+        "monitor_id": str(monitor.id),
+        "location": None,
+        "server": f"{monitor.organization_id}/{monitor.hostname}",
+        "outage_started_at": iso_milliseconds(now),
+        "rests_on": [{"location": "local", "version": 3, "category": "timeout"}],
+        "voters": 1,
+        "threshold": 1,
+        "held": False,
+    }
+    identifier = incident_id(str(monitor.id), "downtime", "local/3")
+    incident = Incident.open(identifier, 1, fields=fields, actor=TESTER, now=now)
+    plan = Notification.plan(
+        notification_id("channel", "first"),
+        fields={
+            "kind": "alert",
+            "incidents": [{"id": str(identifier), "generation": 1}],
+            "organization_id": monitor.organization_id,
+            "channel_id": "channel",
+            "channel_version": 1,
+            "group": "group",
+            "opened_by": f"{identifier}/1",
+            "number": 1,
+            "reminder": 0,
+            "level": None,
+            "due_at": iso_milliseconds(now),
+        },
+        actor=TESTER,
+        now=now,
+    )
+    given = number_given("incident", 1, identifier, actor=TESTER, timestamp=now)
+    events: list[Any] = [given, *incident.collect_events(), *plan.collect_events()]
+    store.incidents.record(events, TrackingMove("checks", 0, 20))
+    return store.incidents.acknowledge(identifier, TESTER, "on my way")
+
+
 def rows(place: Place) -> dict[str, Any]:
-    """Return every event of both logs as it is stored, and the next positions."""
+    """Return every event of all logs as it is stored, and the next positions."""
     with place.engine() as engine:
         logs = {name: engine.rows(name) for name in LOGS}
         return {name: (log.after(0, 100_000), log.last_given()) for name, log in logs.items()}

@@ -18,6 +18,7 @@ from store.files.staging_folder import INCOMING
 from store.keys import sealing
 from store.keys.master_keys import read_key_file
 from store.keys.rotation import rotate
+from store.ports.engine import LOGS
 from store.sqlite.tiles import SqliteTiles
 from store.store import create_store, open_store
 from store.transfer.backup import MANIFEST, make_backup, restore_backup
@@ -62,7 +63,8 @@ def test_a_backup_holds_no_master_key_and_no_views_unless_it_was_asked_for(
 ) -> None:
     del rich
     files = {str(each.relative_to(tmp_path / "backup")) for each in files_of(tmp_path / "backup")}
-    assert files == {"backup.json", "keys/keys.db", "logs/checks.db", "logs/monitoring.db"}
+    logs = {f"logs/{log}.db" for log in LOGS}
+    assert files == {"backup.json", "keys/keys.db", *logs}
     assert all(each.stat().st_mode & 0o077 == 0 for each in (tmp_path / "backup").iterdir())
 
     with open_store(tmp_path / "data", KEY) as store:

@@ -91,7 +91,7 @@ def require_nothing(place: Place) -> None:
         assert not place.root.exists() or list(place.root.iterdir()) == []
         return
     assert not DataFolder(place.root).master_key.exists()
-    assert rows(place) == {"monitoring": ([], 0), "checks": ([], 0)}
+    assert rows(place) == dict.fromkeys(LOGS, ([], 0))
     with place.engine() as engine:
         assert engine.keys(create=False).master_fingerprint() is None
         assert engine.keys(create=False).owners() == []
@@ -213,7 +213,7 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], str]] = {
     "a line twice": (lambda x: [*x[:20], x[19], *x[20:]], "out of place"),
     "two lines swapped": (lambda x: [*x[:20], x[21], x[20], *x[22:]], "out of place"),
     "a key behind events": (lambda x: [x[0], *x[2:-1], x[1], x[-1]], "out of place"),
-    "a newer version": (lambda x: [changed(x[0], version=2), *x[1:]], "is of version 2"),
+    "a newer version": (lambda x: [changed(x[0], version=3), *x[1:]], "is of version 3"),
     "a changed topic": (lambda x: [*x[:20], changed(x[20], topic="X"), *x[21:]], "SHA-256"),
     "a position beyond the end": (
         lambda x: [*x[:-2], changed(x[-2], position=99999), x[-1]],
