@@ -211,7 +211,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def verify_log(
     log: str | None, published: tuple[Path, ...], public_key: str | None, *, as_json: bool
 ) -> None:
-    """Compare every event of LOG, or of both logs, with its hash and the signed heads.
+    """Compare every event of LOG, or of all logs, with its hash and the signed heads.
 
     Archived checks are compared as well. Nothing is changed.
     """

@@ -55,9 +55,9 @@ def archive(older_than: str, *, as_json: bool) -> None:
         _print(moved, opened, as_json=as_json)
     if seen < head:
         print(
-            f"the views have read the checks up to position {seen} of {head}; no later check is "
-            "archived: let `postwatch projections run` catch up (`postwatch projections status` "
-            "shows its lag), then run this again",
+            f"views and alerting have read the checks up to position {seen} of {head}; no later check "
+            "is archived: let `postwatch projections run` and `postwatch alerting` catch up "
+            "(`postwatch projections status` shows the lag of views), then run this again",
             file=sys.stderr,
         )
 
@@ -83,9 +83,12 @@ def segments(*, as_json: bool) -> None:
 
 
 def _seen(opened: OperatorSession) -> tuple[int, int]:
-    """Return the position that every view of the checks has read, and the head of the log."""
+    """Return the position that views and alerting have read, and the head of the log."""
     projectors = opened.views.projectors.values()
     positions = [each.view.position() for each in projectors if each.log.name == "checks"]
+    decided = opened.store.incidents.tracked("checks")
+    if decided is not None:
+        positions.append(decided)
     return min(positions), LogReader(opened.store.checks).head()
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     help="Wrap the keys in the export with the master key in KEYFILE, not with the store's.",
 )
 def export(file: Path, new_master_key_file: Path | None) -> None:
-    """Write both logs and the wrapped keys to FILE (default: stdout) while everything runs.
+    """Write all logs and the wrapped keys to FILE (default: stdout) while everything runs.
 
     FILE must not exist. Passwords stay sealed: an import needs the master key of this
     store, or the one in KEYFILE, which `postwatch keys new` makes.
