@@ -55,8 +55,8 @@ def archive(older_than: str, *, as_json: bool) -> None:
         _print(moved, opened, as_json=as_json)
     if seen < head:
         print(
-            f"views and alerting have read the checks up to position {seen} of {head}; no later check "
-            "is archived: let `postwatch projections run` and `postwatch alerting` catch up "
+            f"views and alerting have read the checks up to position {seen} of {head}; no later "
+            "check is archived: let `postwatch projections run` and `postwatch alerting` catch up "
             "(`postwatch projections status` shows the lag of views), then run this again",
             file=sys.stderr,
         )

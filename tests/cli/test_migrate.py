@@ -100,7 +100,7 @@ def test_two_that_migrate_at_once_make_one_schema(url: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         found = [future.result() for future in [pool.submit(migrate) for _ in range(2)]]
 
-    assert sorted(found) == [(0, 1), (1, 1)]
+    assert sorted(found) == [(0, schema.NEWEST), (schema.NEWEST, schema.NEWEST)]
 
 
 def test_an_old_schema_and_a_newer_one_are_refused(
@@ -108,13 +108,15 @@ def test_an_old_schema_and_a_newer_one_are_refused(
 ) -> None:
     assert run(url, "migrate").exit_code == ExitCode.OK
 
-    monkeypatch.setattr(schema, "NEWEST", 2)
+    now = schema.NEWEST
+    monkeypatch.setattr(schema, "NEWEST", now + 1)
     old = run(url, "token", "list")
     monkeypatch.setattr(schema, "NEWEST", 0)
     newer = [run(url, "token", "list"), run(url, "migrate")]
 
     assert old.exit_code == ExitCode.STORE_UNUSABLE
-    assert "has a schema of version 1, this Postwatch works with version 2" in old.stderr
+    words = f"has a schema of version {now}, this Postwatch works with version {now + 1}"
+    assert words in old.stderr
     for each in newer:
         assert each.exit_code == ExitCode.STORE_UNUSABLE
         assert "install the version that made it, or a newer" in each.stderr
