@@ -32,6 +32,7 @@ PARTS: Final = {
     "init": ["postwatch", "init"],
     "api": ["postwatch", "api"],
     "projections": ["postwatch", "projections", "run"],
+    "alerting": ["postwatch", "alerting"],
     "checker-nbg": ["postwatch", "checker"],
     "checker-hel": ["postwatch", "checker"],
 }
@@ -43,10 +44,8 @@ def test_it_runs_each_part_once_and_two_replicas_of_what_may_be_many() -> None:
     commands = {name: each["command"] for name, each in SERVICES.items() if "command" in each}
 
     assert commands == PARTS
-    assert {name: SERVICES[name]["deploy"]["replicas"] for name in ("api", "projections")} == {
-        "api": 2,
-        "projections": 2,
-    }
+    many = ("api", "projections", "alerting")
+    assert {name: SERVICES[name]["deploy"]["replicas"] for name in many} == dict.fromkeys(many, 2)
     assert set(SERVICES) - set(PARTS) == {"database", "proxy"}
 
 

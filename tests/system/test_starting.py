@@ -42,7 +42,7 @@ def test_first_start_shows_a_token_once_and_a_second_start_goes_on_where_it_was(
 def test_a_signal_ends_every_process_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     service = Service(tmp_path / "data")
     with service:
-        parts = [service.part(name) for name in ("api", "projections", "checker")]
+        parts = [service.part(name) for name in ("api", "projections", "checker", "alerting")]
         assert service.stop(how) == 0
     assert not any(is_alive(part) for part in parts)
     assert service.messages().count("SIGTERM: finishing what is running") == len(parts)
@@ -67,7 +67,7 @@ def test_a_second_process_of_a_part_refuses(service: Service, part: list[str]) -
 def test_a_killed_supervisor_takes_its_parts_with_it_and_a_new_start_works(tmp_path: Path) -> None:
     service = Service(tmp_path / "data")
     with service:
-        parts = [service.part(name) for name in ("api", "projections", "checker")]
+        parts = [service.part(name) for name in ("api", "projections", "checker", "alerting")]
         service.kill()
         service.start()
         assert service.client("GET", "/api/smtp-monitors").status == 200
