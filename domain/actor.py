@@ -31,7 +31,12 @@ def operator(user: str) -> Actor:
     return {"type": "operator", "id": user}
 
 
-Role = Literal["admin", "user", "readonly", "supporter"]
-"""`supporter` is the global supporter: reads every organization and writes nothing."""
+Role = Literal["admin", "user", "readonly", "supporter", "operator", "metrics"]
+"""`supporter` is the global supporter: reads every organization and writes nothing. The last two
+are roles of the installation: `operator` also reads what concerns all of it, `metrics` reads the
+numbers for Prometheus alone."""
+
+INSTALLATION_ROLES: Final[tuple[Role, ...]] = ("supporter", "operator", "metrics")
+"""Roles whose tokens are issued by command only, and for no single customer."""
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)

@@ -40,10 +40,14 @@ class Action(StrEnum):
     READ_LOG_PROOFS = "read proofs of whole logs"
 
 
-_EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter"})
+_EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter", "operator"})
 _WRITERS: Final = frozenset[Role]({"admin", "user"})
 _ADMINS: Final = frozenset[Role]({"admin"})
-_OVERSEERS: Final = frozenset[Role]({"admin", "supporter"})
+_OVERSEERS: Final = frozenset[Role]({"admin", "supporter", "operator"})
+_OPERATORS: Final = frozenset[Role]({"operator"})
+"""What concerns all organizations is for roles of the installation."""
+_GLOBAL: Final = frozenset[Role]({"supporter", "operator"})
+"""Roles that see every organization."""
 
 ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.READ_MONITOR: _EVERYONE,
@@ -60,8 +64,8 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_ORGANIZATION_TOKENS: _ADMINS,
     Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
     Action.READ_ORGANIZATION: _EVERYONE,
-    Action.READ_METRICS: _OVERSEERS,
-    Action.READ_LOG_PROOFS: _OVERSEERS,
+    Action.READ_METRICS: _OPERATORS | {"metrics"},
+    Action.READ_LOG_PROOFS: _OPERATORS,
 }
 
 
@@ -81,7 +85,9 @@ class Principal(NamedTuple):
 
     def sees_organization(self, organization_id: str) -> bool:
         """Return whether the caller may know that things of an organization exist."""
-        return self.role == "supporter" or organization_id == self.organization_id
+        if self.role == "metrics":
+            return False
+        return self.role in _GLOBAL or organization_id == self.organization_id
 
     def covers_customer(self, customer_id: str) -> bool:
         """Return whether a customer is in the token's scope."""

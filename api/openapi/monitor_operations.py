@@ -145,7 +145,7 @@ def _item(kind: MonitorKind) -> Iterator[Operation]:
         tag=names.tag(kind),
         summary="Show who changed what of a monitor",
         description="Newest first. Secrets are shown as changed, never what they are. The history "
-        "of a deleted monitor is for the roles `admin` and `supporter`.",
+        "of a deleted monitor is for the roles `admin`, `supporter` and `operator`.",
         parameters=(public_id, BEFORE, LIMIT),
         answers={200: json_answer("The events", "MonitorHistory", example=f"{example}_history")},
         errors=(400, 403, 404),

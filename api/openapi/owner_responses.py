@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from api.http.fields import NUMBER, UUID
 from api.openapi.vocabulary import COUNTRY_CODES, STRING, TIME, closed, nullable, ref
 from api.resources.customers import MAX_THRESHOLD, STATUSES
-from api.resources.tokens import RANKS
+from api.resources.tokens import SHOWN
 from projections.shapes.customer import CUSTOMER_KEYS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _NULL: Final[Schema] = {"type": "null", "description": "Always null here."}
-_ROLE: Final[Schema] = {"type": "string", "enum": [*RANKS, "supporter"]}
+_ROLE: Final[Schema] = {"type": "string", "enum": list(SHOWN)}
 _CUSTOMER: Final[Mapping[str, Schema]] = {
     "id": NUMBER,
     "publicId": UUID,

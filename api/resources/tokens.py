@@ -49,6 +49,9 @@ MAX_DAYS: Final = 365
 RANKS: Final[tuple[Role, ...]] = ("readonly", "user", "admin")
 """The roles that the API gives out, from the least to the most."""
 
+SHOWN: Final[tuple[Role, ...]] = (*RANKS, "supporter")
+"""The roles whose tokens an organization sees."""
+
 
 def _days(value: object) -> int | None:
     if value is None:
@@ -160,7 +163,7 @@ class Tokens(ABC):
         return [
             each
             for each in self.reader.tokens(principal.organization_id)
-            if each["revoked_at"] is None
+            if _is_shown(each)
             and (each["customer_id"] is not None or not self.of_customers_only)
             and (each["customer_id"] is None or principal.covers_customer(each["customer_id"]))
         ]
@@ -299,7 +302,12 @@ class TokenItem:
 
     def _all(self, principal: Principal) -> list[Record]:
         tokens = self._tokens.reader.tokens(principal.organization_id)
-        return [each for each in tokens if each["revoked_at"] is None]
+        return [each for each in tokens if _is_shown(each)]
+
+
+def _is_shown(token: Record) -> bool:
+    """Return whether a token is not revoked, and none of an operator of the installation."""
+    return token["revoked_at"] is None and token["role"] in SHOWN
 
 
 def _listed(token: Record, organization: Record, customer: Record | None) -> dict[str, Any]:

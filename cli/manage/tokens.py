@@ -13,7 +13,7 @@ from cli.terminal.help import examples
 from cli.terminal.output import print_json, print_rows
 from cli.terminal.session import operator_session
 from domain.access_token import new_token
-from domain.actor import ROLES
+from domain.actor import INSTALLATION_ROLES, ROLES
 from domain.clock import iso_milliseconds, utc_now
 from domain.commands import IssueToken
 from domain.values import parse_name
@@ -39,6 +39,7 @@ def token() -> None:
     epilog=examples(
         "postwatch token create --name deployment --role user",
         "postwatch token create --name reports --role readonly --customer 1 --expires-in-days 90",
+        "postwatch token create --name prometheus --role metrics",
     )
 )
 @click.option("--name", required=True, help="Purpose of the token, as `token list` shows it.")
@@ -76,6 +77,10 @@ def create(
     as_json: bool,
 ) -> None:
     """Create a token and print it. It cannot be shown again: only a hash is stored."""
+    if customer is not None and role in INSTALLATION_ROLES:
+        raise click.BadParameter(
+            f"a token of the role {role} is for the whole installation", param_hint="--customer"
+        )
     with operator_session("monitors") as opened:
         scope = None if customer is None else opened.customer(customer)
         owner = scope["organization_id"] if scope else None

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def samples(caller: Caller) -> Samples:
+def samples(world: World) -> Samples:
+    caller = world.caller("metrics")
     answer = caller.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -99,13 +100,13 @@ def test_it_is_not_ready_while_a_view_is_far_behind(fresh_world: World, name: st
 
 def test_requests_count_by_method_route_and_status(world: World, admin: Caller) -> None:
     path = f"{SMTP}/{world.monitor().id}"
-    before = samples(admin)
+    before = samples(world)
 
     for _ in range(3):
         admin.get(path)
     admin.get(f"{SMTP}/x")
     admin.get("/api/nothing")
-    after = samples(admin)
+    after = samples(world)
 
     def counted(**labels: str) -> float:
         name = "postwatch_http_requests_total"
@@ -127,13 +128,13 @@ def test_requests_count_by_method_route_and_status(world: World, admin: Caller) 
 
 
 def test_commands_count_by_what_they_recorded(world: World, admin: Caller) -> None:
-    before = samples(admin)
+    before = samples(world)
 
     made = admin.post(SMTP, world.body()).headers["location"]
     admin.patch(made, {"port": 2525})
     admin.patch(made, {"port": 2525})
     admin.delete(made)
-    after = samples(admin)
+    after = samples(world)
 
     name = "postwatch_events_recorded_total"
     recorded = {
@@ -154,7 +155,7 @@ def test_positions_and_lags_are_those_of_the_store(fresh_world: World) -> None:
     fresh_world.views.projector("monitors").catch_up()
     fresh_world.store.checks.record([check_of(monitor)], location="local", actor=TESTER)
 
-    found = samples(fresh_world.admin)
+    found = samples(fresh_world)
 
     head = fresh_world.store.monitoring.recorder.max_notification_id()
     assert value(found, "postwatch_log_position", log="monitoring") == head
@@ -169,7 +170,7 @@ def test_the_archive_is_counted(fresh_world: World) -> None:
     store.checks.record([check_of(monitor, n) for n in range(5)], location="local", actor=TESTER)
     moved = Archiver(store, TESTER).run(timedelta(days=1), through=4)
 
-    found = samples(fresh_world.admin)
+    found = samples(fresh_world)
 
     assert value(found, "postwatch_archived_checks") == 4
     assert value(found, "postwatch_archive_position") == 4

@@ -29,9 +29,9 @@ def signed(world: World) -> LogProof:
 
 def test_without_a_head_there_is_nothing_to_show(fresh_world: World) -> None:
     for path in ("/head", "/inclusion?position=1", "/consistency?first=1"):
-        answer = fresh_world.admin.get(LOG + path)
+        answer = fresh_world.operator.get(LOG + path)
         assert answer.status_code == 404
-    assert fresh_world.admin.get(LOG + "/head").json["message"] == (
+    assert fresh_world.operator.get(LOG + "/head").json["message"] == (
         "the log monitoring has no signed head yet"
     )
 
@@ -39,7 +39,7 @@ def test_without_a_head_there_is_nothing_to_show(fresh_world: World) -> None:
 def test_the_newest_head_is_shown_and_its_signature_holds(world: World) -> None:
     proof = signed(world)
 
-    answer = world.admin.get(LOG + "/head")
+    answer = world.operator.get(LOG + "/head")
 
     assert answer.status_code == 200
     assert parse_head(answer.content) == proof.newest_head()
@@ -49,7 +49,7 @@ def test_the_newest_head_is_shown_and_its_signature_holds(world: World) -> None:
 def test_an_event_is_proven_without_being_shown(world: World) -> None:
     proof = signed(world)
 
-    shown = world.admin.get(LOG + "/inclusion", position=3).json
+    shown = world.operator.get(LOG + "/inclusion", position=3).json
 
     leaf = row_hash(proof.rows.after(2, 1)[0])
     path = [bytes.fromhex(each) for each in shown["path"]]
@@ -64,7 +64,7 @@ def test_consistency_is_proven_up_to_the_newest_head_or_a_size(world: World) -> 
     assert head is not None
 
     for more, second in (({}, head.size), ({"second": 5}, 5)):
-        shown = world.admin.get(LOG + "/consistency", first=3, **more).json
+        shown = world.operator.get(LOG + "/consistency", first=3, **more).json
         first_root, second_root, *path = (
             bytes.fromhex(each)
             for each in (shown["firstRootHash"], shown["secondRootHash"], *shown["path"])
@@ -92,7 +92,7 @@ def test_what_is_not_there_or_not_a_number_is_said(
 ) -> None:
     signed(world)
 
-    answer = world.admin.get(path)
+    answer = world.operator.get(path)
 
     assert answer.status_code == status
     assert says in answer.json["message"]
@@ -101,8 +101,10 @@ def test_what_is_not_there_or_not_a_number_is_said(
 @pytest.mark.parametrize(
     ("persona", "status"),
     [
-        ("admin", 200),
-        ("supporter", 200),
+        ("operator", 200),
+        ("metrics", 403),
+        ("admin", 403),
+        ("supporter", 403),
         ("user", 403),
         ("readonly", 403),
         ("scoped_admin", 403),

@@ -16,16 +16,18 @@ END_SECONDS = 60
 ASK_WITHOUT_ROOM = """
 import json, logging, resource, sys
 from pathlib import Path
+from uuid import UUID
 
 from falcon.testing import TestClient
 
 from api.app import create_app
+from domain.commands import IssueToken
 from domain.kinds import KINDS
 from api.http.log_throttle import BETWEEN_SECONDS
 from projections.catalog import Views
 from store.store import create_store
 
-TOKEN = "wsm_" + "t" * 40
+TOKEN, NUMBERS = "wsm_" + "t" * 40, "wsm_" + "n" * 40
 LIMITS = {"not made": 0, "not grown": 1 << 16, "roomy": resource.RLIM_INFINITY}
 ID = "/33333333-3333-4333-8333-333333333333"
 PATHS = [
@@ -40,6 +42,10 @@ with create_store(Path(sys.argv[1])) as store:
     store.monitoring.set_up("O", "C", TOKEN)
     with Views(store) as views:
         views.projector("monitors").catch_up()
+        organization = UUID(views.reader.organization(1)["public_id"])
+        numbers = IssueToken(organization, None, "Prometheus", "metrics", NUMBERS)
+        store.monitoring.issue_token(numbers, {"type": "system", "id": "test"})
+        views.projector("monitors").catch_up()
         client = TestClient(create_app(store, views), headers={"Authorization": "Bearer " + TOKEN})
         for name, limit in LIMITS.items():
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
@@ -49,7 +55,9 @@ with create_store(Path(sys.argv[1])) as store:
             })
         body = {"name": "New", "email": "new@example.com"}
         found["command"] = client.simulate_post("/api/customers", json=body).status_code
-        found["metrics"] = client.simulate_get("/metrics").status_code
+        found["metrics"] = client.simulate_get(
+            "/metrics", headers={"Authorization": "Bearer " + NUMBERS}
+        ).status_code
 print(json.dumps(found))
 """
 

@@ -53,6 +53,12 @@ EXPECTED: Final[Mapping[Persona, Mapping[Whose, tuple[int, ...]]]] = {
         "other": (403, 200, 200, 403, 403, 403),
         "foreign": (403, 200, 200, 403, 403, 403),
     },
+    "operator": {
+        "own": (403, 200, 200, 403, 403, 403),
+        "other": (403, 200, 200, 403, 403, 403),
+        "foreign": (403, 200, 200, 403, 403, 403),
+    },
+    "metrics": dict.fromkeys(("own", "other", "foreign"), (403, 404, 403, 404, 404, 404)),
     "stranger": {
         "own": (404, 404, 404, 404, 404, 404),
         "other": (404, 404, 404, 404, 404, 404),
@@ -117,6 +123,7 @@ def test_each_role_may_do_exactly_what_the_table_says(  # noqa: PLR0917 - a row 
         ("scoped_user", {"own"}),
         ("scoped_readonly", {"own"}),
         ("supporter", {"own", "other"}),
+        ("operator", {"own", "other"}),
         ("stranger", {"foreign"}),
     ],
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from api.http.permissions import ALLOWED, Action
-from domain.actor import ROLES
+from domain.actor import INSTALLATION_ROLES, ROLES
 from tests.api.world import Persona, Whose, path_of
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ EXPECTED: Final[Mapping[Persona, Mapping[Whose, tuple[int, ...]]]] = {
         "foreign": (404, 404, 404, *_OUTSIDE[3:]),
     },
     "supporter": {"own": _READER, "other": _READER, "foreign": _READER},
+    "operator": {"own": _READER, "other": _READER, "foreign": _READER},
+    "metrics": dict.fromkeys(("own", "other", "foreign"), (404, 404, 404, *_OUTSIDE[3:])),
     "stranger": {
         "own": (404, 404, 404, 400, 404, 400, 404),
         "other": (404, 404, 404, 400, 404, 400, 404),
@@ -73,14 +75,16 @@ CASES: Final = [
 # The columns: make a customer, list customers, list tokens of both URL families, read the
 # organization, the locations and the numbers. These have no owner but the caller's own.
 WITHOUT_OWNER: Final[Mapping[Persona, tuple[int, ...]]] = {
-    "admin": (201, 200, 200, 200, 200, 200, 200),
+    "admin": (201, 200, 200, 200, 200, 200, 403),
     "user": (403, 200, 403, 200, 200, 200, 403),
-    "scoped_admin": (403, 200, 403, 200, 200, 200, 200),
+    "scoped_admin": (403, 200, 403, 200, 200, 200, 403),
     "scoped_user": (403, 200, 403, 200, 200, 200, 403),
     "readonly": (403, 200, 403, 403, 200, 200, 403),
     "scoped_readonly": (403, 200, 403, 403, 200, 200, 403),
-    "supporter": (403, 200, 403, 403, 200, 200, 200),
-    "stranger": (201, 200, 200, 200, 200, 200, 200),
+    "supporter": (403, 200, 403, 403, 200, 200, 403),
+    "operator": (403, 200, 403, 403, 200, 200, 200),
+    "metrics": (403, 403, 403, 403, 403, 403, 200),
+    "stranger": (201, 200, 200, 200, 200, 200, 403),
     "nobody": (401,) * 7,
     "expired": (401,) * 7,
     "revoked": (401,) * 7,
@@ -175,7 +179,9 @@ def test_anyone_may_ask_what_is_open(world: World, persona: Persona, path: str) 
 def test_the_table_of_roles_names_every_action_and_known_roles_only() -> None:
     assert ALLOWED.keys() == set(Action)
     assert set().union(*ALLOWED.values()) == set(ROLES)
-    assert not any("supporter" in ALLOWED[each] for each in Action if "read" not in each.value)
+    for role in INSTALLATION_ROLES:
+        assert not any(role in ALLOWED[each] for each in Action if "read" not in each.value)
+    assert [each for each in Action if "metrics" in ALLOWED[each]] == [Action.READ_METRICS]
 
 
 def test_customer_tokens_do_not_revoke_the_organizations_own_tokens(world: World) -> None:

@@ -93,7 +93,8 @@ def answers_of_all_sorts(world: World) -> Iterator[tuple[int, Result]]:
     yield 413, admin.send("POST", SMTP, '{"name": "' + "x" * 70_000 + '"}')
     yield 415, admin.send("POST", SMTP, "{}", {"Content-Type": "text/plain"})
     yield 200, admin.get("/healthz")
-    yield 200, admin.get("/metrics")
+    yield 200, world.caller("metrics").get("/metrics")
+    yield 403, admin.get("/metrics")
 
 
 def test_every_answer_has_the_headers_and_a_request_id(world: World) -> None:

@@ -35,6 +35,8 @@ Persona = Literal[
     "readonly",
     "scoped_readonly",
     "supporter",
+    "operator",
+    "metrics",
     "stranger",
     "expired",
     "revoked",
@@ -101,6 +103,11 @@ class World:
     def admin(self) -> Caller:
         """The client that may do everything in its organization."""
         return self.caller("admin")
+
+    @property
+    def operator(self) -> Caller:
+        """The client that may read everything of the installation."""
+        return self.caller("operator")
 
     def monitor(self, kind: str = "smtp", whose: Whose = "own", **fields: Any) -> Monitor:  # noqa: ANN401 - any field
         """Store a monitor behind the API's back, and show it."""
@@ -190,6 +197,8 @@ def _issue_tokens(store: Store, owners: Mapping[Whose, Owners]) -> dict[Persona,
     issue("readonly", "readonly")
     issue("scoped_readonly", "readonly", scoped=True)
     issue("supporter", "supporter")
+    issue("operator", "operator")
+    issue("metrics", "metrics")
     issue("stranger", "admin", whose="foreign")
     issue("expired", "admin", expires_at=LONG_AGO)
     issue("revoked", "admin")

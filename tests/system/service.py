@@ -106,6 +106,12 @@ class Service:
         """Return a client with the admin's token."""
         return Client(self.port, self.token)
 
+    def token_of(self, role: str) -> str:
+        """Issue a token of a role by the command, as an operator does while the service runs."""
+        issued = self.run("token", "create", "--name", role, "--role", role)
+        assert issued.returncode == 0, issued.stderr
+        return issued.stdout.strip()
+
     def start(self) -> dict[str, Any]:
         """Start, wait until it is ready, and return what it printed."""
         with self.log.open("a") as log:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -46,10 +47,17 @@ def workers(service: Service) -> list[int]:
     ]
 
 
+@cache
+def metrics_token(service: Service) -> str:
+    return service.token_of("metrics")
+
+
 def metrics(service: Service) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
     try:
-        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {service.token}"})
+        connection.request(
+            "GET", "/metrics", headers={"Authorization": f"Bearer {metrics_token(service)}"}
+        )
         return connection.getresponse().read().decode()
     finally:
         connection.close()

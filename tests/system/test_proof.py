@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.service import Service, postwatch
+from tests.system.service import Client, Service, postwatch
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ LOG = "/api/logs/monitoring"
 def test_a_service_signs_heads_and_its_logs_verify_after_a_kill(tmp_path: Path) -> None:
     service = Service(tmp_path / "data", POSTWATCH_TREE_HEAD_SECONDS="1")
     service.start()
-    wait_until(
-        lambda: service.client("GET", LOG + "/head").status == 200, seconds=30, what="a head"
-    )
+    operator = Client(service.port, service.token_of("operator"))
+    wait_until(lambda: operator("GET", LOG + "/head").status == 200, seconds=30, what="a head")
     kept = tmp_path / "kept.heads"
     kept.write_text(service.run("log", "head", "--ndjson").stdout)
     service.kill()
