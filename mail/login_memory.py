@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mail.protocols.target import ProbeTarget
 
 
-_MOST_ENTRIES: Final = 10_000
+MOST_ACCOUNTS: Final = 10_000
 
 # The server needs more than the password for these: it must store it in a certain form.
 _DIGESTS: Final = ("SCRAM-", "CRAM-", "APOP")
@@ -35,7 +35,8 @@ class _Account(NamedTuple):
 class LoginMemory:
     """The ways to log in that accounts are known not to take; bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_accounts: int = MOST_ACCOUNTS) -> None:
+        self._most_accounts = most_accounts
         self._avoided: OrderedDict[_Account, frozenset[str]] = OrderedDict()
 
     def avoided(self, target: ProbeTarget) -> frozenset[str]:
@@ -55,7 +56,7 @@ class LoginMemory:
         self._avoided.pop(account, None)
         if avoided:
             self._avoided[account] = avoided
-            if len(self._avoided) > _MOST_ENTRIES:
+            if len(self._avoided) > self._most_accounts:
                 self._avoided.popitem(last=False)
 
     def _after_failure(self, target: ProbeTarget, facts: LoginFacts) -> frozenset[str]:

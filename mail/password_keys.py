@@ -24,9 +24,10 @@ _THREADS: Final = 2
 
 
 class PasswordKeys:
-    """The derived keys of a process, the latest `MOST_KEYS` of them."""
+    """The derived keys of a process, the latest `most_keys` of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_keys: int = MOST_KEYS) -> None:
+        self._most_keys = most_keys
         self._keys: OrderedDict[tuple[str, bytes, bytes, int], bytes] = OrderedDict()
         self._threads = trio.CapacityLimiter(_THREADS)
 
@@ -39,7 +40,7 @@ class PasswordKeys:
                 hashlib.pbkdf2_hmac, *name, abandon_on_cancel=True, limiter=self._threads
             )
             self._keys[name] = key
-            if len(self._keys) > MOST_KEYS:
+            if len(self._keys) > self._most_keys:
                 self._keys.popitem(last=False)
         else:
             self._keys.move_to_end(name)

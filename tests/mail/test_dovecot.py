@@ -11,6 +11,7 @@ from domain.check import Category, Phase
 from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 from tests.mailservers.dovecot import (
+    HASHED_USER,
     PASSWORD,
     UNICODE_PASSWORD,
     UNICODE_USER,
@@ -111,6 +112,77 @@ async def test_a_mailbox_that_is_not_there_is_a_failure(prober: Prober, server: 
     )
 
     assert (outcome.category, outcome.phase) == (Category.MAILBOX_UNAVAILABLE, Phase.MAILBOX)
+
+
+@pytest.fixture(scope="module")
+def scram_server(certificates: CertificateShop) -> Iterator[Dovecot]:
+    mechanisms = "plain login scram-sha-1 scram-sha-256"
+    with dovecot(certificates.good, mechanisms=mechanisms) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("protocol", "tls"), MODES)
+async def test_scram_lets_in_with_and_without_tls(
+    prober: Prober, scram_server: Dovecot, protocol: ProtocolName, tls: TlsMode
+) -> None:
+    outcome = await prober.probe(
+        replace(_target(scram_server, protocol, tls), user=USER, password=PASSWORD)
+    )
+
+    assert (outcome.category, outcome.warnings) == (Category.OK, ())
+    assert outcome.login is not None
+    assert outcome.login.used == "SCRAM-SHA-256"
+    assert {"SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN", "LOGIN"} <= set(outcome.login.offered)
+
+
+@pytest.mark.parametrize("protocol", DOVECOT_PROTOCOLS)
+async def test_scram_takes_a_password_outside_ascii(
+    prober: Prober, scram_server: Dovecot, protocol: ProtocolName
+) -> None:
+    outcome = await prober.probe(
+        replace(
+            _target(scram_server, protocol, "implicit"),
+            user=UNICODE_USER,
+            password=UNICODE_PASSWORD,
+        )
+    )
+
+    assert outcome.category is Category.OK
+    assert outcome.login is not None
+    assert outcome.login.used == "SCRAM-SHA-256"
+
+
+@pytest.mark.parametrize("protocol", DOVECOT_PROTOCOLS)
+async def test_scram_refuses_a_wrong_password(
+    prober: Prober, scram_server: Dovecot, protocol: ProtocolName
+) -> None:
+    outcome = await prober.probe(
+        replace(_target(scram_server, protocol, "implicit"), user=USER, password="wrong")
+    )
+
+    assert (outcome.category, outcome.phase) == (Category.AUTH_FAILED, Phase.AUTH)
+    assert "SCRAM-SHA-256" in outcome.message
+
+
+@pytest.mark.parametrize("protocol", DOVECOT_PROTOCOLS)
+async def test_a_user_whose_password_is_no_good_for_scram_is_let_in_all_the_same(
+    prober: Prober, scram_server: Dovecot, protocol: ProtocolName
+) -> None:
+    target = replace(
+        _target(scram_server, protocol, "implicit"), user=HASHED_USER, password=PASSWORD
+    )
+
+    first = await prober.probe(target)
+    second = await prober.probe(target)
+
+    # Dovecot refuses SCRAM before it sees a proof, so the same check goes on.
+    assert first.category is Category.OK
+    assert first.login is not None
+    assert first.login.refused == ("SCRAM-SHA-256", "SCRAM-SHA-1")
+    # The next one does not ask again.
+    assert second.category is Category.OK
+    assert second.login is not None
+    assert second.login.refused == ()
 
 
 @pytest.fixture(scope="module")

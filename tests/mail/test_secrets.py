@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checker.loop.login_backoff import without_login
 from domain.check import Category
 from mail.protocols import PROTOCOLS
 from mail.protocols.redaction import MAX_TEXT, Redactor
 from mail.protocols.target import ProbeTarget
 from mail.transcript import Trace
+from tests.mail.fault_cases import tls
 from tests.mailservers.scripted import Peer, scripted, steps
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from mail.prober import Prober
     from mail.protocols.target import ProtocolName
+    from tests.mailservers.certificates import CertificateShop
 
 
 CANARY = "xK9-canary-Zq7"
@@ -34,6 +37,12 @@ _TO_LOGIN: dict[ProtocolName, tuple[bytes | str, ...]] = {
     "imap": (b"* OK hi\r\n", "CAPABILITY", b"* CAPABILITY IMAP4rev1\r\na1 OK done\r\n"),
     "pop3": (b"+OK hi\r\n", "CAPA", b"+OK\r\nUSER\r\n.\r\n", "USER", b"+OK\r\n"),
     "managesieve": (b'"IMPLEMENTATION" "x"\r\n"SASL" "PLAIN"\r\nOK\r\n',),
+}
+_GREETING: dict[ProtocolName, bytes] = {
+    "smtp": b"554 ",
+    "imap": b"* BYE ",
+    "pop3": b"-ERR ",
+    "managesieve": b"NO ",
 }
 _REFUSAL: dict[ProtocolName, bytes] = {
     "smtp": b"535 ",
@@ -219,3 +228,85 @@ def _target(protocol: ProtocolName, port: int) -> ProbeTarget:
         password=CANARY,
         timeout_seconds=5,
     )
+
+
+@pytest.mark.parametrize("wants_login", [True, False])
+async def test_a_password_in_the_servers_certificate_is_masked(
+    prober: Prober,
+    certificates: CertificateShop,
+    wants_login: bool,  # noqa: FBT001
+) -> None:
+    certificate = certificates.issue(f"{CANARY.lower()}.example", organization=CANARY)
+    trace = Trace()
+    with scripted(steps(tls(certificate), b"220 mx\r\n")) as port:
+        target = replace(
+            _target("smtp", port),
+            tls="implicit",
+            verify_certificate=False,
+            wants_login=wants_login,
+        )
+        outcome = await prober.probe(target, trace=trace)
+
+    assert outcome.tls is not None
+    assert outcome.tls.names == ("***.example",)
+    assert "***" in outcome.tls.subject
+    for shown in (repr(outcome), str(outcome.as_json()), repr(trace)):
+        assert not _leaks(shown)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_password_is_masked_where_the_login_is_left_out(
+    prober: Prober, protocol: ProtocolName
+) -> None:
+    # The server knows the password from an earlier login.
+    greeting = _GREETING[protocol] + CANARY.encode() + b"\r\n"
+    trace = Trace()
+    with scripted(steps(greeting)) as port:
+        target = without_login(_target(protocol, port))
+        outcome = await prober.probe(target, trace=trace)
+
+    assert target.credentials is None
+    assert outcome.server_reply is not None
+    assert "***" in outcome.server_reply
+    for shown in (repr(outcome), str(outcome.as_json()), repr(trace)):
+        assert not _leaks(shown)
+
+
+async def test_a_password_in_an_offer_is_masked(prober: Prober) -> None:
+    offer = f"250-mx\r\n250 AUTH {CANARY} GSSAPI\r\n".encode()
+    with scripted(steps(b"220 mx\r\n", "EHLO", offer)) as port:
+        outcome = await prober.probe(_target("smtp", port))
+
+    assert outcome.message.endswith("it offers: ***, GSSAPI")
+    assert outcome.login is not None
+    assert outcome.login.offered == ("***", "GSSAPI")
+    assert not _leaks(repr(outcome))
+
+
+async def test_a_token_that_is_echoed_is_masked(prober: Prober) -> None:
+    script = steps(
+        b"220 mx\r\n",
+        "EHLO",
+        b"250-mx\r\n250 AUTH XOAUTH2\r\n",
+        _echo(b"535 ", lambda line: line + b" " + CANARY.encode()),
+    )
+    trace = Trace()
+    with scripted(script) as port:
+        target = replace(_target("smtp", port), password=None, access_token=CANARY)
+        outcome = await prober.probe(target, trace=trace)
+
+    assert outcome.category is Category.AUTH_FAILED
+    assert CANARY not in repr(target)
+    for shown in (repr(outcome), str(outcome.as_json()), repr(trace)):
+        assert not _leaks(shown)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_facts_without_a_secret_are_kept_as_they_are(
+    prober: Prober, certificates: CertificateShop, protocol: ProtocolName
+) -> None:
+    with scripted(steps(tls(certificates.good), _GREETING[protocol] + b"\r\n")) as port:
+        outcome = await prober.probe(replace(_target(protocol, port), tls="implicit"))
+
+    assert outcome.tls is not None
+    assert outcome.tls.names == ("localhost", "127.0.0.1")

@@ -126,6 +126,10 @@ class CertificateShop:
         """Signed by its own key, for clients to show and not for servers."""
         return self_signed(NAME, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
 
+    def issue(self, name: str, *, organization: str) -> ServerCertificate:
+        """Issue one for a name, with a text of the server's choice in its subject."""
+        return _served(self._ca.issue_cert(name, organization_name=organization))
+
     def _issue(
         self,
         *names: str,

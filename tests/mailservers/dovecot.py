@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import getpass
 import grp
+import hashlib
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +33,8 @@ USER = "alice@example.org"
 PASSWORD = "correct horse"
 UNICODE_USER = "zoë@example.org"
 UNICODE_PASSWORD = 'pä"ss\\wörd'
+HASHED_USER = "bob@example.org"
+"""Has the password of `USER`, stored as a hash that only PLAIN and LOGIN can be compared with."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,11 @@ def _write(
         os.chown(mail, owner.pw_uid, owner.pw_gid)
     chain, key = certificate.write(base)
     users = base / "users"
-    users.write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n{UNICODE_USER}:{{PLAIN}}{UNICODE_PASSWORD}\n")
+    hashed = b64encode(hashlib.sha256(PASSWORD.encode()).digest()).decode()
+    users.write_text(
+        f"{USER}:{{PLAIN}}{PASSWORD}\n{UNICODE_USER}:{{PLAIN}}{UNICODE_PASSWORD}\n"
+        f"{HASHED_USER}:{{SHA256}}{hashed}\n"
+    )
     config = base / "dovecot.conf"
     config.write_text(
         f"""
