@@ -163,7 +163,7 @@ def _build_parts(
         find=find,
         metrics=metrics,
         on_change=forget,
-        on_login_retry=lambda monitor: login_backoff.forget(monitor.monitor_id),
+        on_login_retry=login_backoff.retry,
         wake=wake_up.wake,
     )
     missed_checks = MissedChecks(

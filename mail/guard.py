@@ -1,8 +1,9 @@
-"""What a probe asks its caller before it acts: whether it may connect to an address.
+"""What a probe asks its caller before it acts: whether it may connect to an address, and log in.
 
-The caller knows how many connections to an address are open, and for whom; the probe knows the
-address only after it resolved the name. So the probe asks at that moment, and does not wait: a
-probe without any address to connect to ends with `AddressBusyError`, and the caller repeats it.
+The caller knows how many connections to an address are open, for whom, and which logins were
+refused there; the probe knows the address only after it resolved the name. So the probe asks at
+that moment, and does not wait: a probe without any address to connect to ends with
+`AddressBusyError`, and the caller repeats it; one that may not log in ends before the login.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class ProbeGuard(Protocol):
     def disconnected(self, address: Address) -> None:
         """Note that a connection to an address is closed, or did not come about."""
 
+    def may_log_in(self, address: Address) -> bool:
+        """Return whether the probe may send the target's credentials to an address now."""
+
 
 class _OpenGuard(ProbeGuard):
     @override
@@ -43,6 +47,11 @@ class _OpenGuard(ProbeGuard):
     @override
     def disconnected(self, address: Address) -> None:
         del address
+
+    @override
+    def may_log_in(self, address: Address) -> bool:
+        del address
+        return True
 
 
 OPEN_GUARD: Final[ProbeGuard] = _OpenGuard()

@@ -149,6 +149,8 @@ class ProbeRun:
         """
         connection, address = await self._connect()
         try:
+            if self._target.credentials and not self._guard.may_log_in(address):
+                self._target = self._target.without_login()
             if self._target.tls == "implicit":
                 await self._encrypt(connection)
             await self._run_dialogue(connection)

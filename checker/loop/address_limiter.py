@@ -259,6 +259,11 @@ class CheckPlaces(ProbeGuard, Generic[W]):
         self._sockets.used -= bool(self._taken)
         self._give_back(text)
 
+    @override
+    def may_log_in(self, address: Address) -> bool:
+        del address
+        return True
+
     def close(self) -> None:
         """Give back the reserved place if no connection used it."""
         if self._reserved is not None:

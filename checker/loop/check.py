@@ -12,22 +12,25 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
+from typing_extensions import override
 
-from checker.loop.login_backoff import with_login_postponed, without_login
+from checker.loop.login_backoff import Login, with_login_postponed
 from domain.check import Finding, Outcome, Phase
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
 from mail.guard import AddressBusyError, ProbeGuard
+from mail.net.addresses import unmapped
 from mail.protocols.target import ProbeTarget
 
 if TYPE_CHECKING:
     from checker.loop.address_limiter import CheckPlaces
-    from checker.loop.login_backoff import LoginBackoff
+    from checker.loop.login_backoff import LoginBackoff, Postponed
     from checker.loop.monitor_registry import ScheduledMonitor
     from checker.runtime.loop_lag import LoopLagMeter
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.grid import Due
     from domain.clock import Clock
+    from mail.net.addresses import Address
 
     BuildTarget = Callable[[ScheduledMonitor], Awaitable[ProbeTarget | Outcome]]
     """Returns the target of a monitor, or the outcome when no probe is possible."""
@@ -123,16 +126,46 @@ class CheckRunner:
         return outcome
 
     async def _probe_with_login(
-        self, monitor: ScheduledMonitor, target: ProbeTarget, guard: ProbeGuard
+        self, monitor: ScheduledMonitor, target: ProbeTarget, places: ProbeGuard
     ) -> Outcome:
         """Probe a target that has a login; leave the login out while it is postponed."""
-        wait = self._login_backoff.wait_seconds(monitor, trio.current_time())
-        if wait:
-            until = iso_milliseconds(self._clock() + timedelta(seconds=wait))
-            return with_login_postponed(await self._probe(without_login(target), guard), until)
+        guard = _LoginGuard(places, self._login_backoff, monitor, target.user or "")
         outcome = await self._probe(target, guard)
-        self._login_backoff.note_outcome(monitor, outcome.category, trio.current_time())
+        if guard.postponed is not None:
+            until = self._clock() + timedelta(seconds=guard.postponed.wait_seconds)
+            return with_login_postponed(outcome, guard.postponed, iso_milliseconds(until))
+        if guard.login is not None:
+            wall = iso_milliseconds(self._clock())
+            self._login_backoff.note(monitor, guard.login, outcome, trio.current_time(), wall)
         return outcome
+
+
+class _LoginGuard(ProbeGuard):
+    """Asks the backoff of refused logins when the address of the server is known."""
+
+    def __init__(
+        self, places: ProbeGuard, backoff: LoginBackoff, monitor: ScheduledMonitor, user: str
+    ) -> None:
+        self.login: Login | None = None
+        self.postponed: Postponed | None = None
+        self._places = places
+        self._backoff = backoff
+        self._monitor = monitor
+        self._user = user
+
+    @override
+    def may_connect(self, address: Address) -> bool:
+        return self._places.may_connect(address)
+
+    @override
+    def disconnected(self, address: Address) -> None:
+        self._places.disconnected(address)
+
+    @override
+    def may_log_in(self, address: Address) -> bool:
+        self.login = Login(self._monitor.customer_id, str(unmapped(address)), self._user)
+        self.postponed = self._backoff.begin(self._monitor, self.login, trio.current_time())
+        return self.postponed is None
 
 
 def _with_lag_warning(outcome: Outcome, lag_seconds: float) -> Outcome:

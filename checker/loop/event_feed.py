@@ -21,6 +21,7 @@ import trio
 
 from checker.runtime.store_retry import StoreRetry
 from domain.errors import RetiredError
+from domain.mail_config import read_user
 from domain.monitor_requests import CheckRequested, LoginRetryRequested
 from store.ports.errors import STORE_UNAVAILABLE
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from checker.loop.dispatcher import FindMonitor
-    from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
+    from checker.loop.monitor_registry import MonitorRegistry
     from checker.runtime.metrics import CheckerMetrics
     from checker.schedule.schedule import Schedule
     from store.log_reader import LoggedEvent
@@ -118,13 +119,14 @@ class EventFeed:
         find: FindMonitor,
         metrics: CheckerMetrics,
         on_change: Callable[[UUID], None],
-        on_login_retry: Callable[[ScheduledMonitor], None],
+        on_login_retry: Callable[[str, str | None], None],
         wake: Callable[[], None],
     ) -> None:
         """Take the parts.
 
-        `on_change` is called for each monitor that changed, `on_login_retry` for one whose
-        refused login is to be tried again, and `wake` when a check became due.
+        `on_change` is called for each monitor that changed, `on_login_retry` with the customer
+        and the user of a refused login that is to be tried again, and `wake` when a check
+        became due.
         """
         self._source = source
         self._registry = registry
@@ -185,7 +187,7 @@ class EventFeed:
         if monitor is None:
             return
         if isinstance(request, LoginRetryRequested):
-            self._on_login_retry(monitor)
+            self._on_login_retry(monitor.customer_id, read_user(monitor.kind, monitor.config))
         self._schedule.request(
             monitor.monitor_id,
             monitor.interval_seconds,

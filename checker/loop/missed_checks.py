@@ -16,8 +16,11 @@ from uuid import UUID
 
 import trio
 
+from checker.loop.login_backoff import LOGIN_POSTPONED, Login
 from checker.schedule.grid import ROUNDED_SECONDS
 from domain.check import Category, CheckPerformed, Verdict
+from domain.clock import iso_milliseconds
+from domain.mail_config import read_user
 
 if TYPE_CHECKING:
     from checker.loop.dispatcher import FindMonitor
@@ -112,8 +115,24 @@ class MissedChecks:
             self._schedule.note_failing(monitor.monitor_id, now, _due_wall(last))
         self._schedule.catch_up(monitor.monitor_id, now, _due_wall(last))
         if is_refused:
-            ago = (wall - last.timestamp).total_seconds()
-            self._login_backoff.restore(monitor.monitor_id, monitor.version, now - max(ago, 0.0))
+            self._restore_backoff(
+                monitor, last, now - max((wall - last.timestamp).total_seconds(), 0)
+            )
+
+    def _restore_backoff(
+        self, monitor: ScheduledMonitor, last: CheckPerformed, refused_at: float
+    ) -> None:
+        address, user = last.outcome.get("address"), read_user(monitor.kind, monitor.config)
+        if not address or not user:
+            return
+        was_tried = not any(each["code"] == LOGIN_POSTPONED for each in last.outcome["warnings"])
+        self._login_backoff.restore(
+            monitor,
+            Login(monitor.customer_id, address, user),
+            refused_at,
+            tried_at=iso_milliseconds(last.timestamp) if was_tried else None,
+            message=last.outcome["message"] if was_tried else "",
+        )
 
 
 def _is_of_older_version(last: CheckPerformed, monitor: ScheduledMonitor, wall: datetime) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from domain.check import Category, Phase
+from checker.loop.login_backoff import is_refusal
+from domain.check import Category
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
 ALARM_SECONDS: Final = 300.0
 
-_OUR_FAULTS: Final = frozenset(
-    {Category.CONFIG_INVALID, Category.SECRET_UNREADABLE, Category.ADDRESS_BLOCKED}
+_NOT_CONFIRMED: Final = frozenset(
+    {
+        Category.CONFIG_INVALID,
+        Category.SECRET_UNREADABLE,
+        Category.ADDRESS_BLOCKED,
+        Category.RATE_LIMITED,
+    }
 )
 _NETWORK: Final = frozenset(
     {
@@ -42,11 +48,9 @@ def is_failure(outcome: Outcome) -> bool | None:
     """Return whether a check found a failure that quick checks may confirm.
 
     None is a check that says nothing about that: the fault is ours, or another login soon after
-    a refused one would make the server ban this address.
+    this one would make the server ban this address.
     """
-    if outcome.category is Category.AUTH_FAILED or outcome.category in _OUR_FAULTS:
-        return None
-    if outcome.phase is Phase.AUTH and outcome.category in _NETWORK:
+    if outcome.category in _NOT_CONFIRMED or is_refusal(outcome):
         return None
     return not outcome.is_up
 

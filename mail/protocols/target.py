@@ -5,7 +5,7 @@ Knows nothing of monitors, schedules and sockets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -76,6 +76,13 @@ class ProbeTarget:
         if not (self.wants_login and self.user and (self.password or self.access_token)):
             return None
         return Credentials(self.user, self.password or "", self.access_token or "")
+
+    def without_login(self) -> ProbeTarget:
+        """Return the target without its login, so that the probe ends before that.
+
+        The target keeps the secret, so that the probe masks it where the server echoes it.
+        """
+        return replace(self, wants_login=False, mailbox=None)
 
     @property
     def secrets(self) -> tuple[bytes, ...]:

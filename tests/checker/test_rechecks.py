@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from checker.schedule.schedule import Schedule
-from domain.check import Category, Outcome, Phase, Verdict
+from domain.check import Category, LoginFacts, Outcome, Phase, Verdict
 from domain.clock import iso_milliseconds
 from tests.checker.monitors import MONITOR_ID, NOW, UP, ids
 from tests.checker.virtual import VirtualChecker, grid, new_monitor
@@ -149,7 +149,9 @@ async def test_refused_logins_and_our_own_faults_are_not_confirmed(
 ) -> None:
     servers, monitor = Servers(), new_monitor()
     async with watched(autojump_clock, servers, monitor) as checker:
-        servers.failing["mail.example.org"] = replace(REFUSED, category=category, phase=phase)
+        servers.failing["mail.example.org"] = replace(
+            REFUSED, category=category, phase=phase, login=LoginFacts(secret_was_sent=True)
+        )
         await trio.sleep(900)
         found = failing(checker, monitor, category)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -191,14 +193,14 @@ async def test_monitor_that_was_created_or_changed_while_no_checker_ran_is_check
 
 
 async def test_backoff_of_a_refused_login_survives_a_restart(store: Store, owner: Owner) -> None:
-    refused = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "no", {})
+    here = "192.0.2.1"
+    refused = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "no", {}, here)
     logins: list[bool] = []
 
-    async def refuse(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
-        logins.append(target.credentials is not None)
-        # The probe masks the password also where it leaves the login out.
-        assert target.secrets == (b"wrong",)
-        return refused if target.credentials else UP
+    async def refuse(target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+        assert target.credentials is not None
+        logins.append(guard.may_log_in(ip_address(here)))
+        return refused if logins[-1] else replace(UP, address=here)
 
     owner.create(check_interval=0.01, config={"auth": {"user": "u", "pass": "wrong"}})
     async with running_checker(store, refuse) as first:

@@ -126,7 +126,7 @@ class VirtualChecker:
             find=self.find,
             metrics=self.metrics,
             on_change=self._forget,
-            on_login_retry=lambda monitor: login_backoff.forget(monitor.monitor_id),
+            on_login_retry=login_backoff.retry,
             wake=self.wake_up.wake,
         )
         self._missed_checks = MissedChecks(

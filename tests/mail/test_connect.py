@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mail.net.addresses import Address
     from mail.prober import Prober
+    from tests.mailservers.scripted import Peer
 
 
 FOUR, SIX, OTHER_FOUR = (ip_address(text) for text in ("127.0.0.1", "::1", "127.0.0.2"))
@@ -145,8 +146,9 @@ async def test_a_cancelled_race_leaves_no_socket_open() -> None:
 class CountingGuard(ProbeGuard):
     """Allows all addresses but some; notes which connections are open, and the most at a time."""
 
-    def __init__(self, *refused: Address) -> None:
+    def __init__(self, *refused: Address, may_log_in: bool = True) -> None:
         self._refused = refused
+        self._may_log_in = may_log_in
         self.asked: list[Address] = []
         self.open: list[Address] = []
         self.most_open = 0
@@ -163,6 +165,11 @@ class CountingGuard(ProbeGuard):
     @override
     def disconnected(self, address: Address) -> None:
         self.open.remove(address)
+
+    @override
+    def may_log_in(self, address: Address) -> bool:
+        assert address in self.open
+        return self._may_log_in
 
 
 async def test_of_2000_addresses_the_first_8_are_tried() -> None:
@@ -222,3 +229,30 @@ async def test_probe_reports_the_end_of_its_connection(prober: Prober) -> None:
         )
 
     assert (guard.asked, guard.open) == ([FOUR], [])
+
+
+@pytest.mark.parametrize("may_log_in", [True, False])
+async def test_probe_logs_in_only_where_it_may(prober: Prober, *, may_log_in: bool) -> None:
+    said: list[bytes] = []
+
+    def script(peer: Peer) -> None:
+        peer.send(b"220 mx\r\n")
+        peer.expect("EHLO")
+        peer.send(b"250-mx\r\n250 AUTH PLAIN\r\n")
+        said.append(peer.read_line().rstrip())
+
+    with scripted(script) as port:
+        await prober.probe(
+            ProbeTarget(
+                protocol="smtp",
+                hostname="127.0.0.1",
+                port=port,
+                tls="never",
+                timeout_seconds=5,
+                user="u",
+                password="p",
+            ),
+            CountingGuard(may_log_in=may_log_in),
+        )
+
+    assert said[0].split()[0] == (b"AUTH" if may_log_in else b"QUIT")

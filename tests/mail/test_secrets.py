@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checker.loop.login_backoff import without_login
 from domain.check import Category
 from mail.protocols import PROTOCOLS
 from mail.protocols.redaction import MAX_TEXT, Redactor
@@ -262,7 +261,7 @@ async def test_a_password_is_masked_where_the_login_is_left_out(
     greeting = _GREETING[protocol] + CANARY.encode() + b"\r\n"
     trace = Trace()
     with scripted(steps(greeting)) as port:
-        target = without_login(_target(protocol, port))
+        target = _target(protocol, port).without_login()
         outcome = await prober.probe(target, trace=trace)
 
     assert target.credentials is None
