@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
 from domain.errors import InvalidValueError
+from domain.values import parse_hostname
 
 Kind = Literal["smtp", "imap_pop"]
 
@@ -31,6 +32,7 @@ KeyPath = tuple[str, ...]
 """Where a value is in a config: the keys from the top down."""
 
 MAX_CREDENTIAL_LENGTH: Final = 1024
+MAX_TOKEN_LENGTH: Final = 8192
 MASK: Final = "********"
 """Replaces a stored secret in everything that is read; sent back it keeps the secret."""
 
@@ -57,6 +59,7 @@ class Text:
     """A key of a config whose text is sent to the mail server, so it must be one line."""
 
     description: str
+    max_length: int = MAX_CREDENTIAL_LENGTH
 
     def parse(self, value: object) -> str:
         """Return the text. Line breaks are refused: they would begin a command."""
@@ -64,27 +67,43 @@ class Text:
             raise InvalidValueError("type", "must be a string or null")
         if any(char in value for char in "\r\n\0"):
             raise InvalidValueError("invalid", "must not contain CR, LF or NUL")
-        if len(value) > MAX_CREDENTIAL_LENGTH:
-            message = f"must have at most {MAX_CREDENTIAL_LENGTH} characters"
+        if len(value) > self.max_length:
+            message = f"must have at most {self.max_length} characters"
             raise InvalidValueError("too_long", message)
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A key of a config that holds one of some lower-case words."""
+    """A key of a config that holds one of some words, which are read in any case."""
 
     words: tuple[str, ...]
     description: str
 
     def parse(self, value: object) -> str:
-        """Return the word in lower case; it is accepted in any case."""
-        if not isinstance(value, str) or value.lower() not in self.words:
-            raise InvalidValueError("invalid", f"must be one of {', '.join(self.words)}")
-        return value.lower()
+        """Return the word as `words` has it."""
+        if isinstance(value, str):
+            for word in self.words:
+                if word.lower() == value.lower():
+                    return word
+        raise InvalidValueError("invalid", f"must be one of {', '.join(self.words)}")
 
 
-ConfigField = Flag | Text | Choice
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    """A key of a config that holds the name of a server, for TLS (RFC 6066, 3)."""
+
+    description: str
+
+    def parse(self, value: object) -> str:
+        """Return the normal form of a hostname. An address is refused: TLS knows names only."""
+        name = parse_hostname(value)
+        if ":" in name or name.rpartition(".")[2].isdigit():
+            raise InvalidValueError("invalid", "must be a hostname, not an address")
+        return name
+
+
+ConfigField = Flag | Text | Choice | ServerName
 ConfigFields = Mapping[str, "ConfigField | ConfigFields"]
 """The known keys of a config, or of an object inside it."""
 
@@ -111,8 +130,10 @@ class MonitorKind:
     in a sentence what is watched. `not_found` is the documented text of the 404 answer.
     `config_key` names the config in bodies, `timing_key` the total time of a check.
 
-    `config` holds the known keys of the config, `secret_path` and `user_path` say where the
-    login is. With `needs_whole_login` half a login is refused; otherwise it means no login.
+    `config` holds the known keys of the config. `user_path`, `secret_path` and `token_path` say
+    where user, password and access token are. With `needs_whole_login` half a login is refused;
+    otherwise it means no login. `look_alikes` are keys, as `plain` writes them, that people use
+    for a known one, which the value names; keys that differ in case or place need no entry.
     `contradiction` finds keys that exclude each other, `connection_settings` reads what a checked
     config asks for. `protocols` are those that the kind speaks, the default first.
     """
@@ -128,6 +149,8 @@ class MonitorKind:
     config: ConfigFields
     secret_path: KeyPath
     user_path: KeyPath
+    token_path: KeyPath
+    look_alikes: Mapping[str, str]
     needs_whole_login: bool
     protocols: tuple[str, ...]
     contradiction: Callable[[Config], Contradiction | None]
@@ -137,7 +160,7 @@ class MonitorKind:
 def _smtp_contradiction(config: Config) -> Contradiction | None:
     if config.get("ignoreTls") and config.get("requireTls"):
         return Contradiction("ignoreTls", "must not be true together with requireTls")
-    return None
+    return _tls_contradiction(config)
 
 
 def _smtp_connection_settings(config: Config) -> ConnectionSettings:
@@ -154,6 +177,17 @@ def _imap_pop_contradiction(config: Config) -> Contradiction | None:
         return Contradiction("startTls", "has no meaning together with tls: true")
     if config.get("mailbox") and config.get("protocol") == "managesieve":
         return Contradiction("mailbox", "has no meaning together with protocol: managesieve")
+    return _tls_contradiction(config)
+
+
+def _tls_contradiction(config: Config) -> Contradiction | None:
+    options = config.get("tlsOptions") or {}
+    lowest, highest = options.get("minVersion"), options.get("maxVersion")
+    # Configs of the time before these keys were known may hold anything there.
+    if lowest not in TLS_VERSIONS or highest not in TLS_VERSIONS:
+        return None
+    if TLS_VERSIONS.index(lowest) > TLS_VERSIONS.index(highest):
+        return Contradiction("tlsOptions.minVersion", "must not be above maxVersion")
     return None
 
 
@@ -169,6 +203,9 @@ def _imap_pop_connection_settings(config: Config) -> ConnectionSettings:
 _IMAP_POP_PROTOCOLS: Final = ("imap", "pop3", "managesieve")
 _START_TLS: Final[Mapping[object, TlsMode]] = {"auto": "auto", "require": "require"}
 
+TLS_VERSIONS: Final = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+"""Versions of TLS by their names in Node's options, oldest first."""
+
 _PASSWORD: Final = Text(
     f"Stored encrypted; shown as `{MASK}` in every read. That mask sent back, or no value "
     "beside the same user, keeps the stored secret; null removes it."
@@ -178,7 +215,17 @@ _TLS_OPTIONS: Final[ConfigFields] = {
         "Default true, also for POP3. false: a bad certificate is reported and does not fail the "
         "check."
     ),
+    "servername": ServerName(
+        "The name that is sent to the server (SNI) and that its certificate must have; default: "
+        "the hostname. It tells the servers behind one address apart."
+    ),
+    "minVersion": Choice(TLS_VERSIONS, "The oldest version of TLS that may be used."),
+    "maxVersion": Choice(TLS_VERSIONS, "The newest version of TLS that may be used."),
 }
+_ACCESS_TOKEN: Final = Text(
+    "An OAuth 2.0 access token, used instead of a password. Stored and shown like a password.",
+    MAX_TOKEN_LENGTH,
+)
 
 _SMTP: Final = MonitorKind(
     name="smtp",
@@ -198,11 +245,23 @@ _SMTP: Final = MonitorKind(
         "auth": {
             "user": Text("Used only when both user and password are given."),
             "pass": _PASSWORD,
+            "accessToken": _ACCESS_TOKEN,
         },
         "tlsOptions": _TLS_OPTIONS,
     },
     secret_path=("auth", "pass"),
     user_path=("auth", "user"),
+    token_path=("auth", "accessToken"),
+    look_alikes={
+        "auth.password": "auth.pass",
+        "auth.username": "auth.user",
+        "auth.login": "auth.user",
+        "password": "auth.pass",
+        "username": "auth.user",
+        "tls": "secure or tlsOptions",
+        "ssl": "secure",
+        "starttls": "requireTls",
+    },
     needs_whole_login=False,
     protocols=("smtp",),
     contradiction=_smtp_contradiction,
@@ -225,6 +284,7 @@ _IMAP_POP: Final = MonitorKind(
         ),
         "user": Text("Needs a password, and the other way round."),
         "password": _PASSWORD,
+        "auth": {"accessToken": _ACCESS_TOKEN},
         "tls": Flag("TLS from the first byte: port 993 (IMAP) or 995 (POP3). Default false."),
         "mailbox": Text("Opened read-only after the login; needs a login. Not with ManageSieve."),
         "startTls": Choice(
@@ -234,6 +294,18 @@ _IMAP_POP: Final = MonitorKind(
     },
     secret_path=("password",),
     user_path=("user",),
+    token_path=("auth", "accessToken"),
+    look_alikes={
+        "pass": "password",
+        "username": "user",
+        "login": "user",
+        "auth.pass": "password",
+        "auth.username": "user",
+        "auth.login": "user",
+        "secure": "tls",
+        "ssl": "tls",
+        "requiretls": "startTls",
+    },
     needs_whole_login=True,
     protocols=_IMAP_POP_PROTOCOLS,
     contradiction=_imap_pop_contradiction,

@@ -1,35 +1,42 @@
-"""The config object of a monitor: checked, sealed and masked by the table of kinds.
+"""The config object of a monitor: checked and coerced by the table of kinds.
 
-Known keys are checked and coerced, unknown keys are kept as sent (contract Q-11). The order
-of keys is kept, so that an answer looks like the request. Defaults are not written into the
-stored object: they are the checker's rule.
-
-A stored config holds a sealed text in the place of its secret (contract Q-2, Q-3). The
-functions here know where that place is; they know no cryptography.
+Known keys are checked and coerced, unknown keys are kept as sent, unless they look like a known
+one: then they are refused (contract Q-11). The order of keys is kept, so that an answer looks
+like the request. Defaults are not written into the stored object: they are the checker's rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from domain.config_secrets import dotted, has_login_secret, read_user
 from domain.errors import InvalidInputError, InvalidValueError, Problem
-from domain.kinds import KINDS, MASK
+from domain.kinds import KINDS
+from domain.suggestions import likely_name, plain
+from domain.values import is_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from domain.kinds import Config, ConfigFields, KeyPath, Kind
+    from domain.kinds import Config, ConfigFields, KeyPath, Kind, MonitorKind
 
 
 MAX_BYTES: Final = 16 * 1024
 MAX_DEPTH: Final = 8
 
+_LIKENESS: Final = 0.85
+"""How like a known key an unknown one is refused: unknown keys are no mistake by themselves."""
 
-def parse_config(kind: Kind, value: object) -> Config:
+_MIN_LENGTH: Final = 6
+"""Shorter keys are refused only when they differ from a known one in case or place."""
+
+
+def parse_config(kind: Kind, value: object, shown: Config | None = None) -> Config:
     """Return the config to store; null is an empty config.
+
+    `shown` is what an answer shows of the stored config: whatever is sent back as it was shown
+    is accepted, although it was stored when the rules were others.
 
     Raises InvalidInputError whose paths are relative to the config ("" is the config
     itself). A login with only a user or only a password is left to `check_credentials`, because
@@ -40,21 +47,21 @@ def parse_config(kind: Kind, value: object) -> Config:
     if not isinstance(value, dict):
         raise InvalidInputError((Problem("", "type", "must be an object"),))
     _refuse_oversize(value)
-    problems: list[Problem] = []
-    config = _parse_fields(KINDS[kind].config, value, "", problems)
+    parser = _Parser(KINDS[kind])
+    config = parser.parse(value, shown or {})
     contradiction = KINDS[kind].contradiction(config)
     if contradiction is not None:
-        problems.append(Problem(contradiction.key, "contradiction", contradiction.message))
-    if problems:
-        raise InvalidInputError(tuple(problems))
+        parser.problems.append(Problem(contradiction.key, "contradiction", contradiction.message))
+    if parser.problems:
+        raise InvalidInputError(tuple(parser.problems))
     return config
 
 
 def check_credentials(kind: Kind, config: Config) -> None:
     """Refuse half a login where a kind needs a whole one (contract Q-17)."""
     monitor_kind = KINDS[kind]
-    user, secret = read_user(kind, config), read_secret(kind, config)
-    if not monitor_kind.needs_whole_login or (user is None) == (secret is None):
+    user, has_secret = read_user(kind, config), has_login_secret(kind, config)
+    if not monitor_kind.needs_whole_login or (user is not None) == has_secret:
         return
     given, missing = monitor_kind.user_path, monitor_kind.secret_path
     if user is None:
@@ -84,92 +91,70 @@ def _depth(value: object) -> int:
     return deepest
 
 
-def _parse_fields(
-    fields: ConfigFields, value: Config, prefix: str, problems: list[Problem]
-) -> Config:
-    parsed: Config = {}
-    for key, item in value.items():
-        field = fields.get(key)
-        path = f"{prefix}{key}"
-        if field is None or item is None:
-            parsed[key] = item
-        elif isinstance(field, Mapping):
-            if isinstance(item, dict):
-                parsed[key] = _parse_fields(field, item, f"{path}.", problems)
+class _Parser:
+    """Reads one config, and collects every problem with its path."""
+
+    def __init__(self, kind: MonitorKind) -> None:
+        self.problems: list[Problem] = []
+        self._kind = kind
+
+    def parse(self, value: Config, shown: Config) -> Config:
+        """Return the config in its normal form, as far as it has one."""
+        return self._parse_object(self._kind.config, value, (), shown)
+
+    def _parse_object(
+        self, fields: ConfigFields, value: Config, above: KeyPath, shown: object
+    ) -> Config:
+        known = shown if isinstance(shown, dict) else {}
+        parsed: Config = {}
+        for key, item in value.items():
+            field, path = fields.get(key), (*above, key)
+            if key in known and is_same(item, known[key]):
+                parsed[key] = item
+            elif field is None:
+                self._refuse_look_alike(fields, path)
+                parsed[key] = item
+            elif item is None:
+                parsed[key] = None
+            elif not isinstance(field, Mapping):
+                try:
+                    parsed[key] = field.parse(item)
+                except InvalidValueError as error:
+                    self._add(path, error.code, error.message)
+            elif isinstance(item, dict):
+                parsed[key] = self._parse_object(field, item, path, known.get(key))
             else:
-                problems.append(Problem(path, "type", "must be an object or null"))
+                self._add(path, "type", "must be an object or null")
+        return parsed
+
+    def _refuse_look_alike(self, fields: ConfigFields, path: KeyPath) -> None:
+        meant = _meant(self._kind, fields, path)
+        if meant is not None:
+            self._add(path, "unknown", f"is not a known key; did you mean {meant}?")
+
+    def _add(self, path: KeyPath, code: str, message: str) -> None:
+        self.problems.append(Problem(dotted(path), code, message))
+
+
+def _meant(kind: MonitorKind, fields: ConfigFields, path: KeyPath) -> str | None:
+    """Return the known key that an unknown one looks like; None when it looks like none."""
+    alike = kind.look_alikes.get(".".join(map(plain, path)))
+    if alike is not None:
+        return alike
+    above, key = path[:-1], path[-1]
+    known = [*((*above, each) for each in fields), *_leaf_paths(kind.config)]
+    same = next((each for each in known if plain(each[-1]) == plain(key)), None)
+    if same is not None:
+        return dotted(same)
+    if len(key) < _MIN_LENGTH:
+        return None
+    likely = likely_name(key, fields, likeness=_LIKENESS)
+    return None if likely is None else dotted((*above, likely))
+
+
+def _leaf_paths(fields: ConfigFields, above: KeyPath = ()) -> Iterator[KeyPath]:
+    for key, field in fields.items():
+        if isinstance(field, Mapping):
+            yield from _leaf_paths(field, (*above, key))
         else:
-            try:
-                parsed[key] = field.parse(item)
-            except InvalidValueError as error:
-                problems.append(Problem(path, error.code, error.message))
-    return parsed
-
-
-def read_secret(kind: Kind, config: Config) -> str | None:
-    """Return the secret, in clear or sealed as the config holds it; None without a secret."""
-    return _read(config, KINDS[kind].secret_path) or None
-
-
-def read_user(kind: Kind, config: Config) -> str | None:
-    """Return the user name of a config; None when there is none."""
-    return _read(config, KINDS[kind].user_path) or None
-
-
-def replace_secret(kind: Kind, config: Config, replace: Callable[[str], str]) -> Config:
-    """Return a copy whose secret, if there is one, went through `replace`."""
-    secret = read_secret(kind, config)
-    if secret is None:
-        return config
-    return _with(config, KINDS[kind].secret_path, replace(secret))
-
-
-def mask_secret(kind: Kind, config: Config) -> Config:
-    """Return a copy that may be shown to anyone who may see the monitor."""
-    return replace_secret(kind, config, lambda _: MASK)
-
-
-def keep_stored_secret(kind: Kind, sent: Config, stored: Config) -> tuple[Config, bool]:
-    """Return the sent config, and whether its secret is the stored (sealed) one.
-
-    The stored secret is kept when the mask was sent in its place, or when the secret was
-    left out while the user stayed the same. Raises InvalidInputError when the mask was
-    sent and nothing is stored.
-    """
-    path = KINDS[kind].secret_path
-    sealed = read_secret(kind, stored)
-    if _read(sent, path) == MASK:
-        if sealed is None:
-            message = "is the mask of a stored secret, and no secret is stored"
-            raise InvalidInputError((Problem(".".join(path), "masked", message),))
-        return _with(sent, path, sealed), True
-    user = read_user(kind, sent)
-    if sealed and user and not _has(sent, path) and user == read_user(kind, stored):
-        return _with(sent, path, sealed), True
-    return sent, False
-
-
-def _has(config: Config, path: KeyPath) -> bool:
-    holder = _holder(config, path)
-    return holder is not None and path[-1] in holder
-
-
-def _read(config: Config, path: KeyPath) -> str | None:
-    holder = _holder(config, path)
-    value = holder.get(path[-1]) if holder is not None else None
-    return value if isinstance(value, str) else None
-
-
-def _holder(config: Config, path: KeyPath) -> dict[str, Any] | None:
-    holder: Any = config
-    for key in path[:-1]:
-        holder = holder.get(key)
-        if not isinstance(holder, dict):
-            return None
-    return holder if isinstance(holder, dict) else None
-
-
-def _with(config: Config, path: KeyPath, value: str) -> Config:
-    if len(path) == 1:
-        return {**config, path[0]: value}
-    return {**config, path[0]: _with(config[path[0]], path[1:], value)}
+            yield (*above, key)

@@ -38,7 +38,7 @@ class Monitor(Aggregate):
 
         TOPIC = "MonitorCreated"
 
-        kind: str
+        kind: Kind
         number: int
         organization_id: str
         customer_id: str

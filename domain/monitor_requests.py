@@ -16,8 +16,8 @@ from eventsourcing.domain import DomainEvent
 from eventsourcing.utils import register_topic
 
 from domain.actor import Actor  # noqa: TC001 - part of the stored events' definitions
+from domain.config_secrets import has_login_secret, read_user
 from domain.errors import ConflictError, NotFoundError
-from domain.mail_config import read_secret, read_user
 from domain.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class MonitorRequests:
         """
         monitor = self._load(monitor_id)
         config = monitor.config
-        if read_user(monitor.kind, config) is None or read_secret(monitor.kind, config) is None:
+        if read_user(monitor.kind, config) is None or not has_login_secret(monitor.kind, config):
             raise ConflictError("the monitor has no login")
         return self._record(LoginRetryRequested, monitor_id, actor)
 

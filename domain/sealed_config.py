@@ -5,17 +5,23 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from domain.errors import KeyStoreUnavailableError, SecretUnreadableError
-from domain.mail_config import (
-    check_credentials,
-    keep_stored_secret,
-    read_secret,
-    replace_secret,
+from domain.config_secrets import (
+    is_sealed,
+    keep_stored_secrets,
+    replace_secrets,
+    sealed_form,
+    stored_secret,
+    unseal_secrets,
+    unsealed_form,
 )
+from domain.errors import KeyStoreUnavailableError, SecretUnreadableError
+from domain.mail_config import check_credentials
+from domain.values import is_same
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from domain.config_secrets import Place
     from domain.kinds import Config, Kind
     from domain.monitor import Monitor
 
@@ -43,7 +49,7 @@ class SecretVault(Protocol):
 
 
 class SealedConfigs:
-    """Seals and opens the secret of a config with the data key of its monitor."""
+    """Seals and opens the secrets of a config with the data key of its monitor."""
 
     def __init__(self, vault: SecretVault) -> None:
         self._vault = vault
@@ -51,32 +57,42 @@ class SealedConfigs:
 
     def seal_new(self, kind: Kind, sent: Config, monitor_id: UUID) -> Config:
         """Return the config of a new monitor, sealed. Raises InvalidInputError on a mask."""
-        config, _ = keep_stored_secret(kind, sent, {})
-        return self._seal(kind, config, monitor_id)
+        config, _ = keep_stored_secrets(kind, sent, {})
+        return replace_secrets(
+            config, lambda place, value: self._sealed(kind, place, value, monitor_id)
+        )
 
     def seal_changed(self, monitor: Monitor, sent: Config) -> Config:
         """Return the config that replaces the stored one, sealed.
 
         A secret that is sent as its mask, left out beside the same user or sent unchanged keeps
-        its sealed text, so that an update without a change records nothing. Raises
+        its stored form, so that an update without a change records nothing. Raises
         InvalidInputError on half a login.
         """
         kind, stored = monitor.kind, monitor.config
-        config, is_kept = keep_stored_secret(kind, sent, stored)
+        config, kept = keep_stored_secrets(kind, sent, stored)
         check_credentials(kind, config)
-        if is_kept:
-            return config
-        sealed = read_secret(kind, stored)
-        if sealed is not None and read_secret(kind, config) == self._unseal(monitor.id, sealed):
-            return replace_secret(kind, config, lambda _: sealed)
-        return self._seal(kind, config, monitor.id)
+
+        def seal_sent(place: Place, value: object) -> object:
+            before = stored_secret(stored, place)
+            if place in kept or self._is_secret(kind, place, value, before, monitor.id):
+                return before
+            return self._sealed(kind, place, value, monitor.id)
+
+        def seal_clear(place: Place, value: object) -> object:
+            if is_sealed(kind, place, value):
+                return value
+            return self._sealed(kind, place, value, monitor.id)
+
+        merged = replace_secrets(config, seal_sent)
+        return stored if is_same(merged, stored) else replace_secrets(merged, seal_clear)
 
     def unsealed(self, monitor_id: UUID, kind: Kind, config: Config) -> Config:
-        """Return a stored config with its secret in clear.
+        """Return a stored config with its secrets in clear.
 
         Raises SecretUnreadableError when the key was destroyed.
         """
-        return replace_secret(kind, config, lambda sealed: self._vault.unseal(monitor_id, sealed))
+        return unseal_secrets(kind, config, lambda sealed: self._vault.unseal(monitor_id, sealed))
 
     def destroy_key(self, monitor_id: UUID) -> None:
         """Destroy the data key of a monitor that is deleted in the log.
@@ -95,12 +111,18 @@ class SealedConfigs:
                 return
             self._to_destroy.discard(each)
 
-    def _seal(self, kind: Kind, config: Config, owner: UUID) -> Config:
-        return replace_secret(kind, config, lambda secret: self._vault.seal(owner, secret))
+    def _sealed(self, kind: Kind, place: Place, value: object, owner: UUID) -> object:
+        return sealed_form(kind, place, value, lambda secret: self._vault.seal(owner, secret))
 
-    def _unseal(self, owner: UUID, sealed: str) -> str | None:
-        """Return a stored secret; None when it is lost, so that a new one can replace it."""
+    def _is_secret(
+        self, kind: Kind, place: Place, value: object, stored: object, owner: UUID
+    ) -> bool:
+        """Return whether a stored secret has a value; never when it is lost, so it is replaced."""
+        if stored is None:
+            return False
         try:
-            return self._vault.unseal(owner, sealed)
+            if is_sealed(kind, place, stored):
+                stored = unsealed_form(stored, lambda text: self._vault.unseal(owner, text))
         except SecretUnreadableError:
-            return None
+            return False
+        return is_same(value, stored)

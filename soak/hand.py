@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from domain.mail_config import mask_secret
+from domain.config_secrets import mask_secrets
 from projections.catalog import PROJECTIONS, Views
 from soak.model import Entry
 from store.log_reader import LogReader
@@ -86,7 +86,7 @@ class Hand:
 def masked(rows: Rows) -> Rows:
     """Return rows in which no config shows its secret."""
     monitors = {
-        key: {**row, "config": mask_secret(row["kind"], row["config"])}
+        key: {**row, "config": mask_secrets(row["config"])}
         for key, row in rows.get("monitors", {}).items()
     }
     return {**rows, "monitors": monitors} if "monitors" in rows else rows

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from domain.monitoring import Monitoring
 
 
-_TAG: Final = re.compile(r'"v(\d{1,15})"')
+_OUR_VERSIONS: Final = re.compile(r'(?<!W/)"v(\d{1,15})"')
+_TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS: Final = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -27,19 +29,20 @@ def entity_tag(version: int) -> str:
 
 
 def expected_version(req: falcon.Request) -> int | None:
-    """Return the version that `If-Match` asks for; None for any version.
+    """Return the version that `If-Match` asks for; None for any version, 0 for none that exists.
 
-    Raises 400 for a tag that the service cannot have given (RFC 9110, 13.1.1).
+    A tag that the service never gave names no version, and neither does a weak one: the
+    comparison is strong (RFC 9110, 13.1.1). Of several tags the newest counts: versions only
+    grow, so the others are of the past. Raises 400 for what is no list of entity tags.
     """
     header = req.get_header("If-Match")
     if header is None or header.strip() == "*":
         return None
-    match = _TAG.fullmatch(header.strip())
-    if match is None:
+    if not _TAGS.fullmatch(header.strip()):
         raise falcon.HTTPBadRequest(
             description="Invalid If-Match: send the ETag of a GET, or * for any version"
         )
-    return int(match[1])
+    return max(map(int, _OUR_VERSIONS.findall(header)), default=0)
 
 
 def idempotency_key(

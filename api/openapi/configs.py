@@ -5,11 +5,13 @@ Keys and descriptions are those of the domain's table of kinds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from api.http.fields import HOSTNAME
 from api.openapi.vocabulary import described
-from domain.kinds import MAX_CREDENTIAL_LENGTH, Choice, Flag, Text
+from domain.kinds import Choice, Flag, ServerName, Text
 from domain.mail_config import MAX_BYTES, MAX_DEPTH
 
 if TYPE_CHECKING:
@@ -26,19 +28,12 @@ _BOOLEAN: Final[Schema] = {
         {"type": "string", "pattern": "^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$"},
     ]
 }
-_TEXT: Final[Schema] = {
-    "type": ["string", "null"],
-    "maxLength": MAX_CREDENTIAL_LENGTH,
-    "pattern": "^[^\\r\\n\\u0000]*$",
-}
+_TEXT: Final[Schema] = {"type": ["string", "null"], "pattern": "^[^\\r\\n\\u0000]*$"}
 
 
 def _choice(*values: str) -> Schema:
-    """Return the schema of words that are read in any case, and stored in lower case."""
-    in_any_case = "|".join(
-        "".join(f"[{char.upper()}{char}]" if char.isalpha() else char for char in value)
-        for value in values
-    )
+    """Return the schema of words that are read in any case, and stored as given here."""
+    in_any_case = "|".join("".join(map(_any_case, value)) for value in values)
     return {
         "anyOf": [
             {"type": ["string", "null"], "enum": [*values, None]},
@@ -47,12 +42,18 @@ def _choice(*values: str) -> Schema:
     }
 
 
+def _any_case(char: str) -> str:
+    return f"[{char.upper()}{char.lower()}]" if char.isalpha() else re.escape(char)
+
+
 def sent(kind: MonitorKind) -> Schema:
     """Return what a body may hold."""
     return {
         **_object(kind.config, _leaf),
         "description": f"At most {MAX_BYTES} bytes of JSON and {MAX_DEPTH} levels. Unknown keys "
-        "are stored and returned as sent. On an update it replaces the stored config as a whole.",
+        "are stored and returned as sent, unless they look like a known one: those are refused. A "
+        "key that is called like a secret (`token`, `apiKey`) is stored and shown like a password. "
+        "On an update it replaces the stored config as a whole.",
     }
 
 
@@ -80,7 +81,9 @@ def _leaf(field: ConfigField) -> Schema:
         case Choice():
             return described(_choice(*field.words), field.description)
         case Text():
-            return described(_TEXT, field.description)
+            return described(_TEXT, field.description, maxLength=field.max_length)
+        case ServerName():
+            return described({**HOSTNAME, "type": ["string", "null"]}, field.description)
 
 
 def _normal(leaf: Schema) -> Schema:

@@ -36,7 +36,11 @@ LIMIT: Final = query(
 )
 IF_MATCH: Final = header(
     "If-Match",
-    {"type": "string", "pattern": '^("v[0-9]{1,15}"|\\*)$', "examples": ['"v3"']},
+    {
+        "type": "string",
+        "pattern": '^(\\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$',
+        "examples": ['"v3"'],
+    },
     "The `ETag` of the monitor that the caller saw: 412 if it has changed since.",
 )
 IDEMPOTENCY_KEY: Final = header(

@@ -19,15 +19,15 @@ from api.http.fields import (
     read_known,
 )
 from domain import values
+from domain.config_secrets import mask_secrets
 from domain.errors import InvalidInputError, Problem
 from domain.kinds import KINDS
 from domain.mail_config import check_credentials, parse_config
 from domain.values import parse_country_codes, parse_hostname
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from domain.kinds import Kind
+    from domain.kinds import Config, Kind
+    from projections.readers.monitors import MonitorRecords
 
 
 FIELDS: Final[Fields] = {
@@ -119,15 +119,17 @@ def parse_create(kind: Kind, body: Body) -> dict[str, Any]:
     return parsed
 
 
-def parse_update(kind: Kind, body: Body, customer: Mapping[str, Any]) -> dict[str, Any]:
+def parse_update(kind: Kind, body: Body, now: MonitorRecords) -> dict[str, Any]:
     """Return the changes that a PATCH asks for; absent is unchanged, null is cleared.
 
-    `customer` is the monitor's own: sent back it is ignored, another one is refused.
-    Raises InvalidInputError with every problem of the body.
+    `now` is the monitor before them: its customer and its config, sent back as an answer shows
+    them, are accepted; another customer is refused. Raises InvalidInputError with every problem
+    of the body.
     """
     problems: list[Problem] = []
-    changes = _parse_known(kind, body, problems)
-    same = (customer["number"], customer["public_id"])
+    shown = mask_secrets(now.monitor["config"])
+    changes = _parse_known(kind, body, problems, shown)
+    same = (now.customer["number"], now.customer["public_id"])
     if "customerId" in body and _customer(body, problems) not in (None, *same):
         problems.append(Problem("customerId", "immutable", "cannot be changed"))
     if problems:
@@ -140,22 +142,24 @@ def touches_more_than_status(body: Body) -> bool:
     return not body.keys() <= {"status"}
 
 
-def _parse_known(kind: Kind, body: Body, problems: list[Problem]) -> dict[str, Any]:
+def _parse_known(
+    kind: Kind, body: Body, problems: list[Problem], shown: Config | None = None
+) -> dict[str, Any]:
     config_keys = (KINDS[kind].config_key, "config")
     parsed = read_known(FIELDS, body, problems, also={*READ_ONLY, *config_keys, "customerId"})
     sent = [key for key in config_keys if key in body]
     if sent:
-        parsed["config"] = _parse_config(kind, body, sent, problems)
+        parsed["config"] = _parse_config(kind, body, sent, shown, problems)
     return parsed
 
 
 def _parse_config(
-    kind: Kind, body: Body, sent: list[str], problems: list[Problem]
-) -> dict[str, Any]:
+    kind: Kind, body: Body, sent: list[str], shown: Config | None, problems: list[Problem]
+) -> Config:
     if len(sent) > 1 and body[sent[0]] != body[sent[1]]:
         problems.append(Problem("config", "contradiction", f"differs from {sent[0]}"))
     try:
-        return parse_config(kind, body[sent[0]])
+        return parse_config(kind, body[sent[0]], shown)
     except InvalidInputError as error:
         problems += below(sent[0], error.problems)
         return {}

@@ -7,7 +7,7 @@ customer in its body, so there the body comes before 404 and scope.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import falcon
@@ -24,18 +24,17 @@ from api.http.preconditions import entity_tag, expected_version, idempotency_key
 from api.http.scope import asked_customer, asked_organization, referenced
 from api.resources import monitor_body
 from domain.commands import CreateMonitor, UpdateMonitor
-from domain.errors import InvalidInputError, NotFoundError, SecretUnreadableError
-from domain.mail_config import mask_secret
+from domain.config_secrets import echo_secrets, mask_secrets
+from domain.errors import InvalidInputError, NotFoundError
 from projections.readers.monitors import MonitorFilter, MonitorRecords
 from projections.shapes.monitor import Shape, monitor_shape
 from projections.views import records
-from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from api.http.as_of import AsOf
-    from domain.kinds import MonitorKind
+    from domain.kinds import Config, MonitorKind
     from domain.monitor import Monitor
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
@@ -75,7 +74,9 @@ class MonitorCollection:
         resp.status = falcon.HTTP_201
         resp.location = f"{kind.path}/{monitor.id}"
         resp.etag = entity_tag(1)
-        resp.media = self._monitors.created(monitor, customer, organization, principal)
+        resp.media = self._monitors.created(
+            monitor, customer, organization, principal, sent=command.config
+        )
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List monitors (contract part B, 4.3 and 5.3)."""
@@ -138,14 +139,14 @@ class MonitorItem:
         body = read_object(req)
         if monitor_body.touches_more_than_status(body):
             require(principal, Action.UPDATE_MONITOR)
-        changes = monitor_body.parse_update(self._monitors.kind.name, body, view.customer)
+        changes = monitor_body.parse_update(self._monitors.kind.name, body, view)
         monitor_id = UUID(view.monitor["public_id"])
         command = UpdateMonitor(monitor_id, changes, expected_version(req))
         actor = principal.actor(req.context.request_id)
         monitor = self._monitors.command(
             lambda: self._monitors.monitoring.update_monitor(command, actor)
         )
-        resp.media = self._monitors.updated(monitor, principal, resp)
+        resp.media = self._monitors.updated(monitor, principal, resp, sent=changes.get("config"))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Delete a monitor (contract Q-4)."""
@@ -162,7 +163,6 @@ class MonitorItem:
         resp.media = {"success": True}
 
 
-_UNREADABLE: Final[tuple[type[Exception], ...]] = (SecretUnreadableError, *STORE_UNAVAILABLE)
 """What reading a stored password raises: its key was destroyed, or cannot be read now."""
 
 
@@ -217,14 +217,27 @@ class Monitors:
         return found
 
     def created(
-        self, monitor: Monitor, customer: Record, organization: Record, principal: Principal
+        self,
+        monitor: Monitor,
+        customer: Record,
+        organization: Record,
+        principal: Principal,
+        *,
+        sent: Config,
     ) -> Shape:
         """Return the answer to a POST: the monitor as it was made, also when asked again."""
         self.catch_up()
         view = MonitorRecords(records.of_monitor(monitor), customer, organization, None)
-        return self._with_secret(view, principal)
+        return _written(view, principal, sent)
 
-    def updated(self, monitor: Monitor, principal: Principal, resp: falcon.Response) -> Shape:
+    def updated(
+        self,
+        monitor: Monitor,
+        principal: Principal,
+        resp: falcon.Response,
+        *,
+        sent: Config | None,
+    ) -> Shape:
         """Return the answer to a PATCH, after the view has caught up with it."""
         is_shown = self.catch_up()
         view = self.reader.monitor(self.kind.name, str(monitor.id))
@@ -233,7 +246,7 @@ class Monitors:
         if not is_shown:
             view = view._replace(monitor=records.of_monitor(monitor))
         resp.etag = entity_tag(view.monitor["version"])
-        return self._with_secret(view, principal)
+        return _written(view, principal, sent)
 
     def catch_up(self) -> bool:
         """Catch the view up after a command, for all workers; return whether that worked."""
@@ -261,17 +274,13 @@ class Monitors:
         if not principal.covers_customer(customer_id):
             raise falcon.HTTPForbidden(description="The monitor is outside the token's customer")
 
-    def _with_secret(self, view: MonitorRecords, principal: Principal) -> Shape:
-        """Return the answer to a write, with the secret for callers who may write it.
 
-        The write is recorded by now: when the secret cannot be read, the answer has the mask.
-        """
-        kind, monitor = self.kind.name, view.monitor
-        masked = mask_secret(kind, monitor["config"])
-        if not principal.may(Action.SEE_SECRETS):
-            return monitor_shape(view, "written", masked)
-        try:
-            config = self.monitoring.unsealed(UUID(monitor["public_id"]), kind, monitor["config"])
-        except _UNREADABLE:
-            return monitor_shape(view, "written", masked)
-        return monitor_shape(view, "written", config)
+def _written(view: MonitorRecords, principal: Principal, sent: Config | None) -> Shape:
+    """Return the answer to a write.
+
+    It shows a secret only when this very request carried it in clear (contract Q-2).
+    """
+    config = view.monitor["config"]
+    if sent is None or not principal.may(Action.SEE_SECRETS):
+        return monitor_shape(view, "written", mask_secrets(config))
+    return monitor_shape(view, "written", echo_secrets(config, sent))

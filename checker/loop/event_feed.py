@@ -20,8 +20,8 @@ from uuid import UUID
 import trio
 
 from checker.runtime.store_retry import StoreRetry
+from domain.config_secrets import read_user
 from domain.errors import RetiredError
-from domain.mail_config import read_user
 from domain.monitor_requests import CheckRequested, LoginRetryRequested
 from store.ports.errors import STORE_UNAVAILABLE
 

@@ -20,7 +20,7 @@ from checker.loop.login_backoff import LOGIN_POSTPONED, Login
 from checker.schedule.grid import ROUNDED_SECONDS
 from domain.check import Category, CheckPerformed, Verdict
 from domain.clock import iso_milliseconds
-from domain.mail_config import read_user
+from domain.config_secrets import read_user
 
 if TYPE_CHECKING:
     from checker.loop.dispatcher import FindMonitor

@@ -16,9 +16,9 @@ from uuid import UUID
 
 from checker.runtime.store_retry import StoreRetry
 from domain.check import Category, Outcome, Verdict
+from domain.config_secrets import read_secret, read_user
 from domain.errors import MasterKeyError, SecretUnreadableError
 from domain.kinds import KINDS, Config, Kind
-from domain.mail_config import read_secret, read_user
 from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 

@@ -13,9 +13,9 @@ from cli.terminal.help import examples
 from cli.terminal.output import complete_output, print_json, print_rows
 from cli.terminal.session import operator_session
 from domain.clock import parse_point, utc_now
+from domain.config_secrets import mask_secrets
 from domain.errors import InvalidValueError
 from domain.kinds import KINDS
-from domain.mail_config import mask_secret
 from domain.monitor import Monitor
 from projections.readers.monitors import MonitorRecords
 from projections.shapes.customer import customer_shape
@@ -176,7 +176,7 @@ def _monitors(
             continue
         customer = customers[each["customer_id"]]
         view = MonitorRecords(each, customer, organizations[each["organization_id"]], None)
-        shape = monitor_shape(view, "read", mask_secret(each["kind"], each["config"]))
+        shape = monitor_shape(view, "read", mask_secrets(each["config"]))
         # The time of the last check is not part of the configuration.
         yield {key: value for key, value in shape.items() if key != "lastCheckedAt"}
 

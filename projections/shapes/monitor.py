@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
+from domain.config_secrets import mask_secrets
 from domain.fields import MONITOR_FIELDS, keys_of
 from domain.kinds import KINDS
-from domain.mail_config import mask_secret
 from projections.shapes.customer import customer_shape
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def monitor_template(monitor: Record, form: ShapeForm) -> str:
     The `monitors` view stores templates. A query fills them with the values of other rows, so
     that reading a list makes no object of each monitor.
     """
-    config = mask_secret(monitor["kind"], monitor["config"])
+    config = mask_secrets(monitor["config"])
     others = dict.fromkeys(PLACEHOLDERS[monitor["kind"], form], _PLACEHOLDER)
     return _as_template(_own_part(monitor, form, config) | others)
 

@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from domain.check import ChecksArchived
 from domain.clock import iso_milliseconds
+from domain.config_secrets import dotted, mask_secrets, secrets_of
 from domain.kinds import KINDS, MASK
-from domain.mail_config import read_secret
 from domain.tag import MonitorTags
 from domain.values import is_same
 from projections.core.projection import EventHandler, Projection, RowBuffer, batched
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from domain.actor import Actor
-    from domain.kinds import Config, KeyPath, Kind
+    from domain.config_secrets import Place
+    from domain.kinds import Config, Kind
     from projections.core.table import Record, Transaction
     from store.log_reader import LoggedEvent
 
@@ -313,23 +314,19 @@ def _change(key: str, was: object, now: object) -> FieldChange:
 
 def _config_changes(kind: Kind, before: Config, after: Config) -> Iterator[FieldChange]:
     """Compare configs leaf by leaf; a leaf that one lacks is shown as null there."""
-    was, now = dict(_leaves((), before)), dict(_leaves((), after))
-    secret = KINDS[kind].secret_path
-    if read_secret(kind, before) or read_secret(kind, after):
-        hidden = read_secret(kind, before), read_secret(kind, after)
-        was.pop(secret, None)
-        now.pop(secret, None)
-    else:
-        hidden = None, None
+    was, now = (dict(_leaves((), mask_secrets(each))) for each in (before, after))
+    hidden_was, hidden_now = dict(secrets_of(before)), dict(secrets_of(after))
+    hidden = dict.fromkeys((*hidden_was, *hidden_now))
     for path in dict.fromkeys((*was, *now)):
-        if not is_same(was.get(path, _ABSENT), now.get(path, _ABSENT)):
+        if path not in hidden and not is_same(was.get(path, _ABSENT), now.get(path, _ABSENT)):
             yield _change(_key(kind, path), was.get(path), now.get(path))
-    if hidden[0] != hidden[1]:
-        masked = [None if each is None else MASK for each in hidden]
-        yield {**_change(_key(kind, secret), *masked), "secret": "changed"}
+    for place in hidden:
+        if not is_same(hidden_was.get(place, _ABSENT), hidden_now.get(place, _ABSENT)):
+            masked = (MASK if place in each else None for each in (hidden_was, hidden_now))
+            yield {**_change(_key(kind, place), *masked), "secret": "changed"}
 
 
-def _leaves(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
+def _leaves(path: Place, value: object) -> Iterator[tuple[Place, object]]:
     if isinstance(value, dict) and (value or not path):
         for key, each in value.items():
             yield from _leaves((*path, key), each)
@@ -337,8 +334,8 @@ def _leaves(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
         yield path, value
 
 
-def _key(kind: Kind, path: KeyPath) -> str:
-    return ".".join((KINDS[kind].config_key, *path))
+def _key(kind: Kind, place: Place) -> str:
+    return dotted((KINDS[kind].config_key, *place))
 
 
 PROJECTION: Final = HistoryProjection(

@@ -141,5 +141,5 @@ PROJECTION: Final = Projection(
         **resources.RESOURCE_HANDLERS,
         **resources.TAG_HANDLERS,
     },
-    version=2,
+    version=3,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.clock import iso_milliseconds
+from domain.config_secrets import hide_clear_secrets
 from domain.fields import CUSTOMER_DEFAULTS, CUSTOMER_FIELDS, MONITOR_FIELDS, current_values
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def monitor(_: Record | None, event: Monitor.Created) -> Record:
         "organization_id": event.organization_id,
         "customer_id": event.customer_id,
         **{name: getattr(event, name) for name in MONITOR_FIELDS},
+        "config": hide_clear_secrets(event.kind, event.config),
         "version": event.originator_version,
         "created_at": created_at,
         "updated_at": created_at,
@@ -144,6 +146,7 @@ def of_monitor(monitor: Monitor) -> Record:
         "organization_id": monitor.organization_id,
         "customer_id": monitor.customer_id,
         **current_values(monitor, MONITOR_FIELDS),
+        "config": hide_clear_secrets(monitor.kind, monitor.config),
         "version": monitor.version,
         "created_at": iso_milliseconds(monitor.created_on),
         "updated_at": iso_milliseconds(monitor.modified_on),
@@ -152,9 +155,12 @@ def of_monitor(monitor: Monitor) -> Record:
 
 def updated_monitor(record: Record | None, event: Monitor.Updated) -> Record:
     """Fold a change."""
+    found, changes = existing(record), event.changes
+    if "config" in changes:
+        changes = {**changes, "config": hide_clear_secrets(found["kind"], changes["config"])}
     return {
-        **existing(record),
-        **event.changes,
+        **found,
+        **changes,
         "version": event.originator_version,
         "updated_at": iso_milliseconds(event.timestamp),
     }

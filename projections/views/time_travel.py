@@ -13,7 +13,7 @@ import orjson
 from typing_extensions import override
 
 from domain.clock import iso_milliseconds
-from domain.mail_config import mask_secret
+from domain.config_secrets import mask_secrets
 from projections.core.table import Transaction
 from projections.readers.monitors import MonitorAnswers, Page, RenderedMonitor
 from projections.shapes.monitor import Shape, ShapeForm, monitor_shape
@@ -87,7 +87,7 @@ class MonitorsAsOf(MonitorAnswers):
             monitor_shape(
                 each._replace(last_checked_at=last.get(public_id)),
                 form,
-                mask_secret(each.monitor["kind"], each.monitor["config"]),
+                mask_secrets(each.monitor["config"]),
             )
             for each, public_id in zip(found, ids, strict=True)
         ]

@@ -203,10 +203,29 @@ def test_a_star_means_any_version(world: World, match: str) -> None:
     assert change(world.admin, path, {"name": "Second"}, match).status_code == 200
 
 
+@pytest.mark.parametrize("match", ['"v1"', '"stale", "v1"', '"v1" ,W/"v9",'])
+def test_a_list_of_tags_means_each_of_them(world: World, match: str) -> None:
+    path = path_of(world.monitor())
+
+    assert change(world.admin, path, {"name": "Other"}, match).status_code == 200
+
+
 @pytest.mark.parametrize(
-    "match", ['"1"', "v1", '"v"', '"v1', 'W/"v1"', '"v1", "v2"', '"v-1"', '"v' + "1" * 16 + '"']
+    "match",
+    ['"stale"', '""', '"1"', '"v"', 'W/"v1"', '"v2", W/"v1"', '"v-1"', '"v' + "1" * 16 + '"'],
 )
-def test_a_tag_that_never_was_ours_is_400(world: World, match: str) -> None:
+def test_a_tag_that_is_not_the_current_one_is_412(world: World, match: str) -> None:
+    path = path_of(world.monitor())
+
+    answer = change(world.admin, path, {"name": "Other"}, match)
+    gone = world.admin.send("DELETE", path, "", {"If-Match": match})
+
+    assert (answer.status_code, gone.status_code) == (412, 412)
+    assert len(world.history(path.rpartition("/")[2])) == 1
+
+
+@pytest.mark.parametrize("match", ["v1", '"v1', 'w/"v1"', '"v1" "v2"', '"a b"', "*, *", ","])
+def test_what_is_no_entity_tag_is_400(world: World, match: str) -> None:
     path = path_of(world.monitor())
 
     answer = change(world.admin, path, {"name": "Other"}, match)

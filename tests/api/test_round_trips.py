@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.mail_config import mask_secret, parse_config
+from domain.config_secrets import mask_secrets
+from domain.kinds import KINDS as KINDS_BY_NAME
+from domain.mail_config import parse_config
 from tests.api.bodies import bodies, configs
 from tests.api.world import PATHS
 
@@ -45,11 +47,15 @@ def test_an_accepted_body_survives_and_sent_back_changes_nothing(
 
     config = parse_config(kind, body.get("config"))
     assert created.json["config"] == config
-    assert json.dumps(read["config"]) == json.dumps(mask_secret(kind, config))
+    assert json.dumps(read["config"]) == json.dumps(mask_secrets(config))
     assert {key: read[key] for key in read if key in created.json and "onfig" not in key} == {
         key: created.json[key] for key in created.json if "onfig" not in key
     }
-    assert patched.json == created.json
+    assert patched.json == {
+        **created.json,
+        "config": read["config"],
+        KINDS_BY_NAME[kind].config_key: read["config"],
+    }
     assert admin.get(path).json == read
     assert len(list(world.store.monitoring.events.get(UUID(read["publicId"])))) == 1
 

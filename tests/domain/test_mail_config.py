@@ -42,7 +42,17 @@ def problems(kind: Kind, value: object) -> list[tuple[str, str]]:
         ("imap_pop", {"protocol": "ManageSieve"}, {"protocol": "managesieve"}),
         ("imap_pop", {"startTls": "Require"}, {"startTls": "require"}),
         ("imap_pop", {"tls": True, "startTls": "never"}, {"tls": True, "startTls": "never"}),
-        ("imap_pop", {"secure": "anything"}, {"secure": "anything"}),
+        ("imap_pop", {"proxy": {"user": "anything"}}, {"proxy": {"user": "anything"}}),
+        (
+            "smtp",
+            {"tlsOptions": {"servername": "MX1.Example.", "minVersion": "tlsv1.2"}},
+            {"tlsOptions": {"servername": "mx1.example", "minVersion": "TLSv1.2"}},
+        ),
+        (
+            "imap_pop",
+            {"user": "u", "auth": {"accessToken": "t" * 4000}},
+            {"user": "u", "auth": {"accessToken": "t" * 4000}},
+        ),
     ],
 )
 def test_a_config_is_coerced_in_its_own_order(
@@ -116,7 +126,13 @@ def test_half_a_login_is_refused_for_imap_and_allowed_for_smtp(
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"user": "", "password": ""}, {"user": "u", "password": "p"}]
+    "config",
+    [
+        {},
+        {"user": "", "password": ""},
+        {"user": "u", "password": "p"},
+        {"user": "u", "auth": {"accessToken": "t"}},
+    ],
 )
 def test_a_whole_login_or_none_is_fine(config: dict[str, Any]) -> None:
     check_credentials("imap_pop", config)
@@ -142,6 +158,88 @@ def test_a_key_that_holds_an_object_takes_nothing_else(
 )
 def test_keys_that_exclude_each_other_are_refused(config: dict[str, Any], key: str) -> None:
     assert problems("imap_pop", config) == [(key, "contradiction")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "path", "meant"),
+    [
+        ("smtp", {"requireTLS": True}, "requireTLS", "requireTls"),
+        ("smtp", {"require_tls": True}, "require_tls", "requireTls"),
+        ("smtp", {"requireTsl": True}, "requireTsl", "requireTls"),
+        ("smtp", {"Secure": True}, "Secure", "secure"),
+        ("smtp", {"auth": {"password": "p"}}, "auth.password", "auth.pass"),
+        ("smtp", {"auth": {"Pass": "p"}}, "auth.Pass", "auth.pass"),
+        ("smtp", {"auth": {"username": "u"}}, "auth.username", "auth.user"),
+        ("smtp", {"pass": "p"}, "pass", "auth.pass"),
+        ("smtp", {"user": "u"}, "user", "auth.user"),
+        ("smtp", {"accessToken": "t"}, "accessToken", "auth.accessToken"),
+        (
+            "smtp",
+            {"rejectUnauthorized": False},
+            "rejectUnauthorized",
+            "tlsOptions.rejectUnauthorized",
+        ),
+        (
+            "smtp",
+            {"tlsOptions": {"serverName": "x"}},
+            "tlsOptions.serverName",
+            "tlsOptions.servername",
+        ),
+        ("smtp", {"tls": {}}, "tls", "secure or tlsOptions"),
+        ("imap_pop", {"pass": "p"}, "pass", "password"),
+        ("imap_pop", {"auth": {"user": "u"}}, "auth.user", "user"),
+        ("imap_pop", {"auth": {"pass": "p"}}, "auth.pass", "password"),
+        ("imap_pop", {"accesstoken": "t"}, "accesstoken", "auth.accessToken"),
+        ("imap_pop", {"startTLS": "auto"}, "startTLS", "startTls"),
+        ("imap_pop", {"secure": True}, "secure", "tls"),
+        ("imap_pop", {"mailboxes": "x"}, "mailboxes", "mailbox"),
+    ],
+)
+def test_a_key_that_looks_like_a_known_one_is_refused(
+    kind: Kind, config: dict[str, Any], path: str, meant: str
+) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        parse_config(kind, config)
+
+    (problem,) = refusal.value.problems
+    assert (problem.path, problem.code) == (path, "unknown")
+    assert problem.message == f"is not a known key; did you mean {meant}?"
+
+
+def test_what_an_answer_shows_of_an_older_config_is_accepted_unchanged() -> None:
+    shown = {
+        "requireTLS": True,
+        "auth": {"user": "u", "password": "********", "accessToken": 5},
+        "tlsOptions": {"servername": 7, "minVersion": ["x"], "maxVersion": "TLSv9"},
+    }
+
+    assert parse_config("smtp", shown, shown) == shown
+    changed = {**shown, "requireTLS": False, "auth": {"password": "new"}}
+    with pytest.raises(InvalidInputError) as refusal:
+        parse_config("smtp", changed, shown)
+    assert [each.path for each in refusal.value.problems] == ["requireTLS", "auth.password"]
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "code"),
+    [
+        ({"servername": "192.0.2.1"}, "tlsOptions.servername", "invalid"),
+        ({"servername": "2001:db8::1"}, "tlsOptions.servername", "invalid"),
+        ({"servername": "a b"}, "tlsOptions.servername", "blank"),
+        ({"minVersion": "SSLv3"}, "tlsOptions.minVersion", "invalid"),
+        ({"maxVersion": 1.2}, "tlsOptions.maxVersion", "invalid"),
+        (
+            {"minVersion": "TLSv1.3", "maxVersion": "TLSv1.2"},
+            "tlsOptions.minVersion",
+            "contradiction",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["smtp", "imap_pop"])
+def test_options_of_tls_are_checked(
+    kind: Kind, options: dict[str, Any], path: str, code: str
+) -> None:
+    assert problems(kind, {"tlsOptions": options}) == [(path, code)]
 
 
 def test_a_login_is_stored_as_sent() -> None:

@@ -128,3 +128,42 @@ def test_a_key_that_cannot_be_destroyed_now_is_destroyed_with_the_next_one(
     assert caplog.messages == [
         f"the data key of the deleted monitor {first} is not destroyed yet: it is locked"
     ]
+
+
+def test_every_key_that_is_called_like_a_secret_is_sealed_and_opened(vault: FakeVault) -> None:
+    sent = {"user": "u", "password": "p", "auth": {"accessToken": "t"}, "a": [{"key": [1, "x"]}]}
+
+    sealed = SealedConfigs(vault).seal_new("imap_pop", sent, MONITOR_ID)
+
+    assert sealed == {
+        "user": "u",
+        "password": "sealed 1:p",
+        "auth": {"accessToken": {"sealed": 'sealed 2:"t"'}},
+        "a": [{"key": {"sealed": 'sealed 3:[1,"x"]'}}],
+    }
+    assert SealedConfigs(vault).unsealed(MONITOR_ID, "imap_pop", sealed) == sent
+
+
+@pytest.mark.parametrize("token", [MASK, "t"])
+def test_the_same_token_keeps_its_sealed_text(vault: FakeVault, token: str) -> None:
+    stored = SealedConfigs(vault).seal_new("imap_pop", {"token": "t", "x": 1}, MONITOR_ID)
+
+    same = SealedConfigs(vault).seal_changed(monitor_with(stored), {"token": token, "x": 1})
+    other = SealedConfigs(vault).seal_changed(monitor_with(stored), {"token": token, "x": 2})
+
+    assert (same, other) == (stored, {**stored, "x": 2})
+    assert vault.sealed == 1
+
+
+@pytest.mark.parametrize("password", [MASK, "old"])
+def test_a_secret_that_an_old_event_holds_in_clear_is_sealed_by_the_next_change(
+    vault: FakeVault, password: str
+) -> None:
+    monitor = monitor_with({"pass": "old", "x": 1})
+
+    same = SealedConfigs(vault).seal_changed(monitor, {"pass": password, "x": 1})
+    other = SealedConfigs(vault).seal_changed(monitor, {"pass": password, "x": 2})
+
+    assert same == monitor.config
+    assert other == {"pass": {"sealed": 'sealed 1:"old"'}, "x": 2}
+    assert SealedConfigs(vault).unsealed(MONITOR_ID, "imap_pop", monitor.config) == monitor.config
