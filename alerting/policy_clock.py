@@ -7,7 +7,6 @@ is an hour ahead nor a checker that delivers old checks moves it. It never goes 
 
 from __future__ import annotations
 
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ def arrival_times(ends: Sequence[float], not_before: float, now: float) -> list[
     for index in range(len(ends)):
         radius = min(RADIUS, index, len(ends) - 1 - index)
         around = ends[index - radius : index + radius + 1]
-        # Most batches are in order, and then the middle one is the median.
-        last = min(max(last, around[radius] if radius == 0 else median(around)), now)
+        last = min(max(last, sorted(around)[radius]), now)
         times.append(last)
     return times

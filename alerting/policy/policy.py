@@ -188,12 +188,14 @@ class Policy:
         self._judge_trust(changes)
         if self._decisions.resolve(monitor_id, "unwatched", self.now):
             self._watch_silence(watch)
-        judges.judge_configuration(watch, self.now)
+        if place.own_fault or self.decided.open_incident(monitor_id, "configuration"):
+            judges.judge_configuration(watch, self.now)
         if place.is_failing or self.decided.open_incident(monitor_id, "downtime"):
             self._judge_downtime(watch)
         if place.certificate is not None:
             judges.judge_certificate(watch, self.now)
-        judges.judge_speed(watch, self.now)
+        if place.is_slow or self.decided.open_incident(monitor_id, "performance"):
+            judges.judge_speed(watch, self.now)
         self._plan()
 
     def _judge_downtime(self, watch: Watch) -> None:
