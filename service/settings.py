@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from domain.access_token import check_token
 from domain.errors import InvalidValueError, MasterKeyError
+from domain.suggestions import likely_name
 from domain.values import COUNTRY_CODES
 from mail.net.own_name import parse_ehlo_name
 from service.errors import CommandError, ExitCode
@@ -35,6 +36,10 @@ _MAX_PORT: Final = 65535
 _MAX_WORKERS: Final = 64
 _MAX_RATE: Final = 1_000_000
 _MAX_INTERVAL: Final = 86_400
+_PREFIX: Final = "POSTWATCH_"
+_LIKENESS: Final = 0.75
+"""How like the name of a setting a name must be to be refused as a mistake."""
+
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 _LIBRARY: Final = ("DBNAME", "HOST", "PORT", "USER", "PASSWORD")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -142,8 +147,10 @@ class _EnvironmentReader:
         self._env = {**env, **{name: option.value or "" for name, option in given.items()}}
         self._shown = {name: option.name for name, option in given.items()}
         self._problems: list[str] = []
+        self._known: set[str] = set()
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        self._known.add(name)
         text = self._env.get(name, "").strip()
         if not text:
             return default
@@ -154,6 +161,7 @@ class _EnvironmentReader:
             return default
 
     def read_secret(self, name: str, parse: Callable[[str], T]) -> T | None:
+        self._known |= {name, f"{name}_FILE"}
         path = self._env.get(f"{name}_FILE", "").strip()
         if not path:
             return self.read(name, parse, None)
@@ -182,6 +190,19 @@ class _EnvironmentReader:
         return f"postgresql://{login}{host}{port}/{name}"
 
     def finish(self) -> None:
+        """Raise CommandError that names every wrong value, and every misspelt name.
+
+        A name that is like no setting is left alone: it may be of a test, or of Kubernetes,
+        which gives every container `POSTWATCH_PORT` when a service is called postwatch.
+        """
+        known = {name.removeprefix(_PREFIX) for name in self._known}
+        for name in sorted(self._env.keys() - self._known):
+            if name.startswith(_PREFIX):
+                meant = likely_name(name.removeprefix(_PREFIX), known, likeness=_LIKENESS)
+                if meant is not None:
+                    self._problems.append(
+                        f"{name}: is not a setting; did you mean {_PREFIX}{meant}?"
+                    )
         if self._problems:
             raise CommandError(
                 ExitCode.SETTINGS_WRONG, "settings are wrong: " + "; ".join(self._problems)
