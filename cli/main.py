@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import click
@@ -62,6 +63,9 @@ def main() -> None:
     the data folder (default: ./data). docs/operations.md lists all settings and exit codes;
     an installation has it in share/doc/postwatch of its environment.
     """
+    # Files of the store are for their owner alone, also those that SQLite makes.
+    before = os.umask(0o077)
+    click.get_current_context().call_on_close(lambda: os.umask(before))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from domain.errors import ChangedLogError, DomainError, MasterKeyError, StoreError, TransferError
 from projections.core.table import ViewUnavailableError
+from service.visible_text import visible
 from store.ports.errors import STORE_FAILS, DatabaseRefusedError, DatabaseUnavailableError
 
 if TYPE_CHECKING:
@@ -92,5 +93,5 @@ def _describe_store_failure(error: Exception) -> str:
 
 
 def _exit(code: ExitCode, message: str) -> None:
-    print(f"postwatch: {message}", file=sys.stderr)
+    print(f"postwatch: {visible(message)}", file=sys.stderr)
     sys.exit(code)

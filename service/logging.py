@@ -7,10 +7,12 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import orjson
 from typing_extensions import override
+
+from service.visible_text import visible, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +39,18 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, option=orjson.OPT_UTC_Z).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people: a message controls no terminal; a traceback keeps its lines."""
+
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return visible(super().formatMessage(record))
+
+    @override
+    def formatException(self, ei: Any) -> str:
+        return visible_lines(super().formatException(ei))
 
 
 class JsonLines:
@@ -73,7 +87,7 @@ def configure(level: str, form: str | None) -> None:
     handler.setFormatter(
         JsonFormatter()
         if _form(form) == "json"
-        else logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+        else TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
     )
     # No line shows these, so records do without them (Python's logging HOWTO, Optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -8,6 +8,7 @@ can restart. A failure that waiting does not mend, such as a wrong password, end
 from __future__ import annotations
 
 import logging
+import stat
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from store.store import create_store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from service.settings import Settings
     from store.ports.locks import LockHandle, Locks
@@ -42,7 +44,24 @@ def open_from_settings(settings: Settings) -> Store:
 
     Raises StoreError when there is none, MasterKeyError, DatabaseUnavailableError.
     """
+    _warn_of_open_folder(settings.data)
     return open_store(settings.data, *settings.master_keys, database=settings.database)
+
+
+def _warn_of_open_folder(folder: Path) -> None:
+    """Log a warning when other accounts of this host can enter or list the data folder."""
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+    except OSError:
+        return  # Opening the store reports it.
+    if mode & 0o077:
+        log.warning(
+            "the data folder %s has mode %04o: other accounts of this host can see into it; "
+            "run `chmod 700 %s`",
+            folder,
+            mode,
+            folder,
+        )
 
 
 def create_from_settings(settings: Settings) -> Store:

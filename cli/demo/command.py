@@ -20,7 +20,7 @@ from cli.demo.results import DemoResult, read_results, results_table
 from cli.demo.servers import DemoUnavailableError, demo_servers
 from cli.demo.service import running_service
 from cli.terminal.help import examples
-from cli.terminal.output import console, print_json
+from cli.terminal.output import console, print_json, print_line
 from domain.clock import utc_now
 from projections.catalog import Views
 from service.errors import CommandError, ExitCode, exit_on_failure
@@ -57,7 +57,7 @@ def demo(*, once: bool, as_json: bool) -> None:
         raise click.UsageError("--json needs --once")
     try:
         with exit_on_failure(), StopSignals() as signals, ExitStack() as stack:
-            print("Starting mail servers and Postwatch ...", file=sys.stderr)
+            print_line("Starting mail servers and Postwatch ...", error=True)
             running = _start(stack)
             with signals.may_interrupt():
                 if once:
@@ -66,7 +66,7 @@ def demo(*, once: bool, as_json: bool) -> None:
                     print(next_steps(running.service), flush=True)
                     running.show_until_stopped()
     except KeyboardInterrupt:
-        print("The demo is stopped, its data removed.", file=sys.stderr)
+        print_line("The demo is stopped, its data removed.", error=True)
         sys.exit(ExitCode.FAILED if once else ExitCode.OK)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.terminal.output import camel_case
+from service.visible_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -119,7 +120,7 @@ def _status(result: DemoResult, _now: datetime) -> Text:
 
 
 def _reason(result: DemoResult, _now: datetime) -> Text:
-    return Text("; ".join(result.warnings) or result.message or "not checked yet")
+    return Text(visible("; ".join(result.warnings) or result.message or "not checked yet"))
 
 
 def _time(result: DemoResult, _now: datetime) -> Text:
@@ -139,7 +140,7 @@ _WHOLE_FROM_MS: Final = 100
 _REASON: Final = "Reason"
 
 _COLUMNS: Final = (
-    _ResultColumn("Monitor", lambda result, _: Text(result.name)),
+    _ResultColumn("Monitor", lambda result, _: Text(visible(result.name))),
     _ResultColumn("Server", _port, to_width=120),
     _ResultColumn("Server", _server, from_width=120),
     _ResultColumn("Status", _status),

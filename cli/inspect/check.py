@@ -24,7 +24,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from cli.terminal.help import examples, exit_codes
-from cli.terminal.output import console, print_json
+from cli.terminal.output import console, print_json, print_line
 from domain.check import Category
 from domain.errors import InvalidValueError
 from domain.kinds import KIND_OF_PROTOCOL, MAX_CREDENTIAL_LENGTH
@@ -34,6 +34,7 @@ from mail.prober import Prober
 from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 from mail.transcript import Trace
+from service.visible_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -210,11 +211,11 @@ def print_report(
 
 def _verdict_line(target: ProbeTarget, outcome: Outcome, urgent: Collection[str]) -> Text:
     host = f"[{target.hostname}]" if ":" in target.hostname else target.hostname
-    server = f"{target.protocol} {host}:{target.port}"
+    server = visible(f"{target.protocol} {host}:{target.port}")
     total = f"{outcome.timings_ms['total']:.1f} ms"
     if not outcome.is_up:
         where = f" ({outcome.phase})" if outcome.phase else ""
-        reason = f"{outcome.category}{where}: {outcome.message}"
+        reason = visible(f"{outcome.category}{where}: {outcome.message}")
         return Text.assemble(("DOWN", "bold red"), f": {server} {reason}, {total}")
     facts = [total, *(_tls_in_short(outcome.tls) if outcome.tls else ("no TLS",))]
     codes = [each.code for each in outcome.warnings]
@@ -240,14 +241,14 @@ def _sections(
     sections = {
         "phases": list(_phases(outcome, with_bars=with_bars)),
         "tls": list(_tls(outcome.tls)) if outcome.tls else [],
-        "warnings": [(each.code, Text(each.message)) for each in outcome.warnings],
+        "warnings": [(each.code, Text(visible(each.message))) for each in outcome.warnings],
         "server": list(_server(outcome)),
     }
     if trace is not None:
         sections["trace"] = [
             (
                 f"{line.elapsed_ms:.1f} ms",
-                Text(f"{_MARKS[line.side]} {line.text}", _SIDE_STYLES[line.side]),
+                Text(f"{_MARKS[line.side]} {visible(line.text)}", _SIDE_STYLES[line.side]),
             )
             for line in trace.lines
         ]
@@ -285,12 +286,12 @@ def _tls(facts: TlsFacts) -> Iterator[TableRow]:
     is_good = facts.verdict is Category.OK
     yield "version", Text(facts.version)
     yield "cipher", Text(facts.cipher)
-    yield "subject", Text(facts.subject)
-    yield "issuer", Text(facts.issuer)
-    yield "names", Text(", ".join(facts.names) or "none")
+    yield "subject", Text(visible(facts.subject))
+    yield "issuer", Text(visible(facts.issuer))
+    yield "names", Text(visible(", ".join(facts.names)) or "none")
     yield "expires", Text(f"{facts.not_after[:16].replace('T', ' ')} UTC, {_left(facts.days_left)}")
     chain = "ok" if is_good else f"{facts.verdict}: {facts.verify_message} ({facts.verify_code})"
-    yield "chain", Text(chain, "green" if is_good else "red")
+    yield "chain", Text(visible(chain), "green" if is_good else "red")
 
 
 def _left(days: int) -> str:
@@ -303,9 +304,9 @@ def _days(number: int) -> str:
 
 def _server(outcome: Outcome) -> Iterator[TableRow]:
     if outcome.address is not None:
-        yield "address", Text(outcome.address)
+        yield "address", Text(visible(outcome.address))
     if outcome.server_reply is not None:
-        yield "said", Text(outcome.server_reply)
+        yield "said", Text(visible(outcome.server_reply))
 
 
 URGENT_WARNINGS: Final = frozenset({"cert_expires_soon", "password_in_clear", "preauth"})
@@ -349,7 +350,7 @@ def _unknown_on_failure() -> Iterator[None]:
     except click.exceptions.Exit:
         raise
     except (click.Abort, KeyboardInterrupt):
-        print("postwatch: stopped before there was a verdict", file=sys.stderr)
+        print_line("postwatch: stopped before there was a verdict", error=True)
         raise click.exceptions.Exit(PluginStatus.UNKNOWN) from None
     except Exception:  # noqa: BLE001 - a bug of ours, printed with its traceback, is no verdict
         traceback.print_exc()

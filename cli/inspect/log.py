@@ -12,7 +12,7 @@ import orjson
 
 from cli.terminal.help import examples, exit_codes
 from cli.terminal.lazy_group import LazyGroup
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.progress import progress
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import open_from_settings
@@ -96,7 +96,7 @@ def head(log: str, count: int, *, now: bool, as_json: bool, ndjson: bool) -> Non
         rows = [each.as_json() for each in proof.heads.newest(count)]
     if ndjson:
         for row in reversed(rows):
-            print(orjson.dumps(row).decode())
+            print_line(orjson.dumps(row).decode())
         return
     columns = {
         "log": "Log",
@@ -243,8 +243,8 @@ def _print(report: LogReport) -> None:
     archived = f", {report.archived} of them archived" if report.archived else ""
     covered = f"{report.events} events{archived} up to position {report.position}"
     if report.ok:
-        print(f"{report.log}: {covered} and {report.heads} signed heads are as they were")
+        print_line(f"{report.log}: {covered} and {report.heads} signed heads are as they were")
         return
-    print(f"{report.log}: CHANGED: {report.found} found in {covered}")
+    print_line(f"{report.log}: CHANGED: {report.found} found in {covered}")
     for finding in report.findings:
-        print(f"  {finding.kind.value}: {finding.message}")
+        print_line(f"  {finding.kind.value}: {finding.message}")

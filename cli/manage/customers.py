@@ -8,7 +8,7 @@ import click
 
 from cli.terminal.arguments import parse_argument
 from cli.terminal.help import examples
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.session import operator_session
 from domain.commands import CreateCustomer
 from domain.values import parse_email, parse_name
@@ -44,7 +44,7 @@ def create(name: str, organization: str | None, email: str | None, *, as_json: b
         if as_json:
             print_json({"number": made.number, "publicId": str(made.id), "name": made.name})
         else:
-            print(f"customer {made.number} ({made.id}) {made.name}")
+            print_line(f"customer {made.number} ({made.id}) {made.name}")
 
 
 @customer.command("list")
@@ -86,7 +86,7 @@ def create_organization(name: str, *, as_json: bool) -> None:
         if as_json:
             print_json({"number": made.number, "publicId": str(made.id), "name": made.name})
         else:
-            print(f"organization {made.number} ({made.id}) {made.name}")
+            print_line(f"organization {made.number} ({made.id}) {made.name}")
 
 
 @organization.command("list")

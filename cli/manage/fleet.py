@@ -8,7 +8,7 @@ import click
 
 from checker.fleet.claims import ALL
 from checker.fleet.leased_claims import FROZEN_SECONDS, OFFSET_SECONDS
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.session import operator_session
 from service.presence import checker_lock
 
@@ -48,7 +48,7 @@ def fleet(*, as_json: bool) -> None:
         return
     print_rows([*_rows(locations)], _COLUMNS, as_json=False)
     for line in _remarks(locations):
-        print(line)
+        print_line(line)
 
 
 def _shared(opened: OperatorSession) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.terminal.help import examples
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.progress import progress
 from service.errors import CommandError, ExitCode, exit_on_failure
 from service.opening import hold_part, open_from_settings, warn_of_host_local_key
@@ -80,7 +79,7 @@ def rotate_command(*, as_json: bool) -> None:
     if as_json:
         print_json({"before": done.keys.before, "after": done.keys.after, "keys": done.keys.keys})
     else:
-        print(
+        print_line(
             f"master key {done.keys.before} is changed to {done.keys.after}: "
             f"{done.keys.keys} keys wrapped anew"
         )
@@ -124,16 +123,16 @@ def _rotate(settings: Settings) -> _Done:
 
 def _print_next_steps(settings: Settings, done: _Done) -> None:
     if done.destroyed:
-        print(f"{done.destroyed} left-over keys of deleted monitors are destroyed", file=sys.stderr)
+        print_line(f"{done.destroyed} left-over keys of deleted monitors are destroyed", error=True)
     if settings.new_master_key is not None:
-        print(
+        print_line(
             "next: start every process again with POSTWATCH_MASTER_KEY set to the new key, and "
             "without POSTWATCH_NEW_MASTER_KEY",
-            file=sys.stderr,
+            error=True,
         )
     if done.old_file is not None and done.old_file.exists():
-        print(
-            f"{done.old_file} opens this store no more: put it away or remove it", file=sys.stderr
+        print_line(
+            f"{done.old_file} opens this store no more: put it away or remove it", error=True
         )
 
 
@@ -147,4 +146,4 @@ def new(file: Path) -> None:
     with exit_on_failure():
         key = new_key()
         write_key_file(file, key)
-    print(f"master key {fingerprint(key)} is in {file}")
+    print_line(f"master key {fingerprint(key)} is in {file}")

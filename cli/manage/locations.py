@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.terminal.help import examples
-from cli.terminal.output import print_rows
+from cli.terminal.output import print_line, print_rows
 from cli.terminal.session import operator_session
 from domain.clock import utc_now
 from projections.shapes.location import location_status
@@ -73,7 +73,7 @@ def retire(code: str) -> None:
         with without_checkers(opened.store.engine, record):
             opened.store.monitoring.retire_location(code, opened.actor)
         opened.catch_up()
-        print(f"location {code} ({record['name']}) is retired")
+        print_line(f"location {code} ({record['name']}) is retired")
 
 
 def _find(locations: Sequence[Record], code: str) -> Record:

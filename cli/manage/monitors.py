@@ -6,6 +6,7 @@ import click
 
 from cli.terminal.arguments import parse_public_id
 from cli.terminal.help import examples
+from cli.terminal.output import print_line
 from cli.terminal.session import operator_session
 from domain.clock import iso_milliseconds
 
@@ -29,7 +30,7 @@ def check_now(public_id: str) -> None:
         request = opened.store.monitoring.requests.check_now(
             parse_public_id(public_id), opened.actor
         )
-    print(f"check of monitor {public_id} requested at {iso_milliseconds(request.timestamp)}")
+    print_line(f"check of monitor {public_id} requested at {iso_milliseconds(request.timestamp)}")
 
 
 @monitor.command("retry-login", epilog=examples(f"postwatch monitor retry-login {_EXAMPLE_ID}"))
@@ -45,6 +46,6 @@ def retry_login(public_id: str) -> None:
         request = opened.store.monitoring.requests.retry_login(
             parse_public_id(public_id), opened.actor
         )
-    print(
+    print_line(
         f"login of monitor {public_id} is tried again, from {iso_milliseconds(request.timestamp)}"
     )

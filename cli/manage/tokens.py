@@ -10,7 +10,7 @@ import click
 
 from cli.terminal.arguments import parse_argument
 from cli.terminal.help import examples
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.session import operator_session
 from domain.access_token import new_token
 from domain.actor import INSTALLATION_ROLES, ROLES
@@ -98,7 +98,7 @@ def create(
         if as_json:
             print_json({"number": made.number, "publicId": str(made.id), "token": secret})
         else:
-            print(secret)
+            print_line(secret)
 
 
 @token.command("list")
@@ -141,7 +141,7 @@ def revoke(identifier: str) -> None:
         record = _find(opened.reader.tokens(), identifier)
         opened.store.monitoring.revoke_token(UUID(record["public_id"]), opened.actor)
         opened.catch_up()
-        print(f"token {record['number']} ({record['name']}) is revoked")
+        print_line(f"token {record['number']} ({record['name']}) is revoked")
 
 
 def _find(tokens: Sequence[Record], identifier: str) -> Record:

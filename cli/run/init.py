@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from cli.terminal.help import examples, exit_codes
-from cli.terminal.output import print_json
+from cli.terminal.output import print_json, print_line
 from domain.access_token import new_token
 from projections.catalog import Views
 from service.errors import CommandError, ExitCode, exit_on_failure
@@ -69,9 +69,9 @@ def init(*, as_json: bool) -> None:
         )
         return
     place = settings.database.place if settings.database else settings.data
-    print(f"store: {place} ({'created' if first.is_first else 'already there'})")
+    print_line(f"store: {place} ({'created' if first.is_first else 'already there'})")
     if first.admin_token:
-        print(f"admin token: {first.admin_token}")
+        print_line(f"admin token: {first.admin_token}")
 
 
 @click.command(
@@ -107,6 +107,6 @@ def migrate(*, check: bool, as_json: bool) -> None:
     if as_json:
         print_json({"database": settings.database.place, "before": before, "version": now})
     elif before == now:
-        print(f"{settings.database.place}: schema version {now}, nothing to do")
+        print_line(f"{settings.database.place}: schema version {now}, nothing to do")
     else:
-        print(f"{settings.database.place}: schema version {before} -> {now}")
+        print_line(f"{settings.database.place}: schema version {before} -> {now}")

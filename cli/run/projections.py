@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.terminal.help import examples, exit_codes
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.progress import progress
 from domain.clock import utc_now
 from projections.catalog import PROJECTIONS, Views, rebuild_lock
@@ -119,21 +118,16 @@ def print_comparisons(comparisons: Mapping[str, ViewComparison], *, as_json: boo
     for name, comparison in comparisons.items():
         count = len(comparison.differences)
         found = f"{count} differences" if count else "equal to its log"
-        print(
+        print_line(
             f"{name}: {found} at position {comparison.position} ({comparison.rows} rows compared)"
         )
         for each in comparison.differences:
-            print(f"{name}: {_line(each)}")
+            print_line(f"{name}: {_line(each)}")
 
 
 def _line(difference: ViewDifference) -> str:
-    words = _WORDS.get(difference.what) or f"{_plain(difference.field or '')} differs"
-    return f"table {difference.table}, key {_plain(difference.key)}: {words}"
-
-
-def _plain(text: str) -> str:
-    """Return a text without characters that control a terminal."""
-    return text if text.isprintable() else json.dumps(text)
+    words = _WORDS.get(difference.what) or f"{difference.field or ''} differs"
+    return f"table {difference.table}, key {difference.key}: {words}"
 
 
 def _as_json(name: str, comparison: ViewComparison) -> dict[str, Any]:
@@ -240,7 +234,7 @@ def _rebuild(name: str, projector: Projector, *, from_start: bool) -> None:
             "(`postwatch projections status`), or stop that process",
         ) from None
     rows = ", ".join(f"{count} {table}" for table, count in projector.view.count().items())
-    print(f"{name}: rebuilt to position {projector.view.position()} ({rows})", file=sys.stderr)
+    print_line(f"{name}: rebuilt to position {projector.view.position()} ({rows})", error=True)
 
 
 def _announcing_start(name: str, report: OnProgress) -> OnProgress:
@@ -249,7 +243,7 @@ def _announcing_start(name: str, report: OnProgress) -> OnProgress:
     def announce(position: int, head: int) -> None:
         nonlocal begun
         if position and not begun:
-            print(f"{name}: goes on at position {position}", file=sys.stderr)
+            print_line(f"{name}: goes on at position {position}", error=True)
         begun = True
         report(position, head)
 

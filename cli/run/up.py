@@ -15,6 +15,7 @@ import trio
 
 from cli.run.init import FirstStart, set_up
 from cli.terminal.help import examples, exit_codes
+from cli.terminal.output import print_line
 from service import logging
 from service.errors import exit_on_failure
 from service.listening import refuse_address_in_use
@@ -76,8 +77,8 @@ def _parts() -> list[Part]:
 def _announcer(settings: Settings, first: FirstStart, *, as_json: bool) -> Callable[[], None]:
     def announce() -> None:
         if not _answers(settings):
-            print(
-                "postwatch: the API does not answer yet; see the log lines above", file=sys.stderr
+            print_line(
+                "postwatch: the API does not answer yet; see the log lines above", error=True
             )
         if as_json:
             _print_object(settings, first)
@@ -95,16 +96,16 @@ def _print_object(settings: Settings, first: FirstStart) -> None:
         "data": str(settings.data),
         "pid": os.getpid(),
     }
-    print(orjson.dumps(ready).decode())
+    print_line(orjson.dumps(ready).decode())
 
 
 def _print_welcome(settings: Settings, first: FirstStart) -> None:
-    print(f"api: {settings.base_url}")
+    print_line(f"api: {settings.base_url}")
     if first.admin_token is None:
-        print("another token: postwatch token create --name NAME --role admin")
+        print_line("another token: postwatch token create --name NAME --role admin")
         return
-    print(f"admin token: {first.admin_token}")
-    print("The token is shown this once. Watch a first server with:")
+    print_line(f"admin token: {first.admin_token}")
+    print_line("The token is shown this once. Watch a first server with:")
     print(
         f"""
   curl -X POST {settings.base_url}/api/smtp-monitors \\

@@ -1,6 +1,8 @@
-"""What commands print on stdout: rows as a table for people, JSON for programs.
+"""What commands print: rows as a table and lines for people, JSON for programs.
 
-JSON keys are camelCase, as in the API. Only `postwatch check --json` has keys of its own.
+Every text passes through here, because names and replies of servers may contain what controls
+a terminal: it is printed as escapes. JSON keys are camelCase, as in the API. Only `postwatch
+check --json` has keys of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from service.errors import CommandError, ExitCode
+from service.visible_text import visible, visible_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,8 +61,13 @@ def console() -> Console:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value."""
-    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    """Print one JSON value. What controls a terminal is escaped, which changes no value."""
+    print(visible_lines(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
+
+
+def print_line(text: str, *, error: bool = False) -> None:
+    """Print one line on stdout, or on stderr."""
+    print(visible(text), file=sys.stderr if error else sys.stdout)
 
 
 def print_rows(
@@ -85,12 +93,13 @@ def camel_case(key: str) -> str:
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - as in `console`
+    from rich.text import Text  # noqa: PLC0415 - as in `console`
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     out = console()
     unlimited = out.options.update(max_width=_PIPE_COLUMNS)
     if out.measure(table, options=unlimited).maximum <= out.width:
@@ -101,17 +110,18 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None
 
 def _print_blocks(out: Console, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - as in `console`
+    from rich.text import Text  # noqa: PLC0415 - as in `console`
 
     for number, row in enumerate(rows):
         block = Table.grid(padding=(0, 2, 0, 0))
         block.add_column(style="bold", no_wrap=True)
         block.add_column(overflow="fold")
         for heading, cell in zip(headings, row, strict=True):
-            block.add_row(heading, cell)
+            block.add_row(heading, Text(cell))
         if number:
             out.print()
         out.print(block)
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else str(value)
+    return "-" if value is None else visible(str(value))

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from cli.terminal.output import print_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -106,11 +108,10 @@ def _lines(what: str, unit: str, line_seconds: float) -> OnProgress:
         if now - shown < line_seconds:
             return
         shown = now
-        print(
+        print_line(
             f"{what}: {done} of {total} {unit}, {rate:,.0f} {unit}/s, "
             f"{time_left(done, total, rate)} left",
-            file=sys.stderr,
-            flush=True,
+            error=True,
         )
 
     return report

@@ -7,11 +7,11 @@ another version, and would replace the views of a running service.
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from cli.terminal.output import print_line
 from cli.terminal.progress import progress
 from projections.catalog import PROJECTIONS_LOCK, rebuild_lock
 from projections.core.runner import relax_gc
@@ -102,4 +102,4 @@ def _quiet_progress(what: str, projector: Projector) -> AbstractContextManager[O
 
 
 def _say(projector: Projector, what: str) -> None:
-    print(f"the view {projector.projection.name} {what}", file=sys.stderr, flush=True)
+    print_line(f"the view {projector.projection.name} {what}", error=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from cli.terminal.help import examples
-from cli.terminal.output import print_json, print_rows
+from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.progress import progress
 from cli.terminal.session import operator_session
 from service.errors import CommandError, ExitCode, exit_on_failure
@@ -54,11 +53,11 @@ def archive(older_than: str, *, as_json: bool) -> None:
             moved = Archiver(opened.store, opened.actor, report=report).run(age, seen)
         _print(moved, opened, as_json=as_json)
     if seen < head:
-        print(
+        print_line(
             f"views and alerting have read the checks up to position {seen} of {head}; no later "
             "check is archived: let `postwatch projections run` and `postwatch alerting` catch up "
             "(`postwatch projections status` shows the lag of views), then run this again",
-            file=sys.stderr,
+            error=True,
         )
 
 
@@ -107,7 +106,7 @@ def _print(moved: ArchivingResult, opened: OperatorSession, *, as_json: bool) ->
         )
         return
     each = f", {moved.size / moved.events:.1f} bytes each" if moved.events else ""
-    print(
+    print_line(
         f"archived {moved.events} checks in {len(moved.segments)} files{each}; removed "
         f"{moved.pruned} from the log; the archive has {files.size():,} bytes"
     )

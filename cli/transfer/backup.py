@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from cli.terminal.help import examples, exit_codes
+from cli.terminal.output import print_line
 from cli.terminal.progress import progress
 from cli.transfer.export_import import (
     MAKES_VIEWS,
@@ -44,14 +44,14 @@ def backup(destination: Path, *, with_master_key: bool) -> None:
             made = make_backup(store, destination, with_master_key=with_master_key, report=report)
             fingerprint = store.keys.store.master_fingerprint()
     if with_master_key:
-        print(
+        print_line(
             "warning: the backup holds the master key; anyone who has the backup can read every "
             "stored password",
-            file=sys.stderr,
+            error=True,
         )
     else:
-        print(f"the backup needs master key {fingerprint}, which is not in it", file=sys.stderr)
-    print(f"backup: {destination} ({len(made.files)} files, {made.size:,} bytes)")
+        print_line(f"the backup needs master key {fingerprint}, which is not in it", error=True)
+    print_line(f"backup: {destination} ({len(made.files)} files, {made.size:,} bytes)")
 
 
 @click.command(
@@ -78,8 +78,8 @@ def restore(source: Path, master_key_file: Path | None) -> None:
                 else None
             )
             restore_backup(source, settings.data, key)
-    print(f"restored {source} into {settings.data}")
-    print(MAKES_VIEWS, file=sys.stderr)
+    print_line(f"restored {source} into {settings.data}")
+    print_line(MAKES_VIEWS, error=True)
 
 
 def _refuse_database(settings: Settings, tool: str) -> None:

@@ -12,7 +12,7 @@ import click
 import orjson
 
 from cli.terminal.help import examples, exit_codes
-from cli.terminal.output import STDOUT, complete_output
+from cli.terminal.output import STDOUT, complete_output, print_line
 from cli.terminal.progress import progress
 from domain.errors import MasterKeyError
 from service.errors import CommandError, ExitCode, exit_on_failure
@@ -57,8 +57,8 @@ def export(file: Path, new_master_key_file: Path | None) -> None:
                 output.write(line)
     end = orjson.loads(line)["end"]
     counts = ", ".join(f"{number} {log}" for log, number in end["events"].items())
-    print(
-        f"exported {counts} events and {end['keys']} keys; SHA-256 {end['sha256']}", file=sys.stderr
+    print_line(
+        f"exported {counts} events and {end['keys']} keys; SHA-256 {end['sha256']}", error=True
     )
 
 
@@ -73,9 +73,19 @@ def _output(file: Path) -> Iterator[BinaryIO]:
         raise CommandError(ExitCode.FAILED, f"{file} exists already; name another file")
     partial = file.with_name(f"{file.name}.partial")
     try:
+        # Never a file or link that is there already: another account may have put it there.
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise CommandError(
+            ExitCode.FAILED,
+            f"{partial} exists: another export writes it, or was interrupted; remove it in the "
+            "second case",
+        ) from None
+    except OSError as error:
+        raise CommandError(ExitCode.FAILED, f"cannot write to {file}: {error.strerror}") from error
+    try:
         with complete_output("export", file):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            with os.fdopen(os.open(partial, flags, 0o600), "wb") as opened:
+            with os.fdopen(descriptor, "wb") as opened:
                 yield opened
                 opened.flush()
                 os.fsync(opened.fileno())
@@ -123,8 +133,8 @@ def import_command(file: Path, master_key_file: Path | None) -> None:
                 done = import_lines(opened, settings.data, key, report, database=settings.database)
     counts = ", ".join(f"{number} {log}" for log, number in done.events.items())
     place = settings.database.place if settings.database else settings.data
-    print(f"imported {counts} events and {done.keys} keys into {place}")
-    print(MAKES_VIEWS, file=sys.stderr)
+    print_line(f"imported {counts} events and {done.keys} keys into {place}")
+    print_line(MAKES_VIEWS, error=True)
     warn_of_host_local_key(settings)
 
 

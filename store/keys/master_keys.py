@@ -11,6 +11,8 @@ also after a process was killed anywhere in between.
 from __future__ import annotations
 
 import os
+import secrets
+import stat
 from typing import TYPE_CHECKING, Final
 
 from domain.errors import MasterKeyError, StoreError
@@ -107,7 +109,7 @@ class MasterKeys:
 
 def read_key_file(path: Path) -> bytes:
     """Return the master key in a file. Raises StoreError, MasterKeyError."""
-    key = _read(path)
+    key = _read(path, must_be_private=False)
     if key is None:
         raise StoreError(f"there is no file {path}")
     return key
@@ -118,11 +120,13 @@ def write_key_file(path: Path, key: bytes) -> None:
 
     Raises StoreError, also when the file exists: a key is never overwritten.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    # A name that nobody can guess, so that nobody can put a file or a link of that name there.
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
+        descriptor = os.open(beside, flags, 0o600)
         try:
-            with os.fdopen(os.open(beside, flags, 0o600), "w") as file:
+            with os.fdopen(descriptor, "w") as file:
                 file.write(sealing.format_master_key(key) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -134,12 +138,25 @@ def write_key_file(path: Path, key: bytes) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path, *, must_be_private: bool = True) -> bytes | None:
     try:
-        return sealing.parse_master_key(path.read_text())
+        with path.open(encoding="utf-8") as file:
+            if must_be_private:
+                _require_private(path, os.fstat(file.fileno()).st_mode)
+            return sealing.parse_master_key(file.read())
     except FileNotFoundError:
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     except (MasterKeyError, UnicodeDecodeError) as error:
         raise MasterKeyError(f"{path}: the master key must be 32 bytes in base64") from error
+
+
+def _require_private(path: Path, mode: int) -> None:
+    """Raise StoreError when other accounts than the owner's may read or replace a key."""
+    if stat.S_IMODE(mode) & 0o077:
+        raise StoreError(
+            f"{path} has mode {stat.S_IMODE(mode):04o}, so that other accounts of this host may "
+            f"read or change the master key: run `chmod 600 {path}`; if they could read it, "
+            "change it afterwards by `postwatch keys rotate`"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from store.files.data_folder import DataFolder
 from store.keys.sealing import fingerprint, format_master_key, new_key
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.testing import Result
 
     from tests.places import Place
@@ -84,3 +87,56 @@ def test_a_key_that_other_hosts_lack_is_told(place: Place, command: str) -> None
     assert done.exit_code == 0, done.output
     is_told = "on this host only" in done.stderr
     assert is_told == (place.database is not None)
+
+
+def test_a_new_key_goes_through_no_file_or_link_of_a_name_that_can_be_guessed(
+    tmp_path: Path,
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    (tmp_path / f"new.key.{os.getpid()}").symlink_to(victim)
+
+    done = CliRunner().invoke(main, ["keys", "new", str(tmp_path / "new.key")])
+
+    assert done.exit_code == 0, done.output
+    assert victim.read_text() == "as it was"
+    assert (tmp_path / "new.key").stat().st_mode & 0o777 == 0o600
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_export_writes_to_no_file_or_link_that_is_there(place: Place, tmp_path: Path) -> None:
+    key = new_key()
+    place.create(key).close()
+    env = {**place.environment, "POSTWATCH_MASTER_KEY": format_master_key(key)}
+    victim = tmp_path / "victim"
+    victim.write_text("as it was")
+    partial = tmp_path / "out.jsonl.partial"
+    partial.symlink_to(victim)
+    command = ["log", "export", str(tmp_path / "out.jsonl")]
+
+    done = CliRunner().invoke(main, command, env=env)
+
+    assert done.exit_code == ExitCode.FAILED
+    assert f"{partial} exists" in done.stderr
+    assert victim.read_text() == "as it was"
+    partial.unlink()
+    assert CliRunner().invoke(main, command, env=env).exit_code == 0
+    assert (tmp_path / "out.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_files_of_a_store_are_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        env = {"POSTWATCH_DATA": str(tmp_path / "data")}
+        done = CliRunner().invoke(main, ["init"], env=env)
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+
+    assert done.exit_code == 0, done.output
+    files = list((tmp_path / "data").rglob("*"))
+    assert {each.suffix for each in files} >= {".db", ".key"}
+    assert not [each for each in files if each.stat().st_mode & 0o077]
+    (tmp_path / "data").chmod(0o755)
+    warned = CliRunner().invoke(main, ["token", "list"], env=env)
+    assert warned.exit_code == 0

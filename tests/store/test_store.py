@@ -107,3 +107,17 @@ def test_two_processes_may_hold_one_store(place: Place) -> None:
 
         assert (first.organization.number, second.organization.number) == (1, 2)
         assert one.monitoring.create_monitor(second.create(), TESTER).number == 1
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o602])
+def test_a_master_key_that_other_accounts_can_read_or_change_is_refused(
+    tmp_path: Path, mode: int
+) -> None:
+    create_store(tmp_path).close()
+    key_file = DataFolder(tmp_path).master_key
+    key_file.chmod(mode)
+
+    with pytest.raises(StoreError, match=f"master.key has mode {mode:04o}.*chmod 600"):
+        open_store(tmp_path)
+    key_file.chmod(0o400)
+    open_store(tmp_path).close()
