@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
+from api.http.execution import Execution
+from api.http.operation import Endpoint, operations_of
 from service import logging
 from service.api_server import ApiServer, make_counters_folder
 from service.settings import Settings
@@ -53,7 +55,7 @@ class Append:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Append the body."""
-        state = req.bounded_stream.read()
+        state: bytes = req.context.body
         self._connection().execute("INSERT INTO appended VALUES (?)", (state,))
         resp.status = falcon.HTTP_201
         resp.media = {"bytes": len(state)}
@@ -73,9 +75,13 @@ class BareServer(ApiServer):
 
     def load(self) -> Any:  # noqa: ANN401 - what gunicorn serves
         """Return the application of one worker."""
-        app = falcon.App()
-        app.add_route("/hello", Hello())
-        app.add_route("/append", Append(self.settings.data / "appended.db"))
+        # Imported here: the counters read the name of their folder when they are imported.
+        from api.app import App  # noqa: PLC0415
+
+        app, execution = App(), Execution(reads_wait=False)
+        append = Append(self.settings.data / "appended.db")
+        app.add_route("/hello", Endpoint(execution, operations_of(Hello())))
+        app.add_route("/append", Endpoint(execution, operations_of(append)))
         return app
 
 

@@ -16,28 +16,34 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from typing_extensions import override
 
+from api.http.client_address import TrustedProxies
+from api.http.request_log import Emit, log_line
 from api.storage.rate_counters import SqliteCounter
 from projections.catalog import Views
 from service import logging as logs
 from service.errors import CommandError, ExitCode
-from service.listening import SEND_TIMEOUT_SECONDS, set_send_timeout
+from service.http_connections import WaitingConnections
+from service.http_worker import ApiWorker, waiting_limit
 from service.opening import open_from_settings, wait_for_database
 from store.files.data_folder import DataFolder
 from store.sqlite.engine import SqliteEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gunicorn.workers.base import Worker
 
     from api.app import App, Options
     from api.http.rate_limit import Counter
+    from service.http_protocol import ServerContext
     from service.settings import Settings
     from store.store import Store
 
 
 log = logging.getLogger("postwatch.api")
 
-THREADS: Final = 4
-"""Threads of each worker."""
+SWITCH_SECONDS: Final = 0.001
+"""How long a thread computes before another may: the event loop waits so long for its turn."""
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - heartbeats and counts, no wait for a disk
 
@@ -61,17 +67,6 @@ class RootLogger(Logger):  # type: ignore[misc] # gunicorn has no types
         self.loglevel = getattr(logging, cfg.loglevel.upper(), logging.INFO)
         self.error_log.setLevel(max(self.loglevel, logging.WARNING))
         self.error_log.propagate = True
-
-    @override
-    def exception(self, msg: str, *args: object, **kwargs: Any) -> None:
-        """Log a fault with its traceback; a client that stopped reading is no fault."""
-        if isinstance(sys.exception(), BlockingIOError):
-            self.warning(
-                "a client read nothing for %d s or more; its connection is closed",
-                SEND_TIMEOUT_SECONDS,
-            )
-        else:
-            super().exception(msg, *args, **kwargs)
 
 
 class LoggingArbiter(Arbiter):  # type: ignore[misc] # gunicorn has no types
@@ -113,8 +108,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         options = {
             "bind": [self.settings.bind],
             "workers": self.settings.workers,
-            "worker_class": "gthread",
-            "threads": THREADS,
+            "worker_class": ApiWorker,
             "reuse_port": True,
             "control_socket_disable": True,
             "keepalive": 15,
@@ -125,7 +119,8 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             "logger_class": RootLogger,
             "when_ready": _log_ready,
             "post_fork": self._note_worker,
-            "post_worker_init": lambda worker: set_send_timeout(worker.sockets),
+            "asgi_loop": "asyncio",
+            "forwarded_allow_ips": ",".join(self.settings.trusted_proxies),
             "worker_exit": self._close,
             "child_exit": remove_worker_counters,
             "on_exit": remove_counters_folder,
@@ -136,7 +131,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
     @override
     def load(self) -> App:
-        """Return the WSGI application of one worker."""
+        """Return the ASGI application of one worker."""
         # Imported here: the counters read the name of their folder when they are imported.
         from api.app import create_app  # noqa: PLC0415
 
@@ -145,6 +140,16 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         store = wait_for_database(self._open, meanwhile=self._worker.notify)
         assert self._views is not None  # noqa: S101 - opened with the store
         return create_app(store, self._views, self._options(store))
+
+    def server_context(self, now: Callable[[], float]) -> ServerContext:
+        """Return what the connections of one worker share."""
+        # Imported here: the counters read the name of their folder when they are imported.
+        from api.resources.metrics import count_request  # noqa: PLC0415
+        from service.http_protocol import ServerContext  # noqa: PLC0415
+
+        waiting = WaitingConnections(self.settings.connections_per_address, waiting_limit(), now)
+        proxies = TrustedProxies(self.settings.trusted_proxies)
+        return ServerContext(proxies, waiting, self._log_request(), count_request)
 
     def _open(self) -> Store:
         """Open store and views, and bring the monitors view up to date."""
@@ -157,16 +162,20 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         return store
 
     def _note_worker(self, _arbiter: Arbiter, worker: Worker) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         self._worker = worker
 
     def _options(self, store: Store) -> Options:
         from api.app import Options  # noqa: PLC0415 - as above
-        from api.http.request_log import log_line  # noqa: PLC0415 - as above
 
         limit = self.settings.rate_limit
         counter = counter_of(store) if limit else None
-        lines = logs.request_lines(self.settings.log_format)
-        return Options(limit, counter, self.settings.cors_origins, lines or log_line)
+        proxies = TrustedProxies(self.settings.trusted_proxies)
+        origins = self.settings.cors_origins
+        return Options(limit, counter, origins, self._log_request(), proxies)
+
+    def _log_request(self) -> Emit:
+        return logs.request_lines(self.settings.log_format) or log_line
 
     def _close(self, _arbiter: Arbiter, _worker: Worker) -> None:
         if self._views is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -34,6 +35,7 @@ _LOCATION: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _BIND: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
 _MAX_PORT: Final = 65535
 _MAX_WORKERS: Final = 64
+_MAX_CONNECTIONS: Final = 100_000
 _MAX_RATE: Final = 1_000_000
 _MAX_INTERVAL: Final = 86_400
 _PREFIX: Final = "POSTWATCH_"
@@ -76,6 +78,10 @@ class Settings:
     alerting_metrics_bind: tuple[str, int] | None
     rate_limit: int | None
     cors_origins: tuple[str, ...]
+    connections_per_address: int
+    trusted_proxies: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
     tree_head_seconds: int
     log_level: str
     log_format: str | None
@@ -99,7 +105,8 @@ class Settings:
     def base_url(self) -> str:
         """The URL of the API for a client on this machine."""
         host = self.local_host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "http" if self.tls_cert is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @classmethod
     def from_env(
@@ -131,10 +138,17 @@ class Settings:
             alerting_metrics_bind=reader.read("POSTWATCH_ALERTING_METRICS_BIND", _parse_bind, None),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
+            connections_per_address=reader.read(
+                "POSTWATCH_CONNECTIONS_PER_ADDRESS", _parse_connections, 100
+            ),
+            trusted_proxies=reader.read("POSTWATCH_TRUSTED_PROXIES", _parse_networks, ()),
+            tls_cert=reader.read("POSTWATCH_TLS_CERT", _parse_file, None),
+            tls_key=reader.read("POSTWATCH_TLS_KEY", _parse_file, None),
             tree_head_seconds=reader.read("POSTWATCH_TREE_HEAD_SECONDS", _parse_interval, 600),
             log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
             log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
         )
+        reader.check(_tls_problem(settings))
         reader.finish()
         return settings
 
@@ -189,6 +203,11 @@ class _EnvironmentReader:
         host = quote(given["HOST"], safe="[]:,")  # It may be the folder of a socket.
         return f"postgresql://{login}{host}{port}/{name}"
 
+    def check(self, problem: str | None) -> None:
+        """Note a problem of settings that do not fit each other."""
+        if problem is not None and not self._problems:
+            self._problems.append(problem)
+
     def finish(self) -> None:
         """Raise CommandError that names every wrong value, and every misspelt name.
 
@@ -234,6 +253,30 @@ def _parse_rate_limit(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= _MAX_RATE:
         raise ValueError(f"must be a whole number of requests a minute, from 1 to {_MAX_RATE}")
     return int(text)
+
+
+def _parse_connections(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_CONNECTIONS:
+        raise ValueError(f"must be a whole number from 1 to {_MAX_CONNECTIONS}")
+    return int(text)
+
+
+def _tls_problem(settings: Settings) -> str | None:
+    """Return what is wrong with certificate and key together, None if nothing is."""
+    if settings.tls_cert is None and settings.tls_key is None:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        return "POSTWATCH_TLS_CERT and POSTWATCH_TLS_KEY: set both or none"
+    try:
+        # With a password callback OpenSSL never asks on the terminal.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=str)
+    except (OSError, ssl.SSLError):
+        return (
+            f"POSTWATCH_TLS_CERT, POSTWATCH_TLS_KEY: {settings.tls_cert} and {settings.tls_key} "
+            "are no readable pair of a PEM certificate and its key without password"
+        )
+    return None
 
 
 def _parse_interval(text: str) -> int:

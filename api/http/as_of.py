@@ -13,6 +13,7 @@ from projections.core.table import ViewUnavailableError
 from projections.views.time_travel import MonitorsAsOf
 
 if TYPE_CHECKING:
+    from api.http.operation import Operation
     from projections.core.projector import Projector
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorAnswers, MonitorReader
@@ -27,10 +28,10 @@ HEADER: Final = "X-As-Of-Position"
 class RejectAsOf:
     """Falcon middleware that refuses `asOf` where it would be ignored.
 
-    A resource whose GET reads the past has the attribute `supports_as_of`.
+    An operation that reads the past says so: `Operation.supports_as_of`.
     """
 
-    def process_resource(
+    async def process_resource(
         self,
         req: falcon.Request,
         _resp: falcon.Response,
@@ -40,17 +41,19 @@ class RejectAsOf:
         """Raise 400 for `asOf` on a resource or method that does not read the past."""
         if not req.query_string or PARAMETER not in req.params:
             return
-        if not _responds(resource, req.method):
+        operation = _operation(resource, req.method)
+        if operation is None:
             return  # with 405, which the framework answers
-        if req.method != "GET" or not getattr(resource, "supports_as_of", False):
+        if not operation.supports_as_of:
             raise falcon.HTTPBadRequest(
                 description=f"Invalid {PARAMETER}: the past can be read of one monitor and of "
                 "lists of monitors only"
             )
 
 
-def _responds(resource: object, method: str) -> bool:
-    return any(each.startswith(f"on_{method.lower()}") for each in dir(type(resource)))
+def _operation(resource: object, method: str) -> Operation | None:
+    operations: dict[str, Operation] = getattr(resource, "operations", {})
+    return operations.get(method)
 
 
 class AsOf:

@@ -14,6 +14,7 @@ from uuid import UUID
 import falcon
 from eventsourcing.persistence import PersistenceError
 
+from api.http.execution import Cost, Execution
 from api.http.log_throttle import LOG_THROTTLE
 from api.http.permissions import Principal
 from domain.access_token import PREFIX, USE_RECORDED_EVERY, token_hash
@@ -37,7 +38,7 @@ _CHALLENGE: Final = ["Bearer"]
 
 
 class Authentication:
-    """Falcon middleware that sets `req.context.principal`."""
+    """Check of admission that sets `req.context.principal`."""
 
     def __init__(
         self, reader: MonitorReader, clock: Clock = utc_now, *, limit: RateLimit | None = None
@@ -46,7 +47,7 @@ class Authentication:
         self._limit = limit
         self._clock = clock
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def check(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Refuse a request without a valid token; a browser's preflight bears none."""
         open_path = req.path in OPEN_PATHS or req.path.startswith(OPEN_FOLDER)
         if open_path or req.method == "OPTIONS":
@@ -92,13 +93,16 @@ class LastUse:
     the next use is due. A use that cannot be recorded does not fail the request.
     """
 
-    def __init__(self, monitoring: Monitoring, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, monitoring: Monitoring, execution: Execution, clock: Clock = utc_now
+    ) -> None:
         self._monitoring = monitoring
+        self._execution = execution
         self._clock = clock
         self._next_record: dict[str, datetime] = {}
         """By token id: a use before this time is not recorded."""
 
-    def process_response(
+    async def process_response(
         self,
         req: falcon.Request,
         _resp: falcon.Response,
@@ -111,7 +115,15 @@ class LastUse:
             return
         now = self._clock()
         if now >= self._due_at(principal, now):
-            self._record(principal, req.context.request_id, now)
+            # Before it is recorded: requests meanwhile must not record it, too.
+            self._next_record[principal.token_id] = now + USE_RECORDED_EVERY
+            request_id, tenant = req.context.request_id, principal.organization_id
+            try:
+                await self._execution.run(
+                    Cost.WRITE, tenant, lambda: self._record(principal, request_id)
+                )
+            except falcon.HTTPServiceUnavailable:
+                self._next_record.pop(principal.token_id, None)
 
     def _due_at(self, principal: Principal, now: datetime) -> datetime:
         """Return when the next use of a token is to be recorded."""
@@ -121,12 +133,11 @@ class LastUse:
             self._next_record[principal.token_id] = due_at
         return due_at
 
-    def _record(self, principal: Principal, request_id: str, now: datetime) -> None:
+    def _record(self, principal: Principal, request_id: str) -> None:
         token_id, actor = UUID(principal.token_id), principal.actor(request_id)
         try:
             self._monitoring.use_token(token_id, actor)
         except PersistenceError as error:
             message = "the use of a token was not recorded: %s"
             LOG_THROTTLE.log(logging.WARNING, self, message, outage_reason(error))
-            return
-        self._next_record[principal.token_id] = now + USE_RECORDED_EVERY
+            self._next_record.pop(principal.token_id, None)

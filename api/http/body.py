@@ -1,11 +1,17 @@
-"""Strict reading of a JSON body: size, media type and syntax, before its fields."""
+"""Strict reading of a JSON body: size, time, media type and syntax, before its fields.
+
+A body is received before its handler runs, with a limit on size and time, and judged when the
+handler asks for it: a caller without the right gets 403, whatever the body.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Final
 
 import falcon
+import falcon.asgi
 import orjson
 
 from api.http.errors import invalid
@@ -15,26 +21,62 @@ MAX_BYTES: Final = 64 * 1024
 _MAX_INTEGER: Final = 2**63
 _MAX_DIGITS: Final = len(str(_MAX_INTEGER))
 
+BODY_SECONDS: Final = 10.0
+"""How long a whole body may take."""
+
+MIN_BYTES_PER_SECOND: Final = 1024
+"""How fast a body must come, measured from its begin and after a grace."""
+
+GRACE_SECONDS: Final = 2.0
+RECEIVE: Final = "postwatch.receive"
+"""Key of the ASGI scope: the function that receives the body, before Falcon touched it."""
+
+
+async def receive_body(req: falcon.asgi.Request) -> bytes | None:
+    """Return the bytes of a body; None above 64 KiB, of which no more is received.
+
+    Raises 408 for a body that takes too long, 400 for a client that leaves.
+    """
+    if (req.content_length or 0) > MAX_BYTES:
+        return None
+    receive, loop = req.scope[RECEIVE], asyncio.get_running_loop()
+    begun, parts, size = loop.time(), [], 0
+    while True:
+        seconds = min(GRACE_SECONDS + size / MIN_BYTES_PER_SECOND, BODY_SECONDS)
+        try:
+            async with asyncio.timeout_at(begun + seconds):
+                event = await receive()
+        except TimeoutError:
+            raise falcon.HTTPError(
+                falcon.HTTP_408,
+                description=f"The body came too slowly: it must be whole within {BODY_SECONDS:.0f} "
+                f"s, and come with {MIN_BYTES_PER_SECOND} bytes a second",
+            ) from None
+        if event["type"] != "http.request":
+            raise falcon.HTTPBadRequest(description="The body ended before it was whole")
+        parts.append(event.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BYTES:
+            return None
+        if not event.get("more_body", False):
+            return b"".join(parts)
+
 
 def read_object(req: falcon.Request) -> dict[str, Any]:
     """Return the JSON object of a request's body.
 
-    Raises 411 for a body without a length, 413 above 64 KiB, 415 for another type, and
-    InvalidInputError for anything that is not one JSON object without doubled keys.
+    Raises 413 above 64 KiB, 415 for another type, and InvalidInputError for anything that is
+    not one JSON object without doubled keys.
     """
     media_type = (req.content_type or "").partition(";")[0].strip().lower()
-    if req.get_header("Transfer-Encoding"):
-        raise falcon.HTTPLengthRequired(
-            description="Send a Content-Length; chunked bodies are not read"
-        )
-    if (req.content_length or 0) > MAX_BYTES:
+    body: bytes | None = req.context.body
+    if body is None:
         raise falcon.HTTPContentTooLarge(description=f"The body may have {MAX_BYTES} bytes")
     if media_type != "application/json":
         raise falcon.HTTPUnsupportedMediaType(
             description="Send JSON with the header Content-Type: application/json"
         )
-    req.context.body = req.bounded_stream.read()
-    return _parse(req.context.body)
+    return _parse(body)
 
 
 def _parse(data: bytes) -> dict[str, Any]:

@@ -7,11 +7,11 @@ of its own is a fault of the service: 500.
 from __future__ import annotations
 
 import logging
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import falcon
+import falcon.asgi
 import orjson
 
 from api.http.log_throttle import LOG_THROTTLE
@@ -29,7 +29,7 @@ from store.ports.errors import STORE_UNAVAILABLE, is_disk_full, is_logged
 from store.proof.merkle import NotInTreeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
 
 log = logging.getLogger("postwatch.api")
@@ -54,12 +54,12 @@ STORE_RETRY_SECONDS: Final = 5
 """When a client may try again after the store was unavailable."""
 
 
-def register(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+def register(app: falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]) -> None:
     """Make every error of the app answer with the documented body."""
     app.set_error_serializer(_serialize)
     app.add_error_handler(Exception, _handle_fault)
     for error_class, status in STATUS_OF.items():
-        app.add_error_handler(error_class, partial(_handle_refusal, status))
+        app.add_error_handler(error_class, _refusal_handler(status))
     app.add_error_handler(InvalidInputError, _handle_invalid_input)
     app.add_error_handler(ViewUnavailableError, _handle_unavailable_view)
     app.add_error_handler(ArchiveError, _handle_unreadable_archive)
@@ -84,17 +84,18 @@ def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     _answer(req, resp, status, error.description or status.phrase)
 
 
-def _handle_refusal(
-    status: HTTPStatus,
-    req: falcon.Request,
-    resp: falcon.Response,
-    error: Exception,
-    _params: dict[str, object],
-) -> None:
-    _answer(req, resp, status, str(error))
+def _refusal_handler(status: HTTPStatus) -> Callable[..., Awaitable[None]]:
+    """Return the handler of errors that are answered with their own text."""
+
+    async def handle(
+        req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, object]
+    ) -> None:
+        _answer(req, resp, status, str(error))
+
+    return handle
 
 
-def _handle_invalid_input(
+async def _handle_invalid_input(
     req: falcon.Request,
     resp: falcon.Response,
     error: InvalidInputError,
@@ -103,7 +104,7 @@ def _handle_invalid_input(
     _answer(req, resp, HTTPStatus.BAD_REQUEST, _summary(error.problems), error.problems)
 
 
-def _handle_unavailable_view(
+async def _handle_unavailable_view(
     req: falcon.Request,
     resp: falcon.Response,
     _error: ViewUnavailableError,
@@ -113,7 +114,7 @@ def _handle_unavailable_view(
     _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, VIEW_UNAVAILABLE)
 
 
-def _handle_unreadable_archive(
+async def _handle_unreadable_archive(
     req: falcon.Request, resp: falcon.Response, error: ArchiveError, _params: dict[str, object]
 ) -> None:
     # The text names a file and positions, and no stored data.
@@ -121,7 +122,7 @@ def _handle_unreadable_archive(
     _answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, _ARCHIVE_UNREADABLE)
 
 
-def _handle_fault(
+async def _handle_fault(
     req: falcon.Request, resp: falcon.Response, error: Exception, _params: dict[str, object]
 ) -> None:
     """Answer 500. The log gets where it happened, never the text: it may hold event data."""
@@ -136,7 +137,7 @@ def _handle_fault(
 class _StoreUnavailableHandler:
     """Answers 503 to each request that meets an unavailable store, and throttles the log."""
 
-    def handle(
+    async def handle(
         self,
         req: falcon.Request,
         resp: falcon.Response,
@@ -170,16 +171,23 @@ def _answer(
     message: str,
     problems: tuple[Problem, ...] = (),
 ) -> None:
+    resp.status = falcon.code_to_http_status(status.value)
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = error_body(status.value, message, req.context.request_id, problems)
+
+
+def error_body(
+    status: int, message: str, request_id: str, problems: tuple[Problem, ...] = ()
+) -> bytes:
+    """Return the documented body of an error."""
     body: dict[str, object] = {
-        "statusCode": status.value,
+        "statusCode": status,
         "statusMessage": phrase(status),
         "message": message,
-        "requestId": req.context.request_id,
+        "requestId": request_id,
     }
     if problems:
         body["errors"] = [
             {"path": each.path, "code": each.code, "message": each.message} for each in problems
         ]
-    resp.status = falcon.code_to_http_status(status.value)
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = orjson.dumps(body)
+    return orjson.dumps(body)

@@ -37,7 +37,7 @@ class Counter(ABC):
 
 
 class RateLimit:
-    """Falcon middleware, after authentication. Machines that ask /healthz are not counted."""
+    """Check of admission, after authentication. Machines that ask /healthz are not counted."""
 
     def __init__(
         self, counter: Counter, per_minute: int, now: Callable[[], float] = time.time
@@ -49,9 +49,9 @@ class RateLimit:
 
     def refuse_stranger(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count a request that has no valid token. Raises 429."""
-        self._count(f"address {req.remote_addr}", resp)
+        self._count(f"address {req.context.client}", resp)
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+    def check(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count a request of a token, whatever path it asks for. Raises 429."""
         principal = getattr(req.context, "principal", None)
         if principal is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from api.http.execution import require_thread
 from api.http.log_throttle import LOG_THROTTLE
 from projections.core.table import ViewUnavailableError
 from store.ports.errors import STORE_UNAVAILABLE, outage_reason
@@ -27,8 +28,10 @@ _CANNOT_FOLLOW: Final[tuple[type[Exception], ...]] = (*STORE_UNAVAILABLE, ViewUn
 def catch_up(projector: Projector) -> bool:
     """Catch the view up with its log, for all workers; return whether that worked.
 
-    A missing view is not built here: that may take longer than any client waits.
+    A missing view is not built here: that may take longer than any client waits. Runs in a
+    thread, because it waits for other writers of the view.
     """
+    require_thread()
     try:
         projector.catch_up(may_build=False)
     except _CANNOT_FOLLOW as error:
@@ -61,6 +64,7 @@ def retry_after_catch_up(projector: Projector) -> bool:
     """
     if not projector.is_current():
         return False
+    require_thread()
     projector.catch_up(may_build=False)
     return True
 
@@ -69,13 +73,13 @@ _READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ViewGuard:
-    """Falcon middleware that refuses changes while the view is being rebuilt; reads go on."""
+    """Check of admission: refuses changes while the view is being rebuilt; reads go on."""
 
     def __init__(self, projector: Projector, reader: MonitorReader) -> None:
         self._projector = projector
         self._reader = reader
 
-    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+    def check(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Raise ViewUnavailableError before anything is recorded, so that the client may repeat."""
         if req.method not in _READ_METHODS:
             self._projector.require_current()

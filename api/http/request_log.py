@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import falcon
 
+from api.http.client_address import FORWARDED_FOR, UNKNOWN, TrustedProxies
+
 if TYPE_CHECKING:
     from falcon.routing import CompiledRouter
 
@@ -36,22 +38,29 @@ def log_line(level: int, line: Line) -> None:
     log.handle(log.makeRecord(log.name, level, __file__, 0, message, (), None, extra=line))
 
 
+def new_request_id() -> str:
+    """Return an id for a request that came without a usable one."""
+    return os.urandom(_RANDOM_BYTES).hex()
+
+
 class RequestLog:
     """Falcon middleware, the outermost: refused requests have an id and a line, too."""
 
-    def __init__(self, emit: Emit = log_line) -> None:
+    def __init__(self, emit: Emit = log_line, proxies: TrustedProxies | None = None) -> None:
         self._emit = emit
+        self._proxies = proxies or TrustedProxies()
 
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Take the caller's request id, or make one."""
-        # From the environment: most callers send none, and get_header() raises within then.
-        given = req.env.get("HTTP_X_REQUEST_ID")
+    async def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Take the caller's request id, or make one; find out the client's address."""
+        given = req.get_header("X-Request-Id")
         is_usable = given is not None and _ACCEPTABLE.fullmatch(given)
-        req.context.request_id = given if is_usable else os.urandom(_RANDOM_BYTES).hex()
+        req.context.request_id = given if is_usable else new_request_id()
+        forwarded = req.get_header(FORWARDED_FOR)
+        req.context.client = self._proxies.client(req.remote_addr or UNKNOWN, forwarded)
         req.context.started = time.perf_counter()
         resp.set_header("X-Request-Id", req.context.request_id)
 
-    def process_response(
+    async def process_response(
         self,
         req: falcon.Request,
         resp: falcon.Response,
@@ -73,6 +82,7 @@ class RequestLog:
             "status": status,
             "duration_ms": duration,
             "request_id": req.context.request_id,
+            "client": req.context.client,
         }
         if principal is not None:
             line["token_id"] = principal.token_id
@@ -90,7 +100,7 @@ class RouteOfRefused:
     def __init__(self, router: CompiledRouter) -> None:
         self._router = router
 
-    def process_response(
+    async def process_response(
         self,
         req: falcon.Request,
         _resp: falcon.Response,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import falcon
 import orjson
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from api.http.response import StaticFile
 from api.openapi.document import build_document
 
@@ -62,6 +64,7 @@ class Documentation:
         resp.set_header("Referrer-Policy", "no-referrer")
         self._page.answer(req, resp)
 
+    @costs(Cost.COSTLY_READ)
     def on_get_file(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Send a file; each is read when it is first asked for, for most workers never."""
         if name not in FILES:

@@ -42,16 +42,16 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
         "The role readonly may not create monitors",
     ),
     404: ("NotFound", "There is no such thing in the caller's organization.", "Not found"),
+    408: (
+        "RequestTimeout",
+        "The body came too slowly.",
+        "The body came too slowly: it must be whole within 10 s, and come with 1024 bytes a second",
+    ),
     409: ("Conflict", "The request contradicts another one.", "Conflict"),
     412: (
         "PreconditionFailed",
         "The monitor has changed since the caller saw the version in `If-Match`.",
         "The monitor has changed since",
-    ),
-    411: (
-        "LengthRequired",
-        "The body came in chunks.",
-        "Send a Content-Length; chunked bodies are not read",
     ),
     413: ("ContentTooLarge", "The body is above 64 KiB.", "The body may have 65536 bytes"),
     415: (
@@ -73,7 +73,7 @@ _MEANINGS: Final[Mapping[int, tuple[str, str, str]]] = {
         VIEW_UNAVAILABLE,
     ),
 }
-BODY_ERRORS: Final = (400, 411, 413, 415)
+BODY_ERRORS: Final = (400, 408, 413, 415)
 """Statuses of errors that any request with a body may get."""
 
 

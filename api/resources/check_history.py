@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from api.http.parameters import read_limit
 from api.http.permissions import Action, Principal, require
 from projections.shapes.check import check_shape
@@ -23,6 +25,7 @@ class CheckHistory:
         self._monitors = monitors
         self._checks = checks
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show up to `limit` checks."""
         principal: Principal = req.context.principal

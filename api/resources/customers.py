@@ -10,6 +10,7 @@ import orjson
 
 from api.http.body import read_object
 from api.http.errors import invalid
+from api.http.execution import Cost
 from api.http.fields import (
     COUNTRY_CODES,
     EMAIL,
@@ -21,6 +22,7 @@ from api.http.fields import (
     add_defaults,
     read_known,
 )
+from api.http.operation import costs
 from api.http.parameters import identifier_of, query_identifier
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import idempotency_key
@@ -204,6 +206,7 @@ class CustomerCollection:
         customer = customer_shape(records.of_customer(made), organization, "created")
         resp.media = {"success": True, "customer": customer}
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List the customers of an organization (9.2)."""
         principal: Principal = req.context.principal

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import falcon
 
+from api.http.execution import Cost
 from api.http.fields import parse_uuid
+from api.http.operation import costs
 from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
-from api.http.response import Streams
 from api.http.scope import asked_customer, asked_organization, referenced
 from api.resources.monitor_history import page
 from domain.clock import parse_time
@@ -27,6 +28,7 @@ from projections.views.history import ENTRY_TYPES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from api.http.response import Streams
     from projections.core.projector import Projector
     from projections.core.table import Record
     from projections.readers.history import HistoryReader
@@ -105,12 +107,19 @@ _BATCH: Final = 500
 class Events:
     """The audit log of an organization, or of one of its customers."""
 
-    def __init__(self, reader: MonitorReader, history: HistoryReader, projector: Projector) -> None:
+    def __init__(
+        self,
+        reader: MonitorReader,
+        history: HistoryReader,
+        projector: Projector,
+        streams: Streams,
+    ) -> None:
         self._reader = reader
         self._history = history
         self._projector = projector
-        self._streams = Streams()
+        self._streams = streams
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show the entries after a position: one page, or all of them as a stream of lines."""
         principal: Principal = req.context.principal
@@ -125,7 +134,8 @@ class Events:
         if as_lines and not req.has_param("limit"):
             resp.set_header(NEXT_HEADER, str(reached))
             resp.content_type = NDJSON
-            resp.stream = self._streams.stream(self._lines(which, after, reached))
+            lines = self._lines(which, after, reached)
+            resp.stream = self._streams.stream(principal, lines)  # type: ignore[assignment] # that of falcon.asgi
             return
         found = self._history.entries(which, after, reached, limit + 1)
         has_more, found = len(found) > limit, found[:limit]

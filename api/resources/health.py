@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import falcon
 from eventsourcing.persistence import PersistenceError
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from store.ports.errors import outage_reason
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Readiness:
         self._projectors = projectors
         self._max_lag = max_lag
 
+    @costs(Cost.WRITE)
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Answer 200 when all parts are fit, 503 otherwise; the body says which are not."""
         parts: dict[str, dict[str, Any]] = {"log": self._log()}

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import falcon
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from api.http.parameters import whole_number
 from api.http.permissions import Action, Principal, require
 from store.proof.merkle import NotInTreeError
@@ -26,6 +28,7 @@ class LogProofs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @costs(Cost.COSTLY_READ)
     def on_get_head(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Show the newest signed head."""
         head = self._proof(req, name).newest_head()
@@ -33,11 +36,13 @@ class LogProofs:
             raise NotInTreeError(f"the log {name} has no signed head yet")
         resp.media = head.as_json()
 
+    @costs(Cost.COSTLY_READ)
     def on_get_inclusion(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Prove that the event at a position is in the tree of the newest signed head."""
         proof = self._proof(req, name)
         resp.media = proof.inclusion(_required(req, "position")).as_json()
 
+    @costs(Cost.COSTLY_READ)
     def on_get_consistency(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Prove that a log only grew between two sizes."""
         proof = self._proof(req, name)

@@ -13,14 +13,15 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-import falcon
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from api.http.execution import Cost
 from api.http.log_throttle import LOG_THROTTLE
+from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
 from store.ports.errors import STORE_UNAVAILABLE
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from uuid import UUID
 
+    import falcon
     from eventsourcing.persistence import Recording
     from prometheus_client.metrics_core import Metric
 
@@ -64,26 +66,27 @@ _METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "O
 class RequestMetrics:
     """Falcon middleware that counts and times requests."""
 
-    def process_response(
+    async def process_response(
         self,
         req: falcon.Request,
         resp: falcon.Response,
         _resource: object,
         _req_succeeded: bool,  # noqa: FBT001 - the signature is the framework's
     ) -> None:
-        """Count by route, never by path: paths hold ids, so their number has no bound.
-
-        A request that cannot be counted is answered all the same.
-        """
+        """Count by route, never by path: paths hold ids, so their number has no bound."""
         method = req.method if req.method in _METHODS else "other"
-        route = req.uri_template or "none"
-        status = str(falcon.http_status_to_code(resp.status))
-        try:
-            count, duration = _series(method, route, status)
-            count.inc()
-            duration.observe(time.perf_counter() - req.context.started)
-        except _NO_ROOM as error:
-            _log_uncounted(error)
+        seconds = time.perf_counter() - req.context.started
+        count_request(method, req.uri_template or "none", resp.status_code, seconds)
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count a request; one that cannot be counted is answered all the same."""
+    try:
+        count, duration = _series(method, route, str(status))
+        count.inc()
+        duration.observe(seconds)
+    except _NO_ROOM as error:
+        _log_uncounted(error)
 
 
 @cache
@@ -183,6 +186,7 @@ class Metrics:
             StoreCollector(ViewCollector(projectors), ArchiveCollector(archive))
         )
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer in the text format of Prometheus."""
         principal: Principal = req.context.principal

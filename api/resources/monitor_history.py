@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
@@ -30,6 +32,7 @@ class MonitorHistory:
         self._history = history
         self._projector = projector
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show up to `limit` events before a position; `next` is the `before` of older ones."""
         principal: Principal = req.context.principal

@@ -7,7 +7,7 @@ customer in its body, so there the body comes before 404 and scope.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import falcon
@@ -17,8 +17,10 @@ from api.http import read_your_writes
 from api.http.as_of import HEADER
 from api.http.body import read_object
 from api.http.errors import invalid
+from api.http.execution import Cost
 from api.http.fields import parse_uuid
-from api.http.parameters import read_page
+from api.http.operation import costs
+from api.http.parameters import read_page, whole_number
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import entity_tag, expected_version, idempotency_key
 from api.http.scope import asked_customer, asked_organization, referenced
@@ -40,6 +42,24 @@ if TYPE_CHECKING:
     from projections.core.projector import Projector
     from projections.core.table import Record
     from projections.readers.monitors import MonitorAnswers, MonitorReader, RenderedMonitor
+
+
+_DEEP_PAGE: Final = 20
+"""Later pages of a list are costly: the store counts its way to them."""
+
+
+def _cost_of_list(req: falcon.Request) -> Cost:
+    """Return the cost of a list; searches, the past and deep pages read much."""
+    if req.has_param("search") or req.has_param("asOf"):
+        return Cost.COSTLY_READ
+    page = req.get_param("page")
+    is_deep = page is not None and (whole_number(page) or 0) > _DEEP_PAGE
+    return Cost.COSTLY_READ if is_deep else Cost.SHORT_READ
+
+
+def _cost_of_item(req: falcon.Request) -> Cost:
+    """Return the cost of one monitor; its past is folded from its events."""
+    return Cost.COSTLY_READ if req.has_param("asOf") else Cost.SHORT_READ
 
 
 class MonitorCollection:
@@ -78,6 +98,7 @@ class MonitorCollection:
             monitor, customer, organization, principal, sent=command.config
         )
 
+    @costs(_cost_of_list)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List monitors (contract part B, 4.3 and 5.3)."""
         principal: Principal = req.context.principal
@@ -122,6 +143,7 @@ class MonitorItem:
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors
 
+    @costs(_cost_of_item)
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show a monitor (contract part B, 4.4 and 5.4)."""
         principal: Principal = req.context.principal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
 from api.http.scope import referenced
 from domain.clock import Clock, utc_now
@@ -44,6 +46,7 @@ class Locations:
         self._reader = reader
         self._clock = clock
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List locations by number, without retired ones."""
         principal: Principal = req.context.principal

@@ -16,6 +16,7 @@ import falcon
 
 from api.http.body import read_object
 from api.http.errors import invalid
+from api.http.execution import Cost
 from api.http.fields import (
     IDENTIFIER,
     NAME,
@@ -26,6 +27,7 @@ from api.http.fields import (
     parse_identifier,
     read_known,
 )
+from api.http.operation import costs
 from api.http.parameters import query_identifier, whole_number
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import idempotency_key
@@ -257,6 +259,7 @@ class TokenCollection:
         resp.media = self._tokens.issue(req, principal)
         resp.status = falcon.HTTP_201
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """List tokens by number (6.2, 6.5)."""
         principal: Principal = req.context.principal

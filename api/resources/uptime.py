@@ -8,6 +8,8 @@ from uuid import UUID
 
 import falcon
 
+from api.http.execution import Cost
+from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
 from domain.clock import Clock, utc_now
@@ -47,6 +49,7 @@ class Uptime:
         self._projector = projector
         self._clock = clock
 
+    @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Show the sums of the whole range, and of each hour or day in it."""
         principal: Principal = req.context.principal

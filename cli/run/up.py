@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -121,14 +122,20 @@ def _answers(settings: Settings) -> bool:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         with suppress(OSError):
-            if _is_healthy(settings.local_host, settings.port):
+            if _is_healthy(settings):
                 return True
         time.sleep(_RETRY_SECONDS)
     return False
 
 
-def _is_healthy(host: str, port: int) -> bool:
+def _is_healthy(settings: Settings) -> bool:
     # By a socket: the import of http.client would take CPU from the starting parts.
-    with socket.create_connection((host, port), timeout=1) as connection:
+    with ExitStack() as stack:
+        address = settings.local_host, settings.port
+        connection = stack.enter_context(socket.create_connection(address, timeout=1))
+        if settings.tls_cert is not None:
+            # Not verified: the certificate names no loopback address, and nothing secret is sent.
+            context = ssl._create_unverified_context()  # noqa: S323, SLF001 - as the line above says
+            connection = stack.enter_context(context.wrap_socket(connection))
         connection.sendall(_HEALTH_REQUEST)
         return connection.makefile("rb").readline().split(b" ")[1:2] == [b"200"]

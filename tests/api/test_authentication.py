@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import falcon
+import falcon.asgi
 import pytest
-from falcon.testing import TestClient, create_environ
+from falcon.testing import TestClient, create_asgi_req
 
 from api.http.authentication import Authentication
 from domain.commands import IssueToken
@@ -69,10 +70,9 @@ def test_a_token_is_refused_from_its_expiry_on(world: World) -> None:
     world.views.projector("monitors").catch_up()
 
     def enter(now: datetime) -> falcon.Request:
-        environ = create_environ(SMTP, headers={"Authorization": f"Bearer {token}"})
-        request = falcon.Request(environ)
+        request = create_asgi_req(path=SMTP, headers={"Authorization": f"Bearer {token}"})
         reader = world.views.reader
-        Authentication(reader, lambda: now).process_request(request, falcon.Response())
+        Authentication(reader, lambda: now).check(request, falcon.asgi.Response())
         return request
 
     just_before = datetime(2026, 5, 31, 23, 59, 59, 999_000, tzinfo=UTC)

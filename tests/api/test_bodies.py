@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-import falcon
 import pytest
-from falcon.testing import create_environ
 
-from api.http.body import MAX_BYTES, read_object
-from tests.api.world import JSON, PATHS, SMTP, path_of
+from api.http.body import MAX_BYTES
+from tests.api.world import PATHS, SMTP, path_of
 
 if TYPE_CHECKING:
     from falcon.testing import Result
@@ -128,12 +126,6 @@ def test_a_body_above_64_kib_is_413(world: World, admin: Caller, kind: str) -> N
     assert (too_large.status_code, create.status_code) == (413, 413)
 
 
-def test_a_chunked_body_is_411(admin: Caller) -> None:
-    answer = admin.send("POST", SMTP, "{}", {**JSON, "Transfer-Encoding": "chunked"})
-
-    assert answer.status_code == 411
-
-
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "application/merge-patch+json", "json", ""],
@@ -154,14 +146,3 @@ def test_json_is_recognized_in_every_spelling(
     path = path_of(world.monitor())
 
     assert admin.send("PATCH", path, "{}", {"Content-Type": content_type}).status_code == 200
-
-
-@pytest.mark.parametrize("length", ["abc", "-5", "1.5"])
-def test_a_content_length_that_is_no_number_is_400(length: str) -> None:
-    environ = create_environ(SMTP, method="POST", headers=JSON)
-    environ["CONTENT_LENGTH"] = length
-
-    with pytest.raises(falcon.HTTPInvalidHeader) as refusal:
-        read_object(falcon.Request(environ))
-
-    assert refusal.value.status == falcon.HTTP_400

@@ -6,11 +6,11 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
-import falcon
 import pytest
 from eventsourcing.persistence import OperationalError
 from falcon.testing import TestClient
 
+from api.app import App
 from api.http import errors
 from api.http.request_log import RequestLog
 from domain.errors import ArchiveError, ConflictError, DomainError, MasterKeyError, NotFoundError
@@ -19,6 +19,8 @@ from store.postgres.errors import NO_ANSWER
 from tests.api.world import SMTP
 
 if TYPE_CHECKING:
+    import falcon
+
     from tests.api.world import Caller, World
 
 
@@ -31,13 +33,13 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def on_get(self, _req: falcon.Request, _resp: falcon.Response) -> None:
+    async def on_get(self, _req: falcon.Request, _resp: falcon.Response) -> None:
         """Raise."""
         raise self._error
 
 
 def client_of(error: Exception) -> TestClient:
-    app = falcon.App(middleware=[RequestLog()])
+    app = App(middleware=[RequestLog()])
     errors.register(app)
     app.add_route("/", Failing(error))
     return TestClient(app)

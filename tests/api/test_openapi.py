@@ -107,9 +107,18 @@ def test_every_route_is_in_the_document_and_the_other_way_round(world: World) ->
         (method.method.lower(), route.path)
         for route in inspect.inspect_routes(world.app)
         for method in route.methods
-        if not method.internal
+        if not method.internal and method.method != "HEAD"
     }
     assert routed == {(method, path) for method, path, _ in OPERATIONS}
+
+
+def test_head_is_answered_wherever_get_is(world: World) -> None:
+    methods = {
+        route.path: {each.method for each in route.methods}
+        for route in inspect.inspect_routes(world.app)
+    }
+    assert all(("HEAD" in each) == ("GET" in each) for each in methods.values())
+    assert ("HEAD" in methods["/healthz"], "HEAD" in methods[SMTP]) == (True, True)
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)

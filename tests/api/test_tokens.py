@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import falcon
 import pytest
-from falcon.testing import TestClient
+from falcon.testing import SimpleTestResourceAsync, TestClient
 
+from api.app import App
+from api.http.admission import Admission
 from api.http.authentication import Authentication, LastUse
+from api.http.execution import Execution
 from api.http.request_log import RequestLog
 from domain.access_token import AccessToken, token_hash
 from domain.clock import iso_milliseconds
@@ -120,8 +122,10 @@ def test_a_token_expires(world: World, admin: Caller) -> None:
     assert earliest <= made["expiresAt"] <= latest
 
     def status(now: datetime) -> int:
-        app = falcon.App(middleware=[Authentication(world.views.reader, lambda: now)])
-        app.add_route("/", falcon.testing.SimpleTestResource(json={}))
+        execution = Execution(reads_wait=False)
+        check = Authentication(world.views.reader, lambda: now)
+        app = App(middleware=[RequestLog(), Admission(execution, [check], waits=False)])
+        app.add_route("/", SimpleTestResourceAsync(json={}))
         return Caller(app, made["token"]).get("/").status_code
 
     assert status(before + month - timedelta(seconds=1)) == 200
@@ -265,10 +269,11 @@ def test_the_next_hours_use_is_recorded(world: World) -> None:
     monitoring = world.store.monitoring
 
     def request() -> None:
-        use = LastUse(monitoring, lambda: now[0])
-        parts: list[Any] = [RequestLog(), Authentication(world.views.reader), use]
-        app = falcon.App(middleware=parts)
-        app.add_route("/", falcon.testing.SimpleTestResource(json={}))
+        execution = Execution(reads_wait=False)
+        use = LastUse(monitoring, execution, lambda: now[0])
+        admission = Admission(execution, [Authentication(world.views.reader)], waits=False)
+        app = App(middleware=[RequestLog(), admission, use])
+        app.add_route("/", SimpleTestResourceAsync(json={}))
         assert Caller(app, made["token"]).get("/").status_code == 200
 
     real_clock = monitoring.clock

@@ -54,11 +54,24 @@ def _full_file(view: View) -> Iterator[None]:
     connection.execute("CREATE TABLE ballast (x)")
     connection.execute("INSERT INTO ballast VALUES (zeroblob(40000))")
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count = {pages}")
+    connections = view._connections  # type: ignore[attr-defined] # as above
+    connect, opened = connections._connect, [each.connection for each in connections._opened]
+
+    def connect_full() -> sqlite3.Connection:
+        made: sqlite3.Connection = connect()
+        made.execute(f"PRAGMA max_page_count = {pages}")
+        opened.append(made)
+        return made
+
+    connections._connect = connect_full
+    for each in opened:
+        each.execute(f"PRAGMA max_page_count = {pages}")
     try:
         yield
     finally:
-        connection.execute("PRAGMA max_page_count = 1073741823")
+        connections._connect = connect
+        for each in opened:
+            each.execute("PRAGMA max_page_count = 1073741823")
         connection.execute("DROP TABLE ballast")
 
 
