@@ -35,6 +35,7 @@ _SECTIONS: Final = {
         "customer": ("cli.manage.customers:customer", "Create and list customers."),
         "token": ("cli.manage.tokens:token", "Create, list and revoke access tokens."),
         "location": ("cli.manage.locations:location", "List and retire locations of checkers."),
+        "incident": ("cli.manage.incidents:incident", "Show, acknowledge and close incidents."),
         "keys": ("cli.manage.keys:keys", "Show, create and rotate the master key."),
     },
     "Keep": {
