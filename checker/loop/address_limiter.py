@@ -14,7 +14,7 @@ Pure: knows no clock and no sockets.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -105,8 +105,8 @@ class _Places(Generic[W]):
 
     taken: int = 0
     slow: int = 0
-    organizations: Counter[str] = field(default_factory=Counter)
-    customers: Counter[str] = field(default_factory=Counter)
+    organizations: dict[str, int] = field(default_factory=dict)
+    customers: dict[str, int] = field(default_factory=dict)
     waiting: dict[bool, FairQueue[W]] = field(default_factory=dict)
     """The slow ones and the quick ones; the side whose turn it is comes first."""
 
@@ -177,8 +177,8 @@ class AddressLimiter(Generic[W]):
     def _take(self, places: _Places[W], claimant: Claimant) -> None:
         places.taken += 1
         places.slow += claimant.is_slow
-        places.organizations[claimant.organization_id] += 1
-        places.customers[claimant.customer_id] += 1
+        _add(places.organizations, claimant.organization_id)
+        _add(places.customers, claimant.customer_id)
 
     def _may_be(self, places: _Places[W], *, is_slow: bool) -> bool:
         return places.taken < self._limit and (not is_slow or places.slow < self._slow_limit)
@@ -192,9 +192,15 @@ class AddressLimiter(Generic[W]):
         return free > self._kept_for_customers or customer_id not in places.customers
 
 
-def _subtract(counts: Counter[str], key: str) -> None:
-    counts[key] -= 1
-    if not counts[key]:
+def _add(counts: dict[str, int], key: str) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+def _subtract(counts: dict[str, int], key: str) -> None:
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
         del counts[key]
 
 

@@ -18,8 +18,8 @@ class Limits:
     Two limits hold back new probes. `starts_per_tick` bounds how many begin in each
     `tick_seconds`, because the CPU of a TLS handshake falsifies the timings of probes beside
     it. `open_sockets` bounds how many run, because each needs memory, and a server that
-    hangs keeps its socket until the timeout. `per_destination` checks run against one
-    address at a time, so that no server is flooded. `queue` checks may wait for the store
+    hangs keeps its socket until the timeout. `per_destination` connections to one
+    address are open at a time, so that no server is flooded. `queue` checks may wait for the store
     before no more probes begin; the recorder waits `linger_seconds` for up to `batch` of
     them. At the stop running probes get `grace_seconds` to end, and what is queued
     `flush_seconds` to be recorded.
@@ -39,7 +39,8 @@ class Limits:
 log = logging.getLogger("postwatch.checker")
 
 FILES_PER_CHECK: Final = 2
-"""A check resolves IPv4 and IPv6 at once, or connects to two addresses at once."""
+"""A check resolves IPv4 and IPv6 at once. Each further address that it connects to at the same
+time counts as a socket of its own."""
 
 RESERVED_FILES: Final = 128
 """For the files of the store, the metrics server and the runtime."""
