@@ -3,13 +3,16 @@
 Servers offer SCRAM, CRAM-MD5 or APOP to users whose password they store in another form, and
 then refuse them. Only another try tells that from a wrong password, and one check makes one:
 after a digest was refused, the next check uses the next way. What then works is used from
-then on. Pure: no I/O.
+then on.
+
+A POP3 server may want some time between two logins of a user (LOGIN-DELAY, RFC 2449 6.5). After a
+login that worked, the next ones are left out for so long. Pure: time is an argument.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from domain.check import Category
 
@@ -20,8 +23,17 @@ if TYPE_CHECKING:
 
 MOST_ACCOUNTS: Final = 10_000
 
+LONGEST_DELAY_SECONDS: Final = 3600
+"""A server that wants more time than this would stop the watching of its logins."""
+
+_TOLERANCE_SECONDS: Final = 1.0
+"""A login that is allowed so soon is tried: the start of a check jitters by this much."""
+
 # The server needs more than the password for these: it must store it in a certain form.
 _DIGESTS: Final = ("SCRAM-", "CRAM-", "APOP")
+
+
+_Value = TypeVar("_Value")
 
 
 class _Account(NamedTuple):
@@ -30,25 +42,39 @@ class _Account(NamedTuple):
     port: int
     tls: str
     user: str
+    secrets_hash: int
 
 
 class LoginMemory:
-    """The ways to log in that accounts are known not to take; bounded."""
+    """What accounts are known not to take, and until when they take no login; bounded."""
 
     def __init__(self, most_accounts: int = MOST_ACCOUNTS) -> None:
         self._most_accounts = most_accounts
         self._avoided: OrderedDict[_Account, frozenset[str]] = OrderedDict()
+        self._next_logins: OrderedDict[_Account, float] = OrderedDict()
 
     def avoided(self, target: ProbeTarget) -> frozenset[str]:
         """Return the ways that the next check of a target leaves out."""
         return self._avoided.get(_account(target), frozenset()) if self._avoided else frozenset()
 
-    def note(self, target: ProbeTarget, outcome: Outcome) -> None:
-        """Learn from the outcome of a check of the target."""
+    def wait_seconds(self, target: ProbeTarget, now: float) -> float:
+        """Return for how many seconds the server wants no login; 0 when it takes one."""
+        if not self._next_logins:
+            return 0.0
+        wait = self._next_logins.get(_account(target), now) - now
+        return wait if wait > _TOLERANCE_SECONDS else 0.0
+
+    def note(self, target: ProbeTarget, outcome: Outcome, now: float) -> None:
+        """Learn from the outcome of a check that wanted to log in to the target."""
         facts = outcome.login
         if facts is None or facts.used is None:
             return
         account = _account(target)
+        self._next_logins.pop(account, None)
+        if facts.min_interval_seconds and outcome.is_up:
+            delay = min(facts.min_interval_seconds, LONGEST_DELAY_SECONDS)
+            self._next_logins[account] = now + delay
+            self._drop_oldest(self._next_logins)
         if outcome.category is Category.AUTH_FAILED:
             avoided = self._after_failure(target, facts)
         else:
@@ -56,8 +82,11 @@ class LoginMemory:
         self._avoided.pop(account, None)
         if avoided:
             self._avoided[account] = avoided
-            if len(self._avoided) > self._most_accounts:
-                self._avoided.popitem(last=False)
+            self._drop_oldest(self._avoided)
+
+    def _drop_oldest(self, kept: OrderedDict[_Account, _Value]) -> None:
+        if len(kept) > self._most_accounts:
+            kept.popitem(last=False)
 
     def _after_failure(self, target: ProbeTarget, facts: LoginFacts) -> frozenset[str]:
         used = facts.used or ""
@@ -68,4 +97,12 @@ class LoginMemory:
 
 
 def _account(target: ProbeTarget) -> _Account:
-    return _Account(target.protocol, target.hostname, target.port, target.tls, target.user or "")
+    return _Account(
+        target.protocol,
+        target.hostname,
+        target.port,
+        target.tls,
+        target.user or "",
+        # Another password is another account: it may be stored in another form.
+        hash(target.secrets),
+    )

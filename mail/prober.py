@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from domain.check import Category, Outcome, Phase, Verdict
+from domain.check import Category, Finding, Outcome, Phase, Verdict
 from mail.guard import OPEN_GUARD
 from mail.login_memory import LoginMemory
 from mail.net.addresses import ascii_name, parse_literal
@@ -232,13 +232,11 @@ class ProbeRun:
     async def _help_login(
         self, action: BindChannel | DrawNonce | DeriveKey, connection: Connection
     ) -> bytes:
-        match action:
-            case BindChannel():
-                return connection.channel_binding()
-            case DrawNonce():
-                return token_urlsafe(_NONCE_BYTES).encode("ascii")
-            case DeriveKey():
-                return await self._equipment.keys.derive(action)
+        if isinstance(action, BindChannel):
+            return connection.channel_binding()
+        if isinstance(action, DrawNonce):
+            return token_urlsafe(_NONCE_BYTES).encode("ascii")
+        return await self._equipment.keys.derive(action)
 
     async def _send(self, action: Send, connection: Connection) -> None:
         self._probe_log.expect_reply()
@@ -376,12 +374,17 @@ class Prober:
         servers is part of the outcome and never raised. Raises AddressBusyError when `guard`
         allows no connection now.
         """
+        if target.credentials is None:
+            return await self._probe(target, guard, trace)
+        wait = self._logins.wait_seconds(target, trio.current_time())
+        if wait > 0:
+            resting = replace(target, wants_login=False, mailbox=None)
+            return _with_login_delay(await self._probe(resting, guard, trace), wait)
         avoided = self._logins.avoided(target)
         if avoided:
             target = replace(target, avoided_logins=avoided)
         outcome = await self._probe(target, guard, trace)
-        if outcome.login is not None:
-            self._logins.note(target, outcome)
+        self._logins.note(target, outcome, trio.current_time())
         return outcome
 
     async def _probe(self, target: ProbeTarget, guard: ProbeGuard, trace: Trace | None) -> Outcome:
@@ -405,6 +408,16 @@ _SILENCE_SMTP: Final = (
     " Some servers delay their greeting on purpose, for up to 5 minutes (RFC 5321 4.5.3.2.1): "
     "a longer timeout shows it."
 )
+
+
+def _with_login_delay(outcome: Outcome, wait_seconds: float) -> Outcome:
+    """Add to the outcome of a check without a login why there was none."""
+    finding = Finding(
+        "login_delay",
+        "the last login worked, and the server wants more time before the next one, so it was "
+        f"left out; it is tried in {math.ceil(wait_seconds)} s",
+    )
+    return replace(outcome, warnings=(*outcome.warnings, finding))
 
 
 def _timed_out(target: ProbeTarget, probe_log: ProbeLog) -> ProbeFailed:

@@ -143,7 +143,6 @@ _OTHER_SERVICES = (
     (b"HTTP/", "the answer is HTTP"),
     (b"SSH-", "the answer is SSH"),
     (b"PROXY ", "the answer is a PROXY protocol header, which is meant for servers"),
-    (b"\0\r\nQUIT", "the answer is a PROXY protocol header, which is meant for servers"),
     (b"* OK", "the answer is IMAP"),
     (b"+OK", "the answer is POP3"),
     (b'"IMPLEMENTATION"', "the answer is ManageSieve"),

@@ -338,6 +338,39 @@ MECHANISMS = [
                 *_serve(protocol, 4),
             ),
         ),
+        _clear_login(
+            protocol=protocol,
+            name="offers PLAIN, refuses it as such, and takes LOGIN, in clear",
+            script=steps(
+                *_up_to_login(protocol, "PLAIN", "LOGIN"),
+                *(
+                    ("LOGIN", _CANNOT["imap"], *_answers("imap", "PLAIN", b"+ \r\n"))
+                    if protocol == "imap"
+                    else _answers(protocol, "PLAIN", b"+ \r\n" if protocol == "pop3" else b"")
+                ),
+                *(("AGFsaWNl",) if protocol in {"imap", "pop3"} else ()),
+                _CANNOT[protocol].replace(b"a2", b"a3"),
+                *_login_steps(protocol, 4),
+                *_serve(protocol, 5),
+            ),
+            warnings=("password_in_clear",),
+        ),
+        _tls_login(
+            protocol=protocol,
+            name="asks on after CRAM-MD5",
+            script=steps(
+                tls(),
+                *_up_to_login(protocol, "CRAM-MD5", more="LOGINDISABLED"),
+                "CRAM-MD5",
+                _challenge(protocol, b64encode(b"<1@mx>")),
+                "YWxpY2VAZXhhbXBsZS5vcmcg",
+                _challenge(protocol, b""),
+                "*",
+                _refuse(protocol, "cancelled"),
+            ),
+            category=Category.AUTH_FAILED,
+            phase=Phase.AUTH,
+        ),
         _tls_login(
             protocol=protocol,
             name="offers PLAIN alone, and refuses it as such",
