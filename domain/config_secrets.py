@@ -48,6 +48,11 @@ def read_secret(kind: Kind, config: Config) -> str | None:
     return _text(config, KINDS[kind].secret_path)
 
 
+def read_token(kind: Kind, config: Config) -> str | None:
+    """Return the access token of a config in clear; None without one."""
+    return _text(config, KINDS[kind].token_path)
+
+
 def has_login_secret(kind: Kind, config: Config) -> bool:
     """Return whether a config, in clear or sealed, holds a password or an access token."""
     places = KINDS[kind].secret_path, KINDS[kind].token_path

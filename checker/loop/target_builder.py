@@ -16,7 +16,7 @@ from uuid import UUID
 
 from checker.runtime.store_retry import StoreRetry
 from domain.check import Category, Outcome, Verdict
-from domain.config_secrets import read_secret, read_user
+from domain.config_secrets import has_login_secret, read_secret, read_token, read_user
 from domain.errors import MasterKeyError, SecretUnreadableError
 from domain.kinds import KINDS, Config, Kind
 from mail.protocols import PROTOCOLS
@@ -39,8 +39,12 @@ def build_target(monitor: ScheduledMonitor, config: Config) -> ProbeTarget | Out
     Returns an outcome instead when no probe can work with that config.
     """
     protocol, tls = KINDS[monitor.kind].connection_settings(config)
-    user, password = _read_login(monitor.kind, config) or (None, None)
-    has_mailbox = password is not None and PROTOCOLS[protocol].has_mailbox
+    user = read_user(monitor.kind, config)
+    password, token = read_secret(monitor.kind, config), read_token(monitor.kind, config)
+    if user is None or (password is None and token is None):
+        # Half a login is none.
+        user = password = token = None
+    has_mailbox = user is not None and PROTOCOLS[protocol].has_mailbox
     try:
         return ProbeTarget(
             protocol=protocol,
@@ -51,6 +55,7 @@ def build_target(monitor: ScheduledMonitor, config: Config) -> ProbeTarget | Out
             verify_certificate=_verify_certificate(config),
             user=user,
             password=password,
+            access_token=token,
             mailbox=_mailbox(config) if has_mailbox else None,
         )
     except ValueError as error:
@@ -61,11 +66,9 @@ def build_target(monitor: ScheduledMonitor, config: Config) -> ProbeTarget | Out
         )
 
 
-def _read_login(kind: Kind, config: Config) -> tuple[str, str] | None:
-    """Return user and password; None when one of them is missing, because half is no login."""
-    user = read_user(kind, config)
-    password = None if user is None else read_secret(kind, config)
-    return None if user is None or password is None else (user, password)
+def _has_login(kind: Kind, config: Config) -> bool:
+    """Return whether a config, in clear or sealed, has a whole login."""
+    return read_user(kind, config) is not None and has_login_secret(kind, config)
 
 
 def _verify_certificate(config: Config) -> bool:
@@ -96,7 +99,7 @@ class TargetCache:
         if cached is not None and cached[0] is monitor:
             return cached[1]
         config = monitor.config
-        if _read_login(monitor.kind, config) is None:
+        if not _has_login(monitor.kind, config):
             return build_target(monitor, config)
         target = await self._retry.run(lambda: self._open(monitor, config))
         if isinstance(target, ProbeTarget):

@@ -89,7 +89,10 @@ def test_own_port_and_timeout_are_kept() -> None:
     assert (built.port, built.timeout_seconds) == (2525, 7.5)
 
 
-@pytest.mark.parametrize("auth", [None, {}, {"user": "u"}, {"pass": "p"}, {"user": "", "pass": ""}])
+@pytest.mark.parametrize(
+    "auth",
+    [None, {}, {"user": "u"}, {"pass": "p"}, {"user": "", "pass": ""}, {"accessToken": "t"}],
+)
 def test_half_a_login_is_none(auth: Config | None) -> None:
     assert target(config={"auth": auth}).credentials is None
 
@@ -101,6 +104,26 @@ def test_login_and_mailbox() -> None:
     assert target(kind="imap_pop", config=config).mailbox == "Archive"
     assert target(kind="imap_pop", config={"mailbox": "Archive"}).mailbox is None
     assert target(kind="imap_pop", config={**config, "mailbox": 7}).mailbox is None
+
+
+def test_an_access_token_is_a_login() -> None:
+    auth = {"user": "u", "accessToken": "t"}
+    built = target(config={"auth": auth})
+    assert built.credentials == Credentials("u", access_token="t")
+    config = {"user": "u", "auth": {"accessToken": "t"}, "mailbox": "INBOX"}
+    built = target(kind="imap_pop", config=config)
+    assert (built.credentials, built.mailbox) == (Credentials("u", access_token="t"), "INBOX")
+
+
+async def test_a_sealed_access_token_is_opened(store: Store, owner: Owner) -> None:
+    monitor = owner.create(config={"auth": {"user": "u", "accessToken": "the token"}})
+
+    built = await TargetCache(store.monitoring.unsealed).build_target(stored(store, monitor))
+
+    assert isinstance(built, ProbeTarget)
+    assert built.credentials == Credentials("u", access_token="the token")
+    assert built.secrets == (b"the token",)
+    assert "the token" not in repr(built)
 
 
 def test_config_that_no_probe_can_work_with_is_an_outcome() -> None:
