@@ -13,6 +13,7 @@ COPY mail mail
 COPY store store
 COPY projections projections
 COPY checker checker
+COPY alerting alerting
 COPY api api
 COPY service service
 COPY cli cli

@@ -6,17 +6,23 @@ environment of the file, on loopback.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import tomllib
 from base64 import b64encode
 from contextlib import ExitStack
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.mailservers.processes import free_ports, running
-from tests.postgres_server import postgres_server
+from tests.postgres_server import find_binaries, postgres_server
 from tests.system.parts import Part, stopping
 from tests.system.service import ROOT, Client, postwatch
 from tests.waiting import wait_until
@@ -36,7 +42,7 @@ PARTS: Final = {
     "checker-nbg": ["postwatch", "checker"],
     "checker-hel": ["postwatch", "checker"],
 }
-TOKEN: Final = "wsm_" + "a-token-of-tests".ljust(40, "x")
+TOKEN: Final = "wsm_" + sha256(b"a token of tests").hexdigest()
 SERVERS: Final = re.compile(r"server-template \S+ \d+ \S+ (?P<options>.*?) resolvers .*")
 
 
@@ -57,6 +63,82 @@ def test_each_service_is_hardened(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["user"] not in ("root", "0", "0:0")
+    assert {"mem_limit", "cpus", "pids_limit"} <= set(service)
+
+
+def test_each_service_reaches_only_what_it_needs() -> None:
+    networks = {name: set(each["networks"]) for name, each in SERVICES.items()}
+    ways_out = {
+        name for name, each in COMPOSE["networks"].items() if not (each or {}).get("internal")
+    }
+
+    assert ways_out == {"edge", "outside"}
+    assert {name for name, each in networks.items() if "outside" in each} == {
+        "alerting",
+        "checker-nbg",
+        "checker-hel",
+    }
+    assert networks["proxy"] == {"front", "edge"}
+    assert networks["api"] == {"data", "front"}
+    assert networks["database"] == networks["migrate"] == networks["init"] == {"data"}
+    assert networks["projections"] == {"data"}
+
+
+def test_the_master_key_is_only_where_the_store_is_opened() -> None:
+    holders = {name for name, each in SERVICES.items() if "master_key" in each.get("secrets", [])}
+
+    assert holders == set(PARTS) - {"migrate"}
+
+
+def test_secrets_are_in_no_commit_and_no_image() -> None:
+    assert "secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert "secrets" in (ROOT / ".dockerignore").read_text().splitlines()
+
+
+def test_the_image_has_every_package_of_the_product() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
+        "targets"
+    ]["wheel"]["packages"]
+    copied = (ROOT / "Dockerfile").read_text().splitlines()
+
+    assert [each for each in packages if f"COPY {each} {each}" not in copied] == []
+
+
+@pytest.mark.system
+def test_the_role_of_the_parts_owns_its_database_and_is_no_superuser(tmp_path: Path) -> None:
+    (tmp_path / "database_password").write_text("it's a \\ password\n")
+    # The superuser of the test's server has the name of the role already.
+    script = COMPOSE["configs"]["database_role"]["content"].replace("postwatch", "fleet")
+    with postgres_server() as server:
+        other = server.create_database("other")
+        given = conninfo_to_dict(other)
+        place = {"host": str(given["host"]), "port": str(given["port"])}
+        with psycopg.connect(other) as admin:
+            env = {
+                "PATH": f"{find_binaries()}:{os.environ['PATH']}",
+                "PGHOST": place["host"],
+                "PGPORT": place["port"],
+                "PGPASSWORD": str(given.get("password", "")),
+                "POSTGRES_USER": str(given["user"]),
+            }
+            done = subprocess.run(
+                ["sh", "-c", _here(script.replace("$$", "$"), tmp_path)],
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert done.returncode == 0, done.stderr
+            found = admin.execute(
+                "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = 'fleet'"
+            ).fetchone()
+        password = "it's a \\ password"
+        url = make_conninfo(**place, user="fleet", password=password, dbname="fleet")
+        with psycopg.connect(url) as own:
+            own.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+
+    assert found == (False, False, False)
 
 
 def test_secrets_are_files_and_nothing_secret_stands_in_it() -> None:
