@@ -21,6 +21,7 @@ from api.http.body import RECEIVE
 from api.http.client_address import TrustedProxies
 from api.http.execution import Execution
 from api.http.operation import Endpoint, operations_of
+from api.http.quotas import NO_QUOTAS, QuotaLimits, Quotas
 from api.http.rate_limit import Counter, RateLimit
 from api.http.read_your_writes import ViewGuard
 from api.http.request_log import Emit, RequestLog, RouteOfRefused, log_line
@@ -96,6 +97,7 @@ class Options:
     log_request: Emit = log_line
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     max_view_lag: int = MAX_LAG
+    quotas: QuotaLimits = NO_QUOTAS
 
 
 def create_app(store: Store, views: Views, options: Options | None = None) -> App:
@@ -120,6 +122,10 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
     errors.register(app)
     monitoring.observers += [count_events, projector.recent_events.note]
+    if options.counter is not None and any(options.quotas):
+        quotas = Quotas(options.quotas, options.counter, monitoring, reader)
+        monitoring.guards.append(quotas.guard)
+        monitoring.observers.append(quotas.observe)
     add("/healthz", Health())
     needed = {name: views.projector(name) for name in ("monitors", "checks")}
     add("/readyz", Readiness(store, needed, options.max_view_lag))

@@ -71,7 +71,8 @@ class StreamRows(Protocol):
 class Monitoring(Application[UUID]):
     """The commands on monitors, organizations, customers, tokens and locations.
 
-    `observers` are called with what was recorded, after it is on disk.
+    `guards` are called with what is to be recorded, and may raise to refuse it; `observers` are
+    called with what was recorded, after it is on disk.
     """
 
     name = "monitoring"
@@ -88,6 +89,7 @@ class Monitoring(Application[UUID]):
         self._snapshots = snapshots or NoSnapshots()
         super().__init__(env)
         self.clock = clock
+        self.guards: list[Callable[[Sequence[DomainEventProtocol[UUID]]], None]] = []
         self.observers: list[Callable[[list[Recording[UUID]]], None]] = []
         self._vault = vault
         self._configs = SealedConfigs(vault)
@@ -121,6 +123,8 @@ class Monitoring(Application[UUID]):
                 events += each.collect_events()
             elif each is not None:
                 events.append(cast("DomainEventProtocol[UUID]", each))
+        for guard in self.guards:
+            guard(events)
         recordings = self.events.put(events, **kwargs)
         for each in objs:
             if isinstance(each, Aggregate):

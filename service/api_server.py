@@ -168,11 +168,21 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
     def _options(self, store: Store) -> Options:
         from api.app import Options  # noqa: PLC0415 - as above
 
-        limit = self.settings.rate_limit
-        counter = counter_of(store) if limit else None
-        proxies = TrustedProxies(self.settings.trusted_proxies)
-        origins = self.settings.cors_origins
-        return Options(limit, counter, origins, self._log_request(), proxies)
+        settings, limit = self.settings, self.settings.rate_limit
+        quotas = QuotaLimits(
+            settings.quota_changes_per_minute,
+            settings.quota_log_bytes_per_day,
+            settings.quota_monitors,
+        )
+        counter = counter_of(store) if limit or any(quotas) else None
+        return Options(
+            limit,
+            counter,
+            settings.cors_origins,
+            self._log_request(),
+            TrustedProxies(settings.trusted_proxies),
+            quotas=quotas,
+        )
 
     def _log_request(self) -> Emit:
         return logs.request_lines(self.settings.log_format) or log_line

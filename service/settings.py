@@ -37,6 +37,7 @@ _MAX_PORT: Final = 65535
 _MAX_WORKERS: Final = 64
 _MAX_CONNECTIONS: Final = 100_000
 _MAX_RATE: Final = 1_000_000
+_MAX_QUOTA: Final = 1_000_000_000_000
 _MAX_INTERVAL: Final = 86_400
 _PREFIX: Final = "POSTWATCH_"
 _LIKENESS: Final = 0.75
@@ -77,6 +78,9 @@ class Settings:
     metrics_bind: tuple[str, int] | None
     alerting_metrics_bind: tuple[str, int] | None
     rate_limit: int | None
+    quota_changes_per_minute: int | None
+    quota_log_bytes_per_day: int | None
+    quota_monitors: int | None
     cors_origins: tuple[str, ...]
     connections_per_address: int
     trusted_proxies: tuple[str, ...]
@@ -137,6 +141,11 @@ class Settings:
             metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
             alerting_metrics_bind=reader.read("POSTWATCH_ALERTING_METRICS_BIND", _parse_bind, None),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
+            quota_changes_per_minute=reader.read_quota("POSTWATCH_QUOTA_CHANGES_PER_MINUTE", 3000),
+            quota_log_bytes_per_day=reader.read_quota(
+                "POSTWATCH_QUOTA_LOG_BYTES_PER_DAY", 268_435_456
+            ),
+            quota_monitors=reader.read_quota("POSTWATCH_QUOTA_MONITORS", 10_000),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
             connections_per_address=reader.read(
                 "POSTWATCH_CONNECTIONS_PER_ADDRESS", _parse_connections, 100
@@ -162,6 +171,10 @@ class _EnvironmentReader:
         self._shown = {name: option.name for name, option in given.items()}
         self._problems: list[str] = []
         self._known: set[str] = set()
+
+    def read_quota(self, name: str, default: int) -> int | None:
+        limit: int | None = default
+        return self.read(name, _parse_quota, limit)
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         self._known.add(name)
@@ -277,6 +290,14 @@ def _tls_problem(settings: Settings) -> str | None:
             "are no readable pair of a PEM certificate and its key without password"
         )
     return None
+
+
+def _parse_quota(text: str) -> int | None:
+    if text == "off":
+        return None
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_QUOTA:
+        raise ValueError(f"must be off, or a whole number from 1 to {_MAX_QUOTA}")
+    return int(text)
 
 
 def _parse_interval(text: str) -> int:

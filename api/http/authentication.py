@@ -74,6 +74,7 @@ class Authentication:
             organization_id=record["organization_id"],
             customer_id=record["customer_id"],
             last_used_at=record["last_used_at"],
+            expires_at=record["expires_at"],
         )
 
     def _is_valid(self, record: Record) -> bool:

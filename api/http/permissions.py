@@ -78,6 +78,7 @@ class Principal(NamedTuple):
     organization_id: str
     customer_id: str | None
     last_used_at: str | None = None
+    expires_at: str | None = None
 
     def may(self, action: Action) -> bool:
         """Return whether the role allows an action."""

@@ -1,7 +1,8 @@
 """Rate limit: requests a minute for each caller, counted for all workers (contract Q-26).
 
-A request with a valid token counts for the token, another one for its address, so that
-guessing at tokens is slow. While the counter fails, on a full disk for example, requests are
+A request with a valid token counts for the token, and for its customer and organization, which
+have some times the limit of a token; another one counts for its address, so that guessing at
+tokens is slow. While the counter fails, on a full disk for example, requests are
 answered without a limit.
 """
 
@@ -23,15 +24,21 @@ if TYPE_CHECKING:
 log = logging.getLogger("postwatch.api")
 
 WINDOW_SECONDS: Final = 60
+CUSTOMER_SHARES: Final = 5
+ORGANIZATION_SHARES: Final = 10
+"""How many times the limit of one token all tokens of a customer, or of an organization, have.
+
+Otherwise a token could issue others, and each would have a limit of its own."""
 
 
 class Counter(ABC):
     """Counts requests of callers in a window of time, for all workers together."""
 
     @abstractmethod
-    def count(self, caller: str, window: int) -> int:
-        """Count one more request and return how many there are in the window now.
+    def count(self, caller: str, window: int, amount: int = 1, current: int | None = None) -> int:
+        """Count `amount` more and return how many there are in the window now.
 
+        Counts of windows before `current` are forgotten, by default those before `window`.
         Raises an error of STORE_UNAVAILABLE when it cannot.
         """
 
@@ -54,20 +61,30 @@ class RateLimit:
     def check(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count a request of a token, whatever path it asks for. Raises 429."""
         principal = getattr(req.context, "principal", None)
-        if principal is not None:
-            self._count(f"token {principal.token_id}", resp)
+        if principal is None:
+            return
+        self._count(f"token {principal.token_id}", resp)
+        if principal.customer_id is not None:
+            self._count(f"customer {principal.customer_id}", resp, CUSTOMER_SHARES)
+        self._count(f"organization {principal.organization_id}", resp, ORGANIZATION_SHARES)
 
-    def _count(self, caller: str, resp: falcon.Response) -> None:
-        now = self._now()
+    def _count(self, caller: str, resp: falcon.Response, shares: int = 1) -> None:
+        """Count a request of a caller that may make `shares` times as many as one token.
+
+        The headers are about the limit of which the least is left.
+        """
+        now, limit = self._now(), self._per_minute * shares
         window = int(now // WINDOW_SECONDS)
-        used = self._counted(caller, window)
+        left = limit - self._counted(caller, window)
         seconds_left = int((window + 1) * WINDOW_SECONDS - now) + 1
-        resp.set_header("X-RateLimit-Limit", str(self._per_minute))
-        resp.set_header("X-RateLimit-Remaining", str(max(self._per_minute - used, 0)))
-        resp.set_header("X-RateLimit-Reset", str(seconds_left))
-        if used > self._per_minute:
+        if shares == 1 or left < int(resp.get_header("X-RateLimit-Remaining") or 0):
+            resp.set_header("X-RateLimit-Limit", str(limit))
+            resp.set_header("X-RateLimit-Remaining", str(max(left, 0)))
+            resp.set_header("X-RateLimit-Reset", str(seconds_left))
+        if left < 0:
+            who = caller.partition(" ")[0]
             raise falcon.HTTPTooManyRequests(
-                description=f"More than {self._per_minute} requests in a minute; try again later",
+                description=f"More than {limit} requests of one {who} in a minute; try again later",
                 retry_after=seconds_left,
             )
 

@@ -87,7 +87,8 @@ FIELDS: Final[Fields] = {
             "type": ["integer", "null"],
             "minimum": 1,
             "maximum": MAX_DAYS,
-            "description": "Days until the token expires; null: never.",
+            "description": "Days until the token expires; null: with the caller's own token, or "
+            "never. Never later than that one.",
         },
     ),
     "customerId": Field(
@@ -175,15 +176,14 @@ class Tokens(ABC):
         fields = parse_create(read_object(req), principal, needs_customer=self.of_customers_only)
         customer = self._customer(fields["customer"], principal)
         secret = new_token()
-        days = fields["days"]
-        expires_at = self._clock() + timedelta(days=days) if days else None
+        expires_at = self._expiry(fields["days"], principal)
         command = IssueToken(
             organization_id=UUID(principal.organization_id),
             customer_id=UUID(customer["public_id"]) if customer else None,
             name=fields["name"],
             role=fields["role"],
             token=secret,
-            expires_at=iso_milliseconds(expires_at) if expires_at else None,
+            expires_at=expires_at,
         )
         made = self.monitoring.issue_token(
             command,
@@ -208,6 +208,20 @@ class Tokens(ABC):
     def catch_up(self) -> None:
         """Catch the view up after a command, for all workers."""
         catch_up(self._projector)
+
+    def _expiry(self, days: int | None, principal: Principal) -> str | None:
+        """Return when a new token ends: never later than the caller's own.
+
+        Without a number of days it ends with the caller's own. Raises InvalidInputError for
+        more days than that one has.
+        """
+        if days is None:
+            return principal.expires_at
+        expires_at = iso_milliseconds(self._clock() + timedelta(days=days))
+        if principal.expires_at is not None and expires_at > principal.expires_at:
+            text = f"must not outlive the caller's own token, which ends {principal.expires_at}"
+            raise invalid([Problem("expiresInDays", "range", text)])
+        return expires_at
 
     def _customer(self, identifier: int | str | None, principal: Principal) -> Record | None:
         if identifier is None:

@@ -13,6 +13,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from typing_extensions import override
+
 from api.http.rate_limit import Counter
 from store.ports.errors import STORE_UNAVAILABLE, CircuitBreaker
 
@@ -28,9 +30,9 @@ CREATE TABLE IF NOT EXISTS counts (
 ) WITHOUT ROWID
 """
 _SQLITE_COUNT = """
-INSERT INTO counts VALUES (?1, ?2, 1)
+INSERT INTO counts VALUES (?1, ?2, ?3)
 ON CONFLICT (caller) DO UPDATE SET
-    used = CASE WHEN window = ?2 THEN used + 1 ELSE 1 END,
+    used = CASE WHEN window = ?2 THEN used + ?3 ELSE ?3 END,
     window = ?2
 RETURNING used
 """
@@ -52,13 +54,15 @@ class SqliteCounter(Counter):
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.execute(_SCHEMA)
 
-    def count(self, caller: str, window: int) -> int:
-        """Count one more request and return how many there are in the window now."""
+    @override
+    def count(self, caller: str, window: int, amount: int = 1, current: int | None = None) -> int:
+        current = window if current is None else current
+        values = (caller, window, amount)
         with self._lock:
-            if window > self._window:
-                self._connection.execute(_SQLITE_FORGET, (window,))
-                self._window = window
-            used: int = self._connection.execute(_SQLITE_COUNT, (caller, window)).fetchone()[0]
+            if current > self._window:
+                self._connection.execute(_SQLITE_FORGET, (current,))
+                self._window = current
+            used: int = self._connection.execute(_SQLITE_COUNT, values).fetchone()[0]
         return used
 
     def close(self) -> None:
@@ -73,9 +77,10 @@ OPEN_SECONDS: Final = 5.0
 """How long requests are not counted after the server did not answer."""
 
 _POSTGRES_COUNT: Final = """
-INSERT INTO postwatch.rate_counts AS counted VALUES (%(caller)s, %(window)s, 1)
+INSERT INTO postwatch.rate_counts AS counted VALUES (%(caller)s, %(window)s, %(amount)s)
 ON CONFLICT (caller) DO UPDATE SET
-    used = CASE WHEN counted.minute = excluded.minute THEN counted.used + 1 ELSE 1 END,
+    used = CASE WHEN counted.minute = excluded.minute THEN counted.used + excluded.used
+        ELSE excluded.used END,
     minute = excluded.minute
 RETURNING used
 """
@@ -92,16 +97,16 @@ class PostgresCounter(Counter):
         self._window = 0
         self._breaker = CircuitBreaker("requests are counted again", open_seconds=OPEN_SECONDS)
 
-    def count(self, caller: str, window: int) -> int:
-        """Count one more request and return how many there are in the window now."""
-        values = {"caller": caller, "window": window}
+    @override
+    def count(self, caller: str, window: int, amount: int = 1, current: int | None = None) -> int:
+        values = {"caller": caller, "window": window, "amount": amount}
         with (
             self._breaker.attempt(),
             self._connections.get(answer_seconds=ANSWER_SECONDS) as connection,
         ):
             ((used,),) = connection.execute(_POSTGRES_COUNT, values).fetchall()
         with suppress(*STORE_UNAVAILABLE):
-            self._forget_before(window)
+            self._forget_before(window if current is None else current)
         counted: int = used
         return counted
 

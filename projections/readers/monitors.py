@@ -131,6 +131,10 @@ class MonitorReader(MonitorAnswers):
         """Return a monitor of a kind."""
 
     @abstractmethod
+    def monitor_count(self, organization_id: str) -> int:
+        """Return how many monitors of all kinds an organization has."""
+
+    @abstractmethod
     def last_checks(self, monitor_id: str) -> Sequence[Record]:
         """Return the last check of a monitor at each location, newest first, then by location."""
 

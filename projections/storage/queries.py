@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import orjson
 from typing_extensions import override
 
+from domain.kinds import KINDS
 from projections.readers.history import EntryFilter, HistoryReader, PlacedEntry
 from projections.readers.monitors import MonitorReader, MonitorRecords, RenderedMonitor
 from projections.shapes.monitor import PLACEHOLDERS
+from projections.storage.derived import count_key
 from projections.views.history import OF_NOBODY
 
 if TYPE_CHECKING:
@@ -164,6 +166,15 @@ class MonitorQueries(MonitorReader):
         bound = {"key": public_id, "kind": str(kind)}
         rows = self._select(_rendered(kind, self.POSITION), bound)
         return RenderedMonitor(*rows[0]) if rows else None
+
+    @override
+    def monitor_count(self, organization_id: str) -> int:
+        values = [{"kind": str(kind), "organization_id": organization_id} for kind in KINDS]
+        bound = {f"kind{number}": count_key(each, each) for number, each in enumerate(values)}
+        keys = ", ".join(f":{each}" for each in bound)
+        statement = f"SELECT sum(number) FROM monitors_counts WHERE counted IN ({keys})"
+        ((total,),) = self._select(statement, bound, owners_only=True)
+        return int(total or 0)
 
     @override
     def last_checks(self, monitor_id: str) -> Sequence[Record]:

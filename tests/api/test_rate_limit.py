@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from eventsourcing.persistence import OperationalError
 from falcon.testing import TestClient
+from typing_extensions import override
 
 from api.app import Options
-from api.http.rate_limit import Counter
+from api.http.rate_limit import CUSTOMER_SHARES, ORGANIZATION_SHARES, Counter
 from api.storage.rate_counters import ANSWER_SECONDS, PostgresCounter
 from service.api_server import counter_of
 from soak.room import family
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from store.store import Store
-    from tests.api.world import World
+    from tests.api.world import Persona, World
     from tests.postgres_server import PostgresServer
 
 
@@ -43,9 +44,10 @@ class OneWindow(Counter):
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
 
-    def count(self, caller: str, _window: int) -> int:
+    @override
+    def count(self, caller: str, window: int, amount: int = 1, current: int | None = None) -> int:
         """Count in the one window."""
-        return self._counter.count(caller, 1)
+        return self._counter.count(caller, 1, amount)
 
 
 @pytest.fixture
@@ -74,6 +76,36 @@ def test_the_count_is_right_across_workers(workers: list[World]) -> None:
     assert refused.json["statusCode"] == 429
     assert refused.json["statusMessage"] == "Too Many Requests"
     assert refused.headers["x-request-id"] == refused.json["requestId"]
+
+
+def test_the_limit_of_an_organization_is_some_times_that_of_a_token(
+    fresh_world: World,
+) -> None:
+    counter = OneWindow(counter_of(fresh_world.store))
+    with another_worker(fresh_world, Options(1, counter)) as world:
+        personas: list[Persona] = ["admin", "user", "readonly", "scoped_user", "scoped_readonly"]
+        for number in range(ORGANIZATION_SHARES):
+            counter.count(f"organization {world.owners['own'].organization.id}", number)
+
+        answers = {each: world.caller(each).get(SMTP) for each in personas}
+        stranger = world.caller("stranger").get(SMTP)
+
+    assert {each.status_code for each in answers.values()} == {429}
+    assert "More than 10 requests of one organization" in answers["admin"].json["message"]
+    assert answers["admin"].headers["x-ratelimit-limit"] == str(ORGANIZATION_SHARES)
+    assert stranger.status_code == 200
+
+
+def test_the_tokens_of_a_customer_have_a_limit_together(fresh_world: World) -> None:
+    counter = OneWindow(counter_of(fresh_world.store))
+    with another_worker(fresh_world, Options(1, counter)) as world:
+        for number in range(CUSTOMER_SHARES):
+            counter.count(f"customer {world.owners['own'].customer.id}", number)
+
+        refused, other = world.caller("scoped_user").get(SMTP), world.caller("user").get(SMTP)
+
+    assert (refused.status_code, other.status_code) == (429, 200)
+    assert "More than 5 requests of one customer" in refused.json["message"]
 
 
 def test_each_token_counts_for_itself(workers: list[World]) -> None:
@@ -218,11 +250,12 @@ class Away(Counter):
         self._counter = counter
         self.is_away = False
 
-    def count(self, caller: str, window: int) -> int:
+    @override
+    def count(self, caller: str, window: int, amount: int = 1, current: int | None = None) -> int:
         """Count, or raise."""
         if self.is_away:
             raise OperationalError("of the caller, who must not be logged")
-        return self._counter.count(caller, window)
+        return self._counter.count(caller, window, amount, current)
 
 
 def test_what_cannot_be_counted_is_not_limited(

@@ -24,7 +24,19 @@ if TYPE_CHECKING:
 ORGANIZATION = "/api/organization/tokens"
 CUSTOMER = "/api/customer/tokens"
 ROLES_ASKED: tuple[Any, ...] = (
-    *("admin", "user", "readonly", "supporter", "ADMIN", "", None, 1, ["user"]),
+    *(
+        "admin",
+        "user",
+        "readonly",
+        "supporter",
+        "operator",
+        "metrics",
+        "ADMIN",
+        "",
+        None,
+        1,
+        ["user"],
+    ),
 )
 PATHS = [ORGANIZATION, CUSTOMER]
 CREATED = (
@@ -110,6 +122,46 @@ def test_a_supporter_is_not_to_be_had_by_the_api(admin: Caller) -> None:
 
     assert answer.status_code == 400
     assert [each["path"] for each in answer.json["errors"]] == ["role"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_token_outlives_the_one_that_issued_it(world: World, admin: Caller, path: str) -> None:
+    customer = {"customerId": str(world.owners["own"].customer.id)}
+    parent = issue(admin, expiresInDays=1, role="admin")
+    caller = Caller(world.app, parent["token"])
+
+    refused = caller.post(path, {"name": "Child", "expiresInDays": 2, **customer})
+    children = [issue(caller, path, **customer, **more) for more in ({}, {"expiresInDays": None})]
+    grandchild = issue(Caller(world.app, children[0]["token"]), CUSTOMER, **customer)
+
+    assert refused.status_code == 400
+    (problem,) = refused.json["errors"]
+    assert (problem["path"], problem["code"]) == ("expiresInDays", "range")
+    assert parent["expiresAt"] in problem["message"]
+    assert {each["expiresAt"] for each in (*children, grandchild)} == {parent["expiresAt"]}
+
+
+def test_a_token_may_issue_one_that_ends_before_it(world: World, admin: Caller) -> None:
+    parent = issue(admin, expiresInDays=30, role="admin")
+
+    child = issue(Caller(world.app, parent["token"]), expiresInDays=29)
+
+    assert child["expiresAt"] < parent["expiresAt"]
+
+
+def test_tokens_of_the_installation_are_not_shown_and_not_revoked(
+    world: World, admin: Caller
+) -> None:
+    numbers = {
+        each["role"]: each["number"]
+        for each in world.views.reader.tokens(str(world.owners["own"].organization.id))
+    }
+
+    shown = {each["role"] for each in admin.get(ORGANIZATION).json}
+
+    assert not shown & {"operator", "metrics"}
+    for role in ("operator", "metrics"):
+        assert admin.delete(f"{ORGANIZATION}/{numbers[role]}").status_code == 404
 
 
 def test_a_token_expires(world: World, admin: Caller) -> None:
