@@ -167,6 +167,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
     def _options(self, store: Store) -> Options:
         from api.app import Options  # noqa: PLC0415 - as above
+        from api.http.quotas import QuotaLimits  # noqa: PLC0415 - as above
 
         settings, limit = self.settings, self.settings.rate_limit
         quotas = QuotaLimits(
