@@ -17,7 +17,7 @@ TESTS := $(VENV)/bin/pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal
 LOCK := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header
 
-.PHONY: run demo test test-all test-pythons coverage soak check format lock openapi clean help
+.PHONY: run demo test test-all test-pythons coverage soak check format lock audit sbom openapi clean help
 
 run: $(VENV)/.run  ## set everything up and run the service on SQLite in ./data
 	@$(VENV)/bin/postwatch up $(ARGS)
@@ -67,6 +67,15 @@ lock: $(VENV)/.dev  ## write the requirement files from pyproject.toml
 	$(LOCK) --extra build --output-file requirements-build.lock
 	$(LOCK) --extra build --extra demo --output-file requirements-demo.lock
 	$(LOCK) --extra build --extra demo --extra dev --output-file requirements-dev.lock
+
+# Both tools run in an environment of their own: what they need is no part of ours.
+audit: $(VENV)/.dev  ## look up known vulnerabilities of every locked package; needs a network
+	$(VENV)/bin/uv tool run pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements-dev.lock
+
+sbom: $(VENV)/.dev  ## write dist/postwatch.cdx.json (CycloneDX) of what an installation gets
+	@mkdir -p dist
+	$(VENV)/bin/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.lock \
+		--pyproject pyproject.toml --output-reproducible --output-file dist/postwatch.cdx.json
 
 openapi: $(VENV)/.dev  ## write docs/openapi.json from the tables of the API
 	$(VENV)/bin/python -m api.openapi docs/openapi.json
