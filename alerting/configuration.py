@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from alerting.policy.facts import MonitorSettings
+from alerting.policy.streaks import SLOW_CHECKS
 from domain.alert_policy import policy_of
 from domain.fields import CUSTOMER_DEFAULTS
 from domain.location import MonitoringLocation
@@ -118,6 +119,17 @@ class Configuration:
             locations=self._locations_of(monitor),
             policy=self.policy(monitor),
         )
+
+    def memory_seconds(self) -> float:
+        """Return how far back checks may matter: the longest streak of any monitor."""
+        return max((self._streak_seconds(each) for each in self._live()), default=0.0)
+
+    def _streak_seconds(self, monitor: WatchedMonitor) -> float:
+        policy = self.policy(monitor)
+        checks = max(policy.consecutive_checks, policy.recovery_checks, SLOW_CHECKS)
+        interval = monitor.fields["check_interval"] * _SECONDS_PER_MINUTE
+        # One check may just have ended, and one may be late.
+        return float((checks + 2) * (interval + monitor.fields["timeout_seconds"]))
 
     def policy(self, monitor: WatchedMonitor) -> AlertPolicy:
         """Return the alert policy of a monitor: its own, its package's, the default."""

@@ -18,7 +18,7 @@ from alerting.metrics import AlertingMetrics
 from alerting.policy.decisions import ALERTING, moment_of
 from alerting.policy.policy import Policy
 from alerting.policy_clock import arrival_times
-from alerting.reading import check_of
+from alerting.reading import check_of, position_at
 from alerting.surroundings import MonitorChannels, MonitorWindows
 from domain.check import CheckPerformed
 from domain.incidents import AlertingStarted, TrackingMove
@@ -47,6 +47,9 @@ MOVE_SECONDS: Final = 10.0
 """How often the position moves while there is nothing to decide. Each move is a synced write."""
 
 MOVE_CHECKS: Final = 5000
+LEAST_MEMORY_SECONDS: Final = 900.0
+"""How far back a start reads checks at least; streaks of long intervals need more."""
+
 LATE_SECONDS: Final = 900.0
 """A message about something that is over is not sent when it comes so late."""
 
@@ -102,7 +105,8 @@ class Decider:
         )
         for each in decisions:
             self.policy.decided.fold(each.event)
-        self._count_again(started.checks_position)
+        self._read_monitoring()
+        self._count_again(max(started.checks_position, self._memory_begins_at()))
         decided_at = max(each.event.timestamp.timestamp() for each in decisions)
         # Settings that a decision rests on were made before it.
         self._note_changes(decided_at)
@@ -114,6 +118,21 @@ class Decider:
             found += page
         self._incidents_position = found[-1].position if found else 0
         return found
+
+    def _memory_begins_at(self) -> int:
+        """Return the position after which the checks are that still matter for streaks.
+
+        What is decided is in the log of incidents, so nothing older is needed.
+        """
+        settings = Configuration()
+        for each in self._pending:
+            settings.fold(each.event)
+        newest = self._checks.after(self._tracked - 1, 1)
+        if not newest:
+            return 0
+        back = max(settings.memory_seconds(), LEAST_MEMORY_SECONDS)
+        moment = newest[0].event.timestamp.timestamp() - back
+        return position_at(self._checks, moment, self._tracked)
 
     def _count_again(self, position: int) -> None:
         """Count the checks that are decided on already, without deciding."""

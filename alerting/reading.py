@@ -10,6 +10,7 @@ from alerting.policy.facts import Certificate, Check
 
 if TYPE_CHECKING:
     from domain.check import CheckPerformed
+    from store.log_reader import LoggedEvent, LogReader
 
 
 LOGIN_POSTPONED: Final = "login_postponed"
@@ -37,6 +38,27 @@ def check_of(event: CheckPerformed) -> Check:
         outcome.get("timings", {}).get("total"),
         _certificate(tls) if tls else None,
     )
+
+
+def position_at(log: LogReader, moment: float, through: int) -> int:
+    """Return a position, up to `through`, after which the events of a moment and later are.
+
+    Events are in the order of their time but for late ones, so this halves the log until it
+    finds the moment.
+    """
+    low, high = 0, through
+    while low < high:
+        middle = (low + high) // 2
+        found = log.after(middle, 1)
+        if found and found[0].position <= through and _time_of(found[0]) < moment:
+            low = found[0].position
+        else:
+            high = middle
+    return low
+
+
+def _time_of(logged: LoggedEvent) -> float:
+    return float(logged.event.timestamp.timestamp())
 
 
 def _certificate(tls: dict[str, Any]) -> Certificate:
