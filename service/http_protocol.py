@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.asgi.parser import InvalidHeader
@@ -296,6 +297,7 @@ class HttpProtocol(ASGIProtocol):  # type: ignore[misc] # gunicorn has no types
             return
         self._closed = True
         self._resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        with suppress(OSError):  # The client has reset the connection already.
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
         self.worker.loop.call_later(LINGER_SECONDS, self.transport.abort)
