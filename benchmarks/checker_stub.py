@@ -32,6 +32,7 @@ HANGS: Final[tuple[Hang, ...]] = ("connect", "greeting", "ehlo", "starttls", "tl
 
 _SMTP: Final = {
     b"EHLO": b"250-stub.example\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
+    b"NOOP": b"250 ok\r\n",
     b"QUIT": b"221 bye\r\n",
     b"AUTH": b"235 welcome\r\n",
     b"STAR": b"220 go\r\n",

@@ -87,6 +87,8 @@ class SmtpStub:
                 offers_tls = False
             elif command == b"AUTH":
                 writer.write(b"235 welcome\r\n")
+            elif command == b"NOOP":
+                writer.write(b"250 ok\r\n")
             elif command == b"QUIT":
                 writer.write(b"221 bye\r\n")
                 await writer.drain()
