@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import math
 import sys
 import time
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -33,19 +35,17 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 
 class Load:
-    """The slow clients. `sent` counts the connections that they have opened."""
+    """The slow clients."""
 
     def __init__(self, host: str, port: int, token: str | None) -> None:
         self._address = host, port
         self._authorization = f"Authorization: Bearer {token}\r\n" if token else ""
-        self.opened = 0
 
     async def run(self, kind: str) -> None:
         """Open one connection after the other, and be slow on each."""
         while True:
             with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_connection(*self._address)
-                self.opened += 1
                 try:
                     await getattr(self, f"_{kind}")(reader, writer)
                 finally:
@@ -94,26 +94,27 @@ async def probe(host: str, port: int, path: str, token: str) -> float | None:
     return (time.perf_counter() - begun) * 1000 if is_whole else None
 
 
-async def measure(host: str, port: int, arguments: argparse.Namespace) -> int:
-    """Run load and probes, print what came of them, and return the exit code."""
-    load = Load(host, port, arguments.token if arguments.with_token else None)
+async def load(host: str, port: int, token: str | None) -> None:
+    """Be all the slow clients, until the process is ended."""
+    clients = Load(host, port, token)
     kinds = ("header", "body", "silent")
-    tasks = [asyncio.create_task(load.run(kind)) for _ in range(EACH) for kind in kinds]
-    await asyncio.sleep(WARM_UP_SECONDS)
+    await asyncio.gather(*(clients.run(kind) for _ in range(EACH) for kind in kinds))
+
+
+async def measure(host: str, port: int, path: str, token: str) -> int:
+    """Probe, print what came of it, and return the exit code."""
     times: list[float | None] = [
-        await probe(host, port, path, arguments.token)
+        await probe(host, port, each, token)
         for _ in range(PROBES // 2)
-        for path in ("/healthz", arguments.path)
+        for each in ("/healthz", path)
     ]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
     good = sorted(each for each in times if each is not None)
     failed = len(times) - len(good)
-    p50, p99 = (good[int(len(good) * share)] for share in (0.5, 0.99))
+    p50, p99 = (good[int(len(good) * share)] if good else math.inf for share in (0.5, 0.99))
+    worst = good[-1] if good else math.inf
     print(
-        f"{len(times)} probes, {failed} failed, p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
-        f"worst {good[-1]:.1f} ms; {load.opened} slow connections"
+        f"{len(times)} probes, {failed} failed, "
+        f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst:.1f} ms"
     )
     return int(failed > 0 or p99 >= LIMIT_MS)
 
@@ -127,7 +128,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--with-token", action="store_true", help="slow clients send the token")
     given = parser.parse_args(arguments)
     host, _, port = given.address.rpartition(":")
-    return asyncio.run(measure(host, int(port), given))
+    slow_token = given.token if given.with_token else None
+    # In a process of its own: the work of 900 clients must not show in the times of the probes.
+    slow = get_context("spawn").Process(target=_load, args=(host, int(port), slow_token))
+    slow.start()
+    try:
+        time.sleep(WARM_UP_SECONDS)
+        return asyncio.run(measure(host, int(port), given.path, given.token))
+    finally:
+        slow.terminate()
+        slow.join()
+
+
+def _load(host: str, port: int, token: str | None) -> None:
+    asyncio.run(load(host, port, token))
 
 
 if __name__ == "__main__":
