@@ -1,75 +1,160 @@
-"""The fields of a body as a table: key, name in the domain, parser, and JSON Schema.
+"""The fields of a body: a pydantic model for each body, and the types that its fields have.
 
-One table for each body serves twice. `read_known` reads the body with it, finds every problem
-in one pass and repeats no value; `/openapi.json` describes the body with it. Names in camelCase
-are used up to here, not in the domain. Schemas that several bodies share follow below.
+One model for each body, beside its resource, serves twice: it reads the body, finds every problem
+in one pass and repeats no value; `/openapi.json` describes the body with it. The parsers of values
+are those of the domain, so codes and sentences of errors are ours. Names in camelCase are used up
+to here, not in the domain.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterable, Iterator  # noqa: TC003 - pydantic reads annotations
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError, core_schema
+from typing_extensions import override
+
+from domain import values
 from domain.errors import InvalidValueError, Problem
+from domain.suggestions import unknown_name
 from domain.values import MAX_HOSTNAME_LENGTH, MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 
 Body = dict[str, Any]
 Schema = dict[str, Any]
 
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_IGNORED: Final[Schema] = {
+    "description": "Ignored: accepted so that a client may send back what it got."
+}
+
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A documented key of a body. A create without the key takes `default`.
+class Parsed:
+    """Annotates a field with the parser of its value, and with what the value may be.
 
     `parse` raises InvalidValueError; `schema` documents what it accepts, with unit and meaning.
     """
 
-    name: str
-    parse: Callable[[object], object]
-    schema: Schema = field(default_factory=dict)
-    required: bool = False
-    default: object = None
+    parse: Callable[[Any], object]
+    schema: Schema
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, _handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(
+        self, _core_schema: core_schema.CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> Schema:
+        return dict(self.schema)
+
+    def _validate(self, value: object) -> object:
+        try:
+            return self.parse(value)
+        except InvalidValueError as error:
+            raise _problem(error) from None
 
 
-Fields = Mapping[str, Field]
+class RequestBody(BaseModel):
+    """Base of the models of bodies. A field without a default is required."""
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    model_config = ConfigDict(
+        extra="forbid", alias_generator=to_camel, hide_input_in_errors=True, validate_default=False
+    )
+
+    READ_ONLY: ClassVar[frozenset[str]] = frozenset()
+    """Keys of answers: accepted and ignored, so that a client may send back what it got."""
+
+    @classmethod
+    def read(cls, body: Body, problems: list[Problem]) -> dict[str, Any]:
+        """Return the fields of a body by their names; of a change only those that it holds.
+
+        Every problem is added to `problems`; then the fields are not to be used.
+        """
+        try:
+            found = cls.model_validate({k: v for k, v in body.items() if k not in cls.READ_ONLY})
+        except ValidationError as error:
+            problems += cls._problems(error)
+            return {}
+        return {name: getattr(found, name) for name in cls._names(found)}
+
+    @classmethod
+    def _names(cls, _found: RequestBody) -> Iterable[str]:
+        return cls.model_fields
+
+    @classmethod
+    def schema_of_body(cls) -> Schema:
+        """Return the JSON Schema of the body."""
+        found = cls.model_json_schema()
+        properties = {
+            key: {word: value for word, value in each.items() if word != "title"}
+            for key, each in found["properties"].items()
+        }
+        for each in properties.values():
+            if each.get("default", 0) is None:
+                del each["default"]
+        properties |= dict.fromkeys(sorted(cls.READ_ONLY), _IGNORED)
+        needed = {"required": found["required"]} if found.get("required") else {}
+        return {
+            "type": "object",
+            "properties": properties,
+            **needed,
+            "additionalProperties": False,
+        }
+
+    @classmethod
+    def _problems(cls, error: ValidationError) -> Iterator[Problem]:
+        """Yield what is wrong, in our words. No problem holds the value."""
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            path = ".".join(map(str, each["loc"]))
+            match each["type"]:
+                case "missing":
+                    yield Problem(path, "required", "is required")
+                case "extra_forbidden":
+                    known = [field.alias or name for name, field in cls.model_fields.items()]
+                    yield Problem(path, "unknown", unknown_name(path, known, "field"))
+                case code:
+                    yield Problem(path, code, each["msg"])
 
 
-def read_known(
-    fields: Fields, body: Body, problems: list[Problem], *, also: Collection[str] = ()
-) -> dict[str, Any]:
-    """Return the fields of a body by their names in the domain.
+class ChangingBody(RequestBody):
+    """Base of the models of PATCH bodies: absent is unchanged, null clears."""
 
-    Keys in `also` are accepted and left out; any other unknown key is a problem.
+    @classmethod
+    @override
+    def _names(cls, found: RequestBody) -> Iterable[str]:
+        return found.model_fields_set
+
+
+def change_of(model: type[RequestBody], *without: str) -> type[ChangingBody]:
+    """Return the model of a PATCH: the fields of a create, none of which is required.
+
+    `without` are fields that cannot be changed.
     """
-    parsed: dict[str, Any] = {}
-    for key, value in body.items():
-        if key in fields:
-            try:
-                parsed[fields[key].name] = fields[key].parse(value)
-            except InvalidValueError as error:
-                problems.append(Problem(key, error.code, error.message))
-        elif key not in also:
-            problems.append(Problem(key, "unknown", "is not a known field"))
-    return parsed
+    fields: dict[str, Any] = {}
+    for name, info in model.model_fields.items():
+        if name not in without:
+            field = copy(info)
+            field.default = None
+            fields[name] = (info.annotation, field)
+    found = create_model(
+        model.__name__.replace("Create", "Update"), __base__=ChangingBody, **fields
+    )
+    found.READ_ONLY = model.READ_ONLY
+    return found
 
 
-def add_defaults(
-    fields: Fields, body: Body, parsed: dict[str, Any], problems: list[Problem]
-) -> None:
-    """Complete the fields of a create; a missing required one is a problem."""
-    for key, each in fields.items():
-        if key not in body:
-            if each.required:
-                problems.append(Problem(key, "required", "is required"))
-            parsed[each.name] = each.default
+def _problem(error: InvalidValueError) -> PydanticCustomError:
+    return PydanticCustomError(error.code, error.message)
 
 
 def parse_identifier(value: object) -> int | str | None:
@@ -142,3 +227,21 @@ COUNTRY_CODES: Final[Schema] = {
     "description": "ISO 3166-1 alpha-2; upper-cased, repeats dropped, an empty list is null.",
     "examples": [["DE", "US"]],
 }
+
+
+def choice(*choices: str) -> Callable[[object], str]:
+    """Return the parser of a field that holds one of some words."""
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or value not in choices:
+            raise InvalidValueError("invalid", f"must be one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+Name = Annotated[str, Parsed(values.parse_name, NAME)]
+Hostname = Annotated[str, Parsed(values.parse_hostname, HOSTNAME)]
+Email = Annotated[str | None, Parsed(values.parse_email, EMAIL)]
+PhoneNumber = Annotated[str | None, Parsed(values.parse_phone_number, PHONE_NUMBER)]
+CountryCodes = Annotated[list[str] | None, Parsed(values.parse_country_codes, COUNTRY_CODES)]

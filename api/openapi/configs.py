@@ -50,6 +50,7 @@ def sent(kind: MonitorKind) -> Schema:
     """Return what a body may hold."""
     return {
         **_object(kind.config, _leaf),
+        "type": ["object", "null"],
         "description": f"At most {MAX_BYTES} bytes of JSON and {MAX_DEPTH} levels. Unknown keys "
         "are stored and returned as sent, unless they look like a known one: those are refused. A "
         "key that is called like a secret (`token`, `apiKey`) is stored and shown like a password. "

@@ -15,12 +15,12 @@ from api.openapi import (
     owner_responses,
     problems,
     proof_operations,
-    requests,
     responses,
     service_operations,
     uptime_operations,
 )
-from api.openapi.vocabulary import SUCCESS, closed
+from api.openapi.vocabulary import SUCCESS, closed, ref
+from api.resources.monitor_body import CREATE_BODIES, UPDATE_BODIES, body_schema
 from domain.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ def _paths(operations: Iterable[Operation]) -> Schema:
 def _schemas() -> Schema:
     bodies = {}
     for kind in KINDS.values():
-        bodies[names.body("Create", kind)] = requests.create_monitor(kind)
-        bodies[names.body("Update", kind)] = requests.update_monitor(kind)
+        config = ref(names.sent_config(kind))
+        for action, models in (("Create", CREATE_BODIES), ("Update", UPDATE_BODIES)):
+            bodies[names.body(action, kind)] = body_schema(models[kind.name], kind, config)
         bodies[names.sent_config(kind)] = configs.sent(kind)
     return {
         **bodies,

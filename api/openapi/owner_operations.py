@@ -8,7 +8,6 @@ from api.http.fields import NUMBER
 from api.openapi.operations import Operation, json_answer, path_parameter, query
 from api.openapi.parameters import IDEMPOTENCY_KEY
 from api.openapi.problems import BODY_ERRORS
-from api.openapi.requests import create_body, ignored, update_body
 from api.openapi.vocabulary import identifier_in_text, ref
 from api.resources import customers, tokens
 from api.resources.tokens import CustomerTokens, OrganizationTokens
@@ -30,11 +29,10 @@ _IDENTIFIER: Final = path_parameter(
 
 def bodies() -> Schema:
     """Return the bodies of these endpoints."""
-    read_only = ignored(customers.READ_ONLY)
     return {
-        "CreateCustomer": create_body(customers.FIELDS, **read_only),
-        "UpdateCustomer": update_body(customers.FIELDS, **read_only),
-        "CreateToken": create_body(tokens.FIELDS),
+        "CreateCustomer": customers.CreateCustomerBody.schema_of_body(),
+        "UpdateCustomer": customers.UpdateCustomerBody.schema_of_body(),
+        "CreateToken": tokens.CreateTokenBody.schema_of_body(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import falcon
@@ -12,15 +12,16 @@ from api.http.body import read_object
 from api.http.errors import invalid
 from api.http.execution import Cost
 from api.http.fields import (
-    COUNTRY_CODES,
-    EMAIL,
     NAME,
-    PHONE_NUMBER,
     Body,
-    Field,
-    Fields,
-    add_defaults,
-    read_known,
+    CountryCodes,
+    Email,
+    Name,
+    Parsed,
+    PhoneNumber,
+    RequestBody,
+    change_of,
+    choice,
 )
 from api.http.operation import costs
 from api.http.parameters import identifier_of, query_identifier
@@ -31,13 +32,10 @@ from api.http.scope import referenced
 from domain import values
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import InvalidValueError, NotFoundError, Problem
-from domain.values import parse_country_codes
 from projections.shapes.customer import customer_shape
 from projections.views import records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
@@ -47,15 +45,6 @@ if TYPE_CHECKING:
 STATUSES: Final = ("active", "inactive", "marked_for_cancellation")
 MAX_CUSTOM_FIELDS_BYTES: Final = 16 * 1024
 MAX_THRESHOLD: Final = 100
-
-
-def _choice(*choices: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if not isinstance(value, str) or value not in choices:
-            raise InvalidValueError("invalid", f"must be one of {', '.join(choices)}")
-        return value
-
-    return parse
 
 
 def _boolean(value: object) -> bool:
@@ -88,92 +77,87 @@ def _package_type(value: object) -> str | None:
     return None if value is None else values.parse_name(value)
 
 
-FIELDS: Final[Fields] = {
-    "name": Field("name", values.parse_name, NAME, required=True),
-    "email": Field("email", values.parse_email, EMAIL),
-    "packageType": Field(
-        "package_type",
-        _package_type,
+class CreateCustomerBody(RequestBody):
+    """The body of POST /api/customers."""
+
+    READ_ONLY = frozenset(
         {
-            **NAME,
-            "type": ["string", "null"],
-            "description": "A name of your own; nothing depends on it.",
-        },
-    ),
-    "status": Field(
-        "status",
-        _choice(*STATUSES),
-        {
-            "type": "string",
-            "enum": list(STATUSES),
-            "description": "For people; monitors are paused one by one.",
-        },
-        default="active",
-    ),
-    "notificationEmail": Field("notification_email", values.parse_email, EMAIL),
-    "notificationPhoneNumber": Field(
-        "notification_phone_number", values.parse_phone_number, PHONE_NUMBER
-    ),
-    "monthlyReportsEnabled": Field(
-        "monthly_reports_enabled", _boolean, {"type": "boolean"}, default=True
-    ),
-    "customFields": Field(
-        "custom_fields",
-        _custom_fields,
-        {"type": ["object", "null"], "description": "Anything; at most 16 KiB as JSON."},
-    ),
-    "allowedCheckCountryCodes": Field(
-        "allowed_check_country_codes", parse_country_codes, COUNTRY_CODES
-    ),
-    "alertLocationThresholdCount": Field(
-        "alert_location_threshold_count",
-        _threshold,
-        {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": MAX_THRESHOLD,
-            "description": "From how many locations a server must fail before it counts.",
-        },
-        default=1,
-    ),
-}
-READ_ONLY: Final = frozenset(
-    {
-        "id",
-        "publicId",
-        "organizationId",
-        "packageId",
-        "packageDisplayName",
-        "cancellationDate",
-        "cancelledAt",
-        "notificationChannels",
-        "notificationTargets",
-        "notificationRules",
-        "smsUsageCurrentMonth",
-        "createdAt",
-        "updatedAt",
-    }
-)
-"""Keys of responses: accepted and ignored, so that a client may send back what it got."""
+            "id",
+            "publicId",
+            "organizationId",
+            "packageId",
+            "packageDisplayName",
+            "cancellationDate",
+            "cancelledAt",
+            "notificationChannels",
+            "notificationTargets",
+            "notificationRules",
+            "smsUsageCurrentMonth",
+            "createdAt",
+            "updatedAt",
+        }
+    )
+
+    name: Name
+    email: Email = None
+    package_type: Annotated[
+        str | None,
+        Parsed(
+            _package_type,
+            {
+                **NAME,
+                "type": ["string", "null"],
+                "description": "A name of your own; nothing depends on it.",
+            },
+        ),
+    ] = None
+    status: Annotated[
+        str,
+        Parsed(
+            choice(*STATUSES),
+            {
+                "type": "string",
+                "enum": list(STATUSES),
+                "description": "For people; monitors are paused one by one.",
+            },
+        ),
+    ] = "active"
+    notification_email: Email = None
+    notification_phone_number: PhoneNumber = None
+    monthly_reports_enabled: Annotated[bool, Parsed(_boolean, {"type": "boolean"})] = True
+    custom_fields: Annotated[
+        dict[str, Any] | None,
+        Parsed(
+            _custom_fields,
+            {"type": ["object", "null"], "description": "Anything; at most 16 KiB as JSON."},
+        ),
+    ] = None
+    allowed_check_country_codes: CountryCodes = None
+    alert_location_threshold_count: Annotated[
+        int,
+        Parsed(
+            _threshold,
+            {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": MAX_THRESHOLD,
+                "description": "From how many locations a server must fail before it counts.",
+            },
+        ),
+    ] = 1
 
 
-def parse_create(body: Body) -> dict[str, Any]:
-    """Return the fields of a new customer. Raises InvalidInputError with every problem."""
+UpdateCustomerBody = change_of(CreateCustomerBody)
+"""The body of PATCH /api/customers/:id."""
+
+
+def read_fields(model: type[RequestBody], body: Body) -> dict[str, Any]:
+    """Return the fields of a body. Raises InvalidInputError with every problem."""
     problems: list[Problem] = []
-    parsed = read_known(FIELDS, body, problems, also=READ_ONLY)
-    add_defaults(FIELDS, body, parsed, problems)
+    fields = model.read(body, problems)
     if problems:
         raise invalid(problems)
-    return parsed
-
-
-def parse_update(body: Body) -> dict[str, Any]:
-    """Return the changes that a PATCH asks for. Raises InvalidInputError."""
-    problems: list[Problem] = []
-    changes = read_known(FIELDS, body, problems, also=READ_ONLY)
-    if problems:
-        raise invalid(problems)
-    return changes
+    return fields
 
 
 class CustomerCollection:
@@ -190,7 +174,7 @@ class CustomerCollection:
         require(principal, Action.MANAGE_CUSTOMERS)
         if principal.customer_id is not None:
             raise falcon.HTTPForbidden(description="A token of one customer may not make others")
-        fields = parse_create(read_object(req))
+        fields = read_fields(CreateCustomerBody, read_object(req))
         name, email = fields.pop("name"), fields.pop("email")
         command = CreateCustomer(UUID(principal.organization_id), name, email, fields)
         # Before the command: once it is recorded, a failing read must not prevent the answer.
@@ -246,7 +230,7 @@ class CustomerItem:
         principal: Principal = req.context.principal
         customer, organization = self._find(identifier, principal)
         require(principal, Action.MANAGE_CUSTOMERS)
-        changes = parse_update(read_object(req))
+        changes = read_fields(UpdateCustomerBody, read_object(req))
         command = UpdateCustomer(UUID(customer["public_id"]), changes)
         actor = principal.actor(req.context.request_id)
         changed = records.of_customer(self._monitoring.update_customer(command, actor))

@@ -76,7 +76,7 @@ class MonitorCollection:
         require(principal, Action.CREATE_MONITOR)
         kind = self._monitors.kind
         fields = monitor_body.parse_create(kind.name, read_object(req))
-        customer = self._customer(fields.pop("customer"), principal)
+        customer = self._customer(fields.pop("customer_id"), principal)
         command = CreateMonitor(
             kind=kind.name,
             organization_id=UUID(customer["organization_id"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 import falcon
@@ -18,29 +18,28 @@ from api.http.body import read_object
 from api.http.errors import invalid
 from api.http.execution import Cost
 from api.http.fields import (
-    IDENTIFIER,
-    NAME,
+    NUMBER,
     Body,
-    Field,
-    Fields,
-    add_defaults,
+    Name,
+    Parsed,
+    RequestBody,
+    choice,
     parse_identifier,
-    read_known,
 )
+from api.http.fields import UUID as UUID_TEXT
 from api.http.operation import costs
 from api.http.parameters import query_identifier, whole_number
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import idempotency_key
 from api.http.read_your_writes import catch_up
 from api.http.scope import referenced
-from domain import values
 from domain.access_token import new_token, token_hash
+from domain.actor import Role
 from domain.clock import Clock, iso_milliseconds, utc_now
 from domain.commands import IssueToken
 from domain.errors import ConflictError, InvalidValueError, NotFoundError, Problem
 
 if TYPE_CHECKING:
-    from domain.actor import Role
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
@@ -65,12 +64,6 @@ def _days(value: object) -> int | None:
     return value
 
 
-def _role(value: object) -> str:
-    if not isinstance(value, str) or value not in RANKS:
-        raise InvalidValueError("invalid", f"must be one of {', '.join(RANKS)}")
-    return value
-
-
 def _customer(value: object) -> int | str | None:
     identifier = None if value is None else parse_identifier(value)
     if value is not None and identifier is None:
@@ -78,38 +71,44 @@ def _customer(value: object) -> int | str | None:
     return identifier
 
 
-FIELDS: Final[Fields] = {
-    "name": Field("name", values.parse_name, NAME, required=True),
-    "expiresInDays": Field(
-        "days",
-        _days,
-        {
-            "type": ["integer", "null"],
-            "minimum": 1,
-            "maximum": MAX_DAYS,
-            "description": "Days until the token expires; null: with the caller's own token, or "
-            "never. Never later than that one.",
-        },
-    ),
-    "customerId": Field(
-        "customer",
-        _customer,
-        {
-            "anyOf": [*IDENTIFIER, {"type": "null"}],
-            "description": "Number or UUID: the token is for this customer only.",
-        },
-    ),
-    "role": Field(
-        "role",
-        _role,
-        {
-            "type": "string",
-            "enum": list(RANKS),
-            "description": "Never above the caller's own.",
-        },
-        default="user",
-    ),
-}
+class CreateTokenBody(RequestBody):
+    """The body that issues a token."""
+
+    name: Name
+    expires_in_days: Annotated[
+        int | None,
+        Parsed(
+            _days,
+            {
+                "type": ["integer", "null"],
+                "minimum": 1,
+                "maximum": MAX_DAYS,
+                "description": "Days until the token expires; null: with the caller's own token, "
+                "or never. Never later than that one.",
+            },
+        ),
+    ] = None
+    customer_id: Annotated[
+        int | str | None,
+        Parsed(
+            _customer,
+            {
+                "anyOf": [{**NUMBER, "type": ["integer", "null"]}, UUID_TEXT],
+                "description": "Number or UUID: the token is for this customer only.",
+            },
+        ),
+    ] = None
+    role: Annotated[
+        Role,
+        Parsed(
+            choice(*RANKS),
+            {
+                "type": "string",
+                "enum": list(RANKS),
+                "description": "Never above the caller's own.",
+            },
+        ),
+    ] = "user"
 
 
 def is_above(role: Role, own: Role) -> bool:
@@ -118,23 +117,22 @@ def is_above(role: Role, own: Role) -> bool:
 
 
 def parse_create(body: Body, principal: Principal, *, needs_customer: bool) -> dict[str, Any]:
-    """Return the fields of a new token, with `customer` still an identifier or None.
+    """Return the fields of a new token, with `customer_id` still an identifier or None.
 
     With `needs_customer` a token must belong to a customer; where the body names none, it is
     that of the caller's own token. Raises InvalidInputError with every problem of the body.
     """
     problems: list[Problem] = []
-    fields = read_known(FIELDS, body, problems)
-    add_defaults(FIELDS, body, fields, problems)
-    role = fields.get("role")
-    if role and is_above(role, principal.role):
+    fields = CreateTokenBody.read(body, problems)
+    role = body.get("role", "user")
+    if role in RANKS and is_above(role, principal.role):
         problems.append(Problem("role", "forbidden", "must not be above the caller's own"))
-    if needs_customer and fields.get("customer", 0) is None:
-        fields["customer"] = principal.customer_id
-        if principal.customer_id is None:
-            problems.append(Problem("customerId", "required", "customerId is required"))
+    if needs_customer and body.get("customerId") is None and principal.customer_id is None:
+        problems.append(Problem("customerId", "required", "customerId is required"))
     if problems:
         raise invalid(problems)
+    if needs_customer and fields["customer_id"] is None:
+        fields["customer_id"] = principal.customer_id
     return fields
 
 
@@ -174,9 +172,9 @@ class Tokens(ABC):
     def issue(self, req: falcon.Request, principal: Principal) -> dict[str, Any]:
         """Issue a token and return the answer, the only one that shows it."""
         fields = parse_create(read_object(req), principal, needs_customer=self.of_customers_only)
-        customer = self._customer(fields["customer"], principal)
+        customer = self._customer(fields["customer_id"], principal)
         secret = new_token()
-        expires_at = self._expiry(fields["days"], principal)
+        expires_at = self._expiry(fields["expires_in_days"], principal)
         command = IssueToken(
             organization_id=UUID(principal.organization_id),
             customer_id=UUID(customer["public_id"]) if customer else None,

@@ -302,3 +302,27 @@ def test_a_switch_is_coerced_and_null_is_kept(
     assert json.dumps(answer.json["smtpConfig"]) == json.dumps(
         {"secure": stored, "ignoreTls": None}
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("hostName", "hostname"),
+        ("check_interval", "checkInterval"),
+        ("smtpconfig", "smtpConfig"),
+        ("customer_id", "customerId"),
+        ("timeout", None),
+    ],
+)
+def test_an_unknown_key_is_answered_with_what_it_may_mean(
+    world: World, admin: Caller, key: str, meant: str | None
+) -> None:
+    path = path_of(world.monitor())
+
+    wrong: dict[str, Any] = {key: CANARY}
+    for answer in (admin.patch(path, wrong), admin.post(SMTP, world.body() | wrong)):
+        (error,) = answer.json["errors"]
+        hint = f"; did you mean {meant}?" if meant else ""
+        assert (error["path"], error["code"]) == (key, "unknown")
+        assert error["message"] == f"is not a known field{hint}"
+        assert CANARY not in answer.text
