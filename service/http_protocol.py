@@ -245,6 +245,8 @@ class HttpProtocol(ASGIProtocol):  # type: ignore[misc] # gunicorn has no types
 
         gunicorn's message may quote the request, so it is not shown.
         """
+        if self._closed:
+            return  # The client has left in the middle of its request: there is nobody to answer.
         request_id = new_request_id()
         text = self._refused or _MESSAGES.get(status) or phrase(status)
         body = error_body(status, text, request_id)

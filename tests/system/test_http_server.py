@@ -147,6 +147,24 @@ def test_a_body_without_a_token_is_refused_before_it_comes(running: Service) -> 
         assert receive(connection)[0] == 401
 
 
+def test_a_client_that_leaves_within_its_body_is_no_fault_of_the_service(running: Service) -> None:
+    request_id = "left-within-its-body"
+    header = (
+        f"POST /api/customers HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n"
+        f"X-Request-Id: {request_id}\r\nAuthorization: Bearer {running.token}\r\n\r\n"
+    )
+    with connected(running) as connection:
+        connection.sendall(header.encode() + b"{")
+    lines = wait_until(lambda: logged(running, request_id))
+
+    assert [each["status"] for each in lines] == [400]
+    # The next request is answered after whatever the server still does with this one.
+    with connected(running) as connection:
+        connection.sendall(HEALTH)
+        assert b'"ok"' in connection.recv(65536)
+    assert '"status":500' not in running.log.read_text().replace(" ", "")
+
+
 def test_a_chunked_body_is_read(running: Service) -> None:
     body = b'{"name": "Chunked"}'
     header = (
