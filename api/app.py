@@ -1,8 +1,8 @@
-"""The composition root of the API: every URL, and every part that the API is built from."""
+"""The composition root of the API: every part that it is built from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import falcon
@@ -12,32 +12,28 @@ from falcon import media
 from falcon.routing import CompiledRouter
 from typing_extensions import override
 
+from api.catalog import RESOURCES, openapi_document
 from api.http import errors
 from api.http.admission import Admission, Check
 from api.http.as_of import HEADER as AS_OF_HEADER
-from api.http.as_of import AsOf, RejectAsOf
+from api.http.as_of import AsOf
 from api.http.authentication import Authentication, LastUse
 from api.http.body import RECEIVE
 from api.http.client_address import TrustedProxies
-from api.http.execution import Execution
-from api.http.operation import Endpoint, operations_of
+from api.http.execution import Cost, Execution
+from api.http.operation import Endpoint, Operation, operations_of
+from api.http.query_names import RefuseUnknownParameters
 from api.http.quotas import NO_QUOTAS, QuotaLimits, Quotas
 from api.http.rate_limit import Counter, RateLimit
 from api.http.read_your_writes import ViewGuard
 from api.http.request_log import Emit, RequestLog, RouteOfRefused, log_line
-from api.http.response import Streams, TransportHeaders
-from api.openapi.page import Documentation, OpenApi
-from api.resources.check_history import CheckHistory
-from api.resources.customers import CustomerCollection, CustomerItem
-from api.resources.events import NEXT_HEADER, Events
-from api.resources.health import MAX_LAG, Health, Readiness
-from api.resources.log_proofs import LogProofs
-from api.resources.metrics import Metrics, RequestMetrics, count_events
-from api.resources.monitor_history import MonitorHistory
-from api.resources.monitors import MonitorCollection, MonitorItem, Monitors
-from api.resources.organization import Locations, OrganizationResource
-from api.resources.tokens import CustomerTokens, OrganizationTokens, TokenCollection, TokenItem
-from api.resources.uptime import Uptime
+from api.http.response import TransportHeaders
+from api.resources.absent import ABSENT, refuse
+from api.resources.events import NEXT_HEADER
+from api.resources.health import MAX_LAG
+from api.resources.metrics import RequestMetrics, count_events
+from api.resources.monitors import Monitors
+from api.resources.parts import Parts
 from domain.kinds import KINDS
 from store.last_checks import LastChecks
 
@@ -113,10 +109,6 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
     execution = Execution(reads_wait=store.engine.has_fleet)
     middleware = [*_middleware(store, views, options, execution), RouteOfRefused(router)]
     app = App(middleware=middleware, router=router)
-
-    def add(path: str, resource: object, suffix: str | None = None) -> None:
-        app.add_route(path, Endpoint(execution, operations_of(resource, suffix)))
-
     app.req_options.strip_url_path_trailing_slash = True
     handler = media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = handler
@@ -126,42 +118,42 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         quotas = Quotas(options.quotas, options.counter, monitoring, reader)
         monitoring.guards.append(quotas.guard)
         monitoring.observers.append(quotas.observe)
-    add("/healthz", Health())
-    needed = {name: views.projector(name) for name in ("monitors", "checks")}
-    add("/readyz", Readiness(store, needed, options.max_view_lag))
-    add("/metrics", Metrics(views.projectors, store.archive))
-    add("/openapi.json", OpenApi())
-    documentation = Documentation()
-    add("/docs", documentation)
-    add("/docs/{name}", documentation, suffix="file")
-    past = views.projector("history")
-    as_of = AsOf(reader, views.history, past, LastChecks(store.checks, store.archive))
-    for kind in KINDS.values():
-        monitors = Monitors(kind, monitoring, reader, projector, as_of)
-        add(kind.path, MonitorCollection(monitors))
-        add(kind.path + "/{public_id}", MonitorItem(monitors))
-        history = MonitorHistory(monitors, views.history, past)
-        add(kind.path + "/{public_id}/history", history)
-        checks = CheckHistory(monitors, store.checks)
-        add(kind.path + "/{public_id}/check-history", checks)
-        add(
-            kind.path + "/{public_id}/uptime",
-            Uptime(monitors, views.roll_ups, views.projector("roll_ups")),
-        )
-    add("/api/events", Events(reader, views.history, past, Streams(execution)))
-    add("/api/customers", CustomerCollection(monitoring, reader, projector))
-    add("/api/customers/{identifier}", CustomerItem(monitoring, reader, projector))
-    for scope in (OrganizationTokens, CustomerTokens):
-        tokens = scope(monitoring, reader, projector)
-        add(scope.path, TokenCollection(tokens))
-        add(scope.path + "/{number}", TokenItem(tokens))
-    proofs = LogProofs(store)
-    add("/api/logs/{name}/head", proofs, suffix="head")
-    add("/api/logs/{name}/inclusion", proofs, suffix="inclusion")
-    add("/api/logs/{name}/consistency", proofs, suffix="consistency")
-    add("/api/organization", OrganizationResource(reader))
-    add("/api/monitoring-locations", Locations(reader))
+    last_checks = LastChecks(store.checks, store.archive)
+    as_of = AsOf(reader, views.history, views.projector("history"), last_checks)
+    parts = Parts(
+        store=store,
+        views=views,
+        execution=execution,
+        monitors={
+            name: Monitors(kind, monitoring, reader, projector, as_of)
+            for name, kind in KINDS.items()
+        },
+        document=openapi_document,
+        max_view_lag=options.max_view_lag,
+    )
+    for path, operations in _operations(parts).items():
+        app.add_route(path, Endpoint(execution, operations))
     return app
+
+
+def _operations(parts: Parts) -> dict[str, list[Operation]]:
+    """Return the operations of each URL: those of the resources, and those that are absent."""
+    documented = {
+        (each.method.upper(), each.path): each.query_names()
+        for resource in RESOURCES
+        for each in resource.operations()
+    }
+    found: dict[str, list[Operation]] = {}
+    for resource in RESOURCES:
+        for path, responder, suffix in resource.routes(parts):
+            found[path] = [
+                replace(each, query=documented[each.method, path])
+                for each in operations_of(responder, suffix)
+            ]
+    for method, path in ABSENT:
+        absent = Operation(method, refuse(method, path), Cost.SHORT_READ)
+        found.setdefault(path, []).append(absent)
+    return found
 
 
 def _middleware(store: Store, views: Views, options: Options, execution: Execution) -> list[Any]:
@@ -188,6 +180,6 @@ def _middleware(store: Store, views: Views, options: Options, execution: Executi
     parts += [
         Admission(execution, checks, waits=limit is not None),
         LastUse(store.monitoring, execution),
-        RejectAsOf(),
+        RefuseUnknownParameters(),
     ]
     return parts

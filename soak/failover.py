@@ -145,7 +145,7 @@ def _reads_go_on(fleet: Deployment) -> None:
 
 def _checks_go_on(fleet: Deployment) -> None:
     def newest() -> str:
-        answer = fleet.client("GET", "/api/smtp-monitors?perPage=200&status=active")
+        answer = fleet.client("GET", "/api/smtp-monitors?perPage=200")
         return max((each["lastCheckedAt"] or "" for each in answer.body["items"]), default="")
 
     seen = newest()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import falcon
-
+from api.http.errors import InvalidParameterError
 from api.http.read_your_writes import catch_up_best_effort
 from domain.clock import Clock, parse_point, utc_now
 from domain.errors import InvalidValueError
@@ -13,7 +12,8 @@ from projections.core.table import ViewUnavailableError
 from projections.views.time_travel import MonitorsAsOf
 
 if TYPE_CHECKING:
-    from api.http.operation import Operation
+    import falcon
+
     from projections.core.projector import Projector
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorAnswers, MonitorReader
@@ -23,37 +23,6 @@ if TYPE_CHECKING:
 PARAMETER: Final = "asOf"
 HEADER: Final = "X-As-Of-Position"
 """Header with the position of the audit log that an answer shows; `asOf` accepts it."""
-
-
-class RejectAsOf:
-    """Falcon middleware that refuses `asOf` where it would be ignored.
-
-    An operation that reads the past says so: `Operation.supports_as_of`.
-    """
-
-    async def process_resource(
-        self,
-        req: falcon.Request,
-        _resp: falcon.Response,
-        resource: object,
-        _params: dict[str, str],
-    ) -> None:
-        """Raise 400 for `asOf` on a resource or method that does not read the past."""
-        if not req.query_string or PARAMETER not in req.params:
-            return
-        operation = _operation(resource, req.method)
-        if operation is None:
-            return  # with 405, which the framework answers
-        if not operation.supports_as_of:
-            raise falcon.HTTPBadRequest(
-                description=f"Invalid {PARAMETER}: the past can be read of one monitor and of "
-                "lists of monitors only"
-            )
-
-
-def _operation(resource: object, method: str) -> Operation | None:
-    operations: dict[str, Operation] = getattr(resource, "operations", {})
-    return operations.get(method)
 
 
 class AsOf:
@@ -87,9 +56,7 @@ class AsOf:
         try:
             point = parse_point(text, head=head, now=now)
         except InvalidValueError as error:
-            raise falcon.HTTPBadRequest(
-                description=f"Invalid {PARAMETER}: {error.message}"
-            ) from None
+            raise InvalidParameterError(PARAMETER, error.message, code=error.code) from None
         catch_up_best_effort(self._projector)
         # Before the reads: a position up to `head` stays readable while the view goes on.
         if self._history.position() < (head if isinstance(point, str) else point):

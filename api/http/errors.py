@@ -68,6 +68,17 @@ def register(app: falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]) ->
         app.add_error_handler(unavailable, store_handler.handle)
 
 
+class InvalidParameterError(falcon.HTTPBadRequest):
+    """A parameter of the path or the query, or a header, is wrong. Answered with 400.
+
+    `text` is the documented sentence of the whole answer where there is one.
+    """
+
+    def __init__(self, name: str, message: str, *, code: str = "invalid", text: str = "") -> None:
+        super().__init__(description=text or f"Invalid {name}: {message}")
+        self.problems = (Problem(name, code, message),)
+
+
 def invalid(problems: Iterable[Problem]) -> InvalidInputError:
     """Return the error for wrong fields of a request."""
     return InvalidInputError(tuple(problems))
@@ -81,7 +92,8 @@ def phrase(status: int) -> str:
 
 def _serialize(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError) -> None:
     status = HTTPStatus(falcon.http_status_to_code(error.status))
-    _answer(req, resp, status, error.description or status.phrase)
+    problems = error.problems if isinstance(error, InvalidParameterError) else ()
+    _answer(req, resp, status, error.description or status.phrase, problems)
 
 
 def _refusal_handler(status: HTTPStatus) -> Callable[..., Awaitable[None]]:

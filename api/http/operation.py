@@ -43,14 +43,14 @@ class Operation:
     """What a URL does for a method.
 
     `action` is what the caller's role must allow, None for operations that need no token.
-    `supports_as_of` says that `?asOf=` is answered from the past.
+    `query` names the query parameters that it takes; None: it is not looked at.
     """
 
     method: str
     handler: Handler
     cost: Cost | CostOf
     action: Action | None = None
-    supports_as_of: bool = False
+    query: frozenset[str] | None = None
 
 
 def costs(cost: Cost | CostOf) -> Callable[[_Method], _Method]:
@@ -72,8 +72,7 @@ def operations_of(resource: object, suffix: str | None = None) -> list[Operation
         if handler is not None:
             default = Cost.SHORT_READ if method == "GET" else Cost.WRITE
             cost = getattr(handler, "cost", default)
-            as_of = getattr(resource, "supports_as_of", False) and method == "GET"
-            found.append(Operation(method, handler, cost, supports_as_of=as_of))
+            found.append(Operation(method, handler, cost))
     return found
 
 

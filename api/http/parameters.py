@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import falcon
-
+from api.http.errors import InvalidParameterError
 from api.http.fields import parse_identifier, parse_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import falcon
 
 
 _MAX_DIGITS: Final = 18
@@ -38,7 +39,7 @@ def query_identifier(req: falcon.Request, name: str) -> int | str | None:
         return None
     identifier = identifier_of(text)
     if identifier is None:
-        raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a number or a UUID")
+        raise InvalidParameterError(name, "must be a number or a UUID")
     return identifier
 
 
@@ -65,7 +66,7 @@ def _number(req: falcon.Request, name: str) -> int:
         return DEFAULTS[name]
     number = whole_number(text)
     if not number or number > LARGEST[name]:
-        raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a whole number from 1")
+        raise InvalidParameterError(name, "must be a whole number from 1")
     return number
 
 
@@ -79,9 +80,7 @@ def query_position(req: falcon.Request, name: str, *, head: int) -> int | None:
         return None
     position = whole_number(text)
     if position is None:
-        raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a position of the log")
+        raise InvalidParameterError(name, "must be a position of the log")
     if position > head:
-        raise falcon.HTTPBadRequest(
-            description=f"Invalid {name}: lies beyond the head of the log, which is {head}"
-        )
+        raise InvalidParameterError(name, f"lies beyond the head of the log, which is {head}")
     return position

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import falcon
+from api.http.errors import InvalidParameterError
 
 if TYPE_CHECKING:
+    import falcon
+
     from api.http.permissions import Principal
     from domain.idempotency import IdempotencyKey
     from domain.monitoring import Monitoring
@@ -39,9 +41,7 @@ def expected_version(req: falcon.Request) -> int | None:
     if header is None or header.strip() == "*":
         return None
     if not _TAGS.fullmatch(header.strip()):
-        raise falcon.HTTPBadRequest(
-            description="Invalid If-Match: send the ETag of a GET, or * for any version"
-        )
+        raise InvalidParameterError("If-Match", "send the ETag of a GET, or * for any version")
     return max(map(int, _OUR_VERSIONS.findall(header)), default=0)
 
 
@@ -57,7 +57,7 @@ def idempotency_key(
     if key is None:
         return None
     if not _KEY.fullmatch(key):
-        raise falcon.HTTPBadRequest(
-            description="Invalid Idempotency-Key: 1 to 255 printable ASCII characters, no blanks"
+        raise InvalidParameterError(
+            "Idempotency-Key", "1 to 255 printable ASCII characters, no blanks"
         )
     return monitoring.idempotency_key(f"{principal.token_id}/{what}", key, req.context.body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from api.openapi.page import document_text
+from api.catalog import document_text
 
 if __name__ == "__main__":
     Path(sys.argv[1]).write_bytes(document_text())

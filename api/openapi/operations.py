@@ -40,7 +40,7 @@ class DocumentedAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class DocumentedOperation:
     """A method of a path. `body` is the schema of its JSON body.
 
     `errors` are statuses beside those of every request. `is_open`: no token is asked for.
@@ -58,6 +58,15 @@ class Operation:
     example: str | None = None
     errors: tuple[int, ...] = ()
     is_open: bool = False
+
+    def query_names(self) -> frozenset[str] | None:
+        """Return the names of its query parameters; None where any are accepted.
+
+        Probes and browsers may add what they like to a URL that asks for no token.
+        """
+        if self.is_open:
+            return None
+        return frozenset(each["name"] for each in self.parameters if each["in"] == "query")
 
     def rendered(self) -> Schema:
         """Return the operation object."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from api.http.as_of import PARAMETER
+from api.http.fields import UUID
 from api.http.parameters import DEFAULTS, LARGEST, MAX_LIMIT, MAX_PER_PAGE
-from api.openapi.operations import header, query
+from api.openapi.operations import header, path_parameter, query
 
 if TYPE_CHECKING:
     from api.http.fields import Schema
@@ -67,3 +68,6 @@ AS_OF: Final = query(
     "Monitors that were deleted since are there again. A time means the end of its millisecond; "
     "send the `X-As-Of-Position` of an answer to get exactly its configuration again.",
 )
+POSITION: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+BEFORE: Final = query("before", POSITION, "Only events before this position.")
+PUBLIC_ID: Final = path_parameter("public_id", UUID, "The monitor's `publicId`.")

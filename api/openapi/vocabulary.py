@@ -25,6 +25,7 @@ TIME: Final[Schema] = {
     "description": "ISO 8601, UTC, milliseconds.",
     "examples": ["2026-01-01T12:00:00.000Z"],
 }
+ALWAYS_NULL: Final[Schema] = {"type": ["string", "null"], "description": "Always null here."}
 SUCCESS: Final[Schema] = {"success": {"type": "boolean", "const": True}}
 
 

@@ -9,10 +9,11 @@ import falcon
 import orjson
 
 from api.http.body import read_object
-from api.http.errors import invalid
+from api.http.errors import InvalidParameterError, invalid
 from api.http.execution import Cost
 from api.http.fields import (
     NAME,
+    NUMBER,
     Body,
     CountryCodes,
     Email,
@@ -20,22 +21,42 @@ from api.http.fields import (
     Parsed,
     PhoneNumber,
     RequestBody,
+    Schema,
     change_of,
     choice,
 )
+from api.http.fields import UUID as UUID_SCHEMA
 from api.http.operation import costs
 from api.http.parameters import identifier_of, query_identifier
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import idempotency_key
 from api.http.read_your_writes import catch_up, retry_after_catch_up
 from api.http.scope import referenced
+from api.openapi.operations import DocumentedOperation, json_answer, path_parameter, query
+from api.openapi.parameters import IDEMPOTENCY_KEY
+from api.openapi.problems import BODY_ERRORS
+from api.openapi.resource import Resource, Route, Tag
+from api.openapi.vocabulary import (
+    ALWAYS_NULL,
+    COUNTRY_CODES,
+    STRING,
+    SUCCESS,
+    TIME,
+    closed,
+    identifier_in_text,
+    nullable,
+    ref,
+)
 from domain import values
 from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import InvalidValueError, NotFoundError, Problem
-from projections.shapes.customer import customer_shape
+from projections.shapes.customer import CUSTOMER_KEYS, customer_shape
 from projections.views import records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from api.resources.parts import Parts
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
@@ -241,7 +262,9 @@ class CustomerItem:
     def _find(self, text: str, principal: Principal) -> tuple[Record, Record]:
         identifier = identifier_of(text)
         if identifier is None:
-            raise falcon.HTTPBadRequest(description="Invalid Customer identifier")
+            raise InvalidParameterError(
+                "identifier", "must be a number or a UUID", text="Invalid Customer identifier"
+            )
         customer = self._reader.customer(identifier)
         if customer is None and retry_after_catch_up(self._projector):
             customer = self._reader.customer(identifier)
@@ -255,3 +278,137 @@ class CustomerItem:
 def _with_organization(reader: MonitorReader, customer_id: str) -> tuple[Record, Record]:
     customer = referenced(reader.customer(customer_id))
     return customer, referenced(reader.organization(customer["organization_id"]))
+
+
+TAG: Final = Tag("Customers", "The owners of monitors.")
+_IDENTIFIER: Final = path_parameter(
+    "identifier", identifier_in_text("The customer"), "Its `publicId`, or its number."
+)
+_CUSTOMER: Final[Mapping[str, Schema]] = {
+    "id": NUMBER,
+    "publicId": UUID_SCHEMA,
+    "organizationId": NUMBER,
+    "name": STRING,
+    "email": nullable(STRING),
+    "notificationPhoneNumber": nullable(STRING),
+    "notificationEmail": nullable(STRING),
+    "packageId": ALWAYS_NULL,
+    "packageType": nullable(STRING),
+    "packageDisplayName": nullable(STRING),
+    "status": {"type": "string", "enum": list(STATUSES)},
+    "allowedCheckCountryCodes": COUNTRY_CODES,
+    "cancellationDate": ALWAYS_NULL,
+    "cancelledAt": ALWAYS_NULL,
+    "customFields": {"type": ["object", "null"], "additionalProperties": True},
+    "monthlyReportsEnabled": {"type": "boolean"},
+    "notificationChannels": ALWAYS_NULL,
+    "notificationTargets": ALWAYS_NULL,
+    "notificationRules": ALWAYS_NULL,
+    "smsUsageCurrentMonth": {"type": "integer", "const": 0},
+    "createdAt": TIME,
+    "updatedAt": TIME,
+    "alertLocationThresholdCount": {**NUMBER, "maximum": MAX_THRESHOLD},
+}
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    yield from _document_collection()
+    yield from _document_item()
+
+
+def _document_collection() -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path="/api/customers",
+        name="listCustomers",
+        tag=TAG.name,
+        summary="List customers",
+        description="By number; those in the token's scope.",
+        parameters=(
+            query(
+                "organizationId",
+                identifier_in_text("The organization"),
+                "Default: the token's organization.",
+            ),
+        ),
+        answers={200: json_answer("The customers", "CustomerList", example="list_customers")},
+        errors=(400, 403),
+    )
+    yield DocumentedOperation(
+        method="post",
+        path="/api/customers",
+        name="createCustomer",
+        tag=TAG.name,
+        summary="Create a customer",
+        parameters=(IDEMPOTENCY_KEY,),
+        body=ref("CreateCustomer"),
+        example="create_customer",
+        answers={
+            201: json_answer(
+                "The customer",
+                "CreatedCustomer",
+                headers={"Location": ref("Location", "headers")},
+                links={
+                    action: {
+                        "operationId": f"{action}Customer",
+                        "parameters": {"identifier": "$response.body#/customer/publicId"},
+                    }
+                    for action in ("get", "update")
+                },
+                example="create_customer",
+            )
+        },
+        errors=(*BODY_ERRORS, 403, 409),
+    )
+
+
+def _document_item() -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path="/api/customers/{identifier}",
+        name="getCustomer",
+        tag=TAG.name,
+        summary="Show a customer",
+        parameters=(_IDENTIFIER,),
+        answers={200: json_answer("The customer", "Customer", example="get_customer")},
+        errors=(400, 403, 404),
+    )
+    yield DocumentedOperation(
+        method="patch",
+        path="/api/customers/{identifier}",
+        name="updateCustomer",
+        tag=TAG.name,
+        summary="Change a customer",
+        description="A key that is absent is unchanged; null clears.",
+        parameters=(_IDENTIFIER,),
+        body=ref("UpdateCustomer"),
+        example="update_customer",
+        answers={200: json_answer("The customer", "Customer", example="update_customer")},
+        errors=(*BODY_ERRORS, 403, 404, 409),
+    )
+
+
+def _schemas() -> Schema:
+    return {
+        "CreateCustomer": CreateCustomerBody.schema_of_body(),
+        "UpdateCustomer": UpdateCustomerBody.schema_of_body(),
+        "MonitorCustomer": _shape(CUSTOMER_KEYS["embedded"]),
+        "Customer": _shape(CUSTOMER_KEYS["read"]),
+        "CustomerItem": _shape(CUSTOMER_KEYS["listed"]),
+        "CustomerDetails": _shape(CUSTOMER_KEYS["created"]),
+        "CreatedCustomer": closed({**SUCCESS, "customer": ref("CustomerDetails")}),
+        "CustomerList": {"type": "array", "items": ref("CustomerItem")},
+    }
+
+
+def _shape(keys: Iterable[str]) -> Schema:
+    return closed({key: _CUSTOMER[key] for key in keys})
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    needs = parts.monitoring, parts.reader, parts.projector
+    yield Route("/api/customers", CustomerCollection(*needs))
+    yield Route("/api/customers/{identifier}", CustomerItem(*needs))
+
+
+RESOURCE: Final = Resource(tags=(TAG,), routes=_routes, operations=_operations, schemas=_schemas)

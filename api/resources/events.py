@@ -7,28 +7,44 @@ each event once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 import falcon
 
+from api.http.errors import InvalidParameterError
 from api.http.execution import Cost
-from api.http.fields import parse_uuid
+from api.http.fields import NUMBER, UUID, parse_uuid
 from api.http.operation import costs
 from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
+from api.http.response import Streams
 from api.http.scope import asked_customer, asked_organization, referenced
+from api.openapi.operations import JSON, DocumentedAnswer, DocumentedOperation, query
+from api.openapi.parameters import LIMIT, POSITION
+from api.openapi.resource import Resource, Route, Tag
+from api.openapi.vocabulary import (
+    STRING,
+    TIME,
+    closed,
+    described,
+    identifier_in_text,
+    nullable,
+    ref,
+)
 from api.resources.monitor_history import page
+from domain.actor import Actor
 from domain.clock import parse_time
 from domain.errors import InvalidValueError, NotFoundError
 from domain.kinds import KINDS
 from projections.readers.history import EntryFilter
-from projections.views.history import ENTRY_TYPES
+from projections.views.history import ENTRY_TYPES, SUBJECT_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from api.http.response import Streams
+    from api.http.fields import Schema
+    from api.resources.parts import Parts
     from projections.core.projector import Projector
     from projections.core.table import Record
     from projections.readers.history import HistoryReader
@@ -41,7 +57,7 @@ def read_filter(
     """Return the filter that a query asks for, within the caller's scope. Raises 400, 403, 404."""
     types, begin, end = _types(req), _time(req, "from"), _time(req, "to")
     if begin is not None and end is not None and end < begin:
-        raise falcon.HTTPBadRequest(description="Invalid to: must not lie before from")
+        raise InvalidParameterError("to", "must not lie before from")
     organization = asked_organization(req, principal, reader)
     if organization is None:
         organization = referenced(reader.organization(principal.organization_id))
@@ -64,9 +80,7 @@ def read_filter(
 def _types(req: falcon.Request) -> tuple[str, ...]:
     asked = [each for text in req.get_param_as_list("type") or () for each in text.split(",")]
     if not set(asked) <= set(ENTRY_TYPES):
-        raise falcon.HTTPBadRequest(
-            description=f"Invalid type: must be one or more of {', '.join(ENTRY_TYPES)}"
-        )
+        raise InvalidParameterError("type", f"must be one or more of {', '.join(ENTRY_TYPES)}")
     return tuple(dict.fromkeys(asked))
 
 
@@ -77,7 +91,7 @@ def _time(req: falcon.Request, name: str) -> str | None:
     try:
         return parse_time(text.replace(" ", "+"))
     except InvalidValueError as error:
-        raise falcon.HTTPBadRequest(description=f"Invalid {name}: {error.message}") from None
+        raise InvalidParameterError(name, error.message, code=error.code) from None
 
 
 def _monitor(req: falcon.Request, principal: Principal, history: HistoryReader) -> str | None:
@@ -86,9 +100,7 @@ def _monitor(req: falcon.Request, principal: Principal, history: HistoryReader) 
         return None
     key = parse_uuid(text)
     if key is None:
-        raise falcon.HTTPBadRequest(
-            description="Invalid monitorId: must be the public ID (UUID) of a monitor"
-        )
+        raise InvalidParameterError("monitorId", "must be the public ID (UUID) of a monitor")
     thing: Record | None = history.thing(key)
     is_monitor = thing is not None and thing["kind"] in KINDS
     if thing is None or not is_monitor or not principal.sees_organization(thing["organization_id"]):
@@ -152,3 +164,114 @@ class Events:
         while found := self._history.entries(which, after, until, _BATCH):
             yield b"".join(each.body + b"\n" for each in found)
             after = found[-1].position
+
+
+TAG: Final = Tag("Audit log", "Who changed what, and when.")
+_TYPE: Final[Schema] = {"type": "string", "enum": list(ENTRY_TYPES)}
+_VALUE: Final[Schema] = {"description": "Any JSON value; null also: there is none."}
+_TIME_SENT: Final[Schema] = {
+    "type": "string",
+    "format": "date-time",
+    "description": "ISO 8601 with an offset from UTC.",
+    "examples": ["2026-01-31T12:00:00Z"],
+}
+
+
+def _schemas() -> Schema:
+    actor = {
+        "type": {"type": "string", "enum": list(get_args(get_type_hints(Actor)["type"]))},
+        "id": described(STRING, "Public id of a token, user of the command line, or location."),
+        "name": nullable(STRING),
+        "role": nullable(STRING),
+        "requestId": nullable(STRING),
+    }
+    subject = {
+        "kind": {"type": "string", "enum": list(SUBJECT_KINDS)},
+        "id": NUMBER,
+        "publicId": UUID,
+        "name": described(STRING, "What it was called after the event."),
+    }
+    change = {
+        "field": described(STRING, "As the API names it, such as `smtpConfig.auth.user`."),
+        "from": _VALUE,
+        "to": _VALUE,
+        "secret": {
+            "type": "string",
+            "const": "changed",
+            "description": "Says that a secret became another one; the values are masked.",
+        },
+    }
+    event = {
+        "position": described(POSITION, "In the log; positions grow and have gaps."),
+        "time": TIME,
+        "type": _TYPE,
+        "actor": ref("AuditActor"),
+        "organizationId": nullable(NUMBER),
+        "customerId": nullable(NUMBER),
+        "subject": ref("AuditSubject"),
+        "version": described(NUMBER, "Of the subject, after the event."),
+        "changes": {"type": "array", "items": ref("FieldChange")},
+    }
+    items: Schema = {"type": "array", "items": ref("AuditEvent")}
+    older: Schema = {
+        "type": ["integer", "null"],
+        "description": "Send it as `before` for older events; null: there are none.",
+    }
+    page = {
+        "items": items,
+        "next": described(POSITION, "Send it as `after` to go on, also when there is no more."),
+        "hasMore": {"type": "boolean", "description": "Whether more follows now."},
+    }
+    return {
+        "AuditActor": closed(actor),
+        "AuditSubject": closed(subject),
+        "FieldChange": closed(change, optional=frozenset({"secret"})),
+        "AuditEvent": closed(event),
+        "AuditEvents": closed(page),
+        "MonitorHistory": closed({"items": items, "next": older}),
+    }
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path="/api/events",
+        name="listEvents",
+        tag=TAG.name,
+        summary="Read the audit log",
+        description="Oldest first. Who asks again with `after` set to the `next` of the last "
+        "answer misses no event and sees none twice. With `Accept: application/x-ndjson` and "
+        f"without `limit` all events come as lines; `{NEXT_HEADER}` says where to go on.",
+        parameters=(
+            query("after", POSITION, "Only events after this position."),
+            LIMIT,
+            query(
+                "type",
+                {"type": "array", "items": _TYPE},
+                "Only these types: several times, or separated by commas.",
+            ),
+            query("actor", STRING, "Only what this actor did: its `id`."),
+            query("organizationId", identifier_in_text("The organization"), "Default: the own."),
+            query("customerId", identifier_in_text("The customer"), "Only this customer's."),
+            query("monitorId", UUID, "Only this monitor's, by its `publicId`."),
+            query("from", _TIME_SENT, "Only events of this time or later."),
+            query("to", _TIME_SENT, "Only events before this time."),
+        ),
+        answers={
+            200: DocumentedAnswer(
+                "Events",
+                {JSON: ref("AuditEvents"), NDJSON: STRING},
+                headers={NEXT_HEADER: ref("NextPosition", "headers")},
+                example="list_events",
+            )
+        },
+        errors=(400, 403, 404),
+    )
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    history, projector = parts.views.history, parts.views.projector("history")
+    yield Route("/api/events", Events(parts.reader, history, projector, Streams(parts.execution)))
+
+
+RESOURCE: Final = Resource(tags=(TAG,), routes=_routes, operations=_operations, schemas=_schemas)

@@ -9,11 +9,16 @@ from eventsourcing.persistence import PersistenceError
 
 from api.http.execution import Cost
 from api.http.operation import costs
+from api.openapi.operations import DocumentedOperation, json_answer
+from api.openapi.resource import SERVICE, Resource, Route
+from api.openapi.vocabulary import closed, ref
 from store.ports.errors import outage_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from api.http.fields import Schema
+    from api.resources.parts import Parts
     from projections.core.projector import Projector
     from store.store import Store
 
@@ -63,3 +68,56 @@ class Readiness:
         except PersistenceError as error:
             return {"ok": False, "error": outage_reason(error)}
         return {"ok": is_current and lag <= self._max_lag, "lag": lag}
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path="/healthz",
+        name="getHealth",
+        tag=SERVICE.name,
+        summary="Whether the process is alive",
+        answers={200: json_answer("It takes requests", "Health")},
+        is_open=True,
+    )
+    yield DocumentedOperation(
+        method="get",
+        path="/readyz",
+        name="getReadiness",
+        tag=SERVICE.name,
+        summary="Whether the log is writable and the views are caught up",
+        answers={
+            200: json_answer("Everything is fit", "Readiness"),
+            503: json_answer("Some part is not; the body says which", "Readiness"),
+        },
+        is_open=True,
+    )
+
+
+def _schemas() -> Schema:
+    part = {
+        "ok": {"type": "boolean"},
+        "lag": {"type": "integer", "minimum": 0, "description": "Events behind the log."},
+        "error": {"type": "string", "description": "What went wrong, as a word."},
+    }
+    return {
+        "Health": closed({"status": {"type": "string", "const": "ok"}}),
+        "ReadinessPart": closed(part, optional=frozenset({"lag", "error"})),
+        "Readiness": closed(
+            {
+                "status": {"type": "string", "enum": ["ok", "unfit"]},
+                "parts": {"type": "object", "additionalProperties": ref("ReadinessPart")},
+            }
+        ),
+    }
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    yield Route("/healthz", Health())
+    needed = {name: parts.views.projector(name) for name in ("monitors", "checks")}
+    yield Route("/readyz", Readiness(parts.store, needed, parts.max_view_lag))
+
+
+RESOURCE: Final = Resource(
+    tags=(SERVICE,), routes=_routes, operations=_operations, schemas=_schemas
+)

@@ -6,18 +6,27 @@ callers who may know about the whole installation.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-import falcon
-
+from api.http.errors import InvalidParameterError
 from api.http.execution import Cost
 from api.http.operation import costs
 from api.http.parameters import whole_number
 from api.http.permissions import Action, Principal, require
+from api.openapi.operations import DocumentedOperation, json_answer, path_parameter, query
+from api.openapi.resource import Resource, Route, Tag
+from api.openapi.vocabulary import TIME, closed, described, ref
+from store.ports.engine import LOGS
 from store.proof.merkle import NotInTreeError
 from store.proving import log_proof
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import falcon
+
+    from api.http.fields import Schema
+    from api.resources.parts import Parts
     from store.proof.log_proof import LogProof
     from store.store import Store
 
@@ -57,7 +66,9 @@ class LogProofs:
 def _required(req: falcon.Request, name: str) -> int:
     number = _number(req, name)
     if number is None:
-        raise falcon.HTTPBadRequest(description=f"Missing {name}: a whole number from 1")
+        raise InvalidParameterError(
+            name, "is required", code="required", text=f"Missing {name}: a whole number from 1"
+        )
     return number
 
 
@@ -67,5 +78,98 @@ def _number(req: falcon.Request, name: str) -> int | None:
         return None
     number = whole_number(text)
     if not number:
-        raise falcon.HTTPBadRequest(description=f"Invalid {name}: must be a whole number from 1")
+        raise InvalidParameterError(name, "must be a whole number from 1")
     return number
+
+
+TAG: Final = Tag("Proofs", "That a log was not changed: docs/proof.md says how to check them.")
+_SIZE: Final[Schema] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
+_NAME: Final[Schema] = {"type": "string", "enum": list(LOGS)}
+_LOG: Final = path_parameter("name", _NAME, "Which log.")
+_INDEX: Final[Schema] = {"type": "integer", "minimum": 0, "description": "From 0, without gaps."}
+
+
+def _schemas() -> Schema:
+    path = {"type": "array", "items": _hexadecimal(64, "A hash."), "description": "Lowest first."}
+    head = {
+        "log": _NAME,
+        "size": described(_SIZE, "How many events the tree has."),
+        "position": described(_SIZE, "Position of the last one."),
+        "time": TIME,
+        "rootHash": _hexadecimal(64, "SHA-256 in hexadecimal."),
+        "keyId": _hexadecimal(16, "The first digits of the SHA-256 of the public key."),
+        "signature": _hexadecimal(128, "Ed25519 in hexadecimal."),
+    }
+    inclusion = {
+        "log": _NAME,
+        "position": _SIZE,
+        "leafIndex": _INDEX,
+        "leafHash": _hexadecimal(64, "SHA-256 of the byte 00 and the leaf."),
+        "path": path,
+        "head": ref("TreeHead"),
+    }
+    consistency = {
+        "log": _NAME,
+        "firstSize": _SIZE,
+        "firstRootHash": _hexadecimal(64, "The root over `firstSize` events."),
+        "secondSize": _SIZE,
+        "secondRootHash": _hexadecimal(64, "The root over `secondSize` events."),
+        "path": path,
+    }
+    return {
+        "TreeHead": closed(head),
+        "InclusionProof": closed(inclusion),
+        "ConsistencyProof": closed(consistency),
+    }
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    common: dict[str, Any] = {"method": "get", "tag": TAG.name, "errors": (400, 403, 404)}
+    yield DocumentedOperation(
+        path="/api/logs/{name}/head",
+        name="getTreeHead",
+        summary="Show the newest signed tree head of a log",
+        description="Kept elsewhere, it shows later whether anything before it was changed.",
+        parameters=(_LOG,),
+        answers={200: json_answer("The head", "TreeHead")},
+        **{**common, "errors": (403, 404)},
+    )
+    yield DocumentedOperation(
+        path="/api/logs/{name}/inclusion",
+        name="getInclusionProof",
+        summary="Prove that an event is in a log",
+        description="404 until a signed head covers the position.",
+        parameters=(_LOG, _needed("position", "The event's position.")),
+        answers={200: json_answer("RFC 9162, section 2.1.3", "InclusionProof")},
+        **common,
+    )
+    yield DocumentedOperation(
+        path="/api/logs/{name}/consistency",
+        name="getConsistencyProof",
+        summary="Prove that a log only grew",
+        parameters=(
+            _LOG,
+            _needed("first", "The size of an earlier head."),
+            query("second", _SIZE, "The size of a later one; the newest signed head's if absent."),
+        ),
+        answers={200: json_answer("RFC 9162, section 2.1.4", "ConsistencyProof")},
+        **common,
+    )
+
+
+def _needed(name: str, description: str) -> Schema:
+    return {**query(name, _SIZE, description), "required": True}
+
+
+def _hexadecimal(digits: int, description: str) -> Schema:
+    pattern = f"^[0-9a-f]{{{digits}}}$"
+    return {"type": "string", "pattern": pattern, "description": description}
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    proofs = LogProofs(parts.store)
+    for what in ("head", "inclusion", "consistency"):
+        yield Route(f"/api/logs/{{name}}/{what}", proofs, what)
+
+
+RESOURCE: Final = Resource(tags=(TAG,), routes=_routes, operations=_operations, schemas=_schemas)

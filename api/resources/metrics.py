@@ -23,6 +23,8 @@ from api.http.execution import Cost
 from api.http.log_throttle import LOG_THROTTLE
 from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
+from api.openapi.operations import DocumentedAnswer, DocumentedOperation
+from api.openapi.resource import SERVICE, Resource, Route
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import Recording
     from prometheus_client.metrics_core import Metric
 
+    from api.resources.parts import Parts
     from projections.core.projector import Projector
     from store.archive.check_archive import CheckArchive
 
@@ -193,3 +196,26 @@ class Metrics:
         require(principal, Action.READ_METRICS)
         resp.content_type = CONTENT_TYPE_LATEST
         resp.data = generate_latest(self._registry)
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path="/metrics",
+        name="getMetrics",
+        tag=SERVICE.name,
+        summary="Numbers for Prometheus",
+        answers={
+            200: DocumentedAnswer(
+                "In the text format of Prometheus", {"text/plain": {"type": "string"}}
+            )
+        },
+        errors=(403,),
+    )
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    yield Route("/metrics", Metrics(parts.views.projectors, parts.store.archive))
+
+
+RESOURCE: Final = Resource(routes=_routes, operations=_operations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -11,15 +11,21 @@ from api.http.operation import costs
 from api.http.parameters import query_position, read_limit
 from api.http.permissions import Action, Principal, require
 from api.http.read_your_writes import catch_up_best_effort
+from api.openapi import names
+from api.openapi.operations import DocumentedOperation, json_answer
+from api.openapi.parameters import BEFORE, LIMIT, PUBLIC_ID
+from api.openapi.resource import Resource, Route
 from domain.errors import NotFoundError
+from domain.kinds import KINDS
 from projections.views.history import FOR_EVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import falcon
 
     from api.resources.monitors import Monitors
+    from api.resources.parts import Parts
     from projections.core.projector import Projector
     from projections.readers.history import HistoryReader, PlacedEntry
 
@@ -58,3 +64,33 @@ class MonitorHistory:
 def page(entries: Sequence[PlacedEntry], more: dict[str, object]) -> bytes:
     """Return a page of entries as JSON, followed by the keys of `more`."""
     return orjson.dumps({"items": [orjson.Fragment(each.body) for each in entries], **more})
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    for kind in KINDS.values():
+        yield DocumentedOperation(
+            method="get",
+            path=kind.path + "/{public_id}/history",
+            name=f"get{names.monitor(kind)}History",
+            tag=names.tag(kind),
+            summary="Show who changed what of a monitor",
+            description="Newest first. Secrets are shown as changed, never what they are. The "
+            "history of a deleted monitor is for the roles `admin`, `supporter` and `operator`.",
+            parameters=(PUBLIC_ID, BEFORE, LIMIT),
+            answers={
+                200: json_answer(
+                    "The events", "MonitorHistory", example=f"{names.example(kind)}_history"
+                )
+            },
+            errors=(400, 403, 404),
+        )
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    history, projector = parts.views.history, parts.views.projector("history")
+    for monitors in parts.monitors.values():
+        path = monitors.kind.path + "/{public_id}/history"
+        yield Route(path, MonitorHistory(monitors, history, projector))
+
+
+RESOURCE: Final = Resource(routes=_routes, operations=_operations)

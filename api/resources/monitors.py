@@ -16,7 +16,7 @@ import orjson
 from api.http import read_your_writes
 from api.http.as_of import HEADER
 from api.http.body import read_object
-from api.http.errors import invalid
+from api.http.errors import InvalidParameterError, invalid
 from api.http.execution import Cost
 from api.http.fields import parse_uuid
 from api.http.operation import costs
@@ -24,18 +24,29 @@ from api.http.parameters import read_page, whole_number
 from api.http.permissions import Action, Principal, require
 from api.http.preconditions import entity_tag, expected_version, idempotency_key
 from api.http.scope import asked_customer, asked_organization, referenced
+from api.openapi import configs, names
+from api.openapi.operations import DocumentedOperation, json_answer, query
+from api.openapi.parameters import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, PAGE, PUBLIC_ID
+from api.openapi.problems import BODY_ERRORS
+from api.openapi.resource import Resource, Route, Tag
+from api.openapi.responses import monitor_components
+from api.openapi.vocabulary import identifier_in_text, ref
 from api.resources import monitor_body
+from api.resources.monitor_body import CREATE_BODIES, UPDATE_BODIES, body_schema
 from domain.commands import CreateMonitor, UpdateMonitor
 from domain.config_secrets import echo_secrets, mask_secrets
 from domain.errors import InvalidInputError, NotFoundError
+from domain.kinds import KINDS
 from projections.readers.monitors import MonitorFilter, MonitorRecords
 from projections.shapes.monitor import Shape, monitor_shape
 from projections.views import records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from api.http.as_of import AsOf
+    from api.http.fields import Schema
+    from api.resources.parts import Parts
     from domain.kinds import Config, MonitorKind
     from domain.monitor import Monitor
     from domain.monitoring import Monitoring
@@ -64,8 +75,6 @@ def _cost_of_item(req: falcon.Request) -> Cost:
 
 class MonitorCollection:
     """POST and GET of the collection of a kind."""
-
-    supports_as_of = True
 
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors
@@ -137,8 +146,6 @@ class MonitorCollection:
 
 class MonitorItem:
     """GET, PATCH and DELETE of one monitor."""
-
-    supports_as_of = True
 
     def __init__(self, monitors: Monitors) -> None:
         self._monitors = monitors
@@ -286,7 +293,9 @@ class Monitors:
         """Return a public id in its normal form; raises 400 for what is none."""
         key = parse_uuid(public_id)
         if key is None:
-            raise falcon.HTTPBadRequest(description=f"{self.kind.label} public ID (UUID) required")
+            raise InvalidParameterError(
+                "public_id", "must be a UUID", text=f"{self.kind.label} public ID (UUID) required"
+            )
         return key
 
     def require_scope(self, principal: Principal, organization_id: str, customer_id: str) -> None:
@@ -306,3 +315,154 @@ def _written(view: MonitorRecords, principal: Principal, sent: Config | None) ->
     if sent is None or not principal.may(Action.SEE_SECRETS):
         return monitor_shape(view, "written", mask_secrets(config))
     return monitor_shape(view, "written", echo_secrets(config, sent))
+
+
+_ENTITY_TAG: Final = {"ETag": ref("EntityTag", "headers")}
+_AS_OF: Final = {HEADER: ref("AsOfPosition", "headers")}
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    for kind in KINDS.values():
+        yield from _document_collection(kind)
+        yield from _document_item(kind)
+
+
+def _document_collection(kind: MonitorKind) -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path=kind.path,
+        name=f"list{names.monitor(kind)}s",
+        tag=names.tag(kind),
+        summary="List monitors",
+        description="By number, in pages. Secrets are masked.",
+        parameters=(
+            query(
+                "organizationId",
+                identifier_in_text("The organization"),
+                "Default: the token's organization.",
+            ),
+            query("customerId", identifier_in_text("The customer"), "Only this customer's."),
+            query(
+                "search",
+                {"type": "string"},
+                "A part of the monitor's name, its hostname or its customer's name.",
+            ),
+            *PAGE,
+            AS_OF,
+        ),
+        answers={
+            200: json_answer(
+                "A page", names.page(kind), headers=_AS_OF, example=f"list_{names.example(kind)}s"
+            ),
+        },
+        errors=(400, 403, 404),
+    )
+    yield DocumentedOperation(
+        method="post",
+        path=kind.path,
+        name=f"create{names.monitor(kind)}",
+        tag=names.tag(kind),
+        summary="Create a monitor",
+        description="It is checked at once. The answer shows the secret that was sent.",
+        parameters=(IDEMPOTENCY_KEY,),
+        body=ref(names.body("Create", kind)),
+        example=f"create_{names.example(kind)}",
+        answers={
+            201: json_answer(
+                "The monitor",
+                names.monitor(kind, "written"),
+                headers={"Location": ref("Location", "headers"), **_ENTITY_TAG},
+                links=_links(kind),
+                example=f"create_{names.example(kind)}",
+            )
+        },
+        errors=(*BODY_ERRORS, 403, 404, 409),
+    )
+
+
+def _document_item(kind: MonitorKind) -> Iterator[DocumentedOperation]:
+    path = kind.path + "/{public_id}"
+    yield DocumentedOperation(
+        method="get",
+        path=path,
+        name=f"get{names.monitor(kind)}",
+        tag=names.tag(kind),
+        summary="Show a monitor",
+        description="Secrets are masked.",
+        parameters=(PUBLIC_ID, AS_OF),
+        answers={
+            200: json_answer(
+                "The monitor",
+                names.monitor(kind),
+                headers={**_ENTITY_TAG, **_AS_OF},
+                example=f"get_{names.example(kind)}",
+            )
+        },
+        errors=(400, 403, 404),
+    )
+    yield DocumentedOperation(
+        method="patch",
+        path=path,
+        name=f"update{names.monitor(kind)}",
+        tag=names.tag(kind),
+        summary="Change a monitor",
+        description="A key that is absent is unchanged; null clears. A token of the role "
+        "`readonly` may send `status` and nothing else. A change of nothing records nothing.",
+        parameters=(PUBLIC_ID, IF_MATCH),
+        body=ref(names.body("Update", kind)),
+        example=f"update_{names.example(kind)}",
+        answers={
+            200: json_answer(
+                "The monitor",
+                names.monitor(kind, "written"),
+                headers=_ENTITY_TAG,
+                example=f"update_{names.example(kind)}",
+            )
+        },
+        errors=(*BODY_ERRORS, 403, 404, 409, 412),
+    )
+    yield DocumentedOperation(
+        method="delete",
+        path=path,
+        name=f"delete{names.monitor(kind)}",
+        tag=names.tag(kind),
+        summary="Delete a monitor",
+        description="Its history stays, its secret is destroyed.",
+        parameters=(PUBLIC_ID, IF_MATCH),
+        answers={200: json_answer("It is deleted", "Success")},
+        errors=(400, 403, 404, 409, 412),
+    )
+
+
+def _links(kind: MonitorKind) -> Schema:
+    """Return the links from the answer of a create to the other endpoints of the monitor."""
+    monitor = names.monitor(kind)
+    actions = [f"{action}{monitor}" for action in ("get", "update", "delete")]
+    return {
+        name: {"operationId": name, "parameters": {"public_id": "$response.body#/publicId"}}
+        for name in (*actions, f"get{monitor}History", f"get{monitor}CheckHistory")
+    }
+
+
+def _schemas() -> Schema:
+    found: Schema = {}
+    for kind in KINDS.values():
+        config = ref(names.sent_config(kind))
+        for action, models in (("Create", CREATE_BODIES), ("Update", UPDATE_BODIES)):
+            found[names.body(action, kind)] = body_schema(models[kind.name], kind, config)
+        found[names.sent_config(kind)] = configs.sent(kind)
+    return {**found, **monitor_components()}
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    for monitors in parts.monitors.values():
+        yield Route(monitors.kind.path, MonitorCollection(monitors))
+        yield Route(monitors.kind.path + "/{public_id}", MonitorItem(monitors))
+
+
+RESOURCE: Final = Resource(
+    tags=tuple(Tag(names.tag(kind), kind.about) for kind in KINDS.values()),
+    routes=_routes,
+    operations=_operations,
+    schemas=_schemas,
+)

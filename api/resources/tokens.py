@@ -15,7 +15,7 @@ from uuid import UUID
 import falcon
 
 from api.http.body import read_object
-from api.http.errors import invalid
+from api.http.errors import InvalidParameterError, invalid
 from api.http.execution import Cost
 from api.http.fields import (
     NUMBER,
@@ -23,6 +23,7 @@ from api.http.fields import (
     Name,
     Parsed,
     RequestBody,
+    Schema,
     choice,
     parse_identifier,
 )
@@ -33,6 +34,19 @@ from api.http.permissions import Action, Principal, require
 from api.http.preconditions import idempotency_key
 from api.http.read_your_writes import catch_up
 from api.http.scope import referenced
+from api.openapi.operations import DocumentedOperation, json_answer, path_parameter, query
+from api.openapi.parameters import IDEMPOTENCY_KEY
+from api.openapi.problems import BODY_ERRORS
+from api.openapi.resource import Resource, Route, Tag
+from api.openapi.vocabulary import (
+    ALWAYS_NULL,
+    STRING,
+    TIME,
+    closed,
+    identifier_in_text,
+    nullable,
+    ref,
+)
 from domain.access_token import new_token, token_hash
 from domain.actor import Role
 from domain.clock import Clock, iso_milliseconds, utc_now
@@ -40,6 +54,9 @@ from domain.commands import IssueToken
 from domain.errors import ConflictError, InvalidValueError, NotFoundError, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from api.resources.parts import Parts
     from domain.monitoring import Monitoring
     from projections.core.projector import Projector
     from projections.core.table import Record
@@ -278,13 +295,15 @@ class TokenCollection:
         self._tokens.require(principal)
         reader = self._tokens.reader
         organization = referenced(reader.organization(principal.organization_id))
+        tokens = self._tokens.visible(principal)
+        # After the tokens: the customer of each of them exists by then.
         customers = {
             each["public_id"]: each for each in reader.customers(principal.organization_id)
         }
         wanted = query_identifier(req, "customerId")
         resp.media = [
             row
-            for token in self._tokens.visible(principal)
+            for token in tokens
             for row in [_listed(token, organization, customers.get(token["customer_id"]))]
             if wanted in (None, row["customerId"], token["customer_id"])
         ]
@@ -302,7 +321,9 @@ class TokenItem:
         self._tokens.require(principal)
         wanted = whole_number(number)
         if wanted is None:
-            raise falcon.HTTPBadRequest(description="Token ID must be a number")
+            raise InvalidParameterError(
+                "number", "must be a number", text="Token ID must be a number"
+            )
         token = next((each for each in self._all(principal) if each["number"] == wanted), None)
         if token is None:
             raise NotFoundError("Token not found")
@@ -339,3 +360,118 @@ def _listed(token: Record, organization: Record, customer: Record | None) -> dic
         "publicId": token["public_id"],
         "role": token["role"],
     }
+
+
+TAG: Final = Tag("API tokens", "Who may call. Two URL families show the same tokens.")
+_ROLE: Final[Schema] = {"type": "string", "enum": list(SHOWN)}
+
+
+def _operations() -> Iterator[DocumentedOperation]:
+    yield from _document(OrganizationTokens.path, "Organization", "the organization")
+    yield from _document(CustomerTokens.path, "Customer", "customers")
+
+
+def _document(path: str, name: str, owner: str) -> Iterator[DocumentedOperation]:
+    yield DocumentedOperation(
+        method="get",
+        path=path,
+        name=f"list{name}Tokens",
+        tag=TAG.name,
+        summary=f"List the tokens of {owner}",
+        description="By number; never the tokens themselves.",
+        parameters=(
+            query("customerId", identifier_in_text("The customer"), "Only this customer's."),
+        ),
+        answers={200: json_answer("The tokens", "TokenList", example="list_tokens")},
+        errors=(400, 403),
+    )
+    yield DocumentedOperation(
+        method="post",
+        path=path,
+        name=f"create{name}Token",
+        tag=TAG.name,
+        summary=f"Issue a token of {owner}",
+        description="The answer is the only one that shows the token.",
+        parameters=(IDEMPOTENCY_KEY,),
+        body=ref("CreateToken"),
+        example="create_token",
+        answers={
+            201: json_answer(
+                "The token",
+                "IssuedToken",
+                links={
+                    "delete": {
+                        "operationId": f"delete{name}Token",
+                        "parameters": {"number": "$response.body#/id"},
+                    }
+                },
+                example="create_token",
+            )
+        },
+        errors=(*BODY_ERRORS, 403, 409),
+    )
+    yield DocumentedOperation(
+        method="delete",
+        path=path + "/{number}",
+        name=f"delete{name}Token",
+        tag=TAG.name,
+        summary="Revoke a token",
+        parameters=(
+            path_parameter("number", {**NUMBER, "maximum": 10**18 - 1}, "The token's `id`."),
+        ),
+        answers={200: json_answer("It is revoked", "Success")},
+        errors=(400, 403, 404, 409),
+    )
+
+
+def _schemas() -> Schema:
+    return {
+        "CreateToken": CreateTokenBody.schema_of_body(),
+        "IssuedToken": closed(_issued_token()),
+        "Token": closed(_token()),
+        "TokenList": {"type": "array", "items": ref("Token")},
+    }
+
+
+def _issued_token() -> Schema:
+    return {
+        "id": NUMBER,
+        "name": STRING,
+        "token": {
+            "type": "string",
+            "pattern": "^wsm_",
+            "description": "The token itself. It is shown this once.",
+        },
+        "lastUsedAt": ALWAYS_NULL,
+        "expiresAt": nullable(TIME),
+        "createdAt": TIME,
+        "publicId": UUID_TEXT,
+        "role": _ROLE,
+        "customerId": nullable(NUMBER),
+    }
+
+
+def _token() -> Schema:
+    return {
+        "id": NUMBER,
+        "organizationId": NUMBER,
+        "name": STRING,
+        "customerId": nullable(NUMBER),
+        "customerName": nullable(STRING),
+        "lastUsedAt": {**nullable(TIME), "description": "To the hour; null: never used."},
+        "expiresAt": {**nullable(TIME), "description": "null: never."},
+        "createdAt": TIME,
+        "tokenHint": {"type": "string", "description": "How the token begins."},
+        "publicId": UUID_TEXT,
+        "role": _ROLE,
+    }
+
+
+def _routes(parts: Parts) -> Iterator[Route]:
+    for scope in (OrganizationTokens, CustomerTokens):
+        tokens = scope(parts.monitoring, parts.reader, parts.projector)
+        yield Route(scope.path, TokenCollection(tokens))
+        yield Route(scope.path + "/{number}", TokenItem(tokens))
+
+
+RESOURCE: Final = Resource(tags=(TAG,), routes=_routes, operations=_operations, schemas=_schemas)

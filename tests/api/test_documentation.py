@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from api.openapi.page import FILES, PAGE
+from api.resources.documentation import FILES, PAGE
 
 if TYPE_CHECKING:
     from pathlib import Path

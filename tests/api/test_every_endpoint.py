@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.openapi.document import build_document
-from api.openapi.page import FILES
+from api.catalog import openapi_document
 from store.proving import log_proof
 from tests.api.world import PATHS, path_of
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 OPERATIONS = [
     (method.upper(), path)
-    for path, methods in build_document(FILES)["paths"].items()
+    for path, methods in openapi_document()["paths"].items()
     for method in methods
 ]
 CREATED = 201

@@ -171,10 +171,11 @@ def test_each_request_is_one_json_line_without_secrets(running: Service) -> None
         "Idempotency-Key": CANARY,
     }
     try:
+        query = {"Authorization": headers["Authorization"], "X-Request-Id": "system-trace-0"}
+        connection.request("GET", f"/api/smtp-monitors?search={CANARY}", headers=query)
+        assert connection.getresponse().read()
         connection.request(
-            *("POST", f"/api/smtp-monitors?canary={CANARY}"),
-            json.dumps({**body, "smtpConfig": config}),
-            headers,
+            "POST", "/api/smtp-monitors", json.dumps({**body, "smtpConfig": config}), headers
         )
         answer = connection.getresponse()
         assert CANARY in answer.read().decode()

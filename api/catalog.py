@@ -1,0 +1,54 @@
+"""Every resource of the API: the one list that the routes and the OpenAPI document follow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from api.openapi.document import build_document
+from api.resources import (
+    check_history,
+    customers,
+    documentation,
+    events,
+    health,
+    log_proofs,
+    metrics,
+    monitor_history,
+    monitors,
+    organization,
+    tokens,
+    uptime,
+)
+
+if TYPE_CHECKING:
+    from api.http.fields import Schema
+    from api.openapi.resource import Resource
+
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    monitors.RESOURCE,
+    monitor_history.RESOURCE,
+    check_history.RESOURCE,
+    uptime.RESOURCE,
+    customers.RESOURCE,
+    tokens.RESOURCE,
+    organization.RESOURCE,
+    events.RESOURCE,
+    log_proofs.RESOURCE,
+    health.RESOURCE,
+    metrics.RESOURCE,
+    documentation.RESOURCE,
+)
+"""In the order of the document."""
+
+
+def openapi_document() -> Schema:
+    """Return the OpenAPI document of the API."""
+    return build_document(RESOURCES)
+
+
+def document_text() -> bytes:
+    """Return the document as it is kept in `docs/openapi.json`, for people to read."""
+    return orjson.dumps(openapi_document(), option=orjson.OPT_INDENT_2) + b"\n"
