@@ -6,7 +6,7 @@ monitor of its customer. A window of a customer never covers monitors of another
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,7 +24,7 @@ _FREQUENCIES: Final = ("daily", "weekly", "monthly")
 _PATTERN_KEYS: Final = ("frequency", "interval", "daysOfWeek", "dayOfMonth", "endRecurrenceDate")
 _DAYS_OF_WEEK: Final = 7
 _LONGEST_MONTH: Final = 31
-_FROM_START: Final = datetime.min.replace(year=1970, tzinfo=ZoneInfo("UTC"))
+_FROM_START: Final = datetime.min.replace(year=1970, tzinfo=UTC)
 
 
 _FIELDS: Final[FieldSpecs] = {

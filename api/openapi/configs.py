@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from api.http.fields import HOSTNAME
 from api.openapi.vocabulary import described
 from domain.kinds import Choice, Flag, ServerName, Text
 from domain.mail_config import MAX_BYTES, MAX_DEPTH
+from domain.values import MAX_HOSTNAME_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,12 @@ _BOOLEAN: Final[Schema] = {
     ]
 }
 _TEXT: Final[Schema] = {"type": ["string", "null"], "pattern": "^[^\\r\\n\\u0000]*$"}
+_NAME: Final[Schema] = {
+    "type": ["string", "null"],
+    "maxLength": MAX_HOSTNAME_LENGTH + 1,
+    "pattern": "^[^\\s/?#@:\\[\\]\\\\]+$",
+    "examples": ["mx1.example.com"],
+}
 
 
 def _choice(*values: str) -> Schema:
@@ -50,7 +56,6 @@ def sent(kind: MonitorKind) -> Schema:
     """Return what a body may hold."""
     return {
         **_object(kind.config, _leaf),
-        "type": ["object", "null"],
         "description": f"At most {MAX_BYTES} bytes of JSON and {MAX_DEPTH} levels. Unknown keys "
         "are stored and returned as sent, unless they look like a known one: those are refused. A "
         "key that is called like a secret (`token`, `apiKey`) is stored and shown like a password. "
@@ -84,7 +89,7 @@ def _leaf(field: ConfigField) -> Schema:
         case Text():
             return described(_TEXT, field.description, maxLength=field.max_length)
         case ServerName():
-            return described({**HOSTNAME, "type": ["string", "null"]}, field.description)
+            return described(_NAME, field.description)
 
 
 def _normal(leaf: Schema) -> Schema:

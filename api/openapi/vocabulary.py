@@ -26,12 +26,17 @@ TIME: Final[Schema] = {
     "examples": ["2026-01-01T12:00:00.000Z"],
 }
 ALWAYS_NULL: Final[Schema] = {"type": ["string", "null"], "description": "Always null here."}
-SUCCESS: Final[Schema] = {"success": {"type": "boolean", "const": True}}
+SUCCESS: Final[Schema] = {"success": {"type": "boolean", "description": "Always true."}}
 
 
 def ref(name: str, section: str = "schemas") -> Schema:
     """Return a reference to a component."""
     return {"$ref": f"#/components/{section}/{name}"}
+
+
+def nullable_ref(name: str) -> Schema:
+    """Return a reference to an object that may be null."""
+    return {"anyOf": [ref(name), {"type": "null"}]}
 
 
 def identifier(what: str) -> Schema:

@@ -15,7 +15,7 @@ from api.openapi import names
 from api.openapi.operations import DocumentedOperation, json_answer
 from api.openapi.parameters import LIMIT, PUBLIC_ID
 from api.openapi.resource import Resource, Route
-from api.openapi.vocabulary import STRING, TIME, closed, nullable, ref
+from api.openapi.vocabulary import STRING, TIME, closed, nullable, nullable_ref, ref
 from domain.check import Category, Phase
 from domain.kinds import KINDS
 from projections.shapes.check import STATUS, check_shape
@@ -93,7 +93,7 @@ def _operations() -> Iterator[DocumentedOperation]:
 def _schemas() -> Schema:
     found: Schema = {
         "CheckWarning": closed({"code": STRING, "message": STRING}),
-        "CheckTls": {**closed(_tls()), "type": ["object", "null"]},
+        "CheckTls": closed(_tls()),
         "CheckDiagnostics": closed(_diagnostics()),
     }
     for kind in KINDS.values():
@@ -134,7 +134,7 @@ def _diagnostics() -> Schema:
         "address": nullable(STRING),
         "port": {"type": ["integer", "null"]},
         "timings": _TIMINGS,
-        "tls": ref("CheckTls"),
+        "tls": nullable_ref("CheckTls"),
         "warnings": {"type": "array", "items": ref("CheckWarning")},
     }
 

@@ -304,7 +304,7 @@ _CUSTOMER: Final[Mapping[str, Schema]] = {
     "notificationChannels": ALWAYS_NULL,
     "notificationTargets": ALWAYS_NULL,
     "notificationRules": ALWAYS_NULL,
-    "smsUsageCurrentMonth": {"type": "integer", "const": 0},
+    "smsUsageCurrentMonth": {"type": "integer", "description": "Always 0 here."},
     "createdAt": TIME,
     "updatedAt": TIME,
     "alertLocationThresholdCount": {**NUMBER, "maximum": MAX_THRESHOLD},

@@ -30,7 +30,7 @@ from api.openapi.parameters import AS_OF, IDEMPOTENCY_KEY, IF_MATCH, PAGE, PUBLI
 from api.openapi.problems import BODY_ERRORS
 from api.openapi.resource import Resource, Route, Tag
 from api.openapi.responses import monitor_components
-from api.openapi.vocabulary import identifier_in_text, ref
+from api.openapi.vocabulary import identifier_in_text, nullable_ref, ref
 from api.resources import monitor_body
 from api.resources.monitor_body import CREATE_BODIES, UPDATE_BODIES, body_schema
 from domain.commands import CreateMonitor, UpdateMonitor
@@ -447,7 +447,7 @@ def _links(kind: MonitorKind) -> Schema:
 def _schemas() -> Schema:
     found: Schema = {}
     for kind in KINDS.values():
-        config = ref(names.sent_config(kind))
+        config = nullable_ref(names.sent_config(kind))
         for action, models in (("Create", CREATE_BODIES), ("Update", UPDATE_BODIES)):
             found[names.body(action, kind)] = body_schema(models[kind.name], kind, config)
         found[names.sent_config(kind)] = configs.sent(kind)
