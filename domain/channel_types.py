@@ -63,21 +63,10 @@ class ChannelType:
     """Whether sending needs the extra `postwatch[apprise]`."""
 
 
-def _text(value: object) -> str:
-    return parse_name(value)
-
-
 def _email(value: object) -> str:
     found = parse_email(value)
     if found is None:
         raise InvalidValueError("required", "must be an email address")
-    return found
-
-
-def _phone(value: object) -> str:
-    found = parse_phone_number(value)
-    if found is None:
-        raise InvalidValueError("required", "must be a telephone number")
     return found
 
 
@@ -236,11 +225,11 @@ CHANNEL_TYPES: Final[Mapping[str, ChannelType]] = {
             "people",
             {
                 "email": ConfigKey(_email, is_required=True),
-                "to": ConfigKey(_text),
+                "to": ConfigKey(parse_name),
                 "cc": ConfigKey(_emails),
             },
         ),
-        _direct("sms", "people", {"phoneNumber": ConfigKey(_phone, is_required=True)}),
+        _direct("sms", "people", {"phoneNumber": ConfigKey(parse_phone_number, is_required=True)}),
         _direct(
             "webhook",
             "machines",

@@ -143,7 +143,7 @@ class Recurrence:
         monday = first - timedelta(days=first.weekday())
         step = timedelta(weeks=pattern.interval)
         weekdays = sorted(pattern.weekdays or {first.weekday()})
-        for n in count((earliest - monday) // step):
+        for n in count((earliest - monday) // step):  # pragma: no branch - it has no end
             week = monday + n * step
             days = [week + timedelta(days=weekday) for weekday in weekdays]
             yield [day for day in days if day >= first]
@@ -152,7 +152,8 @@ class Recurrence:
         first = self._first.date()
         wanted = pattern.month_day or first.day
         begin = first.year * 12 + first.month - 1
-        for n in count((earliest.year * 12 + earliest.month - 1 - begin) // pattern.interval):
+        skipped = (earliest.year * 12 + earliest.month - 1 - begin) // pattern.interval
+        for n in count(skipped):  # pragma: no branch - it has no end
             year, month = divmod(begin + n * pattern.interval, 12)
             if year > date.max.year:
                 return

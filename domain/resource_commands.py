@@ -121,7 +121,7 @@ class ResourceCommands:
         fields = {**changes, "package_type": package_type}
 
         def attempt() -> PackageConfig:
-            for generation in count(1):
+            for generation in count(1):  # pragma: no branch - it has no end
                 key = package_id(organization_id, package_type, generation)
                 found = self._monitoring.find(PackageConfig, key)
                 if found is None or not found.deleted:

@@ -23,7 +23,12 @@ from domain.maintenance_window import (
     parse_pattern,
     parse_time_zone,
 )
-from domain.notification_channel import NotificationChannel, parse_conditions, shown_config
+from domain.notification_channel import (
+    NotificationChannel,
+    parse_channel_type,
+    parse_conditions,
+    shown_config,
+)
 from domain.package_config import PACKAGE_PARSERS, PackageConfig
 from domain.tag import MonitorTags, Tag, monitor_tags_id, parse_color
 from store.log_reader import LogReader
@@ -250,6 +255,24 @@ def test_a_deleted_channel_gives_no_secret_any_more(store: Store, owners: Owners
         resources.unsealed_channel(channel.id, "webhook", channel.config)
 
 
+def test_a_channel_whose_key_is_lost_takes_a_new_secret(store: Store, owners: Owners) -> None:
+    resources, organization = store.monitoring.resources, owners.organization.id
+    channel = resources.create(NotificationChannel, organization, WEBHOOK, TESTER)
+    store.monitoring.destroy_key(channel.id)
+
+    change = {"config": {"secret": "another-secret"}}
+    changed = resources.update(NotificationChannel, organization, channel.id, change, TESTER)
+
+    opened = resources.unsealed_channel(channel.id, "webhook", changed.config)
+    assert opened["secret"] == "another-secret"
+
+
+def test_a_channel_has_one_of_the_types() -> None:
+    assert parse_channel_type("webhook") == "webhook"
+    with pytest.raises(InvalidValueError, match="must be one of email, sms, webhook"):
+        parse_channel_type("pigeon")
+
+
 def test_a_channel_without_what_its_type_needs_is_refused(store: Store, owners: Owners) -> None:
     fields = {"type": "webhook", "name": "Ops", "config": {}, "category": "direct"}
 
@@ -303,6 +326,9 @@ def test_a_channel_without_what_its_type_needs_is_refused(store: Store, owners: 
         ("email", {"email": "nobody"}, {"email": "invalid"}),
         ("email", {"cc": "ops@example.com"}, {"cc": "type"}),
         ("email", {"cc": ["ops@example.com"] * 51}, {"cc": "too_long"}),
+        ("email", {"cc": [None]}, {"cc": "required"}),
+        ("webhook", {"secret": 5}, {"secret": "length"}),
+        ("webhook", {"secret": "eight\tlong"}, {"secret": "invalid"}),
         ("sms", {"phoneNumber": "call me"}, {"phoneNumber": "invalid"}),
         ("pagerduty", {"routingKey": "short"}, {"routingKey": "invalid"}),
         ("telegram", {"url": "nothing"}, {"url": "invalid"}),
@@ -437,6 +463,7 @@ def test_a_package_is_made_changed_deleted_and_made_anew(store: Store, owners: O
     [
         ("maxUrls", "many"),
         ("maxUrls", -1),
+        ("maxUrls", 10_000_000),
         ("enableSslCheck", 1),
         ("notes", 5),
         ("notes", "x" * 2001),
@@ -460,6 +487,8 @@ def test_a_wrong_value_of_a_package_is_refused(key: str, value: object) -> None:
     ("key", "value", "expected"),
     [
         ("maxUrls", None, None),
+        ("maxUrls", 100, 100),
+        ("alertLocationThreshold", "any", "any"),
         ("notes", None, None),
         ("notes", "For\ntwo", "For\ntwo"),
         ("displayName", None, None),

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from eventsourcing.utils import get_topic
 
 from cli.main import main
 from domain.check import Category
+from domain.resource_commands import RESOURCES
 from service.errors import ExitCode
 from tests.system.service import ROOT
 
@@ -123,8 +125,9 @@ def test_every_category_and_event_is_in_the_catalogue() -> None:
         for topic in re.findall(r'^ +TOPIC = "(\w+)"', path.read_text(), re.MULTILINE)
     }
     aggregates = {"Organization", "Customer", "AccessToken", "Monitor", "MonitoringLocation"}
-    aggregates |= {"Incident", "Notification"}
-    bases = {topic for topic in topics if topic.endswith("Event")}
+    aggregates |= {"Incident", "Notification", "MonitorTags"}
+    aggregates |= {get_topic(each) for each in RESOURCES.values()}
+    bases = {topic for topic in topics if topic.endswith("Event") or topic.startswith("Resource")}
     for topic in topics - bases - aggregates:
         assert f"`{topic}`" in catalogue, topic
 
