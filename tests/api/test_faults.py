@@ -13,7 +13,15 @@ from falcon.testing import TestClient
 from api.app import App
 from api.http import errors
 from api.http.request_log import RequestLog
-from domain.errors import ArchiveError, ConflictError, DomainError, MasterKeyError, NotFoundError
+from domain.errors import (
+    ArchiveError,
+    ConflictError,
+    DomainError,
+    InvalidInputError,
+    MasterKeyError,
+    NotFoundError,
+    Problem,
+)
 from store.ports.errors import CircuitBreaker, DatabaseUnavailableError
 from store.postgres.errors import NO_ANSWER
 from tests.api.world import SMTP
@@ -117,6 +125,22 @@ def test_an_outage_is_an_error_in_the_log_once_and_its_refused_requests_are_none
     assert levels == [logging.ERROR]
     refused = [each for each in caplog.records if "failed: the store" in each.getMessage()]
     assert [each.levelno for each in refused] == [logging.WARNING] * 2
+
+
+class GoneError(NotFoundError):
+    """An error that no handler was registered for."""
+
+
+class WrongError(InvalidInputError):
+    """An error that no handler was registered for."""
+
+
+def test_a_subclass_of_a_domain_error_is_answered_as_its_base() -> None:
+    gone = client_of(GoneError("It is gone")).simulate_get("/")
+    wrong = client_of(WrongError((Problem("name", "odd", "is odd"),))).simulate_get("/")
+
+    assert (gone.status_code, gone.json["message"]) == (404, "It is gone")
+    assert (wrong.status_code, wrong.json["errors"][0]["code"]) == (400, "odd")
 
 
 @pytest.mark.parametrize(

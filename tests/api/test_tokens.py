@@ -13,11 +13,15 @@ from api.http.admission import Admission
 from api.http.authentication import Authentication, LastUse
 from api.http.execution import Execution
 from api.http.request_log import RequestLog
-from domain.access_token import AccessToken, token_hash
+from domain.access_token import AccessToken, new_token, token_hash
 from domain.clock import iso_milliseconds
+from domain.commands import CreateCustomer, IssueToken
 from tests.api.world import JSON, SMTP, Caller, another_worker
+from tests.domain.given import TESTER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.api.world import Persona, World
 
 
@@ -266,6 +270,40 @@ def test_lists_hold_the_tokens_of_their_url_family(fresh_world: World) -> None:
     assert seen("stranger", ORGANIZATION) == set()
     assert fresh_world.caller("readonly").get(CUSTOMER).status_code == 403
     assert admin.get(CUSTOMER, customerId="x").status_code == 400
+
+
+def test_a_token_that_is_issued_during_a_list_is_shown_whole_or_not_at_all(
+    fresh_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, monitoring = fresh_world.views.reader, fresh_world.store.monitoring
+    organization = fresh_world.owners["own"].organization.id
+
+    def and_meanwhile(read: Callable[..., Any]) -> Callable[..., Any]:
+        """Let another worker make a customer with a token before and after the view is read."""
+
+        def add() -> None:
+            customer = monitoring.create_customer(CreateCustomer(organization, "New", None), TESTER)
+            monitoring.issue_token(
+                IssueToken(organization, customer.id, "New", "user", new_token()), TESTER
+            )
+            fresh_world.views.projector("monitors").catch_up()
+
+        def reading(*arguments: Any) -> Any:  # noqa: ANN401 - passed through
+            add()
+            found = read(*arguments)
+            add()
+            return found
+
+        return reading
+
+    monkeypatch.setattr(reader, "tokens", and_meanwhile(reader.tokens))
+    monkeypatch.setattr(reader, "customers", and_meanwhile(reader.customers))
+    answer = fresh_world.admin.get(CUSTOMER)
+
+    assert answer.status_code == 200
+    new = [each for each in answer.json if each["name"] == "New"]
+    assert new
+    assert all(each["customerId"] and each["customerName"] == "New" for each in new)
 
 
 def test_a_revoked_token_is_refused_at_once_on_every_worker(world: World, admin: Caller) -> None:
