@@ -54,6 +54,7 @@ def run(service: Service, token: str, folder: Path, *options: str) -> None:
         timeout=1200,
         check=False,
     )
+    print(result.stdout.partition(" SUMMARY ")[2])  # noqa: T201 - `pytest -rP` shows how many cases
     assert result.returncode == 0, result.stdout + result.stderr
     assert not [line for line in service.messages() if " 500 " in line]
 
