@@ -18,6 +18,7 @@ from api.resources import (
     monitor_history,
     monitors,
     organization,
+    tags,
     tokens,
     uptime,
 )
@@ -35,6 +36,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     customers.RESOURCE,
     tokens.RESOURCE,
     organization.RESOURCE,
+    tags.RESOURCE,
     events.RESOURCE,
     log_proofs.RESOURCE,
     health.RESOURCE,

@@ -35,7 +35,7 @@ CostOf = Callable[["falcon.Request"], Cost]
 
 _Method = TypeVar("_Method", bound=Handler)
 _METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE")
-_WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT"})
+_WITH_BODY: Final = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)

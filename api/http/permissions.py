@@ -36,6 +36,9 @@ class Action(StrEnum):
     MANAGE_ORGANIZATION_TOKENS = "manage the organization's tokens"
     MANAGE_CUSTOMER_TOKENS = "manage customers' tokens"
     READ_ORGANIZATION = "read the organization"
+    MANAGE_TAGS = "create tags, or put them on monitors"
+    MANAGE_ALL_TAGS = "change tags that others created"
+    MANAGE_WINDOWS = "plan maintenance windows"
     READ_METRICS = "read metrics"
     READ_LOG_PROOFS = "read proofs of whole logs"
 
@@ -64,6 +67,9 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_ORGANIZATION_TOKENS: _ADMINS,
     Action.MANAGE_CUSTOMER_TOKENS: _WRITERS,
     Action.READ_ORGANIZATION: _EVERYONE,
+    Action.MANAGE_TAGS: _WRITERS | {"readonly"},
+    Action.MANAGE_ALL_TAGS: _ADMINS,
+    Action.MANAGE_WINDOWS: _WRITERS | {"readonly"},
     Action.READ_METRICS: _OPERATORS | {"metrics"},
     Action.READ_LOG_PROOFS: _OPERATORS,
 }

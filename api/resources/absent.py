@@ -47,11 +47,6 @@ ABSENT: Final[tuple[tuple[str, str], ...]] = (
     ("POST", "/api/escalation-config/{identifier}/test"),
     ("GET", "/api/incidents"),
     ("GET", "/api/incidents/{identifier}"),
-    ("GET", "/api/tags"),
-    ("POST", "/api/tags"),
-    ("PATCH", "/api/tags/{identifier}"),
-    ("POST", "/api/monitor-tags"),
-    ("DELETE", "/api/monitor-tags"),
     ("POST", "/api/status-pages"),
 )
 """Method and path of each."""

@@ -22,6 +22,16 @@ class MonitorRecords(NamedTuple):
     last_checked_at: str | None = None
 
 
+class MonitorRef(NamedTuple):
+    """What names a monitor: its ids, its kind, and whose it is."""
+
+    public_id: str
+    kind: Kind
+    number: int
+    organization_id: str
+    customer_id: str
+
+
 class RenderedMonitor(NamedTuple):
     """The documented JSON of a monitor, what decides who may read it, and the log position.
 
@@ -121,6 +131,14 @@ class MonitorReader(MonitorAnswers):
     @abstractmethod
     def resource(self, table: Table, identifier: int | str) -> Record | None:
         """Return a resource by number or public id."""
+
+    @abstractmethod
+    def monitor_ref(self, public_id: str) -> MonitorRef | None:
+        """Return what names the monitor with a public id."""
+
+    @abstractmethod
+    def monitor_numbered(self, kind: Kind, organization_id: str, number: int) -> MonitorRef | None:
+        """Return what names the monitor of an organization with a number of its kind."""
 
     @abstractmethod
     def tags_of(self, monitor_id: str) -> Sequence[Record]:

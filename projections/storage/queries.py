@@ -16,7 +16,12 @@ from typing_extensions import override
 
 from domain.kinds import KINDS
 from projections.readers.history import EntryFilter, HistoryReader, PlacedEntry
-from projections.readers.monitors import MonitorReader, MonitorRecords, RenderedMonitor
+from projections.readers.monitors import (
+    MonitorReader,
+    MonitorRecords,
+    MonitorRef,
+    RenderedMonitor,
+)
 from projections.shapes.monitor import PLACEHOLDERS
 from projections.storage.derived import count_key
 from projections.views.history import OF_NOBODY
@@ -67,6 +72,13 @@ _LAST_CHECKS: Final = """
 SELECT record FROM last_checks WHERE monitor_id = :monitor_id ORDER BY checked_at DESC, location
 """
 
+_REF: Final = """
+SELECT key, kind, number, organization_id, customer_id FROM monitors WHERE
+"""
+_REF_OF: Final = f"{_REF} key = :key"
+_REF_NUMBERED: Final = (
+    f"{_REF} kind = :kind AND organization_id = :organization_id AND number = :number"
+)
 _TAGS_OF: Final = """
 SELECT t.record FROM monitor_tags m JOIN tags t ON t.key = m.tag_id
 WHERE m.monitor_id = :monitor_id ORDER BY t.number
@@ -146,6 +158,17 @@ class MonitorQueries(MonitorReader):
     @override
     def resource(self, table: Table, identifier: int | str) -> Record | None:
         return self._one(table.name, _column(identifier), identifier)
+
+    @override
+    def monitor_ref(self, public_id: str) -> MonitorRef | None:
+        rows = self._select(_REF_OF, {"key": public_id}, owners_only=True)
+        return MonitorRef(*rows[0]) if rows else None
+
+    @override
+    def monitor_numbered(self, kind: Kind, organization_id: str, number: int) -> MonitorRef | None:
+        bound = {"kind": str(kind), "organization_id": organization_id, "number": number}
+        rows = self._select(_REF_NUMBERED, bound, owners_only=True)
+        return MonitorRef(*rows[0]) if rows else None
 
     @override
     def tags_of(self, monitor_id: str) -> Sequence[Record]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from domain.clock import iso_milliseconds
-from domain.fields import keys_of
+from domain.fields import current_values, keys_of
 from domain.maintenance_window import MaintenanceWindow
 from domain.notification_channel import NotificationChannel, shown_config
 from domain.package_config import PackageConfig
@@ -109,6 +109,20 @@ def _with_derived(record: Record, before: Record | None) -> Record:
     is_new = any(record["config"][key] != was.get(key) for key in secrets)
     version = (before["secret_version"] if before else 0) + is_new
     return {**record, "shown_config": shown, "secret_version": version}
+
+
+def record_of(resource: Resource, created_by: str) -> Record:
+    """Return the record of a resource from the aggregate, without what the audit log shows."""
+    return {
+        "public_id": str(resource.id),
+        "number": resource.number,
+        "organization_id": resource.organization_id,
+        "created_by": created_by,
+        **current_values(resource, resource.FIELDS),
+        "version": resource.version,
+        "created_at": iso_milliseconds(resource.created_on),
+        "updated_at": iso_milliseconds(resource.modified_on),
+    }
 
 
 def tagged(_: Record | None, event: MonitorTags.Created | MonitorTags.Assigned) -> Record:

@@ -21,13 +21,16 @@ OPERATIONS = [
     for path, methods in openapi_document()["paths"].items()
     for method in methods
 ]
-CREATED = 201
+CREATED, NO_CONTENT = 201, 204
 
 
 def path_in(world: World, template: str) -> str:
     """Return a path of the document with the name of something that exists."""
     if "{name}" in template:
         return template.format(name="monitoring" if "/logs/" in template else "docs.js")
+    if template == "/api/tags/{identifier}":
+        made = world.admin.post("/api/tags", body_of(world, "POST", "/api/tags"))
+        return template.format(identifier=made.json["id"])
     if "{identifier}" in template:
         return template.format(identifier=world.owners["own"].customer.number)
     if "{number}" in template:
@@ -43,6 +46,10 @@ def path_in(world: World, template: str) -> str:
 def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
     """Return the smallest body that the operation accepts."""
     customer = {"customerId": world.owners["own"].customer.number}
+    if path == "/api/monitor-tags":
+        tag = world.admin.post("/api/tags", body_of(world, "POST", "/api/tags")).json["id"]
+        number = world.monitor().number
+        return {"monitorType": "smtp", "monitorId": number, "tagId": tag}
     if method == "PATCH":
         return {"name": "Renamed"}
     if method != "POST":
@@ -50,6 +57,8 @@ def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
     for kind, collection in PATHS.items():
         if path == collection:
             return world.body(kind)
+    if path == "/api/tags":
+        return {"name": "Production", "color": "red"}
     return {"name": "New", **(customer if path.startswith("/api/customer/") else {})}
 
 
@@ -75,4 +84,5 @@ def test_an_operation_succeeds(world: World, method: str, path: str) -> None:
     else:
         answer = world.admin.send(method, where, json.dumps(body))
 
-    assert answer.status_code == (CREATED if method == "POST" else 200), answer.text
+    expected = {"POST": CREATED, "DELETE": NO_CONTENT if body else 200}.get(method, 200)
+    assert answer.status_code == expected, answer.text
