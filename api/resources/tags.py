@@ -85,7 +85,7 @@ class TagCollection:
     """POST and GET of /api/tags."""
 
     def __init__(self, parts: Parts) -> None:
-        self._tags = _access(parts)
+        self._tags = tag_access(parts)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Create a tag."""
@@ -115,7 +115,7 @@ class TagItem:
     """PATCH and DELETE of one tag."""
 
     def __init__(self, parts: Parts) -> None:
-        self._tags = _access(parts)
+        self._tags = tag_access(parts)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
         """Change a tag: whoever created it may, and an admin."""
@@ -144,7 +144,7 @@ class MonitorTagAssignments:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._tags = _access(parts)
+        self._tags = tag_access(parts)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Put a tag on a monitor; repeating it changes nothing."""
@@ -205,7 +205,8 @@ def tag_shape(tag: Record, organization: Record) -> Schema:
     }
 
 
-def _access(parts: Parts) -> ResourceAccess:
+def tag_access(parts: Parts) -> ResourceAccess:
+    """Return the tags as callers may see and change them."""
     return ResourceAccess(parts, domain_tag.Tag, MAX_TAGS)
 
 

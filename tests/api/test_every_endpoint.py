@@ -22,14 +22,23 @@ OPERATIONS = [
     for method in methods
 ]
 CREATED, NO_CONTENT = 201, 204
+SMALLEST: dict[str, dict[str, Any]] = {
+    "/api/tags": {"name": "Production", "color": "red"},
+    "/api/maintenance-windows": {
+        "name": "Database migration",
+        "startTime": "2027-07-10T22:00:00Z",
+        "endTime": "2027-07-11T01:00:00Z",
+    },
+}
 
 
 def path_in(world: World, template: str) -> str:
     """Return a path of the document with the name of something that exists."""
     if "{name}" in template:
         return template.format(name="monitoring" if "/logs/" in template else "docs.js")
-    if template == "/api/tags/{identifier}":
-        made = world.admin.post("/api/tags", body_of(world, "POST", "/api/tags"))
+    collection = template.removesuffix("/{identifier}")
+    if collection in SMALLEST and collection != template:
+        made = world.admin.post(collection, body_of(world, "POST", collection))
         return template.format(identifier=made.json["id"])
     if "{identifier}" in template:
         return template.format(identifier=world.owners["own"].customer.number)
@@ -57,8 +66,8 @@ def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
     for kind, collection in PATHS.items():
         if path == collection:
             return world.body(kind)
-    if path == "/api/tags":
-        return {"name": "Production", "color": "red"}
+    if path in SMALLEST:
+        return {**SMALLEST[path], **(customer if path == "/api/maintenance-windows" else {})}
     return {"name": "New", **(customer if path.startswith("/api/customer/") else {})}
 
 
