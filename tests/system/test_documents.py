@@ -29,6 +29,7 @@ DOCUMENTS = [
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 _CODE_PATH = re.compile(r"`([a-z_]+/[\w./-]*)`")
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -84,6 +85,17 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         there = document.parent / target if target else document
         assert there.exists(), target
         assert not place or place in _places(there), f"{target}#{place}"
+
+
+def test_every_test_that_is_said_to_hold_a_limit_is_there() -> None:
+    named = _TEST.findall(text_of("docs/security.md"))
+    assert len(named) > 40
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if not re.search(rf"^ *(async )?def {test}\(", text_of(file), re.MULTILINE)
+    ]
+    assert missing == []
 
 
 def _places(document: Path) -> set[str]:
