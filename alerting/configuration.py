@@ -9,7 +9,7 @@ from alerting.policy.facts import MonitorSettings
 from alerting.policy.streaks import SLOW_CHECKS
 from domain.alert_policy import policy_of
 from domain.fields import CUSTOMER_DEFAULTS
-from domain.location import MonitoringLocation
+from domain.location import MonitoringLocation, may_check
 from domain.maintenance_window import MaintenanceWindow
 from domain.monitor import Monitor
 from domain.notification_channel import NotificationChannel
@@ -163,7 +163,7 @@ class Configuration:
         return tuple(
             each.code
             for each in self._locations.values()
-            if not each.is_retired and (not countries or each.country in countries)
+            if not each.is_retired and may_check(each.country, countries)
         )
 
     def _fold_monitor(self, event: Any) -> Effect:  # noqa: ANN401 - as in `fold`

@@ -21,6 +21,7 @@ from api.resources import (
     organization,
     tags,
     tokens,
+    trigger_check,
     uptime,
 )
 
@@ -33,6 +34,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     monitors.RESOURCE,
     monitor_history.RESOURCE,
     check_history.RESOURCE,
+    trigger_check.RESOURCE,
     uptime.RESOURCE,
     customers.RESOURCE,
     tokens.RESOURCE,

@@ -12,7 +12,7 @@ from domain.fields import assign
 from domain.values import real_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from domain.actor import Actor
@@ -24,6 +24,14 @@ _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:location")
 def location_id(code: str) -> UUID:
     """Return the id of the location with a code."""
     return uuid5(_NAMESPACE, code)
+
+
+def may_check(country: str | None, country_codes: Collection[str] | None) -> bool:
+    """Return whether a location in a country may check what these countries may check.
+
+    None and an empty list mean every location.
+    """
+    return not country_codes or country in country_codes
 
 
 class LocationChange(NamedTuple):

@@ -19,7 +19,6 @@ _OF_MONITORS: Final = (
     ("GET", "details"),
     ("GET", "incident-history"),
     ("GET", "alert-history"),
-    ("POST", "trigger-check"),
 )
 
 ABSENT: Final[tuple[tuple[str, str], ...]] = (

@@ -53,6 +53,7 @@ MAY: Final[Mapping[tuple[str, str], frozenset[str | None]]] = {
         for path in _MONITORS
         for what in ("history", "check-history", "uptime")
     },
+    **{("POST", f"{path}{_ITEM}/trigger-check"): WRITERS for path in _MONITORS},
     ("GET", "/api/events"): OVERSEERS,
     ("GET", "/api/customers"): READERS,
     ("POST", "/api/customers"): ADMINS,
