@@ -41,6 +41,7 @@ class Action(StrEnum):
     MANAGE_WINDOWS = "plan maintenance windows"
     READ_METRICS = "read metrics"
     READ_LOG_PROOFS = "read proofs of whole logs"
+    READ_BLOCKED_ADDRESSES = "read addresses that the network policy does not allow"
 
 
 _EVERYONE: Final = frozenset[Role]({"admin", "user", "readonly", "supporter", "operator"})
@@ -72,6 +73,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_WINDOWS: _WRITERS | {"readonly"},
     Action.READ_METRICS: _OPERATORS | {"metrics"},
     Action.READ_LOG_PROOFS: _OPERATORS,
+    Action.READ_BLOCKED_ADDRESSES: _OPERATORS,
 }
 
 

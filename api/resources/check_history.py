@@ -47,8 +47,13 @@ class CheckHistory:
         limit = read_limit(req)
         locations = {each["code"]: each for each in self._monitors.reader.locations()}
         monitor_id = UUID(view.monitor["public_id"])
+        shows_blocked_address = principal.may(Action.READ_BLOCKED_ADDRESSES)
         found: list[dict[str, Any]] = [
-            check_shape(check, locations.get(check.location))
+            check_shape(
+                check,
+                locations.get(check.location),
+                shows_blocked_address=shows_blocked_address,
+            )
             for code in locations
             for check in self._checks.newest(monitor_id, code, limit)
         ]
@@ -77,7 +82,8 @@ def _operations() -> Iterator[DocumentedOperation]:
             name=f"get{names.monitor(kind)}CheckHistory",
             tag=names.tag(kind),
             summary="Show the newest checks of a monitor",
-            description="From all locations, newest first.",
+            description="From all locations, newest first. An address that the network policy "
+            "does not allow is shown to the role `operator` only.",
             parameters=(PUBLIC_ID, LIMIT),
             answers={
                 200: json_answer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid5
 
+from domain.check import Category
 from domain.clock import iso_milliseconds
 from domain.kinds import KINDS
 
@@ -16,9 +17,22 @@ if TYPE_CHECKING:
 STATUS: Final = {"up": "success", "down": "failure"}
 
 
-def check_shape(check: CheckPerformed, location: Record | None) -> dict[str, Any]:
-    """Return a check. Its id is derived from its place in the log and never changes."""
+BLOCKED: Final = "the name leads to an address that the network policy does not allow"
+"""What a check says in place of an address that its reader may not know."""
+
+
+def check_shape(
+    check: CheckPerformed, location: Record | None, *, shows_blocked_address: bool = False
+) -> dict[str, Any]:
+    """Return a check. Its id is derived from its place in the log and never changes.
+
+    The address behind a name may be known inside the installation's network only, as with
+    name servers that answer differently inside. So an address that the network policy refused
+    is shown only if `shows_blocked_address`.
+    """
     outcome = check.outcome
+    if outcome["category"] == Category.ADDRESS_BLOCKED and not shows_blocked_address:
+        outcome = {**outcome, "message": BLOCKED, "address": None}
     warnings = "; ".join(each["message"] for each in outcome["warnings"])
     return {
         "id": str(uuid5(check.originator_id, str(check.originator_version))),
