@@ -52,8 +52,8 @@ def judge(root: Path, ledger: Ledger, key: bytes | None = None) -> Judged:
 
 def judge_store(store: Store, ledger: Ledger) -> Judged:
     """Compare a store with what clients were told. Raises AssertionError."""
-    events, checks = (_everything(store, log) for log in LOGS)
-    for log in (events, checks):
+    events, checks, incidents = (_everything(store, log) for log in LOGS)
+    for log in (events, checks, incidents):
         _positions_rise_and_versions_have_no_gap(log)
     _nothing_was_made_twice(events)
     _every_number_was_given_once(events)

@@ -24,7 +24,18 @@ CUSTOMER_FIELDS: Row = {
     "alert_location_threshold_count": 1,
 }
 VIEWS = {
-    "monitors": ("organizations", "customers", "tokens", "locations", "monitors"),
+    "monitors": (
+        "organizations",
+        "customers",
+        "tokens",
+        "locations",
+        "monitors",
+        "maintenance_windows",
+        "notification_channels",
+        "tags",
+        "package_configs",
+        "monitor_tags",
+    ),
     "checks": ("last_checks",),
 }
 LOG_OF = {"monitors": "monitoring", "checks": "checks"}

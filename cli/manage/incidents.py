@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from cli.terminal.help import examples
-from cli.terminal.output import camel_case, print_json, print_rows
+from cli.terminal.output import camel_case, print_json, print_line, print_rows
 from cli.terminal.session import operator_session
 from domain.clock import iso_milliseconds
 from domain.incident import Incident
@@ -68,7 +68,7 @@ def show(number: int, *, as_json: bool) -> None:
         print_json({**{camel_case(key): row[key] for key in row}, "events": story})
         return
     print_rows([row], _COLUMNS, as_json=False)
-    print()
+    print_line("")
     print_rows(story, {"time": "Time", "event": "Event", "details": "Details"}, as_json=False)
 
 
@@ -80,7 +80,7 @@ def ack(number: int, *, note: str | None) -> None:
     with operator_session() as opened:
         found = _find(opened, number)
         opened.store.incidents.acknowledge(found.incident.id, opened.actor, note)
-    print(f"incident {number} is acknowledged")
+    print_line(f"incident {number} is acknowledged")
 
 
 @incident.command(epilog=examples("postwatch incident close 7"))
@@ -91,7 +91,7 @@ def close(number: int, *, note: str | None) -> None:
     with operator_session() as opened:
         found = _find(opened, number)
         opened.store.incidents.close_by_hand(found.incident.id, opened.actor, note)
-    print(f"incident {number} is closed")
+    print_line(f"incident {number} is closed")
 
 
 @dataclass(slots=True)

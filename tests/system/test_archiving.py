@@ -73,6 +73,8 @@ def test_an_archiver_that_is_killed_again_and_again_loses_nothing(service: Servi
         head = store.reader("checks").head()
         before = list(store.rows("checks").after(0, head))
         wait_until(lambda: is_caught_up(service), seconds=60, what="views caught up")
+        decided = store.incidents
+        wait_until(lambda: (decided.tracked("checks") or 0) >= head, seconds=60, what="decided")
 
         killed_when(service, lambda: is_being_written(store.folder.archive), "a segment begun")
         assert list(store.rows("checks").after(0, head)) == before

@@ -265,6 +265,8 @@ def test_tls_without_a_proxy_and_a_new_certificate_without_a_restart(
     env = {
         "POSTWATCH_TLS_CERT": str(tmp_path / "cert.pem"),
         "POSTWATCH_TLS_KEY": str(tmp_path / "key.pem"),
+        # Each worker loads the files by itself; of one it is known when it has.
+        "POSTWATCH_WORKERS": "1",
     }
     with Service(tmp_path / "data", **env) as service:
         assert name_and_status(service) == ("first.example", 200)

@@ -132,7 +132,7 @@ def test_verify_names_differences_and_changes_nothing(data: Path) -> None:
     assert lines[1].startswith("checks: 2 differences at position ")
     assert lines[2:4] == [
         f"checks: table last_checks, key {key}: monitor_version differs",
-        f'checks: table last_checks, key {key}: "new\\nname" differs',
+        f"checks: table last_checks, key {key}: new\\u000aname differs",
     ]
     (found,) = json.loads(as_json.stdout)
     assert [each["field"] for each in found["differences"]] == ["monitor_version", "new\nname"]
