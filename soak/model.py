@@ -63,7 +63,7 @@ class Model:
         self.versions: dict[str, int] = {}
         self.numbers: dict[str, int] = {}
         self.requests: dict[str, tuple[object, str]] = {}
-        self.history: dict[str, list[Entry]] = {"monitoring": [], "checks": []}
+        self.history: dict[str, list[Entry]] = {"monitoring": [], "checks": [], "incidents": []}
         self.past: dict[str, list[Rows]] = {view: [self._shown(view)] for view in VIEWS}
         self.time = ""
         self.times: list[str] = []
