@@ -25,6 +25,7 @@ from domain.errors import (
     StaleVersionError,
 )
 from projections.core.table import ViewUnavailableError
+from projections.storage.view_connection import ViewDamagedError
 from store.ports.errors import STORE_UNAVAILABLE, is_disk_full, is_logged
 from store.proof.merkle import NotInTreeError
 
@@ -46,6 +47,10 @@ VIEW_UNAVAILABLE: Final = (
     "What is shown must first be built from the log, which `postwatch projections run` (a part "
     "of `postwatch up`) does; nothing was changed, try again"
 )
+VIEW_DAMAGED: Final = (
+    "A file of what is shown is damaged, and the log of the service names it; nothing that was "
+    "acknowledged is lost"
+)
 VIEW_RETRY_SECONDS: Final = 2
 _ARCHIVE_UNREADABLE: Final = "Archived checks cannot be read; the log of the service says which"
 _MAX_MESSAGE: Final = 1000
@@ -62,6 +67,7 @@ def register(app: falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]) ->
         app.add_error_handler(error_class, _refusal_handler(status))
     app.add_error_handler(InvalidInputError, _handle_invalid_input)
     app.add_error_handler(ViewUnavailableError, _handle_unavailable_view)
+    app.add_error_handler(ViewDamagedError, _handle_damaged_view)
     app.add_error_handler(ArchiveError, _handle_unreadable_archive)
     store_handler = _StoreUnavailableHandler()
     for unavailable in STORE_UNAVAILABLE:
@@ -124,6 +130,19 @@ async def _handle_unavailable_view(
 ) -> None:
     resp.set_header("Retry-After", str(VIEW_RETRY_SECONDS))
     _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, VIEW_UNAVAILABLE)
+
+
+async def _handle_damaged_view(
+    req: falcon.Request,
+    resp: falcon.Response,
+    error: ViewDamagedError,
+    _params: dict[str, object],
+) -> None:
+    LOG_THROTTLE.log(
+        logging.ERROR, ViewDamagedError, "request %s failed: %s", req.context.request_id, error
+    )
+    resp.set_header("Retry-After", str(STORE_RETRY_SECONDS))
+    _answer(req, resp, HTTPStatus.SERVICE_UNAVAILABLE, VIEW_DAMAGED)
 
 
 async def _handle_unreadable_archive(

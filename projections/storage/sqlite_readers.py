@@ -30,6 +30,7 @@ from projections.storage.sqlite_view import (
     require_usable_sqlite,
     side_state,
 )
+from projections.storage.view_connection import connect_to_view
 from projections.views import last_checks, monitors, uptime
 from store.sqlite.connections import ThreadConnections
 
@@ -285,13 +286,6 @@ class SqliteViews(ViewStorage):
 
 def _connect(path: Path, **attached: Path) -> sqlite3.Connection:
     """Return a read-only connection to a file, with other files attached under schema names."""
-    connection = sqlite3.connect(
-        path,
-        isolation_level=None,
-        check_same_thread=False,
-        timeout=LOCK_TIMEOUT_SECONDS,
-    )
-    for schema, other in attached.items():
-        connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(other),))
+    connection = connect_to_view(path, timeout_seconds=LOCK_TIMEOUT_SECONDS, **attached)
     connection.execute("PRAGMA query_only = ON")
     return connection

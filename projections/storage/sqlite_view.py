@@ -33,6 +33,7 @@ from projections.core.table import (
     not_built,
 )
 from projections.storage import derived
+from projections.storage.view_connection import connect_to_view
 from store.sqlite.connections import ThreadConnections
 
 if TYPE_CHECKING:
@@ -190,14 +191,13 @@ class SqliteView(View):
             raise
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=LOCK_TIMEOUT_SECONDS,
-        )
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
+        connection = connect_to_view(self.path, timeout_seconds=LOCK_TIMEOUT_SECONDS)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
