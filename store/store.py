@@ -69,6 +69,7 @@ class Store:
             "checks": self._checks_rows,
             "incidents": engine.rows("incidents"),
         }
+        engine.note_parts()
 
     def rows(self, log: str) -> EventRows:
         """Return the raw rows of a log, archived ones too. Raises KeyError."""
@@ -119,8 +120,8 @@ def create_store(
 ) -> Store:
     """Open the store in a folder, or in a database, and make what is missing.
 
-    Raises StoreError when the folder or the database cannot be used, MasterKeyError when
-    the master key is not the one that wraps the store's keys.
+    Raises StoreError when the folder or the database cannot be used, or a part of the store
+    was lost; MasterKeyError when the master key is not the one that wraps the store's keys.
     """
     folder = DataFolder(root)
     with _engine(folder, database) as engine:
@@ -147,7 +148,8 @@ def open_store(
     """Open the store in a folder, or in a database.
 
     `new_master_key` is accepted too, before and after a change of the master key to it.
-    Raises StoreError when there is no store, MasterKeyError as `create_store` does.
+    Raises StoreError when there is no store or a part of it was lost, MasterKeyError as
+    `create_store` does.
     """
     folder = DataFolder(root)
     with _engine(folder, database) as engine:

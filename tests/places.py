@@ -79,7 +79,8 @@ class Place:
         opened: Engine = (
             SqliteEngine(folder) if self.database is None else PostgresEngine(self.database)
         )
-        opened.prepare_store()
+        if not folder.keys.exists():  # There may be keys without logs.
+            opened.prepare_store()
         yield opened
         opened.close()
 

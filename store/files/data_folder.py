@@ -3,6 +3,7 @@
 logs/monitoring.db   logs/checks.db     the events
 logs/incidents.db                       what alerting decided from them
 logs/archive/                           old checks, moved out of their log
+manifest.json                           the parts that the store has
 keys/keys.db         keys/master.key    the keys that open secrets
 proof/                                  Merkle trees and signed heads of the logs
 views/               locks/   metrics/  of the processes; can be deleted
@@ -60,6 +61,11 @@ class DataFolder:
         return self.log("checks")
 
     @property
+    def manifest(self) -> Path:
+        """The file that names the parts of the store."""
+        return self.root / "manifest.json"
+
+    @property
     def archive(self) -> Path:
         """The folder of archived checks."""
         return self.root / "logs" / "archive"
@@ -99,14 +105,13 @@ class DataFolder:
         """The folder of the processes' lock files."""
         return self.root / "locks"
 
-    @property
-    def exists(self) -> bool:
-        """Whether a store was made here."""
-        return self.keys.exists() and self.monitoring_log.exists() and self.checks_log.exists()
-
     def log(self, name: str) -> Path:
         """Return the file of a log."""
         return self.root / "logs" / f"{name}.db"
+
+    def part(self, name: str) -> Path:
+        """Return the file of a part of the store: of a log, or of the keys."""
+        return self.keys if name == "keys" else self.log(name)
 
     def create(self) -> None:
         """Make the folders of a store, readable by their owner only. Raises StoreError."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-STORE_PARTS: Final = ("proof", "keys", "logs")
-"""The folders of a store in the order in which they are moved; the last one makes it a store."""
+STORE_PARTS: Final = ("manifest.json", "proof", "keys", "logs")
+"""The manifest and folders of a store, in the order of their moves; the last makes it a store."""
 
 INCOMING: Final = ".incoming"
 _MOVING: Final = ".moving"
@@ -90,7 +90,10 @@ def _undo_broken_move(root: Path, parts: Sequence[str]) -> None:
     is_complete = last.is_file() or (last.is_dir() and any(last.iterdir()))
     if (root / INCOMING / _MOVING).exists() and not is_complete:
         for part in parts:
-            shutil.rmtree(root / part, ignore_errors=True)
+            if (root / part).is_dir():
+                shutil.rmtree(root / part, ignore_errors=True)
+            else:
+                (root / part).unlink(missing_ok=True)
         shutil.rmtree(root / INCOMING)
 
 

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 LOGS: Final = ("monitoring", "checks", "incidents")
-"""The logs of a store."""
+"""The logs of a store. A new one is an entry here, and a migration of the schema."""
+
+PARTS: Final = (*LOGS, "keys")
+"""The parts of a store that cannot be made again from others."""
+
+OLD_PARTS: Final = frozenset({"monitoring", "checks", "keys"})
+"""The parts of a store without a manifest: an earlier version made it."""
 
 TRACKING_LOGS: Final = frozenset({"incidents"})
 """Logs that also hold how far they follow others."""
@@ -98,6 +104,13 @@ class Engine(ABC):
     @abstractmethod
     def require_store(self) -> None:
         """Raise StoreError unless there is a store, in the form that this version uses."""
+
+    @abstractmethod
+    def note_parts(self) -> None:
+        """Note that the store has every part now, so that a lost one is noticed.
+
+        Called when all parts are open. Raises StoreError.
+        """
 
     @abstractmethod
     def environment(self, log: str, *, create: bool) -> dict[str, str]:

@@ -76,6 +76,10 @@ class PostgresEngine(Engine):
         self.require_store()
 
     @override
+    def note_parts(self) -> None:
+        """Do nothing: `postwatch migrate` writes the manifest."""
+
+    @override
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
         """Return the event store's own settings for a log. Its table is made by migrations."""
         del create

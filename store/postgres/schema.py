@@ -7,13 +7,14 @@ views do not belong to it: rebuilds create and drop them.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 from eventsourcing.persistence import ProgrammingError
 from psycopg import sql
 
 from domain.errors import StoreError
+from store.ports.engine import LOGS, PARTS
 from store.postgres.connections import LONG_SECONDS
 from store.postgres.leases import FLEET
 from store.postgres.tracking_log import TRACKING_TABLE
@@ -111,6 +112,9 @@ CREATE TABLE postwatch_views.sides (
     PRIMARY KEY (view, side)
 );
 """
+_MANIFEST: Final = "CREATE TABLE postwatch.manifest (part text PRIMARY KEY)"
+_NOTE_PART: Final = "INSERT INTO postwatch.manifest VALUES (%s) ON CONFLICT DO NOTHING"
+_NO_MANIFEST: Final = "SELECT to_regclass('postwatch.manifest') IS NULL"
 
 
 def _log(name: str) -> str:
@@ -129,7 +133,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         _VIEWS,
         FLEET,
     ),
-    (_log("incidents"), TRACKING_TABLE),
+    (_log("incidents"), TRACKING_TABLE, _MANIFEST),
 )
 """The statements of each version of the schema, from version 1 on."""
 
@@ -158,6 +162,9 @@ def migrate(connections: Connections) -> tuple[int, int]:
                 for statements in MIGRATIONS[version - 1]:
                     connection.execute(sql.SQL(statements))
                 connection.execute(_NOTE_VERSION, (version,))
+            if before < NEWEST:
+                for part in PARTS:
+                    connection.execute(_NOTE_PART, (part,))
             _add_trigrams(connection)
     except ProgrammingError as error:
         if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
@@ -184,6 +191,7 @@ def require_schema(connections: Connections) -> None:
         with connections.get() as connection:
             _require_server(connection, connections.place)
             version = _version_of(connection)
+            lost = _lost_table(connection) if version == NEWEST else None
     except ProgrammingError as error:
         if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
             raise StoreError(
@@ -198,6 +206,31 @@ def require_schema(connections: Connections) -> None:
             f"{connections.place} {what}, this Postwatch works with version {NEWEST}; run "
             "`postwatch migrate` once"
         )
+    if lost is not None:
+        raise StoreError(
+            f"the store lost its part {lost.part}: {connections.place} has no table {lost.table}; "
+            "restore a backup of the database with `pg_restore`. Nothing was changed"
+        )
+
+
+class _Lost(NamedTuple):
+    """A part that the manifest names, and its table, which is not there."""
+
+    part: str
+    table: str
+
+
+def _lost_table(connection: Connection) -> _Lost | None:
+    """Return the first part of the manifest without its table."""
+    ((is_missing,),) = connection.execute(_NO_MANIFEST)
+    if is_missing:
+        return _Lost("manifest", "postwatch.manifest")
+    for (part,) in connection.execute("SELECT part FROM postwatch.manifest ORDER BY part"):
+        table = f"postwatch_{part}.{part}_events" if part in LOGS else "postwatch.data_keys"
+        ((found,),) = connection.execute("SELECT to_regclass(%s)::text", (table,))
+        if found is None:
+            return _Lost(part, table)
+    return None
 
 
 def _version_of(connection: Connection) -> int:

@@ -14,6 +14,7 @@ from store.ports.engine import TRACKING_LOGS, ChangeSignal, Engine, StoredRows
 from store.sqlite import tracking_log
 from store.sqlite.keys import SqliteKeyStore
 from store.sqlite.log import SqliteChangeSignal, SqliteRows, check_writable, log_environment, prune
+from store.sqlite.parts import is_begun, named_parts, note_parts, require_parts
 from store.sqlite.tiles import SqliteTiles
 
 if TYPE_CHECKING:
@@ -40,31 +41,41 @@ class SqliteEngine(Engine):
 
     @override
     def prepare_store(self) -> None:
-        """Make the folders; each file is made when it is opened."""
+        """Make the folders; each file is made when it is opened.
+
+        Raises StoreError when a part of a store that is there was lost.
+        """
+        if is_begun(self.folder):
+            require_parts(self.folder)
         self.folder.create()
 
     @override
     def require_store(self) -> None:
-        """Raise StoreError unless the files of a store are there.
+        """Raise StoreError unless the files of a store are there, all that its manifest names.
 
         Folders whose content can be deleted are made again: a copied store may lack them.
         """
-        if not self.folder.exists:
+        if not is_begun(self.folder):
             raise StoreError(
                 f"there is no Postwatch store in {self.folder.root}; run `postwatch up` or "
                 "`postwatch init` first, or name another folder with POSTWATCH_DATA"
             )
+        require_parts(self.folder)
         if not (self.folder.views.is_dir() and self.folder.locks.is_dir()):
             self.folder.make(self.folder.views, self.folder.locks)
 
     @override
+    def note_parts(self) -> None:
+        note_parts(self.folder)
+
+    @override
     def environment(self, log: str, *, create: bool) -> dict[str, str]:
-        path = self.folder.log(log)
+        path = str(self.folder.log(log))
+        # A log that the manifest does not name is new to this store.
+        create = create or log not in named_parts(self.folder)
         if log in TRACKING_LOGS:
-            # Stores of earlier versions lack it.
-            create = create or not path.exists()
-            return log_environment(str(path), create=create, module=tracking_log.__name__)
-        return log_environment(str(path), create=create)
+            return log_environment(path, create=create, module=tracking_log.__name__)
+        return log_environment(path, create=create)
 
     @override
     def rows(self, log: str) -> StoredRows:

@@ -43,7 +43,7 @@ class SqliteKeyStore(KeyStore):
     def __init__(self, path: Path, *, create: bool) -> None:
         self._path = path
         if create:
-            with closing(self._connect()) as connection:
+            with closing(self._connect("rwc")) as connection:
                 connection.executescript(_SCHEMA)
 
     @override
@@ -99,8 +99,14 @@ class SqliteKeyStore(KeyStore):
     def close(self) -> None:
         """Do nothing: no connection is kept."""
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=LOCK_TIMEOUT_SECONDS)
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        """Open the file; with the mode "rw" a lost one fails, and no empty one is made."""
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=LOCK_TIMEOUT_SECONDS,
+        )
         connection.execute("PRAGMA synchronous=EXTRA")
         connection.execute("PRAGMA secure_delete=ON")
         return connection

@@ -15,11 +15,13 @@ import orjson
 
 from domain.clock import iso_milliseconds, utc_now
 from domain.errors import MasterKeyError, StoreError, TransferError
+from store.files import manifest as store_manifest
 from store.files.data_folder import DataFolder
 from store.files.segment_files import SegmentFiles
 from store.files.staging_folder import STORE_PARTS, staged_folder
 from store.keys import sealing
 from store.keys.master_keys import MasterKeys, write_key_file
+from store.ports.engine import PARTS
 from store.sqlite.backup import FileSnapshot, check_file
 from store.sqlite.keys import SqliteKeyStore
 from store.sqlite.tracking_log import forget_tracking
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "backup.json"
 FORMAT: Final = "postwatch-backup"
 VERSION: Final = 1
-_FOLDERS: Final = tuple(f"{part}/" for part in STORE_PARTS)
+_FOLDERS: Final = ("proof/", "keys/", "logs/")
 _NEEDED: Final = {"keys/keys.db", "logs/monitoring.db", "logs/checks.db"}
 _HEADS: Final = "*.heads"
 _TILES: Final = "*.db"
@@ -79,6 +81,7 @@ def make_backup(
             "version": VERSION,
             "madeAt": iso_milliseconds(utc_now()),
             "masterKey": fingerprint,
+            "store": store_manifest.described(PARTS),
             "files": files,
         }
         (incoming / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
@@ -94,18 +97,19 @@ def restore_backup(source: Path, root: Path, master_key: ImportKey | None) -> No
     open all its data keys, StoreError when the folder is not empty; nothing is changed then.
     """
     manifest = _read_manifest(source)
+    parts = _parts_of(manifest, source)
     with staged_folder(root, STORE_PARTS) as incoming:
         for name, digest in manifest["files"].items():
             _take(source, incoming, name, digest)
         copy = DataFolder(incoming)
+        for part in parts:
+            check_file(copy.part(part))
         incidents = copy.log("incidents")
-        for path in (copy.monitoring_log, copy.checks_log, incidents, copy.keys):
-            if path != incidents or path.exists():  # backups of earlier versions lack it
-                check_file(path)
         if incidents.exists():
             # So alerting begins anew, and sends nothing of the time before.
             forget_tracking(incidents)
         _check_keys(copy, master_key)
+        store_manifest.write(copy.manifest, parts)
         if master_key and master_key.is_kept and not copy.master_key.exists():
             write_key_file(copy.master_key, master_key.key)
         DataFolder(root).create()
@@ -176,6 +180,29 @@ def _read_manifest(source: Path) -> dict[str, Any]:
     if not isinstance(files, dict) or not files.keys() >= _NEEDED:
         raise TransferError(f"{path} is damaged: it does not name the files of a store")
     return found
+
+
+def _parts_of(manifest: dict[str, Any], source: Path) -> list[str]:
+    """Return the parts of the store in a backup. Raises TransferError when it lacks one."""
+    files, place = manifest["files"], DataFolder(source)
+    described = manifest.get("store")
+    if described is None:
+        # Made by an earlier version: the files say which parts it had.
+        return [each for each in PARTS if _name_of(each, place) in files]
+    try:
+        parts = sorted(store_manifest.parts_of(described, source / MANIFEST))
+    except StoreError as error:
+        raise TransferError(str(error)) from None
+    for part in parts:
+        if _name_of(part, place) not in files:
+            raise TransferError(
+                f"{source} is no whole backup: it lacks {_name_of(part, place)}, the part {part}"
+            )
+    return parts
+
+
+def _name_of(part: str, folder: DataFolder) -> str:
+    return str(folder.part(part).relative_to(folder.root))
 
 
 def _take(source: Path, incoming: Path, name: str, digest: str) -> None:

@@ -14,11 +14,12 @@ import pytest
 
 from domain.errors import MasterKeyError, StoreError, TransferError
 from store.files.data_folder import DataFolder
+from store.files.manifest import described
 from store.files.staging_folder import INCOMING
 from store.keys import sealing
 from store.keys.master_keys import read_key_file
 from store.keys.rotation import rotate
-from store.ports.engine import LOGS
+from store.ports.engine import LOGS, PARTS
 from store.sqlite.tiles import SqliteTiles
 from store.store import create_store, open_store
 from store.transfer.backup import MANIFEST, make_backup, restore_backup
@@ -180,7 +181,9 @@ STORE_FILES = ("keys/keys.db", "logs/monitoring.db", "logs/checks.db")
         ({"format": "other"}, "no whole backup"),
         ({"files": {}}, "does not name the files of a store"),
         ({"files": {"keys/keys.db": "", "logs/monitoring.db": ""}}, "does not name the files"),
-        ({"files": dict.fromkeys([*STORE_FILES, "../x"], "")}, "keys.db"),
+        ({"files": dict.fromkeys(STORE_FILES, "")}, "it lacks logs/incidents.db"),
+        ({"files": dict.fromkeys([*STORE_FILES, "../x"], ""), "store": None}, "keys.db"),
+        ({"store": described(PARTS) | {"version": 2}}, "has the format 2"),
     ],
 )
 def test_a_backup_with_a_wrong_description_is_refused(

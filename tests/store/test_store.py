@@ -12,6 +12,7 @@ from domain.errors import MasterKeyError, StoreError
 from projections.catalog import Views
 from store.files.data_folder import DataFolder
 from store.keys.sealing import new_key
+from store.sqlite.parts import is_begun
 from store.store import create_store, open_store
 from tests.domain.given import TESTER, make_owners
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 def test_a_store_is_made_with_a_master_key_of_its_own(tmp_path: Path) -> None:
     with create_store(tmp_path / "a" / "b") as store:
-        assert store.folder.exists
+        assert store.folder.manifest.exists()
         assert store.folder.master_key.exists()
-    assert not DataFolder(tmp_path / "elsewhere").exists
+    assert not is_begun(DataFolder(tmp_path / "elsewhere"))
 
 
 def test_a_store_made_with_a_given_master_key_keeps_none(place: Place) -> None:
