@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
@@ -23,6 +24,7 @@ from projections.storage.queries import (
     MonitorQueries,
     filtered_columns,
 )
+from projections.storage.setting_aside import set_aside
 from projections.storage.sqlite_view import (
     LOCK_TIMEOUT_SECONDS,
     ScratchView,
@@ -30,7 +32,7 @@ from projections.storage.sqlite_view import (
     require_usable_sqlite,
     side_state,
 )
-from projections.storage.view_connection import connect_to_view
+from projections.storage.view_connection import ViewDamagedError, connect_to_view
 from projections.views import last_checks, monitors, uptime
 from store.sqlite.connections import ThreadConnections
 
@@ -82,6 +84,9 @@ _BY_SCAN: Final = "SELECT id FROM monitors WHERE instr(search, :part) > 0"
 _DEFINITION: Final = "SELECT definition FROM {schema}.sides WHERE side = 'live'"
 _DATA_VERSION: Final = "PRAGMA main.data_version"
 """Differs for a connection after each commit of another one (sqlite.org/pragma.html)."""
+
+_SET_ASIDE_SECONDS: Final = 1.0
+_SET_ASIDE_RETRY_SECONDS: Final = 0.05
 
 _REMEMBERED_TOKENS: Final = 1000
 """The most tokens that a thread remembers."""
@@ -255,7 +260,20 @@ class SqliteViews(ViewStorage):
 
     @override
     def view(self, projection: Projection) -> View:
-        return SqliteView(self._path(projection.name), projection)
+        """Open the file of a view; one that is damaged is set aside if nobody has it open.
+
+        Raises ViewDamagedError when another process has the damaged file open.
+        """
+        path = self._path(projection.name)
+        deadline = time.monotonic() + _SET_ASIDE_SECONDS
+        while True:
+            try:
+                return SqliteView(path, projection)
+            except ViewDamagedError:
+                # Parts that start together all find the damage: one renames, the others wait.
+                if not set_aside(path) and time.monotonic() > deadline:
+                    raise
+            time.sleep(_SET_ASIDE_RETRY_SECONDS)
 
     @override
     def scratch(self, projection: Projection) -> View:

@@ -86,9 +86,13 @@ class SqliteView(View):
         self.path = path
         self._connections = ThreadConnections(self._connect)
         # Asked first: a process that only reads does not wait for a writer.
-        if not _has_sides(self._connections.get()):
-            with self._writing() as connection:
-                _create_sides(connection)
+        try:
+            if not _has_sides(self._connections.get()):
+                with self._writing() as connection:
+                    _create_sides(connection)
+        except BaseException:
+            self._connections.close()
+            raise
 
     def select(self, statement: str, values: Sequence[str | int | None] = ()) -> list[Any]:
         """Return the rows of a query on the live side."""

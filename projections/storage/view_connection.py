@@ -32,7 +32,7 @@ class ViewDamagedError(ViewUnavailableError):
         self.path = path
         super().__init__(
             f"the view file {path} is damaged; the log has all that it shows: stop Postwatch, "
-            "delete the file and start Postwatch again, which rebuilds it"
+            "delete the file with its -wal and -shm, and start again, which rebuilds it"
         )
 
 
