@@ -18,6 +18,7 @@ from domain.actor import Actor  # noqa: TC001 - part of the stored event's defin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:check-log")
@@ -112,6 +113,7 @@ class Category(StrEnum):
     CERT_HOSTNAME_MISMATCH = "cert_hostname_mismatch"
     CERT_UNTRUSTED = "cert_untrusted"
     CERT_SELF_SIGNED = "cert_self_signed"
+    CERT_WEAK = "cert_weak"
     STARTTLS_UNAVAILABLE = "starttls_unavailable"
     STARTTLS_REJECTED = "starttls_rejected"
     STARTTLS_INJECTION = "starttls_injection"
@@ -157,11 +159,25 @@ class LoginFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainEnd:
+    """The certificate of a verified chain that expires first: its name and its times.
+
+    `name` is empty for the certificate of the server itself.
+    """
+
+    name: str
+    not_before: datetime
+    not_after: datetime
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
 class TlsFacts:
     """What the TLS handshake and the certificate say, also when the certificate is bad.
 
     Times are ISO 8601 UTC. `verdict` is `ok` or the certificate category that applies;
-    `verify_code` is OpenSSL's own number (X509_V_ERR_*), 0 when the chain is good.
+    `verify_code` is OpenSSL's own number (X509_V_ERR_*), 0 when the chain is good. `chain_end`
+    is known of a verified chain only, and is not stored.
     """
 
     version: str
@@ -176,6 +192,7 @@ class TlsFacts:
     verdict: Category
     verify_code: int
     verify_message: str
+    chain_end: ChainEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)

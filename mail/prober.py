@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +19,12 @@ from domain.check import Category, Finding, Outcome, Phase, Verdict
 from mail.guard import OPEN_GUARD
 from mail.login_memory import LoginMemory
 from mail.net.addresses import ascii_name, parse_literal
-from mail.net.certificates import CertificateJudge, load_trust_store
+from mail.net.certificates import (
+    SECONDS_PER_DAY,
+    CertificateJudge,
+    duration_words,
+    load_trust_store,
+)
 from mail.net.connect import dial
 from mail.net.own_name import address_literal
 from mail.net.policy import NetworkPolicy
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from domain.check import TlsFacts
+    from domain.check import ChainEnd, TlsFacts
     from mail.guard import ProbeGuard
     from mail.net.addresses import Address
     from mail.protocols.target import ProbeTarget
@@ -79,6 +83,7 @@ _USABLE_AFTER: Final = frozenset(
         Category.CERT_HOSTNAME_MISMATCH,
         Category.CERT_UNTRUSTED,
         Category.CERT_SELF_SIGNED,
+        Category.CERT_WEAK,
         Category.STARTTLS_UNAVAILABLE,
         Category.STARTTLS_REJECTED,
         Category.AUTH_UNAVAILABLE,
@@ -295,10 +300,11 @@ class ProbeRun:
             if self._target.verify_certificate:
                 raise ProbeFailed(facts.verdict, message)
             self._probe_log.warn(facts.verdict.value, message)
-        elif facts.days_left < EXPIRES_SOON_DAYS and _is_late_in_life(facts):
-            self._probe_log.warn(
-                "cert_expires_soon", f"the certificate expires in {facts.days_left} days"
-            )
+        elif facts.chain_end is not None and _is_late_in_life(facts.chain_end):
+            end = facts.chain_end
+            which = f"the certificate {end.name} of the chain" if end.name else "the certificate"
+            left = duration_words(end.seconds_left)
+            self._probe_log.warn("cert_expires_soon", f"{which} expires in {left}")
 
 
 def _plain_refusal(target: ProbeTarget, words: bytes) -> ProbeFailed | None:
@@ -319,10 +325,11 @@ def _plain_refusal(target: ProbeTarget, words: bytes) -> ProbeFailed | None:
     return None
 
 
-def _is_late_in_life(facts: TlsFacts) -> bool:
+def _is_late_in_life(end: ChainEnd) -> bool:
     """Return whether little is left of a certificate's life, be that a year or some days."""
-    not_before, not_after = map(datetime.fromisoformat, (facts.not_before, facts.not_after))
-    return facts.days_left < (not_after - not_before).days * EXPIRES_SOON_SHARE
+    life = (end.not_after - end.not_before).total_seconds()
+    soon = EXPIRES_SOON_DAYS * SECONDS_PER_DAY
+    return end.seconds_left < min(soon, life * EXPIRES_SOON_SHARE)
 
 
 class Prober:

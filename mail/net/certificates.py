@@ -20,12 +20,14 @@ import certifi
 import service_identity
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
-from domain.check import Category, TlsFacts
+from domain.check import Category, ChainEnd, TlsFacts
 from mail.net.addresses import ascii_name, parse_literal
 from mail.protocols.redaction import Redactor
 
@@ -70,12 +72,26 @@ def _system_bundle() -> Path:
     return next(found, Path(certifi.where()))
 
 
+SECONDS_PER_DAY = 86_400
+_SECONDS_PER_HOUR = 3_600
+_MIN_KEY_BITS = 2048
+
 MAX_NAMES = 50
 MAX_NAME_CHARACTERS = 255
 
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
 _cleaner = Redactor()
+
+
+def duration_words(seconds: float) -> str:
+    """Return a time in whole days, below two days in whole hours."""
+    if seconds >= 2 * SECONDS_PER_DAY:
+        return f"{int(seconds // SECONDS_PER_DAY)} days"
+    hours = int(seconds // _SECONDS_PER_HOUR)
+    if hours == 0:
+        return "less than an hour"
+    return "1 hour" if hours == 1 else f"{hours} hours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +178,12 @@ _FORMAT_ERRORS = (
 )
 _ERR_INVALID_PURPOSE = 26
 _ERR_HOSTNAME_MISMATCH = 62
+_ERR_LEAF_KEY_TOO_SMALL = 66
+_ERR_CA_KEY_TOO_SMALL = 67
+_ERR_SIGNATURE_TOO_WEAK = 68
+# The issuer of a certificate is not at hand, or is at hand and not trusted.
+_ERR_NO_ISSUER = frozenset({2, 20, 21})
+_ERR_UNTRUSTED_ROOT = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +193,24 @@ class _Verification:
     category: Category = Category.OK
     code: int = 0
     message: str = "ok"
+    expired_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _CachedFacts:
-    """Facts and verdict of a chain, valid from `since` to `until`."""
+    """Facts and verdict of a chain, valid from `since` to `until`.
+
+    `ending` is the certificate of the verified chain that expires first; `expired_at` is when
+    the certificate at fault expired.
+    """
 
     facts: TlsFacts
     not_after: datetime | None
     since: datetime
     until: datetime
+    ending: x509.Certificate | None = None
+    ending_name: str = ""
+    expired_at: datetime | None = None
 
 
 class CertificateJudge:
@@ -218,7 +248,9 @@ class CertificateJudge:
             cached.facts,
             version=session.version,
             cipher=session.cipher,
-            days_left=(cached.not_after - now).days if cached.not_after else 0,
+            days_left=_whole_days(cached.not_after - now) if cached.not_after else 0,
+            verify_message=_verify_message(cached, now),
+            chain_end=_chain_end(cached, now),
         )
 
     def _keep(self, key: tuple[bytes, str], facts: _CachedFacts) -> None:
@@ -231,31 +263,121 @@ class CertificateJudge:
         try:
             certificates = _parse(chain)
             facts = read_facts(certificates[0], chain[0])
+            verified, fault = self._verify_chain(certificates)
             verdict = (
-                self._verify_chain(certificates)
+                fault
+                or _verify_strength(verified)
                 or _verify_purpose(facts)
                 or _verify_name(certificates[0], hostname)
                 or _Verification()
             )
         except _FORMAT_ERRORS as error:
             return _unreadable(error, now)
-        moments = [each.not_valid_before_utc for each in certificates]
-        moments += [each.not_valid_after_utc for each in certificates]
+        # A chain that is not verified may become so when one that was sent becomes valid.
+        lasting = verified or certificates
+        moments = [each.not_valid_before_utc for each in lasting]
+        moments += [each.not_valid_after_utc for each in lasting]
         until = min((each for each in moments if each > now), default=now)
+        ending = min(verified, key=lambda each: each.not_valid_after_utc, default=None)
         return _CachedFacts(
-            _tls_facts(facts, verdict), facts.not_after, now, min(until, now + MAX_CACHE_AGE)
+            _tls_facts(facts, verdict),
+            facts.not_after,
+            now,
+            min(until, now + MAX_CACHE_AGE),
+            ending,
+            "" if ending is None or ending == certificates[0] else _subject(ending),
+            verdict.expired_at,
         )
 
-    def _verify_chain(self, chain: list[x509.Certificate]) -> _Verification | None:
+    def _verify_chain(
+        self, chain: list[x509.Certificate]
+    ) -> tuple[list[x509.Certificate], _Verification | None]:
+        """Return the verified chain, leaf first, or no certificate and what is wrong."""
         # OpenSSL judges by the time of the system: a store that is given a time keeps it for
         # ever.
         leaf, *others = map(crypto.X509.from_cryptography, chain)
         try:
-            crypto.X509StoreContext(self._store, leaf, others).verify_certificate()
+            verified = crypto.X509StoreContext(self._store, leaf, others).get_verified_chain()
         except crypto.X509StoreContextError as error:
-            code, _depth, message = error.errors
-            return _Verification(_CATEGORIES.get(code, Category.CERT_UNTRUSTED), code, message)
+            return [], _chain_fault(error, chain)
+        return _from_openssl(*verified), None
+
+
+def _from_openssl(*certificates: crypto.X509) -> list[x509.Certificate]:
+    return _parse([crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in certificates])
+
+
+def _chain_fault(
+    error: crypto.X509StoreContextError, sent: list[x509.Certificate]
+) -> _Verification:
+    """Return what OpenSSL found, in a sentence that names the certificate at fault."""
+    code, depth, message = error.errors
+    (at_fault,) = _from_openssl(error.certificate)
+    category = _CATEGORIES.get(code, Category.CERT_UNTRUSTED)
+    which = "the certificate" if depth == 0 else f"the intermediate {_subject(at_fault)}"
+    if at_fault.subject == at_fault.issuer and depth > 0:
+        which = f"the root {_subject(at_fault)}"
+    if category is Category.CERT_EXPIRED:
+        expired_at = at_fault.not_valid_after_utc
+        return _Verification(
+            category, code, f"{which} expired on {expired_at:%Y-%m-%d}", expired_at
+        )
+    if category is Category.CERT_NOT_YET_VALID:
+        message = f"{which} is not valid before {at_fault.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+    elif category is Category.CERT_SELF_SIGNED:
+        message = "the certificate is signed by itself and is not trusted here"
+    elif code in _ERR_NO_ISSUER or code == _ERR_UNTRUSTED_ROOT:
+        issuer = _clean(at_fault.issuer.rfc4514_string())
+        message = f"the chain ends at {issuer}, which is not trusted here"
+        if len(sent) == 1:
+            message = f"the server sends only its own certificate; that of {issuer} is missing"
+    return _Verification(category, code, message)
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    return _clean(certificate.subject.rfc4514_string())
+
+
+def _verify_strength(verified: list[x509.Certificate]) -> _Verification | None:
+    """Refuse what OpenSSL refuses at its security level 2: short keys, SHA-1 and MD5.
+
+    The last certificate is trusted by itself, whatever its signature.
+    """
+    for depth, each in enumerate(verified):
+        key = each.public_key()
+        which = "the certificate" if depth == 0 else f"the certificate {_subject(each)}"
+        if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _MIN_KEY_BITS:
+            code = _ERR_CA_KEY_TOO_SMALL if depth else _ERR_LEAF_KEY_TOO_SMALL
+            message = f"{which} has a key of only {key.key_size} bits"
+            return _Verification(Category.CERT_WEAK, code, message)
+        used = each.signature_hash_algorithm
+        if depth < len(verified) - 1 and isinstance(used, hashes.SHA1 | hashes.MD5):
+            message = f"{which} is signed with {used.name.upper()}"
+            return _Verification(Category.CERT_WEAK, _ERR_SIGNATURE_TOO_WEAK, message)
+    return None
+
+
+def _whole_days(left: timedelta) -> int:
+    return int(left.total_seconds() / SECONDS_PER_DAY)
+
+
+def _verify_message(cached: _CachedFacts, now: datetime) -> str:
+    message = cached.facts.verify_message
+    if cached.expired_at is None:
+        return message
+    return f"{message}, {duration_words((now - cached.expired_at).total_seconds())} ago"
+
+
+def _chain_end(cached: _CachedFacts, now: datetime) -> ChainEnd | None:
+    if cached.ending is None:
         return None
+    not_after = cached.ending.not_valid_after_utc
+    return ChainEnd(
+        cached.ending_name,
+        cached.ending.not_valid_before_utc,
+        not_after,
+        (not_after - now).total_seconds(),
+    )
 
 
 def _parse(chain: Sequence[bytes]) -> list[x509.Certificate]:
@@ -272,6 +394,9 @@ def _verify_purpose(facts: CertificateFacts) -> _Verification | None:
 
 
 def _verify_name(leaf: x509.Certificate, hostname: str) -> _Verification | None:
+    if _extension(leaf, x509.SubjectAlternativeName) is None:
+        message = "the certificate has no subjectAltName, so it is valid for no name"
+        return _Verification(Category.CERT_HOSTNAME_MISMATCH, _ERR_HOSTNAME_MISMATCH, message)
     address = parse_literal(hostname)
     try:
         if address is not None:

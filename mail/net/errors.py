@@ -53,6 +53,22 @@ _OLD_VERSION = frozenset(
 )
 
 
+_NO_CIPHER = "the server and the checker have no cipher in common"
+_CLIENT_CERTIFICATE = "the server wants a certificate of the client"
+
+# Why a handshake fails, by OpenSSL's reason. A server of TLS 1.2 has one alert for two reasons.
+_HANDSHAKE_FAULTS = {
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": _CLIENT_CERTIFICATE,
+    "NO_SHARED_CIPHER": _NO_CIPHER,
+    "NO_CIPHERS_AVAILABLE": _NO_CIPHER,
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": _NO_CIPHER,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "the server refuses the handshake: it wants a certificate of the client, or has no "
+        "cipher in common with the checker"
+    ),
+}
+
+
 def from_network(error: OSError) -> ProbeFailed | None:
     """Return the finding about the server, or None when the error says nothing about it."""
     if isinstance(error, ssl.SSLError):
@@ -93,5 +109,8 @@ def _from_tls(error: ssl.SSLError) -> ProbeFailed:
         category = Category.TLS_VERSION_UNSUPPORTED
         message = "the server offers no TLS version from 1.2 on"
     else:
-        category, message = Category.TLS_HANDSHAKE_FAILED, "the TLS handshake fails"
+        category, message = (
+            Category.TLS_HANDSHAKE_FAILED,
+            _HANDSHAKE_FAULTS.get(reason, "the TLS handshake fails"),
+        )
     return ProbeFailed(category, f"{message} ({reason.lower() or 'no reason'})", phase=Phase.TLS)
