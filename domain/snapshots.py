@@ -176,9 +176,7 @@ class SnapshotRepository(Repository["UUID"]):
         for each in events:
             event = cast("Aggregate.Event", self.event_store.mapper.to_domain_event(each))
             aggregate = event.mutate(aggregate)
-        if aggregate is None:
-            raise AggregateNotFoundError("the events of the stream make no aggregate")
-        return aggregate
+        return cast("Aggregate", aggregate)
 
     def _read(self, stream: UUID) -> _Snapshot | None:
         """Return the snapshot of a stream; None without one that can be read."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import traceback
 from contextlib import contextmanager
+from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from io import TextIOWrapper
@@ -26,9 +27,11 @@ from typing_extensions import override
 from cli.terminal.help import examples, exit_codes
 from cli.terminal.output import console, print_json, print_line
 from domain.check import Category
+from domain.clock import utc_now
 from domain.errors import InvalidValueError
 from domain.kinds import KIND_OF_PROTOCOL, MAX_CREDENTIAL_LENGTH
 from domain.values import parse_hostname
+from mail.net.certificates import duration_words
 from mail.net.own_name import find_own_name, parse_ehlo_name
 from mail.prober import Prober
 from mail.protocols import PROTOCOLS
@@ -289,13 +292,14 @@ def _tls(facts: TlsFacts) -> Iterator[TableRow]:
     yield "subject", Text(visible(facts.subject))
     yield "issuer", Text(visible(facts.issuer))
     yield "names", Text(visible(", ".join(facts.names)) or "none")
-    yield "expires", Text(f"{facts.not_after[:16].replace('T', ' ')} UTC, {_left(facts.days_left)}")
+    yield "expires", Text(f"{facts.not_after[:16].replace('T', ' ')} UTC, {_left(facts.not_after)}")
     chain = "ok" if is_good else f"{facts.verdict}: {facts.verify_message} ({facts.verify_code})"
     yield "chain", Text(visible(chain), "green" if is_good else "red")
 
 
-def _left(days: int) -> str:
-    return f"{_days(days)} left" if days >= 0 else f"{_days(-days)} ago"
+def _left(not_after: str) -> str:
+    seconds = (datetime.fromisoformat(not_after) - utc_now()).total_seconds()
+    return f"{duration_words(seconds)} left" if seconds >= 0 else f"{duration_words(-seconds)} ago"
 
 
 def _days(number: int) -> str:

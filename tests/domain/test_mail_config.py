@@ -49,6 +49,11 @@ def problems(kind: Kind, value: object) -> list[tuple[str, str]]:
             {"tlsOptions": {"servername": "mx1.example", "minVersion": "TLSv1.2"}},
         ),
         (
+            "smtp",
+            {"tlsOptions": {"minVersion": "TLSv1.2", "maxVersion": "TLSv1.3"}},
+            {"tlsOptions": {"minVersion": "TLSv1.2", "maxVersion": "TLSv1.3"}},
+        ),
+        (
             "imap_pop",
             {"user": "u", "auth": {"accessToken": "t" * 4000}},
             {"user": "u", "auth": {"accessToken": "t" * 4000}},

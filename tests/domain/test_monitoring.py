@@ -315,3 +315,13 @@ def test_a_command_after_lost_events_reads_its_aggregate_again(
 
     assert (changed.name, changed.version) == ("New", 2)
     assert store.monitoring.repository.cache is not cache
+
+
+def test_a_config_key_that_is_called_like_the_status_is_none(store: Store, owners: Owners) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    before = store.monitoring.watched(monitor.id, 2**52)
+
+    change = UpdateMonitor(monitor.id, {"config": {"status": "disabled"}})
+    store.monitoring.update_monitor(change, TESTER)
+
+    assert store.monitoring.watched(monitor.id, 2**52) == before

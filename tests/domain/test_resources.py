@@ -373,6 +373,7 @@ def test_configs_are_read_in_their_documented_forms() -> None:
     ) == {"email": "ops@example.com", "to": "Ops", "cc": ["a@example.com"]}
     assert parse_channel_config("sms", {"phoneNumber": "+49 170 1234567"})
     assert parse_channel_config("pagerduty", {"routingKey": "a" * 32})
+    assert parse_channel_config("webhook", {"secret": SECRET}) == {"secret": SECRET}
     assert parse_channel_config("ntfy", {"url": "ntfys://topic"})
 
 

@@ -280,6 +280,64 @@ def test_a_file_that_another_process_writes_is_used_again_later(tmp_path: Path) 
     assert found.read(stream) == b"second"
 
 
+@pytest.mark.any_engine
+def test_a_snapshot_that_is_far_behind_saves_the_events_before_it_and_is_replaced(
+    place: Place, store: Store, owners: Owners
+) -> None:
+    stream = store.monitoring.create_monitor(owners.create(), TESTER).id
+    rename(store, stream, EVERY)
+    behind = snapshots(place).read(stream)
+    assert behind is not None
+    rename(store, stream, TIMES)
+    snapshots(place).write(stream, behind)
+    forget(store)
+
+    found = store.monitoring.load(Monitor, stream, "")
+
+    assert vars(found) == vars(folded(store, stream))
+    assert snapshots(place).read(stream) not in (None, behind)
+
+
+@pytest.mark.any_engine
+def test_a_snapshot_after_another_event_than_the_log_has_is_ignored(
+    place: Place, store: Store, owners: Owners
+) -> None:
+    stream = of_monitor(store, owners)
+    other: Any = store.monitoring.load(Monitor, stream, "")
+    wrong = encode(other, "the digest of another event")
+    assert wrong is not None
+    snapshots(place).write(stream, wrong)
+    forget(store)
+
+    found = store.monitoring.load(Monitor, stream, "")
+
+    assert vars(found) == vars(folded(store, stream))
+    assert snapshots(place).read(stream) not in (None, wrong)
+
+
+@pytest.mark.any_engine
+def test_an_aggregate_that_would_not_come_back_is_saved_without_a_snapshot(
+    place: Place, store: Store, owners: Owners
+) -> None:
+    stream = store.monitoring.create_monitor(owners.create(), TESTER).id
+    rename(store, stream, EVERY - 2)
+    monitor: Any = store.monitoring.load(Monitor, stream, "")
+    monitor.unknown = object()
+    monitor.update({"name": "The last one before a snapshot"}, actor=TESTER, now=NOON)
+
+    store.monitoring.save(monitor)
+
+    assert monitor.version == EVERY
+    assert snapshots(place).read(stream) is None
+
+
+def rename(store: Store, stream: UUID, times: int) -> None:
+    """Change a monitor some times."""
+    for number in range(times):
+        change = UpdateMonitor(stream, {"name": f"{times} {number}"})
+        store.monitoring.update_monitor(change, TESTER)
+
+
 def test_what_would_not_come_back_is_not_kept(owners: Owners) -> None:
     organization: Any = owners.organization
 
