@@ -217,10 +217,14 @@ _TLS_OPTIONS: Final[ConfigFields] = {
     ),
     "servername": ServerName(
         "The name that is sent to the server (SNI) and that its certificate must have; default: "
-        "the hostname. It tells the servers behind one address apart."
+        "the hostname. Checked and kept; the checks of this version do not use it yet."
     ),
-    "minVersion": Choice(TLS_VERSIONS, "The oldest version of TLS that may be used."),
-    "maxVersion": Choice(TLS_VERSIONS, "The newest version of TLS that may be used."),
+    "minVersion": Choice(
+        TLS_VERSIONS, "The oldest version of TLS. Checked and kept; not used yet."
+    ),
+    "maxVersion": Choice(
+        TLS_VERSIONS, "The newest version of TLS. Checked and kept; not used yet."
+    ),
 }
 _ACCESS_TOKEN: Final = Text(
     "An OAuth 2.0 access token, used instead of a password. Stored and shown like a password.",
