@@ -19,6 +19,8 @@ MAX_WINDOWS: Final = 500
 """The most windows of an organization."""
 
 MAX_DESCRIPTION_LENGTH: Final = 2000
+MIN_YEAR: Final = 1970
+MAX_YEAR: Final = 9990
 MAX_INTERVAL: Final = 1000
 _FREQUENCIES: Final = ("daily", "weekly", "monthly")
 _PATTERN_KEYS: Final = ("frequency", "interval", "daysOfWeek", "dayOfMonth", "endRecurrenceDate")
@@ -164,7 +166,13 @@ def _pattern(fields: dict[str, Any]) -> Pattern:
 
 def _problems_of_times(fields: Fields) -> list[Problem]:
     start, end = (datetime.fromisoformat(fields[each]) for each in ("start_time", "end_time"))
-    problems = []
+    problems = [
+        Problem(key, "range", f"must be in the years {MIN_YEAR} to {MAX_YEAR}")
+        for key, moment in (("startTime", start), ("endTime", end))
+        if not MIN_YEAR <= moment.year <= MAX_YEAR
+    ]
+    if problems:
+        return problems
     if end <= start:
         problems.append(Problem("endTime", "order", "End time must be after start time"))
     elif end - start >= MAX_LENGTH:

@@ -49,7 +49,10 @@ def require_parts(folder: DataFolder) -> None:
     for part in sorted(named_parts(folder)):
         path = folder.part(part)
         # SQLite makes an empty file of the name when it opens one that is missing.
-        if not path.is_file() or not path.stat().st_size:
+        # After a power cut all of its pages may still be in the write-ahead log.
+        log = path.with_name(f"{path.name}-wal")
+        in_log = log.is_file() and log.stat().st_size
+        if not path.is_file() or not (path.stat().st_size or in_log):
             raise StoreError(
                 f"the store lost its part {part}: {path} is missing or empty; put the file back, "
                 "or restore a backup into an empty folder with `postwatch restore`. "

@@ -110,6 +110,8 @@ def test_a_change_to_another_version_than_expected_is_refused(store: Store, owne
     ("fields", "expected"),
     [
         ({"end_time": "2027-07-05T02:00:00.000Z"}, {"endTime": "order"}),
+        ({"start_time": "0001-01-01T00:00:00.000Z"}, {"startTime": "range"}),
+        ({"end_time": "9999-12-31T23:00:00.000Z"}, {"endTime": "range"}),
         ({"end_time": "2027-08-05T02:00:00.000Z"}, {"endTime": "range"}),
         ({"recurrence_pattern": None}, {"recurrencePattern": "required"}),
         ({"targets": []}, {"targets": "required"}),
