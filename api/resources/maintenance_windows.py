@@ -122,7 +122,7 @@ def _targets(value: object) -> tuple[tuple[Kind, int | str], ...]:
     found: list[tuple[Kind, int | str]] = []
     for each in value:
         which = parse_identifier(each.get("id"))
-        if each.get("type") not in KINDS or which is None or each.keys() - {"type", "id"}:
+        if each.get("type") not in tuple(KINDS) or which is None or each.keys() - {"type", "id"}:
             kinds = ", ".join(KINDS)
             raise InvalidValueError("invalid", f"must hold type ({kinds}) and id of monitors")
         found.append((each["type"], which))

@@ -123,6 +123,7 @@ def test_a_cancelled_window_is_gone(world: World) -> None:
         ({"recurrencePattern": {"frequency": "hourly"}}, {"recurrencePattern": "invalid"}),
         ({"recurrencePattern": []}, {"recurrencePattern": "type"}),
         ({"targets": {}}, {"targets": "type"}),
+        ({"targets": [{"type": {}, "id": 1}]}, {"targets": "invalid"}),
         ({"targets": [{"type": "website", "id": 1}]}, {"targets": "invalid"}),
         ({"targets": [{"type": "smtp", "id": 10**9}]}, {"targets": "not_found"}),
         ({"targets": [{"type": "smtp", "id": 1}] * 201}, {"targets": "too_long"}),
