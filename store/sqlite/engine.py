@@ -14,7 +14,13 @@ from store.ports.engine import TRACKING_LOGS, ChangeSignal, Engine, StoredRows
 from store.sqlite import tracking_log
 from store.sqlite.keys import SqliteKeyStore
 from store.sqlite.log import SqliteChangeSignal, SqliteRows, check_writable, log_environment, prune
-from store.sqlite.parts import is_begun, named_parts, note_parts, require_parts
+from store.sqlite.parts import (
+    is_begun,
+    named_parts,
+    note_beginning,
+    note_parts,
+    require_parts,
+)
 from store.sqlite.tiles import SqliteTiles
 
 if TYPE_CHECKING:
@@ -47,7 +53,10 @@ class SqliteEngine(Engine):
         """
         if is_begun(self.folder):
             require_parts(self.folder)
-        self.folder.create()
+            self.folder.create()
+        else:
+            self.folder.create()
+            note_beginning(self.folder)
 
     @override
     def require_store(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from domain.errors import StoreError
 from store.files import manifest
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from store.files.data_folder import DataFolder
 
 
-_ORDER_OF_MAKING: Final = ("keys", "monitoring", "checks")
-_FIRST_ROWS: Final = {"keys": "data_keys", "monitoring": "stored_events"}
-
-
 def named_parts(folder: DataFolder) -> frozenset[str]:
     """Return the parts that a store must have. Raises StoreError for a newer or damaged one."""
     named = manifest.read(folder.manifest)
@@ -30,18 +26,18 @@ def named_parts(folder: DataFolder) -> frozenset[str]:
 def is_begun(folder: DataFolder) -> bool:
     """Return whether there is a store, also one that lost a part.
 
-    A first start that was killed has no manifest, and leaves files without content.
     Raises StoreError for a newer or damaged manifest.
     """
-    if manifest.read(folder.manifest) is not None:
-        return True
-    there = [each for each in _ORDER_OF_MAKING if folder.part(each).exists()]
-    if set(there) == OLD_PARTS:
-        return True
-    is_first_start = there == list(_ORDER_OF_MAKING[: len(there)])
-    return not is_first_start or any(
-        _has_rows(folder.part(each), _FIRST_ROWS[each]) for each in there
-    )
+    named = manifest.read(folder.manifest)
+    if named is None:
+        return any(folder.part(each).exists() for each in OLD_PARTS)
+    return bool(named)
+
+
+def note_beginning(folder: DataFolder) -> None:
+    """Write a manifest without parts: what a first start leaves when it is killed is no loss."""
+    if manifest.read(folder.manifest) is None:
+        manifest.write(folder.manifest, ())
 
 
 def require_parts(folder: DataFolder) -> None:
@@ -61,26 +57,24 @@ def require_parts(folder: DataFolder) -> None:
 
 
 def note_parts(folder: DataFolder) -> None:
-    """Write into the manifest that the store has every part. Raises StoreError."""
+    """Write into the manifest that the store has every part. Raises StoreError.
+
+    While another process uses a new file, nothing is written: the next start does it.
+    """
     if manifest.read(folder.manifest) == frozenset(PARTS):
         return
-    # The files first: the manifest must not name one that a power cut removes.
+    # The files first: the manifest must not name one that a power cut removes or empties.
     for parent in {folder.part(each).parent for each in PARTS}:
         sync(parent)
-    manifest.write(folder.manifest, PARTS)
+    if all(_is_on_disk(folder.part(each)) for each in PARTS):
+        manifest.write(folder.manifest, PARTS)
 
 
-def _has_rows(path: Path, table: str) -> bool:
-    """Return whether a table has rows; a file that cannot be read counts as one that has."""
-    if not path.stat().st_size:
-        return False
-    try:
-        address = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True)) as connection:
-            tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
-            if tables.fetchone() is None:
-                return False
-            statement = f"SELECT 1 FROM {table} LIMIT 1"  # noqa: S608 - a constant, not input
-            return connection.execute(statement).fetchone() is not None
-    except sqlite3.Error:
-        return True
+def _is_on_disk(path: Path) -> bool:
+    """Bring what SQLite wrote into the file itself, and sync it; return whether that was done.
+
+    Not by a descriptor of our own: closing it would drop the locks that SQLite holds on the file.
+    """
+    with closing(sqlite3.connect(path)) as connection:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy

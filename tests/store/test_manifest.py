@@ -157,10 +157,13 @@ def test_a_part_that_the_manifest_does_not_name_is_added(folder: DataFolder) -> 
     assert_refused(folder, ["init"], "lost its part incidents")
 
 
-@pytest.mark.parametrize("made", [[], ["keys"], ["keys", "monitoring"]], ids="-".join)
+@pytest.mark.parametrize(
+    "made", [[], ["keys"], ["keys", "monitoring"], ["checks", "monitoring"]], ids="-".join
+)
 def test_a_killed_first_start_is_finished(tmp_path: Path, made: list[str]) -> None:
     folder = DataFolder(tmp_path)
     folder.create()
+    folder.manifest.write_bytes(orjson.dumps(described([])))
     for part in made:
         folder.part(part).touch()
     with pytest.raises(StoreError, match="there is no Postwatch store"):
