@@ -22,6 +22,7 @@ from checker.loop.check import CheckRunner, Probe
 from checker.loop.dispatcher import Dispatcher, WakeUp
 from checker.loop.event_feed import EventFeed, LogFollower
 from checker.loop.login_backoff import LoginBackoff
+from checker.loop.logins_elsewhere import LoginsElsewhere
 from checker.loop.missed_checks import MissedChecks
 from checker.loop.monitor_registry import MonitorRegistry
 from checker.loop.target_builder import TargetCache
@@ -122,6 +123,7 @@ class _CheckerParts:
     feed: EventFeed
     heartbeat: HeartbeatMeter
     lag_meter: LoopLagMeter
+    logins_elsewhere: LoginsElsewhere
     missed_checks: MissedChecks
     recorder: CheckRecorder
     schedule: Schedule
@@ -176,6 +178,14 @@ def _build_parts(
         clock=clock,
         wake=wake_up.wake,
     )
+    claims = claims or AllShards(partial(_absent_since, check_log, clock))
+    logins_elsewhere = LoginsElsewhere(
+        login_backoff,
+        registry,
+        _last_checks_reader(check_log),
+        holds=claims.holds,
+        clock=clock,
+    )
     shard_monitors = ShardMonitors(
         registry,
         schedule,
@@ -205,11 +215,12 @@ def _build_parts(
     )
     holder = f"{socket.gethostname()}:{os.getpid()}"
     return _CheckerParts(
-        claims=claims or AllShards(partial(_absent_since, check_log, clock)),
+        claims=claims,
         dispatcher=dispatcher,
         feed=feed,
         heartbeat=HeartbeatMeter(holder, location.country, schedule, metrics),
         lag_meter=lag_meter,
+        logins_elsewhere=logins_elsewhere,
         missed_checks=missed_checks,
         recorder=recorder,
         schedule=schedule,
@@ -299,6 +310,7 @@ class _Checker:
         ready()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(parts.missed_checks.run)
+            nursery.start_soon(parts.logins_elsewhere.run)
             nursery.start_soon(parts.dispatcher.run, probes)
             nursery.start_soon(follow_clock, parts.schedule, self._clock)
             await parts.feed.follow()

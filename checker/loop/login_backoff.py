@@ -89,6 +89,8 @@ class _Refusals:
     """The monitors whose login was refused, and in which version."""
     words: set[tuple[str, str]] = field(default_factory=set)
     """Kind and words of the refusals that could mean anything."""
+    elsewhere: dict[UUID, float] = field(default_factory=dict)
+    """When other checkers were refused last, for each of their monitors."""
 
 
 class LoginBackoff:
@@ -121,6 +123,34 @@ class LoginBackoff:
             self._refuse(monitor, login, outcome, now, wall)
         elif self._logins.get(monitor.monitor_id) == login and _is_other_answer(outcome):
             # The other monitors of this login may try theirs, too.
+            self._end(login)
+
+    def refused_users(self) -> set[tuple[str, str]]:
+        """Return customer and user of each login that is refused now."""
+        return {(each.customer_id, each.user) for each in self._refusals}
+
+    def hear_refusal(
+        self, monitor_id: UUID, login: Login, at: float, *, tried_at: str, message: str
+    ) -> None:
+        """Count a refusal that another checker of the location saw, unless it is known.
+
+        Only of a login that is refused here, too. `at` is the time by the clock of this checker,
+        `tried_at` the same in ISO 8601, `message` what the check said.
+        """
+        refusals = self._refusals.get(login)
+        if refusals is None or at < refusals.first_at - LONGEST_SECONDS:
+            return
+        if at <= refusals.elsewhere.get(monitor_id, float("-inf")) + _TOLERANCE_SECONDS:
+            return
+        refusals.elsewhere[monitor_id] = at
+        if refusals.tried_at is None or tried_at > refusals.tried_at:
+            refusals.tried_at, refusals.message = tried_at, message
+        _count(refusals, at)
+
+    def hear_answer(self, monitor_id: UUID, login: Login, at: float) -> None:
+        """End the backoff of a login that was refused to another checker, and then was not."""
+        refusals = self._refusals.get(login)
+        if refusals is not None and at > refusals.elsewhere.get(monitor_id, float("inf")):
             self._end(login)
 
     def restore(
@@ -167,15 +197,9 @@ class LoginBackoff:
             refusals.is_clear = True
         elif not refusals.is_clear:
             self._note_words(monitor, refusals, outcome, now)
-        refusals.failures += 1
         refusals.tried_at = wall
         refusals.message = outcome.message
-        is_long_enough = refusals.is_clear or now - refusals.first_at >= UNCLEAR_SECONDS
-        if refusals.failures >= FREE_FAILURES and is_long_enough:
-            distance = min(FIRST_SECONDS * 2**refusals.postponed, LONGEST_SECONDS)
-            # Beyond the longest distance postponements need not be counted.
-            refusals.postponed = min(refusals.postponed + 1, FREE_FAILURES)
-            refusals.next_login = now + distance
+        _count(refusals, now)
         self._join(monitor, login, refusals)
 
     def _note_words(
@@ -199,6 +223,17 @@ class LoginBackoff:
     def _end(self, login: Login) -> None:
         for monitor_id in self._refusals.pop(login).monitors:
             self._logins.pop(monitor_id, None)
+
+
+def _count(refusals: _Refusals, at: float) -> None:
+    """Count a refusal; after enough of them set when the login is tried next."""
+    refusals.failures += 1
+    is_long_enough = refusals.is_clear or at - refusals.first_at >= UNCLEAR_SECONDS
+    if refusals.failures >= FREE_FAILURES and is_long_enough:
+        distance = min(FIRST_SECONDS * 2**refusals.postponed, LONGEST_SECONDS)
+        # Beyond the longest distance postponements need not be counted.
+        refusals.postponed = min(refusals.postponed + 1, FREE_FAILURES)
+        refusals.next_login = max(refusals.next_login, at + distance)
 
 
 def is_refusal(outcome: Outcome) -> bool:

@@ -121,6 +121,12 @@ class MonitorRegistry:
         """Yield every monitor that is checked from this location."""
         return filter(self._is_checked_here, self._monitors.values())
 
+    def of_customers(self, customer_ids: Collection[str]) -> Iterator[ScheduledMonitor]:
+        """Yield the monitors of some customers that are checked from this location."""
+        for each in self._monitors.values() if customer_ids else ():
+            if each.customer_id in customer_ids and self._is_checked_here(each):
+                yield each
+
     def _is_checked_here(self, monitor: ScheduledMonitor) -> bool:
         return monitor.status != "disabled" and self._may_check(monitor)
 

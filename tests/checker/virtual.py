@@ -14,6 +14,7 @@ from checker.loop.check import CheckRunner
 from checker.loop.dispatcher import Dispatcher, WakeUp
 from checker.loop.event_feed import Batch, EventFeed
 from checker.loop.login_backoff import LoginBackoff
+from checker.loop.logins_elsewhere import LoginsElsewhere
 from checker.loop.missed_checks import MissedChecks
 from checker.loop.monitor_registry import MonitorRegistry, ScheduledMonitor
 from checker.loop.target_builder import build_target
@@ -139,6 +140,13 @@ class VirtualChecker:
             clock=self.wall,
             wake=self.wake_up.wake,
         )
+        self._logins_elsewhere = LoginsElsewhere(
+            login_backoff,
+            self.registry,
+            self._read_last_checks,
+            holds=self._claims.holds,
+            clock=self.wall,
+        )
         self._shard_monitors = ShardMonitors(
             self.registry,
             self.schedule,
@@ -181,6 +189,7 @@ class VirtualChecker:
             )
             if self._is_shared:
                 nursery.start_soon(self._missed_checks.run)
+                nursery.start_soon(self._logins_elsewhere.run)
             nursery.start_soon(self.dispatcher.run, nursery)
             nursery.start_soon(self._feed.follow)
             task_status.started()

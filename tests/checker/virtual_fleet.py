@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from checker.loop.check import Probe
     from domain.check import Outcome
     from domain.checks import PerformedCheck
     from domain.monitor import Monitor
@@ -164,8 +165,10 @@ class Member:
         self._life.cancel()
         self.leases.close()
 
-    async def probe(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def probe(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
         self.begun.append((trio.current_time(), target.hostname))
+        if self._fleet.server is not None:
+            return await self._fleet.server(target, guard)
         await trio.sleep(self._fleet.check_seconds)
         await self._thawed.wait()
         return UP
@@ -202,20 +205,28 @@ class FleetChecker(VirtualChecker):
 class Fleet:
     """The members, what they share, and what came of it."""
 
-    def __init__(self, clock: MockClock, nursery: trio.Nursery, monitors: int = 200) -> None:
+    def __init__(self, clock: MockClock, nursery: trio.Nursery) -> None:
         self.clock = clock
         self.began = trio.current_time()
         self.table = LeaseTable(lambda: self.wall().timestamp())
         self.log: dict[UUID, list[Stored]] = defaultdict(list)
         self.check_seconds = 0.5
+        self.server: Probe | None = None
+        """What is checked, in place of a server that answers after `check_seconds`."""
         minutes = INTERVAL_SECONDS / 60
-        self.monitors: list[Monitor] = [
-            new_monitor(each, hostname=f"m{number}", check_interval=minutes)
-            for number, each in enumerate(ids(monitors))
-        ]
-        self.events = [event for each in self.monitors for event in each.collect_events()]
+        self.watch(
+            [
+                new_monitor(each, hostname=f"m{number}", check_interval=minutes)
+                for number, each in enumerate(ids(200))
+            ]
+        )
         self.members: dict[str, Member] = {}
         self._nursery = nursery
+
+    def watch(self, monitors: list[Monitor]) -> None:
+        """Watch other monitors than those that it was made with; no member has joined yet."""
+        self.monitors = monitors
+        self.events = [event for each in monitors for event in each.collect_events()]
 
     def wall(self) -> datetime:
         """Return the database's clock."""
