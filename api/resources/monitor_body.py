@@ -179,8 +179,14 @@ def touches_more_than_status(body: Body) -> bool:
 
 
 def _parse_config(kind: Kind, body: Body, shown: Config | None, problems: list[Problem]) -> Config:
-    """Return the config of a body, under one of its two keys."""
-    sent = [key for key in (KINDS[kind].config_key, "config") if key in body]
+    """Return the config of a body, under one of its two keys.
+
+    Generated clients send the other key with null.
+    """
+    keys = (KINDS[kind].config_key, "config")
+    sent = [key for key in keys if body.get(key) is not None] or [
+        key for key in keys if key in body
+    ]
     if not sent:
         return {}
     try:
@@ -216,6 +222,6 @@ def body_schema(model: type[RequestBody], kind: MonitorKind, config: Schema) -> 
     """Return the JSON Schema of a body of a kind, whose config is described by `config`."""
     found = model.schema_of_body()
     own = kind.config_key
-    also = f"Another name of `{own}`; both must be the same."
+    also = f"Another name of `{own}`; both must be the same, or one of them null."
     found["properties"] |= {own: config, "config": {**config, "description": also}}
     return found

@@ -253,6 +253,20 @@ def test_two_different_configs_under_both_names_are_400(
     assert CANARY not in answer.text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_null_under_the_other_name_of_a_config_says_nothing(
+    world: World, admin: Caller, kind: str
+) -> None:
+    own = "smtpConfig" if kind == "smtp" else "imapPopConfig"
+    for given, other in ((own, "config"), ("config", own)):
+        made = admin.post(PATHS[kind], {**world.body(kind), given: {"x": 1}, other: None})
+        assert made.json[own] == {"x": 1}, made.json
+        changed = admin.patch(
+            f"{PATHS[kind]}/{made.json['publicId']}", {given: {"x": 2}, other: None}
+        )
+        assert changed.json[own] == {"x": 2}, changed.json
+
+
 @pytest.mark.parametrize("value", [CANARY, 1, [], True])
 def test_a_config_that_is_no_object_is_400(admin: Caller, world: World, value: object) -> None:
     answer = admin.post(SMTP, {**world.body(), "smtpConfig": value})
