@@ -8,6 +8,7 @@ import orjson
 
 from api.openapi.document import build_document
 from api.resources import (
+    all_monitors,
     check_history,
     customers,
     documentation,
@@ -17,6 +18,7 @@ from api.resources import (
     maintenance_windows,
     metrics,
     monitor_history,
+    monitor_summary,
     monitors,
     organization,
     tags,
@@ -36,6 +38,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     check_history.RESOURCE,
     trigger_check.RESOURCE,
     uptime.RESOURCE,
+    all_monitors.RESOURCE,
+    monitor_summary.RESOURCE,
     customers.RESOURCE,
     tokens.RESOURCE,
     organization.RESOURCE,

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 32
 MOST_GROWTH: Final = 1.05
 LIST: Final = "/api/smtp-monitors?perPage=50"
+BY_STATE: Final = "/api/monitors?state=up&perPage=50"
+SUMMARY: Final = "/api/monitors/summary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ def run(folder: Path, scale: Scale) -> bool:
         one = Side(small, get(f"/api/smtp-monitors/{few.first}"), scale.requests)
         listed = Side(small, get(LIST), scale.requests // 2)
         listed_large = Side(large, get(LIST), scale.requests // 2)
+        by_state = Side(large, get(BY_STATE), scale.requests // 2)
+        counted = Side(large, get(SUMMARY), scale.requests // 2)
         sought = f"{LIST}&search={quote(NEEDLE)}"
         search = Side(small, get(sought), scale.writes // 2)
         search_large = Side(large, get(sought), scale.writes // 10)
@@ -175,6 +179,8 @@ def run(folder: Path, scale: Scale) -> bool:
             Comparison("GET one / hello", one, hello, 1 / 0.7),
             Comparison("list of 50 / hello", listed, hello, 1 / 0.35),
             Comparison(f"list of 50 at {scale.many} / {scale.few}", listed_large, listed, 1.5),
+            Comparison(f"list by state / list at {scale.many}", by_state, listed_large, 1.5),
+            Comparison(f"summary / list at {scale.many}", counted, listed_large, 1.5),
             Comparison(f"search at {scale.many} / {scale.few}", search_large, search, 5),
             Comparison(f"PATCH after {scale.events} events / fresh", changed, fresh, 1.5),
             Comparison("POST / bare durable append", create, append, 2),

@@ -7,17 +7,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from domain.errors import StoreError
+from projections.core.joined_log import JoinedLog
 from projections.core.projector import Projector
 from projections.storage.sqlite_readers import SqliteViews
-from projections.views import history, last_checks, monitors, uptime
+from projections.views import history, last_checks, monitors, states, uptime
 from store.ports.engine import LOGS
 from store.sqlite.engine import SqliteEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
+    from projections.core.joined_log import FollowedLog
     from projections.core.projection import Projection
     from projections.storage.ports import ViewStorage
+    from store.log_reader import LogReader
     from store.store import Store
 
 
@@ -28,6 +32,7 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
     last_checks.PROJECTION,
     history.PROJECTION,
     uptime.PROJECTION,
+    states.PROJECTION,
 )
 
 PROJECTIONS_LOCK: Final = "projections"
@@ -52,7 +57,7 @@ class Views:
         self.projectors = {
             each.name: Projector(
                 each.bound(store),
-                logs[each.log],
+                _followed(each, logs),
                 self.storage.view(each),
                 turn=store.engine.turn(f"{each.name}_view"),
                 rebuild_lock=partial(
@@ -67,6 +72,7 @@ class Views:
         self.reader = self.storage.reader()
         self.history = self.storage.history()
         self.roll_ups = self.storage.roll_ups()
+        self.states = self.storage.states()
 
     def prepare(self) -> None:
         """Make missing views of short logs, and invalidate those that show another history."""
@@ -87,6 +93,7 @@ class Views:
         self.reader.close()
         self.history.close()
         self.roll_ups.close()
+        self.states.close()
         for projector in self.projectors.values():
             projector.view.close()
         self.storage.close()
@@ -101,6 +108,13 @@ class Views:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _followed(projection: Projection, logs: Mapping[str, LogReader]) -> FollowedLog:
+    """Return what a projection is folded from."""
+    if not projection.joined:
+        return logs[projection.log]
+    return JoinedLog([logs[name] for name in (projection.log, *projection.joined)])
 
 
 def _storage_of(store: Store) -> ViewStorage:

@@ -16,6 +16,8 @@ from projections.core.table import ViewUnavailableError
 from store.ports.errors import STORE_UNAVAILABLE, outage_reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import falcon
 
     from projections.core.projector import Projector
@@ -32,8 +34,13 @@ def catch_up(projector: Projector) -> bool:
     thread, because it waits for other writers of the view.
     """
     require_thread()
+    return _attempt(projector, lambda: projector.catch_up(may_build=False))
+
+
+def _attempt(projector: Projector, work: Callable[[], object]) -> bool:
+    """Write to a view; log why, and return False, when it cannot be written now."""
     try:
-        projector.catch_up(may_build=False)
+        work()
     except _CANNOT_FOLLOW as error:
         why = (
             type(error).__name__
@@ -45,6 +52,12 @@ def catch_up(projector: Projector) -> bool:
         LOG_THROTTLE.log(logging.WARNING, projector, message, name, why)
         return False
     return True
+
+
+def follow(projector: Projector, log: str) -> None:
+    """Show in a view over several logs what a command recorded in one of them, if that works."""
+    require_thread()
+    _attempt(projector, lambda: projector.follow(log))
 
 
 def catch_up_best_effort(projector: Projector) -> None:

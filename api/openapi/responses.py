@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from api.http.fields import Schema
 
 
-_MONITOR: Final[Mapping[str, Schema]] = {
+MONITOR_SCHEMAS: Final[Mapping[str, Schema]] = {
     "id": NUMBER,
     "organizationId": NUMBER,
     "customerId": NUMBER,
@@ -62,7 +62,7 @@ def monitor_components() -> Schema:
     for (name, form), keys in monitor.KEYS.items():
         kind = KINDS[name]
         config = ref(names.config(kind))
-        schemas = {**_MONITOR, "config": config, kind.config_key: config}
+        schemas = {**MONITOR_SCHEMAS, "config": config, kind.config_key: config}
         shape = {key: schemas[key] for key in keys}
         found[names.monitor(kind, form)] = closed(shape)
     for kind in KINDS.values():

@@ -25,6 +25,7 @@ from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
 from api.openapi.operations import DocumentedAnswer, DocumentedOperation
 from api.openapi.resource import SERVICE, Resource, Route
+from projections.core.joined_log import readers_of
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -130,9 +131,12 @@ class ViewCollector(Collector):
         lags = GaugeMetricFamily(
             "postwatch_view_lag_events", "Positions that a view is behind.", labels=["view"]
         )
+        heads: dict[str, int] = {}
         for name, projector in self._projectors.items():
-            positions.add_metric([projector.log.name], projector.log.head())
+            heads |= {each.name: each.head() for each in readers_of(projector.log)}
             lags.add_metric([name], projector.lag())
+        for log_name, head in heads.items():
+            positions.add_metric([log_name], head)
         yield positions
         yield lags
 

@@ -204,13 +204,16 @@ class Monitors:
         monitoring: Monitoring,
         reader: MonitorReader,
         projector: Projector,
+        *,
         as_of: AsOf,
+        states: Projector,
     ) -> None:
         self.kind = kind
         self.monitoring = monitoring
         self.reader = reader
         self.as_of = as_of
         self._projector = projector
+        self._states = states
 
     def find(self, public_id: str, principal: Principal) -> MonitorRecords:
         """Return a monitor in the caller's scope. Raises 400, 404, 403."""
@@ -278,7 +281,8 @@ class Monitors:
         return _written(view, principal, sent)
 
     def catch_up(self) -> bool:
-        """Catch the view up after a command, for all workers; return whether that worked."""
+        """Catch the views up after a command, for all workers; return whether that worked."""
+        read_your_writes.follow(self._states, "monitoring")
         return read_your_writes.catch_up(self._projector)
 
     def command(self, send: Callable[[], Monitor]) -> Monitor:

@@ -83,8 +83,8 @@ def segments(*, as_json: bool) -> None:
 
 def _seen(opened: OperatorSession) -> tuple[int, int]:
     """Return the position that views and alerting have read, and the head of the log."""
-    projectors = opened.views.projectors.values()
-    positions = [each.view.position() for each in projectors if each.log.name == "checks"]
+    read = [each.position_in("checks") for each in opened.views.projectors.values()]
+    positions = [each for each in read if each is not None]
     decided = opened.store.incidents.tracked("checks")
     if decided is not None:
         positions.append(decided)

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
+from projections.core.joined_log import mark_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from projections.core.table import Record, Table, Transaction
-    from store.log_reader import LoggedEvent, LogReader
+    from store.log_reader import LoggedEvent
     from store.store import Store
 
 
@@ -67,6 +69,8 @@ class Projection:
     rest_seconds: float = 0
     """The pause of the projections process after each catch-up of the view: events recorded
     meanwhile share the cost of the next one."""
+    joined: tuple[str, ...] = ()
+    """Further logs that the view is folded from; then its folds commute between logs."""
 
     def __post_init__(self) -> None:
         for name in {each.table.name for each in self.handlers.values() if each.replaces}:
@@ -91,7 +95,7 @@ class Projection:
         counter = _EventCounter(events)
         self.fold(counter, transaction)
         if counter.last is not None:
-            transaction.set_position(counter.last.position, _identity(counter.last))
+            transaction.set_position(counter.last.position, mark_of(counter.last))
         return counter.count
 
     def fold(self, events: Iterable[LoggedEvent], transaction: Transaction) -> None:
@@ -212,14 +216,3 @@ def is_readable(stored: str, wanted: str) -> bool:
     except (ValueError, KeyError, TypeError):
         # INVALIDATED, or of a version that wrote definitions in another form.
         return False
-
-
-def has_diverged(log: LogReader, position: int, last_event_id: str) -> bool:
-    """Return whether the log has another event at a position than the identified one."""
-    found = log.after(position - 1, 1) if position and last_event_id else []
-    return bool(found) and found[0].position == position and _identity(found[0]) != last_event_id
-
-
-def _identity(logged: LoggedEvent) -> str:
-    event = logged.event
-    return f"{event.originator_id} {event.originator_version} {event.timestamp.isoformat()}"

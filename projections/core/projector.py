@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from typing_extensions import override
 
-from projections.core.projection import has_diverged
+from projections.core.joined_log import (
+    JoinedLog,
+    events_after,
+    has_diverged,
+    position_in,
+)
 from projections.core.table import (
     Record,
     Table,
@@ -40,8 +45,8 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import Recording
 
     from domain.application import Turn
+    from projections.core.joined_log import FollowedLog
     from projections.core.projection import Projection
-    from store.log_reader import LogReader
     from store.ports.locks import LockHandle
 
 
@@ -58,7 +63,7 @@ class Projector:
     def __init__(
         self,
         projection: Projection,
-        log: LogReader,
+        log: FollowedLog,
         view: View,
         *,
         turn: Turn = nullcontext,
@@ -85,7 +90,7 @@ class Projector:
         needs a rebuild: no caller waits for that, or sees a half-filled view.
         """
         if not self.is_current():
-            events = self.log.after(0, self.batch)
+            events = list(events_after(self.log, (0, ""), self.batch))
             if len(events) == self.batch:
                 return False
             self.view.create(lambda side: self.projection.apply(events, side))
@@ -126,6 +131,20 @@ class Projector:
         with self._turn():
             return self._follow(head)
 
+    def follow(self, log: str) -> None:
+        """Apply what one of the joined logs holds now; the others may have far more to apply.
+
+        Raises ViewUnavailableError when another version of the code made the view.
+        """
+        if not isinstance(self.log, JoinedLog):
+            raise TypeError(f"the view {self.projection.name} is folded from one log")
+        applied = self.batch
+        while applied == self.batch:
+            with self._turn(), self.view.transaction() as transaction:
+                _, mark = transaction.tracked_position()
+                events = self.log.each_from(mark, self.batch, only=log)
+                applied = self.projection.apply(events, transaction)
+
     def step(self) -> int:
         """Apply the next batch to the live side; return the number of its events."""
         with self.view.transaction() as transaction:
@@ -153,8 +172,15 @@ class Projector:
 
     def oldest_unapplied_at(self) -> datetime | None:
         """Return the time of the oldest event that the view does not show yet."""
-        found = self.log.after(self.view.position() if self.is_current() else 0, 1)
-        return found[0].event.timestamp if found else None
+        tracked = self.view.tracked_position() if self.is_current() else (0, "")
+        found: datetime | None = None
+        for logged in events_after(self.log, tracked, 1):
+            found = logged.event.timestamp
+        return found
+
+    def position_in(self, log: str) -> int | None:
+        """Return up to where the view has read a log; None when it is not folded from it."""
+        return position_in(self.log, log, self.view.tracked_position())
 
     def is_ahead(self) -> bool:
         """Return whether the view shows events that its log does not have, and needs a rebuild.
@@ -162,7 +188,10 @@ class Projector:
         That happens after the log was restored from a backup. Pruned events do not count: the
         log had them.
         """
-        return self.view.position() > self.log.last_given()
+        position, mark = self.view.tracked_position()
+        if isinstance(self.log, JoinedLog):
+            return self.log.has_diverged(mark)
+        return position > self.log.last_given()
 
     def invalidate_if_diverged(self) -> bool:
         """Invalidate a view that includes events its log lacks; return whether it did.
@@ -190,8 +219,9 @@ class Projector:
         return applied
 
     def _apply_next(self, transaction: Transaction) -> int:
-        position = transaction.position()
-        events = self.recent_events.after(position) or self.log.each_after(position, self.batch)
+        tracked = transaction.tracked_position()
+        recent = self.recent_events.after(tracked[0])
+        events = recent or events_after(self.log, tracked, self.batch)
         return self.projection.apply(events, transaction)
 
     def _unavailable(self, holder: LockHeldError | None = None) -> ViewUnavailableError:
@@ -212,7 +242,7 @@ class Projector:
 class Rebuilder:
     """Fills the shadow side of a view and swaps it in. The caller holds the rebuild's lock."""
 
-    def __init__(self, projection: Projection, log: LogReader, view: View, turn: Turn) -> None:
+    def __init__(self, projection: Projection, log: FollowedLog, view: View, turn: Turn) -> None:
         self.batch = projection.rebuild_batch
         self._projection = projection
         self._log = log
@@ -240,7 +270,7 @@ class Rebuilder:
         Reads and folds them before it locks the view, which writers to the live side need too.
         """
         buffer = BufferedTransaction(self._view, "shadow")
-        events = self._log.each_after(buffer.position(), self.batch)
+        events = events_after(self._log, buffer.tracked_position(), self.batch)
         applied = self._projection.apply(events, buffer)
         if applied:
             with self._turn():
@@ -258,7 +288,7 @@ class Rebuilder:
     def _finish(self, transaction: Transaction) -> None:
         """Apply the events recorded since the last step, in the transaction of the swap."""
         while self._projection.apply(
-            self._log.each_after(transaction.position(), self.batch), transaction
+            events_after(self._log, transaction.tracked_position(), self.batch), transaction
         ):
             pass
 
@@ -274,12 +304,12 @@ class BufferedTransaction(Transaction):
         self._view = view
         self._side: ViewSide = side
         self._rows: list[tuple[Table, list[tuple[str, Record | None]]]] = []
-        self._begin = view.position(side)
+        self._begin = view.tracked_position(side)
         self._end: tuple[int, str] | None = None
 
     @override
-    def position(self) -> int:
-        return self._end[0] if self._end else self._begin
+    def tracked_position(self) -> tuple[int, str]:
+        return self._end or self._begin
 
     @override
     def set_position(self, position: int, last_event_id: str = "") -> None:
@@ -309,7 +339,7 @@ class BufferedTransaction(Transaction):
         must not write to it.
         """
         with self._view.transaction(self._side) as transaction:
-            if transaction.position() != self._begin:
+            if transaction.position() != self._begin[0]:
                 raise LockLostError("another process goes on with this rebuild")
             for table, rows in self._rows:
                 transaction.put_all(table, rows)

@@ -12,6 +12,7 @@ import time
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
+from projections.core.joined_log import readers_of
 from store.ports.errors import STORE_UNAVAILABLE, outage_reason
 from store.ports.locks import LockHeldError, LockLostError
 
@@ -83,7 +84,7 @@ class ViewFollower:
 
     def step(self, grown: Collection[str]) -> None:
         """Catch up if the log is one of those that have grown, or had grown during a rest."""
-        self._is_behind |= self._projector.log.name in grown
+        self._is_behind |= any(each.name in grown for each in readers_of(self._projector.log))
         if self._rebuild is None:
             is_due = self._is_behind and time.monotonic() >= self._rests_until
             if is_due or self.is_failing:

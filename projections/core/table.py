@@ -86,8 +86,12 @@ class Transaction(ABC):
     """Exclusive access to one side of a view: all of its writes are stored, or none."""
 
     @abstractmethod
+    def tracked_position(self) -> tuple[int, str]:
+        """Return position and identity of the last event that the rows include."""
+
     def position(self) -> int:
         """Return the position of the last event that the rows include."""
+        return self.tracked_position()[0]
 
     @abstractmethod
     def set_position(self, position: int, last_event_id: str = "") -> None:
@@ -128,8 +132,12 @@ class ViewSnapshot(ABC):
     searched text where the engine has no index of its own for a search."""
 
     @abstractmethod
+    def tracked_position(self) -> tuple[int, str]:
+        """Return its position and the identity of the event there."""
+
     def position(self) -> int:
         """Return its position."""
+        return self.tracked_position()[0]
 
     @abstractmethod
     def rows(self, table: Table) -> Iterator[StoredRow]:

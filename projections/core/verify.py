@@ -8,10 +8,11 @@ value, because values may be secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
+
+from projections.core.joined_log import events_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,26 +60,26 @@ def verify(
     """
     projector.require_current()
     # Most of the work comes before the snapshot: SQLite's write-ahead log grows during one.
-    _fill(projector, scratch, projector.view.position(), report)
+    _fill(projector, scratch, projector.view.tracked_position(), report)
     with projector.view.snapshot() as live:
-        position = live.position()
-        _fill(projector, scratch, position, report)
+        end = live.tracked_position()
+        position = end[0]
+        _fill(projector, scratch, end, report)
         if scratch.position() < position:
             return ViewComparison(position, 0, (ViewDifference("ahead", "sides", "position"),))
         with scratch.snapshot() as expected:
             return _compare(projector.projection, live, expected, position)
 
 
-def _fill(projector: Projector, scratch: View, end: int, report: OnProgress) -> None:
-    """Fold every event up to position `end` into the scratch view."""
-    while (position := scratch.position()) < end:
-        events = projector.log.each_after(position, projector.rebuilder.batch)
+def _fill(projector: Projector, scratch: View, end: tuple[int, str], report: OnProgress) -> None:
+    """Fold every event up to the position and mark `end` into the scratch view."""
+    while (tracked := scratch.tracked_position())[0] < end[0]:
+        events = events_between(projector.log, tracked, end, projector.rebuilder.batch)
         with scratch.transaction() as transaction:
-            wanted = takewhile(lambda each: each.position <= end, events)
-            applied = projector.projection.apply(wanted, transaction)
+            applied = projector.projection.apply(events, transaction)
         if not applied:
             return
-        report(scratch.position(), end)
+        report(scratch.position(), end[0])
 
 
 def _compare(

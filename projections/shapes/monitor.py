@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import orjson
-
 from domain.config_secrets import mask_secrets
 from domain.fields import MONITOR_FIELDS, keys_of
 from domain.kinds import KINDS
 from projections.shapes.customer import customer_shape
+from projections.shapes.template import PLACEHOLDER, as_template
 
 if TYPE_CHECKING:
     from domain.kinds import Config
@@ -123,11 +122,6 @@ PLACEHOLDERS: Final[Mapping[tuple[str, ShapeForm], tuple[str, ...]]] = {
 }
 """The keys of each shape whose value comes from another row, in the order of the shape."""
 
-_MARKER: Final = "\x01"
-"""In no JSON text: there it is escaped."""
-
-_PLACEHOLDER: Final[Any] = orjson.Fragment(_MARKER)
-
 
 def monitor_template(monitor: Record, form: ShapeForm) -> str:
     """Return the JSON of a monitor with `%s` for each of its placeholders; `%` is doubled.
@@ -136,17 +130,13 @@ def monitor_template(monitor: Record, form: ShapeForm) -> str:
     that reading a list makes no object of each monitor.
     """
     config = mask_secrets(monitor["config"])
-    others = dict.fromkeys(PLACEHOLDERS[monitor["kind"], form], _PLACEHOLDER)
-    return _as_template(_own_part(monitor, form, config) | others)
+    others = dict.fromkeys(PLACEHOLDERS[monitor["kind"], form], PLACEHOLDER)
+    return as_template(_own_part(monitor, form, config) | others)
 
 
 def customer_template(customer: Record) -> str:
     """Return the JSON of a customer inside a monitor; `%s` is the organization's number."""
-    return _as_template(customer_shape(customer, {"number": _PLACEHOLDER}, "embedded"))
-
-
-def _as_template(shape: Shape) -> str:
-    return orjson.dumps(shape).decode().replace("%", "%%").replace(_MARKER, "%s")
+    return as_template(customer_shape(customer, {"number": PLACEHOLDER}, "embedded"))
 
 
 def monitor_shape(view: MonitorRecords, form: ShapeForm, config: Config) -> Shape:

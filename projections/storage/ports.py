@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from projections.core.table import View
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorReader
+    from projections.readers.states import StateReader
     from projections.readers.uptime import RollUpReader
 
 
@@ -35,6 +36,10 @@ class ViewStorage(ABC):
     @abstractmethod
     def roll_ups(self) -> RollUpReader:
         """Return the reader of the `roll_ups` view."""
+
+    @abstractmethod
+    def states(self) -> StateReader:
+        """Return the reader of the `states` view."""
 
     @abstractmethod
     def close(self) -> None:

@@ -25,7 +25,8 @@ from projections.storage.queries import (
     filtered_columns,
 )
 from projections.storage.sqlite_view import ScratchView, require_usable_sqlite
-from projections.views import history, last_checks, monitors, uptime
+from projections.storage.state_queries import ITEM, StateQueries
+from projections.views import history, last_checks, monitors, states, uptime
 from store.postgres.connections import LONG_SECONDS, Connections
 from store.postgres.engine import PostgresEngine
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from projections.core.table import Record, View
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorFilter, MonitorReader
+    from projections.readers.states import StateReader
     from store.ports.engine import Database, Engine
 
 
@@ -150,6 +152,34 @@ def _pattern(part: str) -> str:
     return f"%{part}%"
 
 
+class PostgresStates(StateQueries):
+    """Reads the `states`, the `monitors` and the `checks` view together."""
+
+    PAGE = f"""
+    SELECT (
+        SELECT string_agg({ITEM}, ',' ORDER BY m.place)
+        FROM (
+            SELECT key, organization_id, customer_id, item, row_number() OVER (ORDER BY {{order}})
+            AS place FROM states WHERE {{where}} ORDER BY {{order}} LIMIT :limit OFFSET :offset
+        ) AS m
+        JOIN customers c ON c.key = m.customer_id
+    ), (
+        SELECT position FROM postwatch_views.sides WHERE view = 'states' AND side = 'live'
+    )
+    """
+
+    def __init__(self, queries: PostgresQueries) -> None:
+        self._queries = queries
+
+    @override
+    def close(self) -> None:
+        """Do nothing: the connections are shared."""
+
+    @override
+    def _select(self, statement: str, bound: Bound) -> list[Any]:
+        return self._queries.select(translated(statement), bound)
+
+
 class PostgresHistory(HistoryQueries):
     """Reads the `history` view."""
 
@@ -234,6 +264,12 @@ class PostgresViews(ViewStorage):
     def roll_ups(self) -> RollUpReader:
         projection = uptime.PROJECTION
         return PostgresRollUps(self._queries(projection), projection.definition)
+
+    @override
+    def states(self) -> StateReader:
+        return PostgresStates(
+            self._queries(states.PROJECTION, monitors.PROJECTION, last_checks.PROJECTION)
+        )
 
     @override
     def close(self) -> None:

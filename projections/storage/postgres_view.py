@@ -296,19 +296,19 @@ class PostgresTransaction(Transaction):
         self._view = view
         self._side: ViewSide = side
         self._generation = state.generation
-        self._position = state.position
+        self._tracked = state.position, state.last_event_id
         self._counted: dict[str, dict[str, _Row | None]] = {}
 
     @override
-    def position(self) -> int:
-        return self._position
+    def tracked_position(self) -> tuple[int, str]:
+        return self._tracked
 
     @override
     def set_position(self, position: int, last_event_id: str = "") -> None:
         postgres_tables.set_position(
             self._connection, self._view, self._side, position, last_event_id
         )
-        self._position = position
+        self._tracked = position, last_event_id
 
     @override
     def get(self, table: Table, key: str) -> Record | None:
@@ -394,8 +394,8 @@ class PostgresSnapshot(ViewSnapshot):
         self._connection.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS SHARE MODE".encode())
 
     @override
-    def position(self) -> int:
-        return self._live.position
+    def tracked_position(self) -> tuple[int, str]:
+        return self._live.position, self._live.last_event_id
 
     @override
     def rows(self, table: Table) -> Iterator[StoredRow]:

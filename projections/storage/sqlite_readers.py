@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from typing_extensions import override
 
-from projections.core.projection import is_readable
 from projections.core.table import not_built
 from projections.readers.monitors import Page
 from projections.readers.uptime import RollUpReader
@@ -25,15 +23,16 @@ from projections.storage.queries import (
     filtered_columns,
 )
 from projections.storage.setting_aside import set_aside
+from projections.storage.sqlite_files import ViewFile, ViewFiles, connect_read_only
+from projections.storage.sqlite_states import SqliteStates
 from projections.storage.sqlite_view import (
-    LOCK_TIMEOUT_SECONDS,
     ScratchView,
     SqliteView,
     require_usable_sqlite,
     side_state,
 )
-from projections.storage.view_connection import ViewDamagedError, connect_to_view
-from projections.views import last_checks, monitors, uptime
+from projections.storage.view_connection import ViewDamagedError
+from projections.views import last_checks, monitors, states, uptime
 from store.sqlite.connections import ThreadConnections
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from projections.core.table import Record, View
     from projections.readers.history import HistoryReader
     from projections.readers.monitors import MonitorFilter, MonitorReader
+    from projections.readers.states import StateReader
 
 
 # Statements are put together from the constants of this module; values are bound.
@@ -81,7 +81,6 @@ _SOUGHT: Final = """
 _BY_INDEX: Final = "SELECT rowid AS id FROM monitors_parts WHERE monitors_parts MATCH :query"
 # instr, not LIKE: a percent sign in the search is a percent sign.
 _BY_SCAN: Final = "SELECT id FROM monitors WHERE instr(search, :part) > 0"
-_DEFINITION: Final = "SELECT definition FROM {schema}.sides WHERE side = 'live'"
 _DATA_VERSION: Final = "PRAGMA main.data_version"
 """Differs for a connection after each commit of another one (sqlite.org/pragma.html)."""
 
@@ -98,13 +97,6 @@ _BOTH: Final = ("main", "checks")
 """The schemas that a query reads: the `monitors` view alone, or the `checks` view with it."""
 
 
-class ViewFile(NamedTuple):
-    """The file of a view, and the definition that the queries were written for."""
-
-    path: Path
-    definition: str
-
-
 class SqliteMonitors(MonitorQueries):
     """Reads the files of the `monitors` and the `checks` view together.
 
@@ -115,14 +107,12 @@ class SqliteMonitors(MonitorQueries):
 
     def __init__(self, monitors: ViewFile, checks: ViewFile) -> None:
         self.remembered_tokens = _REMEMBERED_TOKENS
-        self._files = {"main": monitors, "checks": checks}
-        self._fitting: set[str] = set()
-        self._connections = ThreadConnections(self._connect)
+        self._files = ViewFiles(monitors, checks=checks)
         self._remembered = threading.local()
 
     @override
     def require_readable(self) -> None:
-        self._require_fit(self._connections.get(), _BOTH)
+        self._files.require_fit(_BOTH)
 
     @override
     def token(self, token_hash: str) -> Record | None:
@@ -159,11 +149,11 @@ class SqliteMonitors(MonitorQueries):
 
     @override
     def close(self) -> None:
-        self._connections.close()
+        self._files.close()
 
     def _known_tokens(self) -> dict[str, Record]:
         """Return the tokens that this thread has read since the newest commit to the view."""
-        connection = self._connections.get()
+        connection = self._files.connection()
         now = (connection, connection.execute(_DATA_VERSION).fetchone()[0])
         remembered = self._remembered.__dict__
         if remembered.get("since") != now:
@@ -173,42 +163,14 @@ class SqliteMonitors(MonitorQueries):
 
     @override
     def _select(self, statement: str, bound: Bound, *, owners_only: bool = False) -> list[Any]:
-        schemas = _OWNERS if owners_only else _BOTH
-        connection = self._connections.get()
-        self._require_fit(connection, schemas)
-        try:
-            return connection.execute(statement, bound).fetchall()
-        except sqlite3.OperationalError:
-            # A column or a table is missing after another version has replaced a view.
-            self._require_fit(connection, schemas, exactly=True)
-            raise
-
-    def _require_fit(
-        self, connection: sqlite3.Connection, schemas: Sequence[str], *, exactly: bool = False
-    ) -> None:
-        """Raise ViewUnavailableError unless the queries fit the stored views.
-
-        Once they fit, they do so until a version that fits less replaces a view.
-        """
-        for schema in schemas:
-            if schema in self._fitting and not exactly:
-                continue
-            file = self._files[schema]
-            row = connection.execute(_DEFINITION.format(schema=schema)).fetchone()
-            stored = row[0] if row else ""
-            if stored != file.definition and (exactly or not is_readable(stored, file.definition)):
-                raise not_built(file.path.stem)
-            self._fitting.add(schema)
-
-    def _connect(self) -> sqlite3.Connection:
-        return _connect(self._files["main"].path, checks=self._files["checks"].path)
+        return self._files.select(statement, bound, _OWNERS if owners_only else _BOTH)
 
 
 class SqliteHistory(HistoryQueries):
     """Reads the file of the `history` view."""
 
     def __init__(self, path: Path) -> None:
-        self._connections = ThreadConnections(lambda: _connect(path))
+        self._connections = ThreadConnections(lambda: connect_read_only(path))
 
     @override
     def position(self) -> int:
@@ -228,7 +190,7 @@ class SqliteRollUps(RollUpReader):
 
     def __init__(self, file: ViewFile) -> None:
         self._definition = file.definition
-        self._connections = ThreadConnections(lambda: _connect(file.path))
+        self._connections = ThreadConnections(lambda: connect_read_only(file.path))
 
     @override
     def rows(
@@ -292,6 +254,16 @@ class SqliteViews(ViewStorage):
         return SqliteRollUps(self._file(uptime.PROJECTION))
 
     @override
+    def states(self) -> StateReader:
+        return SqliteStates(
+            ViewFiles(
+                self._file(states.PROJECTION),
+                monitors=self._file(monitors.PROJECTION),
+                checks=self._file(last_checks.PROJECTION),
+            )
+        )
+
+    @override
     def close(self) -> None:
         """Do nothing: views and readers share only files."""
 
@@ -300,10 +272,3 @@ class SqliteViews(ViewStorage):
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.db"
-
-
-def _connect(path: Path, **attached: Path) -> sqlite3.Connection:
-    """Return a read-only connection to a file, with other files attached under schema names."""
-    connection = connect_to_view(path, timeout_seconds=LOCK_TIMEOUT_SECONDS, **attached)
-    connection.execute("PRAGMA query_only = ON")
-    return connection

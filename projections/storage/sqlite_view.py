@@ -108,7 +108,7 @@ class SqliteView(View):
             if side_state(connection, "live").definition != self.definition:
                 _drop_side(connection, "shadow")
                 self._create_side(connection, "live")
-                fill(SqliteTransaction(connection, "live", 0))
+                fill(SqliteTransaction(connection, "live", EMPTY_SIDE))
 
     @override
     def invalidate(self, position: int) -> None:
@@ -151,7 +151,7 @@ class SqliteView(View):
             state = side_state(connection, side)
             if state.definition != self.definition:
                 raise not_built(self.name)
-            yield SqliteTransaction(connection, side, state.position)
+            yield SqliteTransaction(connection, side, state)
 
     @override
     def start_shadow(self) -> None:
@@ -161,8 +161,7 @@ class SqliteView(View):
     @override
     def swap(self, finish: Callable[[Transaction], None]) -> None:
         with self._writing() as connection:
-            position = side_state(connection, "shadow").position
-            finish(SqliteTransaction(connection, "shadow", position))
+            finish(SqliteTransaction(connection, "shadow", side_state(connection, "shadow")))
             _drop_side(connection, "live")
             for table in self.tables:
                 for name in (table.name, *derived.names(table)):
@@ -229,15 +228,15 @@ class ScratchView(SqliteView):
 class SqliteTransaction(Transaction):
     """A transaction on one side, inside the file's write lock."""
 
-    def __init__(self, connection: sqlite3.Connection, side: ViewSide, position: int) -> None:
-        """Write to a side whose stored position is `position`."""
+    def __init__(self, connection: sqlite3.Connection, side: ViewSide, state: SideState) -> None:
+        """Write to a side whose stored state is `state`."""
         self._connection = connection
         self._side: ViewSide = side
-        self._position = position
+        self._tracked = state.position, state.last_event_id
 
     @override
-    def position(self) -> int:
-        return self._position
+    def tracked_position(self) -> tuple[int, str]:
+        return self._tracked
 
     @override
     def set_position(self, position: int, last_event_id: str = "") -> None:
@@ -245,7 +244,7 @@ class SqliteTransaction(Transaction):
             "UPDATE sides SET position = ?, mark = ? WHERE side = ?",
             (position, last_event_id, self._side),
         )
-        self._position = position
+        self._tracked = position, last_event_id
 
     @override
     def get(self, table: Table, key: str) -> Record | None:
@@ -300,8 +299,9 @@ class SqliteSnapshot(ViewSnapshot):
         self._connection = connection
 
     @override
-    def position(self) -> int:
-        return side_state(self._connection, "live").position
+    def tracked_position(self) -> tuple[int, str]:
+        live = side_state(self._connection, "live")
+        return live.position, live.last_event_id
 
     @override
     def rows(self, table: Table) -> Iterator[StoredRow]:

@@ -109,8 +109,8 @@ class Replay(Transaction):
         self.time: str | None = None
 
     @override
-    def position(self) -> int:
-        return self._position
+    def tracked_position(self) -> tuple[int, str]:
+        return self._position, ""
 
     @override
     def set_position(self, position: int, last_event_id: str = "") -> None:

@@ -54,6 +54,8 @@ MAY: Final[Mapping[tuple[str, str], frozenset[str | None]]] = {
         for what in ("history", "check-history", "uptime")
     },
     **{("POST", f"{path}{_ITEM}/trigger-check"): WRITERS for path in _MONITORS},
+    ("GET", "/api/monitors"): READERS,
+    ("GET", "/api/monitors/summary"): READERS,
     ("GET", "/api/events"): OVERSEERS,
     ("GET", "/api/customers"): READERS,
     ("POST", "/api/customers"): ADMINS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from projections.core.joined_log import readers_of
 from projections.core.projector import BufferedTransaction, Projector
 from store.leadership import run_as_leader
 from store.ports.locks import LockHandle, LockLostError
@@ -47,7 +48,7 @@ def test_a_frozen_rebuild_writes_nothing_over_the_one_that_went_on(
     projector.view.start_shadow()
     frozen, other = (BufferedTransaction(projector.view, "shadow") for _ in range(2))
     for draft, end in ((frozen, 1), (other, 2)):
-        projector.projection.apply(projector.log.after(0, end), draft)
+        projector.projection.apply(readers_of(projector.log)[0].after(0, end), draft)
 
     other.write()
     with pytest.raises(LockLostError, match="another process goes on"):

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from domain.clock import iso_milliseconds
 from domain.monitor import Monitor
 from projections.catalog import Views
+from projections.core.joined_log import readers_of
 from projections.readers.monitors import MonitorFilter
 from projections.storage.queries import _POSITION_AT
 from projections.storage.sqlite_view import SqliteView
@@ -87,9 +88,9 @@ def test_the_past_at_every_position_is_what_the_view_held_there(
         customers = [None, *(str(each.customer.id) for each in play.owners[:3])]
         for position, view, then in step_by_step(another, events):
             past = MonitorsAsOf(views.history, play.last_checks, [], position, None)
-            assert table_rows(replay(views.projector("history").log, position)) == rows(
-                view, monitors.PROJECTION
-            )
+            assert table_rows(
+                replay(readers_of(views.projector("history").log)[0], position)
+            ) == rows(view, monitors.PROJECTION)
             for kind, public_id in play.monitors:
                 assert past.rendered_monitor(kind, str(public_id)) == then.rendered_monitor(
                     kind, str(public_id)
@@ -113,7 +114,7 @@ def test_a_replay_to_now_is_the_view(places: Places, history: History) -> None:
     with played(places, history) as (_, views):
         projector = views.projector("monitors")
 
-        folded = replay(projector.log, projector.log.head())
+        folded = replay(readers_of(projector.log)[0], projector.log.head())
 
         assert table_rows(folded) == rows(projector.view, monitors.PROJECTION)
         assert folded.position() == projector.view.position()
@@ -125,7 +126,7 @@ def test_a_time_is_the_position_before_the_first_later_event(
     places: Places, history: History
 ) -> None:
     with played(places, history) as (_, views):
-        log = views.projector("history").log
+        (log,) = readers_of(views.projector("history").log)
         events = list(log.after(0, 10_000))
         times = [iso_milliseconds(each.event.timestamp) for each in events]
         for asked in {*times, "2026-01-01T11:59:59.999Z", "2099-01-01T00:00:00.000Z"}:
@@ -141,7 +142,7 @@ def test_a_time_is_the_position_before_the_first_later_event(
 @RELAXED
 def test_entries_tell_every_change_and_no_secret(places: Places, history: History) -> None:
     with played(places, history) as (play, views):
-        folded = replay(views.projector("history").log, views.history.position())
+        folded = replay(readers_of(views.projector("history").log)[0], views.history.position())
         alive = dict(folded.rows(monitors.MONITORS))
         for kind, public_id in play.monitors:
             entries = told(views, str(public_id))
@@ -174,7 +175,7 @@ def test_before_everything_there_was_nothing(places: Places) -> None:
     with played(places, []) as (_, views):
         assert views.history.position_at("2000-01-01T00:00:00.000Z") == 0
         assert views.history.time_at(0) is None
-        folded = replay(views.projector("history").log, 0)
+        folded = replay(readers_of(views.projector("history").log)[0], 0)
         assert (folded.position(), folded.time) == (0, None)
         assert set(map(len, table_rows(folded).values())) == {0}
 

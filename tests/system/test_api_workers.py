@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from domain.monitor import Monitor
+from projections.core.joined_log import readers_of
 from tests.system.service import Client, Service
 from tests.waiting import wait_until
 
@@ -93,7 +94,7 @@ def test_every_acknowledged_change_of_16_clients_is_in_the_history_in_order(
         acknowledged = list(pool.map(change, range(CLIENTS)))
 
     with running.views() as views:
-        log = views.projector("monitors").log
+        (log,) = readers_of(views.projector("monitors").log)
         events = [
             each.event
             for each in log.after(0, 100_000)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from projections.core.joined_log import readers_of
 from tests.mailservers.processes import free_ports
 from tests.waiting import wait_until
 
@@ -159,7 +160,7 @@ def _everything_acknowledged_is_there(service: Service, ledger: Ledger) -> None:
 
 def _history_has_every_rename_in_order(service: Service, public_id: str, ledger: Ledger) -> None:
     with service.views() as views:
-        events = views.projector("monitors").log.after(0, 100_000)
+        events = readers_of(views.projector("monitors").log)[0].after(0, 100_000)
     names = [
         each.event.changes["name"]
         for each in events

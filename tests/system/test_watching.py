@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from projections.core.joined_log import readers_of
 from projections.views.last_checks import LAST_CHECKS
 from projections.views.monitors import CUSTOMERS, MONITORS, ORGANIZATIONS, TOKENS
 from tests.mailservers import dovecot as mailbox
@@ -281,7 +282,7 @@ def _head_of_checks(service: Service) -> int:
 
 def _checked_since(service: Service, position: int) -> set[str]:
     with service.views() as views:
-        newer = views.projector("checks").log.after(position, 1000)
+        newer = readers_of(views.projector("checks").log)[0].after(position, 1000)
         return {each.event.monitor_id for each in newer}
 
 

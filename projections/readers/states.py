@@ -1,0 +1,58 @@
+"""The queries on what is known now of monitors: a port of the API, the commands and the metrics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from domain.incident import IncidentType
+    from domain.kinds import Kind
+    from domain.monitor_state import MonitorState
+    from projections.readers.monitors import Page
+
+
+SortKey = Literal["id", "name", "state", "stateSince"]
+SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
+
+
+@dataclass(frozen=True, slots=True)
+class StateFilter:
+    """Which monitors a list shows, and in which order; None means any."""
+
+    organization_id: str
+    customer_id: str | None = None
+    kind: Kind | None = None
+    states: Sequence[MonitorState] | None = None
+    sort: SortKey = "id"
+    is_descending: bool = False
+
+
+class StateCounts(NamedTuple):
+    """How many monitors there are of each state and kind, and how many open incidents."""
+
+    by_state: Mapping[MonitorState, int]
+    by_kind: Mapping[Kind, int]
+    open_incidents: Mapping[IncidentType, int]
+
+
+class StateReader(ABC):
+    """Reads the live side of the `states` view, and of the views beside it.
+
+    Every answer may be behind the logs by a moment.
+    """
+
+    @abstractmethod
+    def monitors(self, which: StateFilter, page: int, per_page: int) -> Page:
+        """Return a page of monitors, counting pages from 1."""
+
+    @abstractmethod
+    def counts(self, organization_id: str, customer_id: str | None = None) -> StateCounts:
+        """Return how many monitors and open incidents an organization or a customer has."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connections of the reader."""

@@ -1,0 +1,131 @@
+"""The queries on the `states` view, written for SQLite as those of `queries`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
+
+from typing_extensions import override
+
+from domain.incident import IncidentType
+from domain.kinds import KINDS
+from domain.monitor_state import STATES
+from projections.readers.monitors import Page
+from projections.readers.states import StateCounts, StateReader
+from projections.storage.derived import count_key
+from projections.storage.queries import LAST_CHECKED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from domain.kinds import Kind
+    from projections.readers.states import SortKey, StateFilter
+    from projections.storage.queries import Bound
+
+
+# Statements are put together from the constants of this module; values are bound.
+# ruff: noqa: S608
+
+_ORDER: Final[Mapping[SortKey, tuple[str, ...]]] = {
+    "id": ("number", "kind"),
+    "name": ("name", "number", "kind"),
+    "state": ("state", "number", "kind"),
+    "stateSince": ("since", "number", "kind"),
+}
+"""The columns of each order: always a whole one, so that pages do not overlap."""
+
+ITEM: Final = f"""printf(
+    m.item,
+    (SELECT number FROM organizations WHERE key = m.organization_id),
+    c.number,
+    c.listed_name,
+    {LAST_CHECKED}
+)"""
+"""An item of a list: its template, filled."""
+
+
+class StateQueries(StateReader):
+    """Reads the `states`, `monitors` and `checks` views. An engine adds selecting."""
+
+    PAGE: ClassVar[str]
+    """The statement of a page: items of `{where}` in the `{order}`, the position of the view."""
+
+    @override
+    def monitors(self, which: StateFilter, page: int, per_page: int) -> Page:
+        where, bound = _conditions(which)
+        direction = " DESC" if which.is_descending else ""
+        order = ", ".join(f"{each}{direction}" for each in _ORDER[which.sort])
+        statement = self.PAGE.format(where=where, order=order)
+        bound |= {"limit": per_page, "offset": (page - 1) * per_page}
+        ((items, position),) = self._select(statement, bound)
+        return Page(f"[{items or ''}]".encode(), self._total(which), position)
+
+    @override
+    def counts(self, organization_id: str, customer_id: str | None = None) -> StateCounts:
+        owner = _owner(organization_id, customer_id)
+        found = self._counted("states", _keys(owner, STATES, KINDS))
+        by_state = dict.fromkeys(STATES, 0)
+        by_kind: dict[Kind, int] = {each.name: 0 for each in KINDS.values()}
+        for (state, kind), number in found.items():
+            by_state[state] += number
+            by_kind[kind] += number
+        types: tuple[IncidentType, ...] = get_args(IncidentType)
+        keys = {_open_key(owner, each): each for each in types}
+        opened = dict.fromkeys(types, 0) | self._counted("monitor_incidents", keys)
+        return StateCounts(by_state, by_kind, opened)
+
+    def _total(self, which: StateFilter) -> int:
+        owner = _owner(which.organization_id, which.customer_id)
+        kinds = KINDS if which.kind is None else (which.kind,)
+        keys = _keys(owner, STATES if which.states is None else which.states, kinds)
+        return sum(self._counted("states", keys).values())
+
+    def _counted(self, table: str, keys: Mapping[str, Any]) -> dict[Any, int]:
+        """Return the kept counts that exist, by what their keys stand for."""
+        bound = {f"key{number}": key for number, key in enumerate(keys)}
+        marks = ", ".join(f":{each}" for each in bound)
+        statement = f"SELECT counted, number FROM {table}_counts WHERE counted IN ({marks})"
+        return {keys[key]: number for key, number in self._select(statement, bound)}
+
+    @abstractmethod
+    def _select(self, statement: str, bound: Bound) -> list[Any]:
+        """Return the rows of a query."""
+
+
+def _owner(organization_id: str, customer_id: str | None) -> dict[str, str]:
+    """Return the column and value that say whose monitors are meant."""
+    if customer_id is None:
+        return {"organization_id": organization_id}
+    return {"customer_id": customer_id}
+
+
+def _conditions(which: StateFilter) -> tuple[str, dict[str, Any]]:
+    bound: dict[str, Any] = {**_owner(which.organization_id, which.customer_id)}
+    if which.kind is not None:
+        bound["kind"] = str(which.kind)
+    conditions = [f"{each} = :{each}" for each in bound]
+    if which.states is not None:
+        states = {f"state{n}": STATES.index(each) for n, each in enumerate(which.states)}
+        conditions.append(f"state IN ({', '.join(f':{each}' for each in states)})")
+        bound |= states
+    return " AND ".join(conditions), bound
+
+
+def _keys(
+    owner: Mapping[str, str], states: Iterable[Any], kinds: Iterable[Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Return the keys of the counts of states and kinds, with what they stand for."""
+    column = next(iter(owner))
+    return {
+        count_key(
+            {**owner, "state": STATES.index(state), "kind": str(kind)}, (column, "state", "kind")
+        ): (state, kind)
+        for state, kind in product(states, kinds)
+    }
+
+
+def _open_key(owner: Mapping[str, str], incident_type: str) -> str:
+    column = next(iter(owner))
+    values = {**owner, "type": incident_type, "is_open": 1}
+    return count_key(values, (column, "type", "is_open"))
