@@ -120,15 +120,11 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         monitoring.observers.append(quotas.observe)
     last_checks = LastChecks(store.checks, store.archive)
     as_of = AsOf(reader, views.history, views.projector("history"), last_checks)
-    states = views.projector("states")
     parts = Parts(
         store=store,
         views=views,
         execution=execution,
-        monitors={
-            name: Monitors(kind, monitoring, reader, projector, as_of=as_of, states=states)
-            for name, kind in KINDS.items()
-        },
+        monitors={name: Monitors(kind, monitoring, views, as_of) for name, kind in KINDS.items()},
         document=openapi_document,
         max_view_lag=options.max_view_lag,
     )

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 from api.http.fields import NUMBER, UUID
 from api.openapi import configs, names
-from api.openapi.vocabulary import COUNT, COUNTRY_CODES, STRING, TIME, closed, nullable, ref
+from api.openapi.vocabulary import (
+    COUNT,
+    COUNTRY_CODES,
+    STRING,
+    TIME,
+    closed,
+    nullable,
+    nullable_ref,
+    ref,
+)
 from domain import values
+from domain.check import Category, Phase
 from domain.kinds import KINDS
+from domain.monitor_state import STATES
 from projections.shapes import monitor
 
 if TYPE_CHECKING:
@@ -54,9 +65,36 @@ MONITOR_SCHEMAS: Final[Mapping[str, Schema]] = {
 }
 
 
+_ERROR: Final = {
+    "category": {"type": "string", "enum": [each.value for each in Category if each != "ok"]},
+    "phase": {"type": ["string", "null"], "enum": [*(each.value for each in Phase), None]},
+    "message": STRING,
+    "serverReply": {**nullable(STRING), "description": "The server's own words."},
+    "locationCode": STRING,
+    "checkedAt": TIME,
+}
+STATE_SCHEMAS: Final[Schema] = {
+    "state": {"type": "string", "enum": list(STATES)},
+    "stateSince": {
+        **nullable(TIME),
+        "description": "null while not known.",
+    },
+    "lastError": {
+        **nullable_ref("LastError"),
+        "description": "The newest failing check, while one fails; else null.",
+    },
+    "openIncidentId": {
+        "type": ["string", "null"],
+        "format": "uuid",
+        "description": "The incident that is open: the downtime, if there is one.",
+    },
+}
+"""The keys that say what is known now."""
+
+
 def monitor_components() -> Schema:
     """Return every schema that the endpoints of monitors answer with."""
-    found: Schema = {}
+    found: Schema = {"LastError": closed(_ERROR)}
     for kind in KINDS.values():
         found[names.config(kind)] = configs.shown(kind)
     for (name, form), keys in monitor.KEYS.items():
@@ -64,7 +102,10 @@ def monitor_components() -> Schema:
         config = ref(names.config(kind))
         schemas = {**MONITOR_SCHEMAS, "config": config, kind.config_key: config}
         shape = {key: schemas[key] for key in keys}
-        found[names.monitor(kind, form)] = closed(shape)
+        if form != "written":
+            # The past (`asOf`) does not say them.
+            shape |= STATE_SCHEMAS
+        found[names.monitor(kind, form)] = closed(shape, optional=frozenset(STATE_SCHEMAS))
     for kind in KINDS.values():
         found[names.page(kind)] = page_of(names.monitor(kind, "listed"))
     return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from api.http.as_of import PARAMETER as AS_OF
 from api.http.errors import InvalidParameterError
 from api.http.execution import Cost
 from api.http.operation import costs
@@ -15,16 +16,11 @@ from api.http.scope import asked_customer, asked_organization
 from api.openapi.operations import DocumentedOperation, json_answer, query
 from api.openapi.parameters import PAGE
 from api.openapi.resource import Resource, Route, Tag
-from api.openapi.responses import MONITOR_SCHEMAS, page_of
+from api.openapi.responses import MONITOR_SCHEMAS, STATE_SCHEMAS, page_of
 from api.openapi.vocabulary import (
-    STRING,
-    TIME,
     closed,
     identifier_in_text,
-    nullable,
-    nullable_ref,
 )
-from domain.check import Category, Phase
 from domain.kinds import KINDS
 from domain.monitor_state import STATES
 from domain.suggestions import unknown_name
@@ -51,11 +47,24 @@ STATE_TAG: Final = Tag("State", "What is down now, since when and why.")
 
 def _cost(req: falcon.Request) -> Cost:
     """Return the cost of a list. What no index has in its order is sorted by the store."""
-    is_simple = "," not in (req.get_param("state") or "") and (
-        not req.has_param("sort") or not req.has_param("state")
-    )
+    is_simple = not req.has_param("search") and not needs_sorting(req)
     is_deep = (whole_number(req.get_param("page") or "1") or 0) > _DEEP_PAGE
     return Cost.SHORT_READ if is_simple and not is_deep else Cost.COSTLY_READ
+
+
+def needs_sorting(req: falcon.Request) -> bool:
+    """Return whether no index has the monitors of a query in its order."""
+    is_one_of_many = "," in (req.get_param("state") or "")
+    sort = (req.get_param("sort") or "id").removeprefix("-")
+    return is_one_of_many or (req.has_param("state") and sort == "name")
+
+
+def is_by_state(req: falcon.Request) -> bool:
+    """Return whether a query on a list needs the states; the past has none. Raises 400."""
+    asked = [name for name in ("state", "sort") if req.has_param(name)]
+    if asked and req.has_param(AS_OF):
+        raise InvalidParameterError(asked[0], f"cannot be combined with {AS_OF}")
+    return bool(asked)
 
 
 class AllMonitors:
@@ -75,7 +84,15 @@ class AllMonitors:
         kind, states = read_kind(req), read_states(req)
         organization_id, customer_id = read_owner(req, principal, self._reader)
         found = self._states.monitors(
-            StateFilter(organization_id, customer_id, kind, states, sort, is_descending),
+            StateFilter(
+                organization_id=organization_id,
+                customer_id=customer_id,
+                kind=kind,
+                search=req.get_param("search"),
+                states=states,
+                sort=sort,
+                is_descending=is_descending,
+            ),
             page,
             per_page,
         )
@@ -141,29 +158,6 @@ def _unknown(name: str, known: Any, what: str) -> str:  # noqa: ANN401 - names i
     return f"{unknown_name(name, known, what)}; known are {', '.join(known)}"
 
 
-_ERROR: Final = {
-    "category": {"type": "string", "enum": [each.value for each in Category if each != "ok"]},
-    "phase": {"type": ["string", "null"], "enum": [*(each.value for each in Phase), None]},
-    "message": STRING,
-    "serverReply": {**nullable(STRING), "description": "The server's own words."},
-    "locationCode": STRING,
-    "checkedAt": TIME,
-}
-STATE_SCHEMAS: Final[Schema] = {
-    "state": {"type": "string", "enum": list(STATES)},
-    "stateSince": {**TIME, "description": "Of `down`: the end of the first failing check."},
-    "lastError": {
-        **nullable_ref("LastError"),
-        "description": "The newest failing check, while one fails; else null.",
-    },
-    "openIncidentId": {
-        "type": ["string", "null"],
-        "format": "uuid",
-        "description": "The incident that is open: the downtime, if there is one.",
-    },
-}
-"""The keys that say what is known now."""
-
 _KEYS: Final = (
     "id",
     "publicId",
@@ -196,6 +190,11 @@ STATE_PARAMETERS: Final = (
         "The order; a leading `-` turns it round. `state` begins with what is down.",
     ),
 )
+SEARCH: Final = query(
+    "search",
+    {"type": "string"},
+    "A part of the monitor's name, its hostname or its customer's name.",
+)
 OWNER_PARAMETERS: Final = (
     query(
         "organizationId",
@@ -221,6 +220,7 @@ def _operations() -> Iterator[DocumentedOperation]:
                 {"type": "string", "enum": list(KINDS)},
                 "Only monitors of this kind.",
             ),
+            SEARCH,
             *STATE_PARAMETERS,
             *PAGE,
         ),
@@ -240,7 +240,6 @@ def _schemas() -> Schema:
         **keys,
     }
     return {
-        "LastError": closed(_ERROR),
         "MonitorOfAnyKind": closed(shape),
         "AllMonitorsPage": page_of("MonitorOfAnyKind"),
     }

@@ -56,6 +56,10 @@ class CreateMonitorBody(RequestBody):
             "lastCheckedAt",
             "customer",
             "customerName",
+            "state",
+            "stateSince",
+            "lastError",
+            "openIncidentId",
         }
     )
 

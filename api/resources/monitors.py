@@ -32,13 +32,23 @@ from api.openapi.resource import Resource, Route, Tag
 from api.openapi.responses import monitor_components
 from api.openapi.vocabulary import identifier_in_text, nullable_ref, ref
 from api.resources import monitor_body
+from api.resources.all_monitors import (
+    SEARCH,
+    STATE_PARAMETERS,
+    is_by_state,
+    needs_sorting,
+    read_sort,
+    read_states,
+)
 from api.resources.monitor_body import CREATE_BODIES, UPDATE_BODIES, body_schema
 from domain.commands import CreateMonitor, UpdateMonitor
 from domain.config_secrets import echo_secrets, mask_secrets
 from domain.errors import InvalidInputError, NotFoundError
 from domain.kinds import KINDS
 from projections.readers.monitors import MonitorFilter, MonitorRecords
+from projections.readers.states import StateFilter
 from projections.shapes.monitor import Shape, monitor_shape
+from projections.shapes.monitor_state import with_state
 from projections.views import records
 
 if TYPE_CHECKING:
@@ -50,9 +60,9 @@ if TYPE_CHECKING:
     from domain.kinds import Config, MonitorKind
     from domain.monitor import Monitor
     from domain.monitoring import Monitoring
-    from projections.core.projector import Projector
+    from projections.catalog import Views
     from projections.core.table import Record
-    from projections.readers.monitors import MonitorAnswers, MonitorReader, RenderedMonitor
+    from projections.readers.monitors import MonitorAnswers, RenderedMonitor
 
 
 _DEEP_PAGE: Final = 20
@@ -61,7 +71,7 @@ _DEEP_PAGE: Final = 20
 
 def _cost_of_list(req: falcon.Request) -> Cost:
     """Return the cost of a list; searches, the past and deep pages read much."""
-    if req.has_param("search") or req.has_param("asOf"):
+    if req.has_param("search") or req.has_param("asOf") or needs_sorting(req):
         return Cost.COSTLY_READ
     page = req.get_param("page")
     is_deep = page is not None and (whole_number(page) or 0) > _DEEP_PAGE
@@ -113,6 +123,7 @@ class MonitorCollection:
         principal: Principal = req.context.principal
         require(principal, Action.READ_MONITOR)
         page, per_page = read_page(req)
+        states, (sort, is_descending) = read_states(req), read_sort(req)
         answers = self._monitors.as_of.answers(req)
         organization = asked_organization(req, principal, answers)
         customer = asked_customer(req, principal, answers)
@@ -123,8 +134,21 @@ class MonitorCollection:
             else principal.organization_id,
             customer_id=customer["public_id"] if customer else principal.customer_id,
             search=req.get_param("search"),
+            shows_state=not req.has_param("asOf"),
         )
-        found = answers.monitors(which, page, per_page)
+        if is_by_state(req):
+            by_state = StateFilter(
+                kind=which.kind,
+                organization_id=which.organization_id,
+                customer_id=which.customer_id,
+                search=which.search,
+                states=states,
+                sort=sort,
+                is_descending=is_descending,
+            )
+            found = self._monitors.states.listed(by_state, page, per_page)
+        else:
+            found = answers.monitors(which, page, per_page)
         resp.set_header(HEADER, str(found.position))
         resp.data = orjson.dumps(
             {
@@ -158,7 +182,7 @@ class MonitorItem:
         require(principal, Action.READ_MONITOR)
         resp.set_header(HEADER, str(shown.position))
         resp.etag = entity_tag(shown.version)
-        resp.data = shown.body.encode()
+        resp.data = self._monitors.body(req, public_id, shown).encode()
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, public_id: str) -> None:
         """Change a monitor (contract part B, 4.5 and 5.5)."""
@@ -202,18 +226,16 @@ class Monitors:
         self,
         kind: MonitorKind,
         monitoring: Monitoring,
-        reader: MonitorReader,
-        projector: Projector,
-        *,
+        views: Views,
         as_of: AsOf,
-        states: Projector,
     ) -> None:
         self.kind = kind
         self.monitoring = monitoring
-        self.reader = reader
+        self.reader = views.reader
         self.as_of = as_of
-        self._projector = projector
-        self._states = states
+        self.states = views.states
+        self._projector = views.projector("monitors")
+        self._states_projector = views.projector("states")
 
     def find(self, public_id: str, principal: Principal) -> MonitorRecords:
         """Return a monitor in the caller's scope. Raises 400, 404, 403."""
@@ -247,6 +269,12 @@ class Monitors:
             raise NotFoundError(self.kind.not_found)
         self.require_scope(principal, found.organization_id, found.customer_id)
         return found
+
+    def body(self, req: falcon.Request, public_id: str, shown: RenderedMonitor) -> str:
+        """Return the answer to GET of one monitor with what is known now, unless it is the past."""
+        if req.has_param("asOf"):
+            return shown.body
+        return with_state(shown.body, self.states.known(self.key(public_id)))
 
     def created(
         self,
@@ -282,7 +310,7 @@ class Monitors:
 
     def catch_up(self) -> bool:
         """Catch the views up after a command, for all workers; return whether that worked."""
-        read_your_writes.follow(self._states, "monitoring")
+        read_your_writes.follow(self._states_projector, "monitoring")
         return read_your_writes.catch_up(self._projector)
 
     def command(self, send: Callable[[], Monitor]) -> Monitor:
@@ -346,11 +374,8 @@ def _document_collection(kind: MonitorKind) -> Iterator[DocumentedOperation]:
                 "Default: the token's organization.",
             ),
             query("customerId", identifier_in_text("The customer"), "Only this customer's."),
-            query(
-                "search",
-                {"type": "string"},
-                "A part of the monitor's name, its hostname or its customer's name.",
-            ),
+            SEARCH,
+            *STATE_PARAMETERS,
             *PAGE,
             AS_OF,
         ),

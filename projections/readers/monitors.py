@@ -47,12 +47,16 @@ class RenderedMonitor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MonitorFilter:
-    """Which monitors a list shows. None means any; `search` is a part of a name or hostname."""
+    """Which monitors a list shows. None means any; `search` is a part of a name or hostname.
+
+    `shows_state`: the items say what is known now, too.
+    """
 
     kind: Kind
     organization_id: str
     customer_id: str | None = None
     search: str | None = None
+    shows_state: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,17 @@ SortKey = Literal["id", "name", "state", "stateSince"]
 SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateFilter:
-    """Which monitors a list shows, and in which order; None means any."""
+    """Which monitors a list shows, and in which order; None means any.
+
+    `search` is a part of the name of a monitor or of its customer, or of a hostname.
+    """
 
     organization_id: str
     customer_id: str | None = None
     kind: Kind | None = None
+    search: str | None = None
     states: Sequence[MonitorState] | None = None
     sort: SortKey = "id"
     is_descending: bool = False
@@ -48,6 +52,17 @@ class StateReader(ABC):
     @abstractmethod
     def monitors(self, which: StateFilter, page: int, per_page: int) -> Page:
         """Return a page of monitors, counting pages from 1."""
+
+    @abstractmethod
+    def listed(self, which: StateFilter, page: int, per_page: int) -> Page:
+        """Return the same in the documented shape of a kind, with what is known now."""
+
+    @abstractmethod
+    def known(self, monitor_id: str) -> str | None:
+        """Return what is known now of a monitor: keys of a JSON object, without its braces.
+
+        None when the view does not have the monitor, or is not made yet.
+        """
 
     @abstractmethod
     def counts(self, organization_id: str, customer_id: str | None = None) -> StateCounts:

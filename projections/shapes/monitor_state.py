@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from projections.shapes.template import PLACEHOLDER, as_template
 
 if TYPE_CHECKING:
@@ -29,6 +31,20 @@ def state_keys(known: KnownState) -> dict[str, Any]:
         "lastError": known.error,
         "openIncidentId": known.incident_id,
     }
+
+
+def known_text(known: KnownState) -> str:
+    """Return these keys as a part of a JSON object, without its braces."""
+    return orjson.dumps(state_keys(known)).decode()[1:-1]
+
+
+NOT_KNOWN: Final = '"state":"pending","stateSince":null,"lastError":null,"openIncidentId":null'
+"""The same while the `states` view does not have the monitor: it is behind, or being made."""
+
+
+def with_state(body: str, known: str | None) -> str:
+    """Return the JSON of a monitor with these keys after its own."""
+    return f"{body[:-1]},{known or NOT_KNOWN}}}"
 
 
 def state_template(monitor: Record, known: KnownState) -> str:

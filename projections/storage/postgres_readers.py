@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from typing_extensions import override
 
-from projections.core.table import not_built
+from projections.core.table import ViewUnavailableError, not_built
 from projections.readers.monitors import Page
 from projections.readers.uptime import RollUpReader
+from projections.shapes.monitor_state import NOT_KNOWN
 from projections.storage.derived import SHORTEST_PART, count_key
 from projections.storage.ports import ViewStorage
 from projections.storage.postgres_connection import PostgresQueries, ReadConnections
 from projections.storage.postgres_view import PostgresView
 from projections.storage.queries import (
     KEPT_TOTAL,
-    LAST_CHECKED,
+    TAIL,
     Bound,
     HistoryQueries,
     MonitorQueries,
     filtered_columns,
+    listed_item,
 )
 from projections.storage.sqlite_view import ScratchView, require_usable_sqlite
-from projections.storage.state_queries import ITEM, StateQueries
+from projections.storage.state_queries import StateQueries
 from projections.views import history, last_checks, monitors, states, uptime
 from store.postgres.connections import LONG_SECONDS, Connections
 from store.postgres.engine import PostgresEngine
@@ -46,20 +48,14 @@ if TYPE_CHECKING:
 
 # The server joins the items, as they are sent. The numbers of a page come first, from an index
 # or a search, so that no row is read that is not shown.
-_PAGE: Final = f"""
+_PAGE: Final = """
 SELECT (
-    SELECT string_agg(printf(
-        m.listed,
-        (SELECT number FROM organizations WHERE key = :organization_id),
-        c.number,
-        c.listed_name,
-        {LAST_CHECKED}
-    ), ',' ORDER BY m.number)
-    FROM (SELECT number {{page}} ORDER BY number LIMIT :limit OFFSET :offset) AS page
+    SELECT string_agg({item}, ',' ORDER BY m.number)
+    FROM (SELECT number {page} ORDER BY number LIMIT :limit OFFSET :offset) AS page
     JOIN monitors m ON m.kind = :kind
         AND m.organization_id = :organization_id AND m.number = page.number
     JOIN customers c ON c.key = m.customer_id
-), ({{total}}), {{position}}
+), ({total}), {position}
 """
 # A search finds few monitors among many: their numbers come first, once for items and total.
 _SOUGHT: Final = """
@@ -72,6 +68,7 @@ WITH sought AS MATERIALIZED (
 """
 _BY_INDEX: Final = "search LIKE :pattern"
 _BY_SCAN: Final = "instr(search, :part) > 0"
+_ORGANIZATION: Final = "(SELECT number FROM organizations WHERE key = :organization_id)"
 _HISTORY_POSITION: Final = """
 SELECT position FROM postwatch_views.sides WHERE view = 'history' AND side = 'live'
 """
@@ -108,10 +105,13 @@ class PostgresMonitors(MonitorQueries):
         SELECT position FROM postwatch_views.sides WHERE view = 'monitors' AND side = 'live'
     )"""
 
-    def __init__(self, owners: PostgresQueries, both: PostgresQueries) -> None:
-        """Take what reads the `monitors` view, and what reads both."""
+    def __init__(
+        self, owners: PostgresQueries, both: PostgresQueries, states: PostgresQueries
+    ) -> None:
+        """Take what reads the `monitors` view, what reads both, and the `states` view."""
         self._owners = owners
         self._both = both
+        self._states = states
 
     @override
     def require_readable(self) -> None:
@@ -131,9 +131,22 @@ class PostgresMonitors(MonitorQueries):
         else:
             bound["counted"] = count_key(columns, columns)
             sought, source, total = "", f"FROM monitors WHERE {where}", KEPT_TOTAL
-        statement = sought + _PAGE.format(page=source, total=total, position=self.POSITION)
+        if which.shows_state:
+            bound |= {"tail": TAIL, "not_known": NOT_KNOWN}
+        statement = sought + _PAGE.format(
+            item=self._item(which), page=source, total=total, position=self.POSITION
+        )
         ((items, number, position),) = self._select(statement, bound)
         return Page(f"[{items or ''}]".encode(), number or 0, position)
+
+    def _item(self, which: MonitorFilter) -> str:
+        is_known = which.shows_state
+        try:
+            if is_known:
+                self._states.require_readable()
+        except ViewUnavailableError:
+            is_known = False
+        return listed_item(_ORGANIZATION, shows_state=which.shows_state, is_known=is_known)
 
     @override
     def close(self) -> None:
@@ -155,17 +168,16 @@ def _pattern(part: str) -> str:
 class PostgresStates(StateQueries):
     """Reads the `states`, the `monitors` and the `checks` view together."""
 
-    PAGE = f"""
+    PAGE = """
     SELECT (
-        SELECT string_agg({ITEM}, ',' ORDER BY m.place)
+        SELECT string_agg({item}, ',' ORDER BY m.place)
         FROM (
-            SELECT key, organization_id, customer_id, item, row_number() OVER (ORDER BY {{order}})
-            AS place FROM states WHERE {{where}} ORDER BY {{order}} LIMIT :limit OFFSET :offset
+            SELECT key, organization_id, customer_id, item, known,
+            row_number() OVER (ORDER BY {order}) AS place FROM states WHERE {where}
+            ORDER BY {order} LIMIT :limit OFFSET :offset
         ) AS m
-        JOIN customers c ON c.key = m.customer_id
-    ), (
-        SELECT position FROM postwatch_views.sides WHERE view = 'states' AND side = 'live'
-    )
+        JOIN customers c ON c.key = m.customer_id {more}
+    ), {position}
     """
 
     def __init__(self, queries: PostgresQueries) -> None:
@@ -174,6 +186,13 @@ class PostgresStates(StateQueries):
     @override
     def close(self) -> None:
         """Do nothing: the connections are shared."""
+
+    @staticmethod
+    @override
+    def _position(view: str) -> str:
+        return (
+            f"(SELECT position FROM postwatch_views.sides WHERE view = '{view}' AND side = 'live')"
+        )
 
     @override
     def _select(self, statement: str, bound: Bound) -> list[Any]:
@@ -254,6 +273,7 @@ class PostgresViews(ViewStorage):
         return PostgresMonitors(
             self._queries(monitors.PROJECTION),
             self._queries(monitors.PROJECTION, last_checks.PROJECTION),
+            self._queries(states.PROJECTION),
         )
 
     @override

@@ -64,6 +64,27 @@ _FILLERS: Final = {
 }
 """What fills each placeholder of a template."""
 
+TAIL: Final = ",%s}"
+"""Bound, as a percent sign in a statement means something to a driver."""
+
+
+def with_tail(template: str) -> str:
+    """Return a template of an object that takes one value more: further keys of it."""
+    return f"substr({template}, 1, length({template}) - 1) || :tail"
+
+
+def listed_item(organization: str, *, shows_state: bool, is_known: bool) -> str:
+    """Return the item of a list of a kind: a filled template.
+
+    `is_known`: the `states` view can be read; else items say that nothing is known.
+    """
+    fillers = f"{organization}, c.number, c.listed_name, {LAST_CHECKED}"
+    if not shows_state:
+        return f"printf(m.listed, {fillers})"
+    known = "(SELECT known FROM states WHERE key = m.key)" if is_known else "NULL"
+    return f"printf({with_tail('m.listed')}, {fillers}, coalesce({known}, :not_known))"
+
+
 KEPT_TOTAL: Final = "SELECT number FROM monitors_counts WHERE counted = :counted"
 _LAST_CHECK_BY_LOCATION: Final = (
     "SELECT location, max(checked_at) FROM last_checks GROUP BY location"

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from typing_extensions import override
 
-from projections.core.table import not_built
+from projections.core.table import ViewUnavailableError, not_built
 from projections.readers.monitors import Page
 from projections.readers.uptime import RollUpReader
+from projections.shapes.monitor_state import NOT_KNOWN
 from projections.storage.derived import count_key, is_indexed, part_query
 from projections.storage.ports import ViewStorage
 from projections.storage.queries import (
     KEPT_TOTAL,
-    LAST_CHECKED,
+    TAIL,
     Bound,
     HistoryQueries,
     MonitorQueries,
     filtered_columns,
+    listed_item,
 )
 from projections.storage.setting_aside import set_aside
 from projections.storage.sqlite_files import ViewFile, ViewFiles, connect_read_only
@@ -49,19 +51,14 @@ if TYPE_CHECKING:
 # Statements are put together from the constants of this module; values are bound.
 # ruff: noqa: S608
 
+_ORGANIZATION: Final = "(SELECT number FROM organizations WHERE key = :organization_id)"
 _POSITION: Final = "(SELECT position FROM main.sides WHERE side = 'live')"
 # SQLite joins the items, because Python gives up its lock for each row of a result, and under
 # several threads that costs more than everything else about a list. CROSS JOIN keeps the rows
 # in the order of the page.
 _PAGE: Final = f"""
 SELECT (
-    SELECT group_concat(printf(
-        m.listed,
-        (SELECT number FROM organizations WHERE key = :organization_id),
-        c.number,
-        c.listed_name,
-        {LAST_CHECKED}
-    ), ',')
+    SELECT group_concat({{item}}, ',')
     FROM (
         SELECT key, customer_id, listed FROM {{source}} WHERE {{where}}
         ORDER BY number LIMIT :limit OFFSET :offset
@@ -93,6 +90,7 @@ _REMEMBERED_TOKENS: Final = 1000
 _STREAMS: Final = "SELECT record FROM streams WHERE monitor_id = ? ORDER BY key"
 _DAYS: Final = "SELECT record FROM days WHERE monitor_id = ? AND day BETWEEN ? AND ? ORDER BY key"
 _OWNERS: Final = ("main",)
+_STATES: Final = ("states",)
 _BOTH: Final = ("main", "checks")
 """The schemas that a query reads: the `monitors` view alone, or the `checks` view with it."""
 
@@ -105,9 +103,9 @@ class SqliteMonitors(MonitorQueries):
 
     POSITION = _POSITION
 
-    def __init__(self, monitors: ViewFile, checks: ViewFile) -> None:
+    def __init__(self, monitors: ViewFile, checks: ViewFile, states: ViewFile) -> None:
         self.remembered_tokens = _REMEMBERED_TOKENS
-        self._files = ViewFiles(monitors, checks=checks)
+        self._files = ViewFiles(monitors, checks=checks, states=states)
         self._remembered = threading.local()
 
     @override
@@ -143,9 +141,21 @@ class SqliteMonitors(MonitorQueries):
         else:
             bound["counted"] = count_key(columns, columns)
             source, total = "monitors", KEPT_TOTAL
-        statement = _PAGE.format(source=source, where=where, total=total)
+        item = self._item(which)
+        if which.shows_state:
+            bound |= {"tail": TAIL, "not_known": NOT_KNOWN}
+        statement = _PAGE.format(item=item, source=source, where=where, total=total)
         ((items, number, position),) = self._select(statement, bound)
         return Page(f"[{items or ''}]".encode(), number or 0, position)
+
+    def _item(self, which: MonitorFilter) -> str:
+        is_known = which.shows_state
+        try:
+            if is_known:
+                self._files.require_fit(_STATES)
+        except ViewUnavailableError:
+            is_known = False
+        return listed_item(_ORGANIZATION, shows_state=which.shows_state, is_known=is_known)
 
     @override
     def close(self) -> None:
@@ -243,7 +253,11 @@ class SqliteViews(ViewStorage):
 
     @override
     def reader(self) -> MonitorReader:
-        return SqliteMonitors(self._file(monitors.PROJECTION), self._file(last_checks.PROJECTION))
+        return SqliteMonitors(
+            self._file(monitors.PROJECTION),
+            self._file(last_checks.PROJECTION),
+            self._file(states.PROJECTION),
+        )
 
     @override
     def history(self) -> HistoryReader:

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from projections.storage.state_queries import ITEM, StateQueries
+from projections.storage.state_queries import StateQueries
 
 if TYPE_CHECKING:
     from projections.storage.queries import Bound
     from projections.storage.sqlite_files import ViewFiles
+
+
+# Statements are put together from constants; values are bound.
 
 
 # Statements are put together from constants; values are bound.
@@ -21,15 +24,15 @@ class SqliteStates(StateQueries):
     """Reads the files of the `states`, the `monitors` and the `checks` view together."""
 
     # CROSS JOIN keeps the rows in the order of the page.
-    PAGE = f"""
+    PAGE = """
     SELECT (
-        SELECT group_concat({ITEM}, ',')
+        SELECT group_concat({item}, ',')
         FROM (
-            SELECT key, organization_id, customer_id, item FROM states WHERE {{where}}
-            ORDER BY {{order}} LIMIT :limit OFFSET :offset
+            SELECT key, organization_id, customer_id, item, known FROM states WHERE {where}
+            ORDER BY {order} LIMIT :limit OFFSET :offset
         ) AS m
-        CROSS JOIN customers c ON c.key = m.customer_id
-    ), (SELECT position FROM main.sides WHERE side = 'live')
+        CROSS JOIN customers c ON c.key = m.customer_id {more}
+    ), {position}
     """
 
     def __init__(self, files: ViewFiles) -> None:
@@ -39,6 +42,12 @@ class SqliteStates(StateQueries):
     @override
     def close(self) -> None:
         self._files.close()
+
+    @staticmethod
+    @override
+    def _position(view: str) -> str:
+        schema = "main" if view == "states" else view
+        return f"(SELECT position FROM {schema}.sides WHERE side = 'live')"
 
     @override
     def _select(self, statement: str, bound: Bound) -> list[Any]:

@@ -11,10 +11,11 @@ from typing_extensions import override
 from domain.incident import IncidentType
 from domain.kinds import KINDS
 from domain.monitor_state import STATES
+from projections.core.table import ViewUnavailableError
 from projections.readers.monitors import Page
 from projections.readers.states import StateCounts, StateReader
 from projections.storage.derived import count_key
-from projections.storage.queries import LAST_CHECKED
+from projections.storage.queries import LAST_CHECKED, TAIL, with_tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,31 +36,62 @@ _ORDER: Final[Mapping[SortKey, tuple[str, ...]]] = {
 }
 """The columns of each order: always a whole one, so that pages do not overlap."""
 
-ITEM: Final = f"""printf(
-    m.item,
+_FILLERS: Final = f"""
     (SELECT number FROM organizations WHERE key = m.organization_id),
     c.number,
     c.listed_name,
     {LAST_CHECKED}
+"""
+_ITEM: Final = f"printf(m.item, {_FILLERS})"
+_DOCUMENTED: Final = {
+    "item": f"printf({with_tail('n.listed')}, {_FILLERS}, m.known)",
+    "more": "JOIN monitors n ON n.key = m.key",
+    "view": "monitors",
+}
+"""The same in the shape of a kind, from the `monitors` view."""
+
+_KNOWN: Final = "SELECT known FROM states WHERE key = :key"
+_SOUGHT: Final = """(
+    key IN (SELECT key FROM monitors WHERE instr(search, :part) > 0)
+    OR customer_id IN (SELECT key FROM customers WHERE instr(search, :part) > 0)
 )"""
-"""An item of a list: its template, filled."""
 
 
 class StateQueries(StateReader):
     """Reads the `states`, `monitors` and `checks` views. An engine adds selecting."""
 
     PAGE: ClassVar[str]
-    """The statement of a page: items of `{where}` in the `{order}`, the position of the view."""
+    """The statement of a page: the `{item}` of rows `{where}` in the `{order}`, joined with
+    `{more}`, and the `{position}` of a view."""
 
     @override
     def monitors(self, which: StateFilter, page: int, per_page: int) -> Page:
+        return self._page(which, (page, per_page), {"item": _ITEM, "more": "", "view": "states"})
+
+    @override
+    def listed(self, which: StateFilter, page: int, per_page: int) -> Page:
+        return self._page(which, (page, per_page), _DOCUMENTED)
+
+    @override
+    def known(self, monitor_id: str) -> str | None:
+        try:
+            rows = self._select(_KNOWN, {"key": monitor_id})
+        except ViewUnavailableError:
+            return None
+        return rows[0][0] if rows else None
+
+    def _page(self, which: StateFilter, pages: tuple[int, int], parts: Mapping[str, str]) -> Page:
+        page, per_page = pages
         where, bound = _conditions(which)
         direction = " DESC" if which.is_descending else ""
         order = ", ".join(f"{each}{direction}" for each in _ORDER[which.sort])
-        statement = self.PAGE.format(where=where, order=order)
-        bound |= {"limit": per_page, "offset": (page - 1) * per_page}
+        statement = self.PAGE.format(
+            **parts, position=self._position(parts["view"]), where=where, order=order
+        )
+        bound |= {"limit": per_page, "offset": (page - 1) * per_page, "tail": TAIL}
         ((items, position),) = self._select(statement, bound)
-        return Page(f"[{items or ''}]".encode(), self._total(which), position)
+        total = self._total(which, where, bound)
+        return Page(f"[{items or ''}]".encode(), total, position)
 
     @override
     def counts(self, organization_id: str, customer_id: str | None = None) -> StateCounts:
@@ -75,7 +107,11 @@ class StateQueries(StateReader):
         opened = dict.fromkeys(types, 0) | self._counted("monitor_incidents", keys)
         return StateCounts(by_state, by_kind, opened)
 
-    def _total(self, which: StateFilter) -> int:
+    def _total(self, which: StateFilter, where: str, bound: Bound) -> int:
+        if which.search:
+            statement = f"SELECT count(*) FROM states WHERE {where}"
+            ((total,),) = self._select(statement, bound)
+            return int(total)
         owner = _owner(which.organization_id, which.customer_id)
         kinds = KINDS if which.kind is None else (which.kind,)
         keys = _keys(owner, STATES if which.states is None else which.states, kinds)
@@ -87,6 +123,11 @@ class StateQueries(StateReader):
         marks = ", ".join(f":{each}" for each in bound)
         statement = f"SELECT counted, number FROM {table}_counts WHERE counted IN ({marks})"
         return {keys[key]: number for key, number in self._select(statement, bound)}
+
+    @staticmethod
+    @abstractmethod
+    def _position(view: str) -> str:
+        """Return the position of a view, as a part of a statement."""
 
     @abstractmethod
     def _select(self, statement: str, bound: Bound) -> list[Any]:
@@ -109,6 +150,9 @@ def _conditions(which: StateFilter) -> tuple[str, dict[str, Any]]:
         states = {f"state{n}": STATES.index(each) for n, each in enumerate(which.states)}
         conditions.append(f"state IN ({', '.join(f':{each}' for each in states)})")
         bound |= states
+    if which.search:
+        bound["part"] = which.search.casefold()
+        conditions.append(_SOUGHT)
     return " AND ".join(conditions), bound
 
 

@@ -29,7 +29,7 @@ from domain.monitor_state import (
 from projections.core.projection import Projection, RowBuffer, batched
 from projections.core.table import Table
 from projections.shapes.check import BLOCKED
-from projections.shapes.monitor_state import state_template
+from projections.shapes.monitor_state import known_text, state_template
 from projections.views.records import existing
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def facts_of(record: Record) -> StateFacts:
 def _columns(record: Record) -> tuple[str | int | None, ...]:
     monitor = record["monitor"]
     if not monitor:
-        return (None,) * 8
+        return (None,) * 9
     known = state_of(facts_of(record))
     return (
         monitor["kind"],
@@ -94,6 +94,7 @@ def _columns(record: Record) -> tuple[str | int | None, ...]:
         STATES.index(known.state),
         known.since,
         state_template(monitor, known),
+        known_text(known),
     )
 
 
@@ -109,6 +110,7 @@ STATE_ROWS: Final = Table(
         "state": "INTEGER",
         "since": "TEXT",
         "item": "TEXT",
+        "known": "TEXT",
     },
     _columns,
     indexes=tuple(

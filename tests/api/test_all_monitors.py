@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.monitor_state import STATES
-from tests.api.world import SMTP
+from tests.api.world import PATHS, SMTP, STATE_KEYS, another_worker, path_of
 from tests.domain.given import TESTER, check_of
 from tests.projections.folding import catch_up
 
@@ -111,3 +111,46 @@ def test_a_token_sees_what_its_scope_covers(world: World) -> None:
     both = {"organizationId": foreign_number, "customerId": customer}
     mixed = world.caller("supporter").get(LIST, **both)
     assert (mixed.status_code, mixed.json["errors"][0]["path"]) == (400, "customerId")
+
+
+@pytest.mark.parametrize("kind", ["smtp", "imap_pop"])
+def test_the_lists_of_a_kind_say_and_filter_states(fresh_world: World, kind: str) -> None:
+    failing = fresh_world.monitor(kind, name="Server 1")
+    for number in (2, 3):
+        fresh_world.monitor(kind, name=f"Server {number}")
+    check = check_of(failing, 1, "down")
+    fresh_world.store.checks.record([check], location="x", actor=TESTER)
+    catch_up(fresh_world.views)
+    admin, path = fresh_world.admin, PATHS[kind]
+
+    plain = admin.get(path).json["items"]
+    found = admin.get(path, state="suspicious").json
+
+    assert found["total"] == 1
+    assert found["items"] == [admin.get(path).json["items"][0]]
+    assert found["items"][0]["lastError"]["checkedAt"] == "2026-01-01T12:01:00.000Z"
+    assert admin.get(path, sort="-name").json["items"] == plain[::-1]
+    assert admin.get(path, sort="-name").headers["x-as-of-position"]
+    sought = {"search": "server 2", "state": "pending"}
+    assert [each["name"] for each in admin.get(path, **sought).json["items"]] == ["Server 2"]
+    assert admin.get(path, **sought).json["total"] == 1
+    one = admin.get(path_of(failing)).json
+    assert {key: one[key] for key in STATE_KEYS} == {key: plain[0][key] for key in STATE_KEYS}
+    assert admin.patch(path_of(failing), one).status_code == 200
+    past = admin.get(path, asOf=1, sort="name")
+    assert past.json["errors"][0]["path"] == "sort"
+    assert admin.get(path, state="x").json["errors"][0]["path"] == "state"
+
+
+def test_monitors_are_shown_while_the_view_of_states_is_not_made(fresh_world: World) -> None:
+    monitor = fresh_world.monitor()
+    with another_worker(fresh_world) as worker:
+        view = worker.views.projector("states").view
+        view.invalidate(view.position())
+        one, listed = worker.admin.get(path_of(monitor)), worker.admin.get(SMTP)
+        sorted_list = worker.admin.get(LIST)
+
+    assert one.status_code == listed.status_code == 200
+    assert (one.json["state"], one.json["stateSince"]) == ("pending", None)
+    assert listed.json["items"][0]["openIncidentId"] is None
+    assert sorted_list.status_code == 503

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.world import IMAP, PATHS, SMTP, make_world
+from tests.api.world import IMAP, PATHS, SMTP, STATE_KEYS, make_world
 from tests.domain.given import TESTER, check_of
 from tests.places import ENGINES, place_on
 
@@ -169,7 +169,7 @@ def test_a_smtp_item_has_the_documented_keys_in_order(fresh_world: World) -> Non
         *("status", "checkInterval", "timeoutSeconds", "customerName"),
         *("notificationEmail", "notificationPhoneNumber"),
         *("lastCheckedAt", "createdAt", "updatedAt", "config"),
-        *("publicId", "allowedCheckCountryCodes"),
+        *("publicId", "allowedCheckCountryCodes", *STATE_KEYS),
     ]
     assert item["customerName"] == "Example Customer"
 
@@ -184,7 +184,7 @@ def test_an_imap_item_has_the_documented_keys_in_order(fresh_world: World) -> No
         *("checkInterval", "timeoutSeconds", "customerName", "config"),
         *("status", "notificationPhoneNumber", "notificationEmail"),
         *("lastCheckedAt", "createdAt", "updatedAt"),
-        *("publicId", "allowedCheckCountryCodes"),
+        *("publicId", "allowedCheckCountryCodes", *STATE_KEYS),
     ]
 
 
@@ -198,7 +198,7 @@ def test_one_smtp_monitor_has_the_documented_keys_in_order(world: World, admin: 
         *("status", "checkInterval", "timeoutSeconds", "customerName"),
         *("notificationEmail", "notificationPhoneNumber"),
         *("lastCheckedAt", "createdAt", "updatedAt", "config", "smtpConfig"),
-        *("publicId", "allowedCheckCountryCodes"),
+        *("publicId", "allowedCheckCountryCodes", *STATE_KEYS),
     ]
 
 
@@ -207,13 +207,13 @@ def test_one_imap_monitor_has_the_documented_keys_in_order(world: World, admin: 
 
     answer = admin.get(f"{IMAP}/{monitor.id}").json
 
-    assert list(answer)[:-2] == [
+    assert list(answer)[:-6] == [
         *("id", "organizationId", "customerId", "name", "hostname", "port"),
         *("checkInterval", "timeoutSeconds", "config", "allowedCheckCountryCodes"),
         *("status", "notificationPhoneNumber", "notificationEmail"),
         *("lastCheckedAt", "createdAt", "updatedAt", "customer"),
     ]
-    assert list(answer)[-2:] == ["imapPopConfig", "publicId"]
+    assert list(answer)[-6:] == ["imapPopConfig", "publicId", *STATE_KEYS]
     assert list(answer["customer"]) == [
         *("id", "organizationId", "name", "email", "allowedCheckCountryCodes", "customFields"),
         *("alertLocationThresholdCount", "createdAt", "updatedAt", "publicId"),

@@ -33,7 +33,7 @@ def errors(answer: Result) -> list[tuple[str, str, str]]:
     [
         (SMTP, {"serch": "x"}, "serch", "search"),
         (SMTP, {"per_page": 5}, "per_page", "perPage"),
-        (SMTP, {"status": "down"}, "status", None),
+        (SMTP, {"status": "down"}, "status", "state"),
         (MONITOR, {"as_of": 1}, "as_of", "asOf"),
         (MONITOR + "/history", {"befor": 1}, "befor", "before"),
         (MONITOR + "/check-history", {"limits": 1}, "limits", "limit"),

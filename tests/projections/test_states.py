@@ -58,7 +58,7 @@ def listed(views: Views, which: StateFilter) -> list[dict[str, Any]]:
 def known(views: Views, monitor: Monitor) -> dict[str, Any]:
     """Return what a list shows of a monitor after all views have caught up."""
     catch_up(views)
-    which = StateFilter(monitor.organization_id)
+    which = StateFilter(organization_id=monitor.organization_id)
     (found,) = [each for each in listed(views, which) if each["publicId"] == str(monitor.id)]
     return found
 
@@ -200,7 +200,7 @@ def test_late_events_of_a_deleted_monitor_bring_nothing_back(
     end(store, incident.id, 2)
     catch_up(views)
 
-    assert listed(views, StateFilter(monitor.organization_id)) == []
+    assert listed(views, StateFilter(organization_id=monitor.organization_id)) == []
     counts = views.states.counts(monitor.organization_id)
     assert sum(counts.by_state.values()) == sum(counts.open_incidents.values()) == 0
 
@@ -245,7 +245,7 @@ def test_a_list_is_filtered_and_sorted(views: Views, many: list[Monitor], sort: 
         "stateSince": lambda each: each["stateSince"],
     }
     everything = sorted(
-        listed(views, StateFilter(many[0].organization_id)),
+        listed(views, StateFilter(organization_id=many[0].organization_id)),
         key=lambda each: (key[sort](each), each["id"], each["monitorType"]),
     )
     assert len(everything) == len(many)
@@ -271,12 +271,19 @@ def filters(monitor: Monitor, sort: SortKey) -> Iterator[StateFilter]:
     for state, kind, customer, is_descending in product(
         states, kinds, (None, monitor.customer_id), (False, True)
     ):
-        yield StateFilter(monitor.organization_id, customer, kind, state, sort, is_descending)
+        yield StateFilter(
+            organization_id=monitor.organization_id,
+            customer_id=customer,
+            kind=kind,
+            states=state,
+            sort=sort,
+            is_descending=is_descending,
+        )
 
 
 @pytest.mark.both_engines
 def test_counts_are_those_of_the_list(views: Views, many: list[Monitor]) -> None:
-    items = listed(views, StateFilter(many[0].organization_id))
+    items = listed(views, StateFilter(organization_id=many[0].organization_id))
 
     for customer in (None, many[0].customer_id):
         counts = views.states.counts(many[0].organization_id, customer)
@@ -325,7 +332,7 @@ def test_what_one_log_has_is_shown_without_the_others(
 
     projector.follow("monitoring")
 
-    (found,) = listed(views, StateFilter(monitor.organization_id))
+    (found,) = listed(views, StateFilter(organization_id=monitor.organization_id))
     assert found["state"] == "pending"
     assert projector.position_in("monitoring") == store.reader("monitoring").head()
     assert projector.position_in("checks") == 0
