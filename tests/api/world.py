@@ -163,9 +163,9 @@ STATE_KEYS = ("state", "stateSince", "lastError", "openIncidentId")
 _STATE = re.compile(rb',"state":"[a-z]+","stateSince":.*?,"openIncidentId":(?:null|"[^"]*")')
 
 
-def without_state(answer: Result) -> bytes:
-    """Return the body of an answer without what is known now: the past does not have that."""
-    return _STATE.sub(b"", answer.content)
+def without_state(answer: bytes) -> bytes:
+    """Return an answer without what is known now: the past does not have that."""
+    return _STATE.sub(b"", answer)
 
 
 def path_of(monitor: Monitor) -> str:
