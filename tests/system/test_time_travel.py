@@ -161,7 +161,7 @@ def _the_commands_tell_the_same(service: Service, moments: list[Moment], public_
     ]
     for key, path in {"smtpMonitors": SMTP, "imapPopMonitors": IMAP}.items():
         shown = [
-            json.loads(second.answers[f"{path}/{each['publicId']}"].body)
+            json.loads(without_state(second.answers[f"{path}/{each['publicId']}"].body))
             for each in json.loads(second.answers[path].body)["items"]
         ]
         assert found[key] == [
