@@ -8,6 +8,7 @@ RUN python -m venv /opt/postwatch \
     && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements-build.lock
 COPY pyproject.toml README.md CHANGELOG.md LICENSE ./
 COPY docs docs
+COPY deploy deploy
 COPY domain domain
 COPY mail mail
 COPY store store

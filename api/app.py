@@ -84,7 +84,8 @@ class Options:
 
     `log_request` takes the line of each request. `trusted_proxies` are believed in what they
     say about a client's address. `max_view_lag` is the number of events that a
-    view may be behind its log before /readyz answers 503.
+    view may be behind its log before /readyz answers 503. `metrics_monitors`: of how many monitors
+    /metrics has numbers; None: of none.
     """
 
     rate_limit_per_minute: int | None = None
@@ -93,6 +94,7 @@ class Options:
     log_request: Emit = log_line
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     max_view_lag: int = MAX_LAG
+    metrics_monitors: int | None = None
     quotas: QuotaLimits = NO_QUOTAS
 
 
@@ -127,6 +129,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         monitors={name: Monitors(kind, monitoring, views, as_of) for name, kind in KINDS.items()},
         document=openapi_document,
         max_view_lag=options.max_view_lag,
+        metrics_monitors=options.metrics_monitors,
     )
     for path, operations in _operations(parts).items():
         app.add_route(path, Endpoint(execution, operations))

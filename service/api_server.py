@@ -182,6 +182,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             settings.cors_origins,
             self._log_request(),
             TrustedProxies(settings.trusted_proxies),
+            metrics_monitors=settings.metrics_monitors,
             quotas=quotas,
         )
 

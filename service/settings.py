@@ -77,6 +77,7 @@ class Settings:
     ehlo_name: str | None
     metrics_bind: tuple[str, int] | None
     alerting_metrics_bind: tuple[str, int] | None
+    metrics_monitors: int | None
     rate_limit: int | None
     quota_changes_per_minute: int | None
     quota_log_bytes_per_day: int | None
@@ -140,12 +141,13 @@ class Settings:
             ehlo_name=reader.read("POSTWATCH_EHLO_NAME", parse_ehlo_name, None),
             metrics_bind=reader.read("POSTWATCH_METRICS_BIND", _parse_bind, None),
             alerting_metrics_bind=reader.read("POSTWATCH_ALERTING_METRICS_BIND", _parse_bind, None),
+            metrics_monitors=reader.read_limit("POSTWATCH_METRICS_MONITORS", 1000),
             rate_limit=reader.read("POSTWATCH_RATE_LIMIT", _parse_rate_limit, None),
-            quota_changes_per_minute=reader.read_quota("POSTWATCH_QUOTA_CHANGES_PER_MINUTE", 3000),
-            quota_log_bytes_per_day=reader.read_quota(
+            quota_changes_per_minute=reader.read_limit("POSTWATCH_QUOTA_CHANGES_PER_MINUTE", 3000),
+            quota_log_bytes_per_day=reader.read_limit(
                 "POSTWATCH_QUOTA_LOG_BYTES_PER_DAY", 268_435_456
             ),
-            quota_monitors=reader.read_quota("POSTWATCH_QUOTA_MONITORS", 10_000),
+            quota_monitors=reader.read_limit("POSTWATCH_QUOTA_MONITORS", 10_000),
             cors_origins=reader.read("POSTWATCH_CORS_ORIGINS", _parse_origins, ()),
             connections_per_address=reader.read(
                 "POSTWATCH_CONNECTIONS_PER_ADDRESS", _parse_connections, 100
@@ -172,9 +174,9 @@ class _EnvironmentReader:
         self._problems: list[str] = []
         self._known: set[str] = set()
 
-    def read_quota(self, name: str, default: int) -> int | None:
+    def read_limit(self, name: str, default: int) -> int | None:
         limit: int | None = default
-        return self.read(name, _parse_quota, limit)
+        return self.read(name, _parse_limit, limit)
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         self._known.add(name)
@@ -292,7 +294,7 @@ def _tls_problem(settings: Settings) -> str | None:
     return None
 
 
-def _parse_quota(text: str) -> int | None:
+def _parse_limit(text: str) -> int | None:
     if text == "off":
         return None
     if not text.isdecimal() or not 0 < int(text) <= _MAX_QUOTA:

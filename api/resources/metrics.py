@@ -25,6 +25,7 @@ from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
 from api.openapi.operations import DocumentedAnswer, DocumentedOperation
 from api.openapi.resource import SERVICE, Resource, Route
+from api.resources.monitor_metrics import MonitorCollector
 from projections.core.joined_log import readers_of
 from store.ports.errors import STORE_UNAVAILABLE
 
@@ -183,14 +184,18 @@ class StoreCollector(Collector):
 class Metrics:
     """GET /metrics: for roles that may read the numbers of the whole installation."""
 
-    def __init__(self, projectors: Mapping[str, Projector], archive: CheckArchive) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._registry = CollectorRegistry()
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call] # has no types
         else:
             self._registry.register(OWN)
         self._registry.register(
-            StoreCollector(ViewCollector(projectors), ArchiveCollector(archive))
+            StoreCollector(
+                ViewCollector(parts.views.projectors),
+                ArchiveCollector(parts.store.archive),
+                MonitorCollector(parts.views.states, parts.metrics_monitors),
+            )
         )
 
     @costs(Cost.COSTLY_READ)
@@ -219,7 +224,7 @@ def _operations() -> Iterator[DocumentedOperation]:
 
 
 def _routes(parts: Parts) -> Iterator[Route]:
-    yield Route("/metrics", Metrics(parts.views.projectors, parts.store.archive))
+    yield Route("/metrics", Metrics(parts))
 
 
 RESOURCE: Final = Resource(routes=_routes, operations=_operations)

@@ -23,7 +23,8 @@ class Parts:
     """`monitors` are what the resources of each kind of monitors share, by the name of the kind.
 
     `document` makes the OpenAPI document. `max_view_lag` is the number of events that a view may
-    be behind its log before the service is not ready.
+    be behind its log before the service is not ready. `metrics_monitors`: of how many monitors
+    /metrics has numbers; None: of none.
     """
 
     store: Store
@@ -32,6 +33,7 @@ class Parts:
     monitors: Mapping[str, Monitors]
     document: Callable[[], Schema]
     max_view_lag: int
+    metrics_monitors: int | None
 
     @property
     def monitoring(self) -> Monitoring:

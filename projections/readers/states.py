@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from domain.incident import IncidentType
     from domain.kinds import Kind
     from domain.monitor_state import MonitorState
+    from projections.core.table import Record
     from projections.readers.monitors import Page
 
 
@@ -43,6 +44,16 @@ class StateCounts(NamedTuple):
     open_incidents: Mapping[IncidentType, int]
 
 
+class WatchedMonitor(NamedTuple):
+    """A monitor of any organization, its state, and its last check at each location."""
+
+    public_id: str
+    kind: Kind
+    name: str
+    state: MonitorState
+    last_checks: Sequence[Record]
+
+
 class StateReader(ABC):
     """Reads the live side of the `states` view, and of the views beside it.
 
@@ -67,6 +78,14 @@ class StateReader(ABC):
     @abstractmethod
     def counts(self, organization_id: str, customer_id: str | None = None) -> StateCounts:
         """Return how many monitors and open incidents an organization or a customer has."""
+
+    @abstractmethod
+    def totals(self) -> Mapping[MonitorState, int]:
+        """Return how many monitors of all organizations are in each state."""
+
+    @abstractmethod
+    def watched(self, limit: int) -> Sequence[WatchedMonitor]:
+        """Return monitors of all organizations, what is down first."""
 
     @abstractmethod
     def close(self) -> None:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Final, get_args
 
+import orjson
 from typing_extensions import override
 
 from domain.incident import IncidentType
@@ -13,14 +14,16 @@ from domain.kinds import KINDS
 from domain.monitor_state import STATES
 from projections.core.table import ViewUnavailableError
 from projections.readers.monitors import Page
-from projections.readers.states import StateCounts, StateReader
+from projections.readers.states import StateCounts, StateReader, WatchedMonitor
 from projections.storage.derived import count_key
 from projections.storage.queries import LAST_CHECKED, TAIL, with_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from domain.kinds import Kind
+    from domain.monitor_state import MonitorState
+    from projections.core.table import Record
     from projections.readers.states import SortKey, StateFilter
     from projections.storage.queries import Bound
 
@@ -50,6 +53,16 @@ _DOCUMENTED: Final = {
 }
 """The same in the shape of a kind, from the `monitors` view."""
 
+_TOTALS: Final = "SELECT state, count(*) FROM states WHERE state IS NOT NULL GROUP BY state"
+_WATCHED: Final = """
+SELECT key, kind, state, record FROM states WHERE state IS NOT NULL
+ORDER BY state, number, kind LIMIT :limit
+"""
+_LAST_CHECKS: Final = """
+SELECT monitor_id, record FROM last_checks WHERE monitor_id IN ({marks})
+ORDER BY monitor_id, location
+"""
+_KEYS_AT_ONCE: Final = 500
 _KNOWN: Final = "SELECT known FROM states WHERE key = :key"
 _SOUGHT: Final = """(
     key IN (SELECT key FROM monitors WHERE instr(search, :part) > 0)
@@ -107,6 +120,27 @@ class StateQueries(StateReader):
         opened = dict.fromkeys(types, 0) | self._counted("monitor_incidents", keys)
         return StateCounts(by_state, by_kind, opened)
 
+    @override
+    def totals(self) -> Mapping[MonitorState, int]:
+        found = {STATES[state]: number for state, number in self._select(_TOTALS, {})}
+        return {each: found.get(each, 0) for each in STATES}
+
+    @override
+    def watched(self, limit: int) -> Sequence[WatchedMonitor]:
+        found = self._select(_WATCHED, {"limit": limit})
+        checks: dict[str, list[Record]] = {key: [] for key, *_ in found}
+        for some in batches(list(checks), _KEYS_AT_ONCE):
+            bound = {f"key{number}": key for number, key in enumerate(some)}
+            marks = ", ".join(f":{each}" for each in bound)
+            for key, record in self._select(_LAST_CHECKS.format(marks=marks), bound):
+                checks[key].append(orjson.loads(record))
+        return [
+            WatchedMonitor(
+                key, kind, orjson.loads(record)["monitor"]["name"], STATES[state], checks[key]
+            )
+            for key, kind, state, record in found
+        ]
+
     def _total(self, which: StateFilter, where: str, bound: Bound) -> int:
         if which.search:
             statement = f"SELECT count(*) FROM states WHERE {where}"
@@ -132,6 +166,12 @@ class StateQueries(StateReader):
     @abstractmethod
     def _select(self, statement: str, bound: Bound) -> list[Any]:
         """Return the rows of a query."""
+
+
+def batches(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Yield keys in lists of a size."""
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
 
 
 def _owner(organization_id: str, customer_id: str | None) -> dict[str, str]:

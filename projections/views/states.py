@@ -113,16 +113,19 @@ STATE_ROWS: Final = Table(
         "known": "TEXT",
     },
     _columns,
-    indexes=tuple(
-        (owner, *order)
-        for owner in _OWNERS
-        for order in (
-            ("number", "kind"),
-            ("state", "number", "kind"),
-            ("state", "since", "number", "kind"),
-            ("since", "number", "kind"),
-            ("name", "number", "kind"),
-        )
+    indexes=(
+        ("state", "number", "kind"),
+        *(
+            (owner, *order)
+            for owner in _OWNERS
+            for order in (
+                ("number", "kind"),
+                ("state", "number", "kind"),
+                ("state", "since", "number", "kind"),
+                ("since", "number", "kind"),
+                ("name", "number", "kind"),
+            )
+        ),
     ),
     counted=tuple((owner, "state", "kind") for owner in _OWNERS),
 )
