@@ -22,6 +22,7 @@ _SECTIONS: Final = {
         "alerting": ("cli.run.alerting:alerting", "Decide what is an incident."),
     },
     "Inspect": {
+        "status": ("cli.inspect.monitors:status", "Say what is down, since when and why."),
         "check": ("cli.inspect.check:check", "Check one mail server now, without a store."),
         "history": ("cli.inspect.history:history", "Show who changed a monitor, when and how."),
         "uptime": ("cli.inspect.history:uptime_of", "Show how long a monitor was up and down."),
@@ -30,7 +31,7 @@ _SECTIONS: Final = {
         "fleet": ("cli.manage.fleet:fleet", "Show the checkers that run, and their load."),
     },
     "Manage": {
-        "monitor": ("cli.manage.monitors:monitor", "Have a monitor checked now."),
+        "monitor": ("cli.manage.monitors:monitor", "List, show, add and change monitors."),
         "organization": ("cli.manage.customers:organization", "Create and list organizations."),
         "customer": ("cli.manage.customers:customer", "Create and list customers."),
         "token": ("cli.manage.tokens:token", "Create, list and revoke access tokens."),

@@ -34,6 +34,7 @@ class ExitCode(IntEnum):
     TAMPERED = 8
     FILE_UNUSABLE = 9
     VIEW_DIFFERS = 10
+    MONITOR_DOWN = 11
 
 
 class CommandError(Exception):

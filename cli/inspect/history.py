@@ -67,6 +67,11 @@ def history(public_id: str, *, as_json: bool) -> None:
     Also of a deleted monitor. A changed password is named, its value never shown. The API
     shows the same at GET .../history.
     """
+    show_history(public_id, as_json=as_json)
+
+
+def show_history(public_id: str, *, as_json: bool) -> None:
+    """Print the history of a monitor."""
     with operator_session("history") as opened:
         reader, key = opened.views.history, str(parse_public_id(public_id))
         thing = reader.thing(key)

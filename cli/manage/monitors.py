@@ -1,9 +1,12 @@
-"""`postwatch monitor`: what operators ask the checkers to do with a monitor."""
+"""`postwatch monitor`: its commands, and what operators ask the checkers to do."""
 
 from __future__ import annotations
 
 import click
 
+from cli.inspect.history import show_history
+from cli.inspect.monitors import list_monitors, show
+from cli.manage.monitor_changes import add, delete, set_fields
 from cli.terminal.arguments import parse_public_id
 from cli.terminal.help import examples
 from cli.terminal.output import print_line
@@ -15,7 +18,19 @@ _EXAMPLE_ID = "01935c5e-7a4b-7c39-9d2f-0123456789ab"
 
 @click.group()
 def monitor() -> None:
-    """Have a monitor checked now, or its login tried again."""
+    """List, show, add, change and delete monitors, and have one checked now."""
+
+
+for _command in (list_monitors, show, add, set_fields, delete):
+    monitor.add_command(_command)
+
+
+@monitor.command(epilog=examples(f"postwatch monitor history {_EXAMPLE_ID}"))
+@click.argument("public_id")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
+def history(public_id: str, *, as_json: bool) -> None:
+    """Show who changed the monitor PUBLIC_ID, as `postwatch history` does."""
+    show_history(public_id, as_json=as_json)
 
 
 @monitor.command("check-now", epilog=examples(f"postwatch monitor check-now {_EXAMPLE_ID}"))
