@@ -126,14 +126,18 @@ class Checks(Application[UUID]):
         found = self._last_of(monitor_ids, location, 1)
         return {monitor_id: checks[0] for monitor_id, checks in found.items() if checks}
 
-    def newest(self, monitor_id: UUID, location: str, limit: int) -> list[CheckPerformed]:
+    def newest(
+        self, monitor_id: UUID, location: str, limit: int, *, up_to: int | None = None
+    ) -> list[CheckPerformed]:
         """Return the newest checks of a monitor at a location, newest first.
 
-        Checks that are not in the log's own file any more are read from the archive.
+        With `up_to`, the newest of those up to this version of the stream. Checks that are not
+        in the log's own file any more are read from the archive.
         """
         stream = check_log_id(monitor_id, location)
-        found = list(self.recorder.select_events(stream, desc=True, limit=limit))
-        oldest = found[-1].originator_version if found else 1
+        found = list(self.recorder.select_events(stream, lte=up_to, desc=True, limit=limit))
+        first_missing = 1 if up_to is None else up_to + 1
+        oldest = found[-1].originator_version if found else first_missing
         if self.older is not None and len(found) < limit and oldest > 1:
             rows = self.older.before(stream, oldest, limit - len(found))
             found += map(stored_event, rows)

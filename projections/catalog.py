@@ -10,7 +10,7 @@ from domain.errors import StoreError
 from projections.core.joined_log import JoinedLog
 from projections.core.projector import Projector
 from projections.storage.sqlite_readers import SqliteViews
-from projections.views import history, last_checks, monitors, states, uptime
+from projections.views import history, incidents, last_checks, monitors, states, uptime
 from store.ports.engine import LOGS
 from store.sqlite.engine import SqliteEngine
 
@@ -33,6 +33,7 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
     history.PROJECTION,
     uptime.PROJECTION,
     states.PROJECTION,
+    incidents.PROJECTION,
 )
 
 PROJECTIONS_LOCK: Final = "projections"
@@ -57,7 +58,7 @@ class Views:
         self.projectors = {
             each.name: Projector(
                 each.bound(store),
-                _followed(each, logs),
+                followed_log(each, logs),
                 self.storage.view(each),
                 turn=store.engine.turn(f"{each.name}_view"),
                 rebuild_lock=partial(
@@ -73,6 +74,7 @@ class Views:
         self.history = self.storage.history()
         self.roll_ups = self.storage.roll_ups()
         self.states = self.storage.states()
+        self.incidents = self.storage.incidents()
 
     def prepare(self) -> None:
         """Make missing views of short logs, and invalidate those that show another history."""
@@ -94,6 +96,7 @@ class Views:
         self.history.close()
         self.roll_ups.close()
         self.states.close()
+        self.incidents.close()
         for projector in self.projectors.values():
             projector.view.close()
         self.storage.close()
@@ -110,7 +113,7 @@ class Views:
         self.close()
 
 
-def _followed(projection: Projection, logs: Mapping[str, LogReader]) -> FollowedLog:
+def followed_log(projection: Projection, logs: Mapping[str, LogReader]) -> FollowedLog:
     """Return what a projection is folded from."""
     if not projection.joined:
         return logs[projection.log]

@@ -49,21 +49,41 @@ MAX_LIMIT: Final = 200
 LARGEST: Final[Mapping[str, int]] = {"page": 10**9, "perPage": 10**9, "limit": 10**18 - 1}
 """The largest accepted numbers. A `perPage` or `limit` above 200 is accepted, and cut."""
 
+_SWITCH: Final[Mapping[str, bool]] = {"1": True, "true": True, "0": False, "false": False}
+
 
 def read_page(req: falcon.Request) -> tuple[int, int]:
     """Return page and page size, which is 200 at most. Raises 400 for numbers below 1."""
     return _number(req, "page"), min(_number(req, "perPage"), MAX_PER_PAGE)
 
 
-def read_limit(req: falcon.Request) -> int:
-    """Return the number of entries that is asked for, 200 at most. Raises 400 below 1."""
-    return min(_number(req, "limit"), MAX_LIMIT)
+def read_limit(
+    req: falcon.Request, *, default: int = DEFAULTS["limit"], most: int = MAX_LIMIT
+) -> int:
+    """Return the number of entries that is asked for, `most` at most. Raises 400 below 1."""
+    return min(_number(req, "limit", default), most)
 
 
-def _number(req: falcon.Request, name: str) -> int:
+def read_offset(req: falcon.Request) -> int:
+    """Return how many entries are left out at the beginning. Raises 400 for what is no number."""
+    offset = whole_number(req.get_param("offset") or "0")
+    if offset is None:
+        raise InvalidParameterError("offset", "must be a whole number from 0")
+    return offset
+
+
+def read_switch(req: falcon.Request, name: str) -> bool:
+    """Return whether a switch of the query is on; without it, it is off. Raises 400."""
+    text = req.get_param(name) or "false"
+    if text not in _SWITCH:
+        raise InvalidParameterError(name, f"must be one of {', '.join(_SWITCH)}")
+    return _SWITCH[text]
+
+
+def _number(req: falcon.Request, name: str, default: int | None = None) -> int:
     text = req.get_param(name)
     if text is None:
-        return DEFAULTS[name]
+        return DEFAULTS[name] if default is None else default
     number = whole_number(text)
     if not number or number > LARGEST[name]:
         raise InvalidParameterError(name, "must be a whole number from 1")

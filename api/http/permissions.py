@@ -39,6 +39,9 @@ class Action(StrEnum):
     MANAGE_TAGS = "create tags, or put them on monitors"
     MANAGE_ALL_TAGS = "change tags that others created"
     MANAGE_WINDOWS = "plan maintenance windows"
+    READ_INCIDENT = "read incidents"
+    MANAGE_INCIDENTS = "acknowledge or close incidents"
+    READ_LOCATION_INCIDENTS = "read incidents of locations"
     READ_METRICS = "read metrics"
     READ_LOG_PROOFS = "read proofs of whole logs"
     READ_BLOCKED_ADDRESSES = "read addresses that the network policy does not allow"
@@ -71,6 +74,9 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_TAGS: _WRITERS | {"readonly"},
     Action.MANAGE_ALL_TAGS: _ADMINS,
     Action.MANAGE_WINDOWS: _WRITERS | {"readonly"},
+    Action.READ_INCIDENT: _EVERYONE,
+    Action.MANAGE_INCIDENTS: _WRITERS,
+    Action.READ_LOCATION_INCIDENTS: _OPERATORS,
     Action.READ_METRICS: _OPERATORS | {"metrics"},
     Action.READ_LOG_PROOFS: _OPERATORS,
     Action.READ_BLOCKED_ADDRESSES: _OPERATORS,

@@ -15,18 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_OF_MONITORS: Final = (
-    ("GET", "details"),
-    ("GET", "incident-history"),
-    ("GET", "alert-history"),
-)
-
 ABSENT: Final[tuple[tuple[str, str], ...]] = (
-    *(
-        (method, f"{kind.path}/{{public_id}}/{name}")
-        for kind in KINDS.values()
-        for method, name in _OF_MONITORS
-    ),
+    *(("GET", f"{kind.path}/{{public_id}}/details") for kind in KINDS.values()),
     ("PATCH", "/api/organization"),
     ("GET", "/api/package-configs"),
     ("PATCH", "/api/package-configs/{name}"),
@@ -39,8 +29,6 @@ ABSENT: Final[tuple[tuple[str, str], ...]] = (
     ("GET", "/api/escalation-config/{identifier}"),
     ("PATCH", "/api/escalation-config/{identifier}"),
     ("POST", "/api/escalation-config/{identifier}/test"),
-    ("GET", "/api/incidents"),
-    ("GET", "/api/incidents/{identifier}"),
     ("POST", "/api/status-pages"),
 )
 """Method and path of each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -13,18 +12,20 @@ from cli.terminal.output import camel_case, print_json, print_line, print_rows
 from cli.terminal.session import operator_session
 from domain.clock import iso_milliseconds
 from domain.incident import Incident
-from domain.monitor import Monitor
 from domain.notification import Notification
+from projections.readers.incidents import IncidentFilter
+from projections.shapes.incident import alert_shape
 from service.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.terminal.session import OperatorSession
-    from store.store import Store
+    from projections.readers.incidents import NamedIncident
 
 
-_PAGE: Final = 5000
+_PAGE: Final = 500
+_MOST_MESSAGES: Final = 1000
 _COLUMNS: Final = {
     "number": "Number",
     "type": "Type",
@@ -49,10 +50,10 @@ def incident() -> None:
 @click.option("--all", "with_ended", is_flag=True, help="Also list those that ended.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 def list_incidents(*, with_ended: bool, as_json: bool) -> None:
-    """List the open incidents by number."""
-    with operator_session() as opened:
-        told = _Told.of(opened.store).values()
-        rows = [_row(opened, each) for each in told if with_ended or each.incident.is_open]
+    """List the open incidents, the newest first."""
+    with operator_session("incidents") as opened:
+        which = IncidentFilter(is_open=None if with_ended else True)
+        rows = [_row(each) for each in _pages(opened, which)]
     print_rows(rows, _COLUMNS, as_json=as_json)
 
 
@@ -61,9 +62,9 @@ def list_incidents(*, with_ended: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def show(number: int, *, as_json: bool) -> None:
     """Show incident NUMBER: what happened and which messages were planned, in their order."""
-    with operator_session() as opened:
+    with operator_session("incidents") as opened:
         found = _find(opened, number)
-        row, story = _row(opened, found), list(found.story())
+        row, story = _row(found), _story(opened, found)
     if as_json:
         print_json({**{camel_case(key): row[key] for key in row}, "events": story})
         return
@@ -77,9 +78,8 @@ def show(number: int, *, as_json: bool) -> None:
 @_NOTE
 def ack(number: int, *, note: str | None) -> None:
     """Record that somebody takes care of incident NUMBER: no reminders, no further channels."""
-    with operator_session() as opened:
-        found = _find(opened, number)
-        opened.store.incidents.acknowledge(found.incident.id, opened.actor, note)
+    with operator_session("incidents") as opened:
+        opened.store.incidents.acknowledge(_id(opened, number), opened.actor, note)
     print_line(f"incident {number} is acknowledged")
 
 
@@ -88,58 +88,71 @@ def ack(number: int, *, note: str | None) -> None:
 @_NOTE
 def close(number: int, *, note: str | None) -> None:
     """Close incident NUMBER. A monitor that goes on failing opens a new one."""
-    with operator_session() as opened:
-        found = _find(opened, number)
-        opened.store.incidents.close_by_hand(found.incident.id, opened.actor, note)
+    with operator_session("incidents") as opened:
+        opened.store.incidents.close_by_hand(_id(opened, number), opened.actor, note)
     print_line(f"incident {number} is closed")
 
 
-@dataclass(slots=True)
-class _Told:
-    """An incident, and the events and plans about it."""
-
-    incident: Incident
-    events: list[Any] = field(default_factory=list)
-
-    @staticmethod
-    def of(store: Store) -> dict[int, _Told]:
-        """Return every incident of the log by number."""
-        found: dict[str, _Told] = {}
-        for event in _events(store):
-            match event:
-                case Incident.Created():
-                    opened: Any = event.mutate(None)
-                    found[str(event.originator_id)] = _Told(opened, [event])
-                case Incident.Event():
-                    told = found[str(event.originator_id)]
-                    event.mutate(told.incident)
-                    told.events.append(event)
-                case Notification.Created():
-                    for each in event.incidents:
-                        found[each["id"]].events.append(event)
-        return {each.incident.number: each for each in found.values()}
-
-    def story(self) -> Iterator[dict[str, str]]:
-        """Yield what happened, as rows."""
-        for event in self.events:
-            yield {
-                "time": iso_milliseconds(event.timestamp),
-                "event": type(event).TOPIC,
-                "details": _details(event),
-            }
+def _pages(opened: OperatorSession, which: IncidentFilter) -> Iterator[NamedIncident]:
+    offset = 0
+    while page := opened.views.incidents.incidents(which, _PAGE, offset):
+        yield from page
+        offset += len(page)
 
 
-def _events(store: Store) -> Iterator[Any]:
-    reader, position = store.reader("incidents"), 0
-    while page := reader.after(position, _PAGE):
-        yield from (each.event for each in page)
-        position = page[-1].position
+def _find(opened: OperatorSession, number: int) -> NamedIncident:
+    found = opened.views.incidents.incident(number)
+    if found is None:
+        raise CommandError(
+            ExitCode.FAILED, f"there is no incident {number}; see `postwatch incident list --all`"
+        )
+    return found
+
+
+def _id(opened: OperatorSession, number: int) -> UUID:
+    return UUID(_find(opened, number).incident["public_id"])
+
+
+def _row(found: NamedIncident) -> dict[str, Any]:
+    incident, monitor, _ = found
+    return {
+        "number": incident["number"],
+        "type": incident["type"],
+        "state": incident["state"],
+        "about": monitor["name"] if monitor else incident["monitor_id"] or incident["location"],
+        "since": incident["outage_started_at"],
+        "ended_at": incident["ended_at"],
+        "acknowledged_by": incident["acknowledged_by"],
+    }
+
+
+def _story(opened: OperatorSession, found: NamedIncident) -> list[dict[str, str]]:
+    """Return what happened and which messages were planned, as rows in the order of times."""
+    public_id = found.incident["public_id"]
+    events: list[Any] = list(opened.store.incidents.events.get(UUID(public_id)))
+    first, *further = (
+        {
+            "time": iso_milliseconds(event.timestamp),
+            "event": type(event).TOPIC,
+            "details": _details(event),
+        }
+        for event in events
+    )
+    alerts = opened.views.incidents.alerts_of_incident(public_id, _MOST_MESSAGES)
+    planned = [_planned(alert_shape(each)) for each in reversed(alerts)]
+    return sorted([first, *planned, *further], key=lambda each: each["time"])
+
+
+def _planned(alert: dict[str, Any]) -> dict[str, str]:
+    return {
+        "time": alert["plannedAt"],
+        "event": Notification.Created.TOPIC,
+        "details": f"{alert['kind']} by channel {alert['channelName']}",
+    }
 
 
 def _details(event: Any) -> str:  # noqa: ANN401 - any event about an incident
     match event:
-        case Notification.Created():
-            return f"{event.kind} by channel {event.channel_id}"
         case Incident.Created() | Incident.Reopened() | Incident.Resolved():
             seen = (f"{each['location']}: {each.get('category', '')}" for each in event.rests_on)
             return ", ".join(seen)
@@ -148,34 +161,3 @@ def _details(event: Any) -> str:  # noqa: ANN401 - any event about an incident
         case Incident.Acknowledged():
             return " ".join(each for each in (event.actor["id"], event.note) if each)
     return ""
-
-
-def _row(opened: OperatorSession, told: _Told) -> dict[str, Any]:
-    found = told.incident
-    ended, by = found.ended_at, found.acknowledged_by
-    return {
-        "number": found.number,
-        "type": found.type,
-        "state": found.state,
-        "about": _name_of(opened, found),
-        "since": found.outage_started_at,
-        "ended_at": iso_milliseconds(ended) if ended else None,
-        "acknowledged_by": by["id"] if by and found.acknowledged_at else None,
-    }
-
-
-def _name_of(opened: OperatorSession, found: Incident) -> str:
-    """Return the name of the monitor, else its id; or the location."""
-    if found.monitor_id is None:
-        return found.subject
-    monitor = opened.store.monitoring.find(Monitor, UUID(found.monitor_id))
-    return monitor.name if monitor is not None else found.monitor_id
-
-
-def _find(opened: OperatorSession, number: int) -> _Told:
-    found = _Told.of(opened.store).get(number)
-    if found is None:
-        raise CommandError(
-            ExitCode.FAILED, f"there is no incident {number}; see `postwatch incident list --all`"
-        )
-    return found

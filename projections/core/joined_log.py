@@ -52,9 +52,13 @@ class Reached:
 
 
 class JoinedEvent(LoggedEvent):
-    """An event with the sum of the positions up to it, and how far each log is read by now."""
+    """An event with the sum of the positions up to it, and how far each log is read by now.
+
+    `own_position` is that of the event in its own log.
+    """
 
     reached: Reached
+    own_position: int
 
 
 class JoinedLog:
@@ -103,7 +107,7 @@ class JoinedLog:
                 last = logged.position
                 reached.note(reader.name, logged)
                 joined = JoinedEvent(total, logged.event)
-                joined.reached = reached
+                joined.reached, joined.own_position = reached, logged.position
                 yield joined
 
     def has_diverged(self, mark: str) -> bool:
@@ -154,6 +158,11 @@ def position_in(log: FollowedLog, name: str, tracked: tuple[int, str]) -> int | 
 def mark_of(logged: LoggedEvent) -> str:
     """Return what a view keeps of the last event that it includes."""
     return logged.reached.mark() if isinstance(logged, JoinedEvent) else identity(logged)
+
+
+def position_of(logged: LoggedEvent) -> int:
+    """Return the position of an event in its own log."""
+    return logged.own_position if isinstance(logged, JoinedEvent) else logged.position
 
 
 def has_diverged(log: FollowedLog, position: int, mark: str) -> bool:

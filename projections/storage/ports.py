@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.table import View
     from projections.readers.history import HistoryReader
+    from projections.readers.incidents import IncidentReader
     from projections.readers.monitors import MonitorReader
     from projections.readers.states import StateReader
     from projections.readers.uptime import RollUpReader
@@ -40,6 +41,10 @@ class ViewStorage(ABC):
     @abstractmethod
     def states(self) -> StateReader:
         """Return the reader of the `states` view."""
+
+    @abstractmethod
+    def incidents(self) -> IncidentReader:
+        """Return the reader of the `incidents` view."""
 
     @abstractmethod
     def close(self) -> None:

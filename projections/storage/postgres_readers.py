@@ -14,6 +14,7 @@ from projections.readers.monitors import Page
 from projections.readers.uptime import RollUpReader
 from projections.shapes.monitor_state import NOT_KNOWN
 from projections.storage.derived import SHORTEST_PART, count_key
+from projections.storage.incident_queries import IncidentQueries
 from projections.storage.ports import ViewStorage
 from projections.storage.postgres_connection import PostgresQueries, ReadConnections
 from projections.storage.postgres_view import PostgresView
@@ -28,7 +29,7 @@ from projections.storage.queries import (
 )
 from projections.storage.sqlite_view import ScratchView, require_usable_sqlite
 from projections.storage.state_queries import StateQueries
-from projections.views import history, last_checks, monitors, states, uptime
+from projections.views import history, incidents, last_checks, monitors, states, uptime
 from store.postgres.connections import LONG_SECONDS, Connections
 from store.postgres.engine import PostgresEngine
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.table import Record, View
     from projections.readers.history import HistoryReader
+    from projections.readers.incidents import IncidentReader
     from projections.readers.monitors import MonitorFilter, MonitorReader
     from projections.readers.states import StateReader
     from store.ports.engine import Database, Engine
@@ -199,6 +201,21 @@ class PostgresStates(StateQueries):
         return self._queries.select(translated(statement), bound)
 
 
+class PostgresIncidents(IncidentQueries):
+    """Reads the `incidents` view."""
+
+    def __init__(self, queries: PostgresQueries) -> None:
+        self._queries = queries
+
+    @override
+    def close(self) -> None:
+        """Do nothing: the connections are shared."""
+
+    @override
+    def _select(self, statement: str, bound: Bound) -> list[Any]:
+        return self._queries.select(translated(statement), bound)
+
+
 class PostgresHistory(HistoryQueries):
     """Reads the `history` view."""
 
@@ -290,6 +307,10 @@ class PostgresViews(ViewStorage):
         return PostgresStates(
             self._queries(states.PROJECTION, monitors.PROJECTION, last_checks.PROJECTION)
         )
+
+    @override
+    def incidents(self) -> IncidentReader:
+        return PostgresIncidents(self._queries(incidents.PROJECTION))
 
     @override
     def close(self) -> None:

@@ -26,6 +26,7 @@ from projections.storage.queries import (
 )
 from projections.storage.setting_aside import set_aside
 from projections.storage.sqlite_files import ViewFile, ViewFiles, connect_read_only
+from projections.storage.sqlite_incidents import SqliteIncidents
 from projections.storage.sqlite_states import SqliteStates
 from projections.storage.sqlite_view import (
     ScratchView,
@@ -34,7 +35,7 @@ from projections.storage.sqlite_view import (
     side_state,
 )
 from projections.storage.view_connection import ViewDamagedError
-from projections.views import last_checks, monitors, states, uptime
+from projections.views import incidents, last_checks, monitors, states, uptime
 from store.sqlite.connections import ThreadConnections
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from projections.core.projection import Projection
     from projections.core.table import Record, View
     from projections.readers.history import HistoryReader
+    from projections.readers.incidents import IncidentReader
     from projections.readers.monitors import MonitorFilter, MonitorReader
     from projections.readers.states import StateReader
 
@@ -276,6 +278,10 @@ class SqliteViews(ViewStorage):
                 checks=self._file(last_checks.PROJECTION),
             )
         )
+
+    @override
+    def incidents(self) -> IncidentReader:
+        return SqliteIncidents(ViewFiles(self._file(incidents.PROJECTION)))
 
     @override
     def close(self) -> None:

@@ -10,10 +10,13 @@ import pytest
 
 from api.catalog import openapi_document
 from store.proving import log_proof
-from tests.api.world import PATHS, path_of
+from tests.api.world import PATHS
 from tests.domain.given import TESTER
+from tests.store.decisions import open_incident
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from tests.api.world import World
 
 
@@ -31,28 +34,43 @@ SMALLEST: dict[str, dict[str, Any]] = {
         "endTime": "2027-07-11T01:00:00Z",
     },
 }
+ACTIONS: dict[str, dict[str, Any]] = {
+    "trigger-check": {},
+    "acknowledge": {},
+    "close": {"reason": "moved away"},
+}
 
 
 def path_in(world: World, template: str) -> str:
     """Return a path of the document with the name of something that exists."""
     if "{name}" in template:
         return template.format(name="monitoring" if "/logs/" in template else "docs.js")
-    collection = template.removesuffix("/{identifier}")
-    if collection in SMALLEST and collection != template:
-        made = world.admin.post(collection, body_of(world, "POST", collection))
-        return template.format(identifier=made.json["id"])
     if "{identifier}" in template:
-        return template.format(identifier=world.owners["own"].customer.number)
+        return template.format(identifier=_identifier(world, template))
     if "{number}" in template:
         collection = template.removesuffix("/{number}")
         body = body_of(world, "POST", collection)
         return template.format(number=world.admin.post(collection, body).json["id"])
     if "{public_id}" not in template:
         return template
+    return template.format(public_id=_public_id(world, template))
+
+
+def _identifier(world: World, template: str) -> int:
+    collection = template.removesuffix("/{identifier}")
+    if collection not in SMALLEST:
+        return world.owners["own"].customer.number
+    number: int = world.admin.post(collection, body_of(world, "POST", collection)).json["id"]
+    return number
+
+
+def _public_id(world: World, template: str) -> UUID:
+    if template.startswith("/api/incidents/"):
+        return open_incident(world.store, world.monitor()).id
     if template.endswith("/trigger-check"):
         world.store.monitoring.register_location("de-nbg", "Nuremberg", "DE", TESTER)
     kind = next(kind for kind, path in PATHS.items() if template.startswith(path))
-    return template.replace(f"{PATHS[kind]}/{{public_id}}", path_of(world.monitor(kind)))
+    return world.monitor(kind).id
 
 
 def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
@@ -67,8 +85,9 @@ def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
     for kind, collection in PATHS.items():
         if path == collection:
             return world.body(kind)
-    if path.endswith("/trigger-check"):
-        return {}
+    action = path.rpartition("/")[2]
+    if action in ACTIONS:
+        return ACTIONS[action]
     if path in SMALLEST:
         return {**SMALLEST[path], **(customer if path == "/api/maintenance-windows" else {})}
     return {"name": "New", **(customer if path.startswith("/api/customer/") else {})}
@@ -96,6 +115,6 @@ def test_an_operation_succeeds(world: World, method: str, path: str) -> None:
     else:
         answer = world.admin.send(method, where, json.dumps(body))
 
-    creates = method == "POST" and not path.endswith("/trigger-check")
+    creates = method == "POST" and path.rpartition("/")[2] not in ACTIONS
     expected = CREATED if creates else NO_CONTENT if method == "DELETE" and body else 200
     assert answer.status_code == expected, answer.text

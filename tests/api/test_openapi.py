@@ -75,6 +75,8 @@ def in_order(schema: dict[str, Any], value: Any) -> bool:  # noqa: ANN401 - any 
     """Return whether every object has the keys of its schema, in their order."""
     schema = resolved(schema)
     if isinstance(value, list):
+        if "anyOf" in schema:
+            schema = next(each for each in schema["anyOf"] if each.get("type") == "array")
         return all(in_order(schema["items"], each) for each in value)
     if not isinstance(value, dict) or schema.get("additionalProperties") is not False:
         return True

@@ -51,11 +51,15 @@ MAY: Final[Mapping[tuple[str, str], frozenset[str | None]]] = {
     **{
         ("GET", f"{path}{_ITEM}/{what}"): READERS
         for path in _MONITORS
-        for what in ("history", "check-history", "uptime")
+        for what in ("history", "check-history", "uptime", "incident-history", "alert-history")
     },
     **{("POST", f"{path}{_ITEM}/trigger-check"): WRITERS for path in _MONITORS},
     ("GET", "/api/monitors"): READERS,
     ("GET", "/api/monitors/summary"): READERS,
+    ("GET", "/api/incidents"): READERS,
+    ("GET", "/api/incidents/{public_id}"): READERS,
+    ("POST", "/api/incidents/{public_id}/acknowledge"): WRITERS,
+    ("POST", "/api/incidents/{public_id}/close"): WRITERS,
     ("GET", "/api/events"): OVERSEERS,
     ("GET", "/api/customers"): READERS,
     ("POST", "/api/customers"): ADMINS,

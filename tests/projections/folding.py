@@ -12,6 +12,7 @@ from projections.storage.sqlite_readers import SqliteViews
 from store.files.data_folder import DataFolder
 from store.log_reader import LoggedEvent, LogReader
 from tests.domain.given import CREATE_IMAP, TESTER, check_of
+from tests.store.rich_store import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,6 +105,7 @@ def fill(store: Store, owners: Owners, monitors: int = 12) -> None:
             store.checks.record(checks, location=location, actor=TESTER)
         if number % 5 == 4:
             commands.delete_monitor(monitor.id, TESTER)
+    decide(store, monitor)
 
 
 def in_batches_of(views: Views, size: int) -> None:

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from domain.clock import iso_milliseconds
 from domain.errors import NotFoundError
 from domain.monitor import Monitor
-from projections.catalog import PROJECTIONS
+from projections.catalog import PROJECTIONS, followed_log
 from projections.core.projector import Projector
 from projections.readers.history import EntryFilter
 from projections.readers.monitors import MonitorFilter
 from projections.views.history import ENTRY_TYPES
 from projections.views.uptime import day_and_hour
+from store.ports.engine import LOGS
 from store.store import create_store
 from tests.domain.given import NOON, TESTER, check_of
 from tests.places import Place
@@ -86,7 +87,8 @@ def folded(store: Store, storage: ViewStorage, *, anew: bool) -> dict[str, View]
     found = {}
     for each in PROJECTIONS:
         view = storage.view(each)
-        projector = Projector(each.bound(store), store.reader(each.log), view)
+        logs = {name: store.reader(name) for name in LOGS}
+        projector = Projector(each.bound(store), followed_log(each, logs), view)
         projector.catch_up()
         if anew:
             projector.rebuild()

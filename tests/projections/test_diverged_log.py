@@ -52,7 +52,7 @@ def test_a_view_of_another_history_starts_again(
             assert views.projector("monitors").view.generation() == generation
     assert caplog.messages == [
         f"view {name} shows another history than its log; it starts again"
-        for name in ("monitors", "history", "states")
+        for name in ("monitors", "history", "states", "incidents")
     ]
 
 

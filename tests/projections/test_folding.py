@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.monitor import Monitor
-from projections.catalog import PROJECTIONS
+from projections.catalog import PROJECTIONS, followed_log
 from projections.core.projector import Projector
 from projections.views.monitors import MONITORS
 from store.log_reader import LoggedEvent, LogReader
+from store.ports.engine import LOGS
 from tests.domain.given import TESTER
 from tests.projections.folding import ListLog, catch_up, everything, fill, open_view, rows
 
@@ -45,11 +46,11 @@ class CrashError(Exception):
 
 @pytest.fixture
 def logs(store: Store, owners: Owners) -> Log:
-    """Both logs, filled, as lists."""
+    """All logs, filled, as lists."""
     fill(store, owners)
     return {
         each.name: list(LogReader(each).after(0, 10_000))
-        for each in (store.monitoring, store.checks)
+        for each in (store.monitoring, store.checks, store.incidents)
     }
 
 
@@ -208,6 +209,7 @@ def test_a_view_that_caught_up_event_by_event_equals_one_that_did_so_once(
     with storages() as storage:
         for each in PROJECTIONS:
             view = open_view(storage, each)
-            Projector(each.bound(store), store.reader(each.log), view).catch_up()
+            logs = {name: store.reader(name) for name in LOGS}
+            Projector(each.bound(store), followed_log(each, logs), view).catch_up()
             assert incremental[each.name] == (view.position(), rows(view, each))
             view.close()

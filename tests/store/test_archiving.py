@@ -6,6 +6,7 @@ import io
 import resource
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -94,6 +95,23 @@ def test_archived_checks_are_read_as_if_they_still_stood_in_the_log(checked: Sto
     assert checked.reader("checks").after(0, CHECKS) == events
     assert checked.reader("checks").after(100, 500) == events[100:600]
     assert checked.reader("checks").head() == checked.rows("checks").last_given() == CHECKS
+
+
+def test_the_checks_up_to_one_are_found_wherever_they_are_now(checked: Store) -> None:
+    logged: Any = checked.reader("checks").after(0, 1)[0].event
+    monitor_id = UUID(logged.monitor_id)
+    every = checked.checks.newest(monitor_id, logged.location, CHECKS)
+
+    def found(up_to: int) -> list[Any]:
+        return list(checked.checks.newest(monitor_id, logged.location, 3, up_to=up_to))
+
+    def expected(up_to: int) -> list[Any]:
+        return [each for each in every if each.originator_version <= up_to][:3]
+
+    moved = archive(checked)
+    assert moved.pruned
+    versions = range(1, len(every) + 1)
+    assert [found(each) for each in versions] == [expected(each) for each in versions]
 
 
 def test_what_was_archived_is_recorded_with_who_did_it(checked: Store) -> None:
