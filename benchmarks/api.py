@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 32
 MOST_GROWTH: Final = 1.05
 LIST: Final = "/api/smtp-monitors?perPage=50"
-BY_STATE: Final = "/api/monitors?state=up&perPage=50"
+BY_STATE: Final = f"{LIST}&state=up"
 SUMMARY: Final = "/api/monitors/summary"
 
 

@@ -32,6 +32,9 @@ OWN_FAULTS: Final = frozenset(
 )
 """Checks of these categories contacted no server, so they say nothing of it."""
 
+NOTED_EVERY_SECONDS: Final = 300.0
+"""How old the noted time of a location's last check may be while it says the same."""
+
 _LATE_SECONDS: Final = 30.0
 """How late a check may begin, so that the check before it still counts until then."""
 
@@ -43,9 +46,9 @@ _TYPES: Final = ("downtime", "unwatched", "configuration", "performance", "ssl_e
 class Verdict:
     """What the newest check of a location says.
 
-    `since` is when the first check of the same verdict ended, `has_failed` whether one failed
-    before. `monitor_version` is the version of the monitor that was checked. `error` is shown to
-    people; a good check has none.
+    `since` is when the first check of the same verdict ended, `at` when the last noted one did,
+    `has_failed` whether one failed before. `monitor_version` is the version of the monitor that
+    was checked. `error` is shown to people; a good check has none.
     """
 
     is_up: bool
@@ -161,7 +164,7 @@ def _is_silent(verdict: Verdict, newest: str, facts: StateFacts) -> bool:
     if verdict.at == newest:
         return False
     passed = datetime.fromisoformat(newest) - datetime.fromisoformat(verdict.at)
-    return passed.total_seconds() > facts.vouch_seconds
+    return passed.total_seconds() > facts.vouch_seconds + NOTED_EVERY_SECONDS
 
 
 def _up_since(facts: StateFacts, good: Sequence[Verdict]) -> str:

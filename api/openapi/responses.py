@@ -71,7 +71,7 @@ _ERROR: Final = {
     "message": STRING,
     "serverReply": {**nullable(STRING), "description": "The server's own words."},
     "locationCode": STRING,
-    "checkedAt": TIME,
+    "firstSeenAt": {**TIME, "description": "The end of the first check with this very error."},
 }
 STATE_SCHEMAS: Final[Schema] = {
     "state": {"type": "string", "enum": list(STATES)},

@@ -54,9 +54,15 @@ def _cost(req: falcon.Request) -> Cost:
 
 def needs_sorting(req: falcon.Request) -> bool:
     """Return whether no index has the monitors of a query in its order."""
-    is_one_of_many = "," in (req.get_param("state") or "")
+    principal: Principal = req.context.principal
     sort = (req.get_param("sort") or "id").removeprefix("-")
-    return is_one_of_many or (req.has_param("state") and sort == "name")
+    is_of_customer = req.has_param("customerId") or principal.customer_id is not None
+    is_one_of_many = "," in (req.get_param("state") or "")
+    return (
+        is_one_of_many
+        or (sort == "name" and req.has_param("state"))
+        or (sort in {"name", "stateSince"} and is_of_customer)
+    )
 
 
 def is_by_state(req: falcon.Request) -> bool:

@@ -4,12 +4,14 @@ A row has what the `monitoring` log says of the monitor, what the `checks` log s
 locations, and what the `incidents` log says is open. Events of each log change only their part
 of it, and the state follows from all parts, so the order between the logs does not matter.
 
-A check that says what the one before it said changes nothing: most checks write no row.
+A check that says what the one before it said changes nothing: most checks write no row. While a
+location fails, the time of the last checks is noted, but at most every NOTED_EVERY_SECONDS.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import override
@@ -19,6 +21,7 @@ from domain.clock import iso_milliseconds
 from domain.incident import Incident
 from domain.monitor import Monitor
 from domain.monitor_state import (
+    NOTED_EVERY_SECONDS,
     STATES,
     OpenIncident,
     StateFacts,
@@ -113,19 +116,17 @@ STATE_ROWS: Final = Table(
         "known": "TEXT",
     },
     _columns,
+    # A row that changes takes its place in each index anew. The lists of a customer that need
+    # another order are sorted: they are shorter than those of an organization.
     indexes=(
         ("state", "number", "kind"),
-        *(
-            (owner, *order)
-            for owner in _OWNERS
-            for order in (
-                ("number", "kind"),
-                ("state", "number", "kind"),
-                ("state", "since", "number", "kind"),
-                ("since", "number", "kind"),
-                ("name", "number", "kind"),
-            )
-        ),
+        ("organization_id", "number", "kind"),
+        ("organization_id", "state", "number", "kind"),
+        ("organization_id", "state", "since", "number", "kind"),
+        ("organization_id", "since", "number", "kind"),
+        ("organization_id", "name", "number", "kind"),
+        ("customer_id", "number", "kind"),
+        ("customer_id", "state", "number", "kind"),
     ),
     counted=tuple((owner, "state", "kind") for owner in _OWNERS),
 )
@@ -271,14 +272,16 @@ def _checked(record: Record, event: CheckPerformed) -> Record:
     places, outcome = record["places"], event.outcome
     before = places.get(event.location)
     is_up = outcome["verdict"] == "up"
-    if before is not None:
-        if event.monitor_version < before["monitor_version"]:
-            return record
-        is_same = (is_up, event.monitor_version) == (before["is_up"], before["monitor_version"])
-        if is_up and is_same and all(each["is_up"] for each in places.values()):
-            return record
+    error = None if is_up else _error(event)
+    if before is not None and event.monitor_version < before["monitor_version"]:
+        return record
     if not is_up and _is_postponed(outcome):
         return record
+    if before is not None and _says_the_same(before, event, error):
+        is_needless = is_up and all(each["is_up"] for each in places.values())
+        if is_needless or not _is_stale(before["at"], event):
+            return record
+        error = before["error"]
     goes_on = before is not None and before["is_up"] == is_up
     at = iso_milliseconds(event.timestamp)
     verdict = {
@@ -287,9 +290,23 @@ def _checked(record: Record, event: CheckPerformed) -> Record:
         "since": before["since"] if goes_on else at,
         "at": at,
         "has_failed": before is not None and (before["has_failed"] or not before["is_up"]),
-        "error": None if is_up else _error(event),
+        "error": error,
     }
     return {**record, "places": {**places, event.location: verdict}}
+
+
+def _says_the_same(before: Record, event: CheckPerformed, error: Record | None) -> bool:
+    """Return whether a check says what the one before it said, in the same words."""
+    said = before["error"]
+    if before["monitor_version"] != event.monitor_version or (said is None) != (error is None):
+        return False
+    return said is None or error is None or said == {**error, "firstSeenAt": said["firstSeenAt"]}
+
+
+def _is_stale(at: str, event: CheckPerformed) -> bool:
+    """Return whether the time of a location's last check is to be noted again."""
+    passed = event.timestamp - datetime.fromisoformat(at)
+    return passed.total_seconds() >= NOTED_EVERY_SECONDS
 
 
 def _is_postponed(outcome: dict[str, Any]) -> bool:
@@ -306,7 +323,7 @@ def _error(event: CheckPerformed) -> dict[str, Any]:
         "message": BLOCKED if is_blocked else outcome.get("message", ""),
         "serverReply": outcome.get("server_reply"),
         "locationCode": event.location,
-        "checkedAt": iso_milliseconds(event.timestamp),
+        "firstSeenAt": iso_milliseconds(event.timestamp),
     }
 
 

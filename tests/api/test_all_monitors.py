@@ -128,7 +128,7 @@ def test_the_lists_of_a_kind_say_and_filter_states(fresh_world: World, kind: str
 
     assert found["total"] == 1
     assert found["items"] == [admin.get(path).json["items"][0]]
-    assert found["items"][0]["lastError"]["checkedAt"] == "2026-01-01T12:01:00.000Z"
+    assert found["items"][0]["lastError"]["firstSeenAt"] == "2026-01-01T12:01:00.000Z"
     assert admin.get(path, sort="-name").json["items"] == plain[::-1]
     assert admin.get(path, sort="-name").headers["x-as-of-position"]
     sought = {"search": "server 2", "state": "pending"}

@@ -81,12 +81,12 @@ def test_checks_of_what_was_watched_before_a_change_say_nothing() -> None:
 
 
 def test_a_failing_location_that_fell_silent_while_others_went_on_says_nothing() -> None:
-    later = replace(GOOD, at=at(30 + 120))
+    later = replace(GOOD, at=at(30 + 120 + 300))
     facts = replace(ACTIVE, verdicts={"a": later, "b": BAD})
 
     assert state_of(facts).state == "suspicious"
 
-    facts = replace(facts, verdicts={"a": replace(GOOD, at=at(30 + 121)), "b": BAD})
+    facts = replace(facts, verdicts={"a": replace(GOOD, at=at(30 + 121 + 300)), "b": BAD})
     assert state_of(facts)[:3] == ("up", at(10), None)
 
 

@@ -106,7 +106,7 @@ def test_a_monitor_fails_is_down_recovers_and_is_up(
         "message": "it said connect_refused",
         "serverReply": None,
         "locationCode": "de-nbg",
-        "checkedAt": last,
+        "firstSeenAt": last,
     }
 
     incident = decide(store, monitor)
@@ -358,3 +358,29 @@ def test_a_view_that_shows_what_one_of_its_logs_lacks_is_noticed(
     other = {**mark, "monitoring": [mark["monitoring"][0], "another event"]}
     for wrong in (longer, other):
         assert log.has_diverged(orjson.dumps(wrong).decode())
+
+
+def test_an_error_that_goes_on_is_noted_seldom(store: Store, owners: Owners, views: Views) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    first = check(store, monitor, 1, "timeout")
+    before = known(views, monitor)
+    noted: list[str] = []
+    for minute in (2, 5, 6, 8, 11):
+        check(store, monitor, minute, "timeout")
+        assert known(views, monitor)["lastError"] == before["lastError"]
+        noted += [place(views, monitor)["at"]]
+    another = check(store, monitor, 12, "connect_refused")
+
+    minutes = [each[14:16] for each in noted]
+    assert minutes == ["01", "01", "06", "06", "11"]
+    assert before["lastError"]["firstSeenAt"] == first
+    assert known(views, monitor)["lastError"]["firstSeenAt"] == another
+    assert known(views, monitor)["stateSince"] == first
+
+
+def place(views: Views, monitor: Monitor) -> dict[str, Any]:
+    """Return what the row of a monitor says of its only location."""
+    found = dict(rows(views.projector("states").view, states.PROJECTION)["states"])
+    record = found[str(monitor.id)]
+    ((_, verdict),) = record["places"].items()
+    return dict(verdict)
