@@ -29,7 +29,7 @@ def measure_service(folder: Path, *, quick: bool) -> None:
     """GET and PATCH without an archive run, beside one, and without one again."""
     data = folder / "data"
     checks = 30_000 if quick else 150_000
-    with Service(data) as service:
+    with Service(data, POSTWATCH_ARCHIVE_AFTER="never") as service:
         made = service.client.create("smtp", name="Measured", hostname="192.0.2.1", status="paused")
         with open_store(data) as store:
             fleet = Fleet(MONITORS, start=utc_now() - timedelta(days=60))

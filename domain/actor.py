@@ -13,7 +13,7 @@ class Actor(TypedDict):
 
     `type` says what kind of actor it is: `token` (a REST client, `id` is the token's
     public id), `operator` (the command line, `id` is the user of the operating system),
-    `checker` (`id` is the location and process) or `system` (the first start).
+    `checker` (`id` is the location and process) or `system` (the first start, or the archiver).
     """
 
     type: Literal["token", "operator", "checker", "system"]
@@ -24,6 +24,8 @@ class Actor(TypedDict):
 
 
 SYSTEM: Actor = {"type": "system", "id": "first-start"}
+ARCHIVER: Actor = {"type": "system", "id": "archiver"}
+"""The projections process, which archives old checks by itself."""
 
 
 def operator(user: str) -> Actor:

@@ -1,4 +1,4 @@
-"""The process that keeps the views, the tree heads and the key store current."""
+"""The process that keeps views, tree heads and key store current, and archives old checks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from projections.catalog import PROJECTIONS_LOCK, Views
 from projections.core import runner
+from service.archive_keeper import ArchiveKeeper
 from service.opening import hold_part, open_from_settings, wait_for_database
 from service.signals import stop_event
 from service.supervised_part import lock_wait_seconds
+from store.background import keep_in_background
 from store.keys.rotation import destroy_left_over, finish_rotation
 from store.leadership import run_as_leader
 from store.ports.engine import LOGS
 from store.proving import log_proof
-from store.tree_keeper import TreeKeeper, keep_in_background
+from store.tree_keeper import TreeKeeper
 
 if TYPE_CHECKING:
     from threading import Event
@@ -69,8 +71,11 @@ def _keep(store: Store, views: Views, settings: Settings, end: Event, lock: Lock
         signals = {each: opened.enter_context(closing(store.signal(each))) for each in LOGS}
         proofs = [log_proof(store, name) for name in LOGS]
         keeper = TreeKeeper(proofs, settings.tree_head_seconds, lock=lock)
-        with keep_in_background(keeper, end):
-            runner.run(views.projectors, signals, end)
+        opened.enter_context(keep_in_background(keeper.run, end, name="proof keeper"))
+        if settings.archive_after is not None:
+            archiving = ArchiveKeeper(store, settings.archive_after, lock=lock)
+            opened.enter_context(keep_in_background(archiving.run, end, name="archive keeper"))
+        runner.run(views.projectors, signals, end)
 
 
 def _finish_key_changes(store: Store) -> None:

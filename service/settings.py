@@ -12,6 +12,7 @@ import os
 import re
 import ssl
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from domain.errors import InvalidValueError, MasterKeyError
 from domain.suggestions import likely_name
 from domain.values import COUNTRY_CODES
 from mail.net.own_name import parse_ehlo_name
+from service.ages import parse_age_or_never
 from service.errors import CommandError, ExitCode
 from store.keys.sealing import parse_master_key
 from store.ports.engine import Database, check_url
@@ -45,6 +47,7 @@ _LIKENESS: Final = 0.75
 
 _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?")
 _LIBRARY: Final = ("DBNAME", "HOST", "PORT", "USER", "PASSWORD")
+DEFAULT_ARCHIVE_AFTER: Final = timedelta(days=2)
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("json", "text")
 
@@ -88,6 +91,7 @@ class Settings:
     tls_cert: Path | None
     tls_key: Path | None
     tree_head_seconds: int
+    archive_after: timedelta | None
     log_level: str
     log_format: str | None
 
@@ -156,6 +160,7 @@ class Settings:
             tls_cert=reader.read("POSTWATCH_TLS_CERT", _parse_file, None),
             tls_key=reader.read("POSTWATCH_TLS_KEY", _parse_file, None),
             tree_head_seconds=reader.read("POSTWATCH_TREE_HEAD_SECONDS", _parse_interval, 600),
+            archive_after=reader.read_age("POSTWATCH_ARCHIVE_AFTER", DEFAULT_ARCHIVE_AFTER),
             log_level=reader.read("POSTWATCH_LOG_LEVEL", _parse_choice(LOG_LEVELS), "info"),
             log_format=reader.read("POSTWATCH_LOG_FORMAT", _parse_choice(LOG_FORMATS), None),
         )
@@ -177,6 +182,10 @@ class _EnvironmentReader:
     def read_limit(self, name: str, default: int) -> int | None:
         limit: int | None = default
         return self.read(name, _parse_limit, limit)
+
+    def read_age(self, name: str, default: timedelta) -> timedelta | None:
+        age: timedelta | None = default
+        return self.read(name, parse_age_or_never, age)
 
     def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
         self._known.add(name)

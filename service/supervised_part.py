@@ -29,6 +29,11 @@ supervised_option = click.option("--supervised-by", type=int, hidden=True)
 """The process id of the supervisor, in the commands that `postwatch up` starts."""
 
 
+def postwatch_command(*arguments: str) -> list[str]:
+    """Return the command line that starts another `postwatch` of the same installation."""
+    return [sys.executable, "-m", "cli.main", *arguments]
+
+
 def exit_with_supervisor(pid: int | None) -> None:
     """Let this process end with SIGTERM when its supervisor dies; None means it has none.
 

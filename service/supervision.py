@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -71,11 +70,6 @@ async def supervise(
             ExitCode(failed.process.returncode or ExitCode.FAILED),
             f"{failed.name} could not start; see its message above",
         )
-
-
-def postwatch_command(*arguments: str) -> list[str]:
-    """Return the command line that starts another `postwatch` of the same installation."""
-    return [sys.executable, "-m", "cli.main", *arguments]
 
 
 async def _stop_on_signal(stopping: trio.Event, scope: trio.CancelScope) -> None:

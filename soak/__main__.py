@@ -83,7 +83,10 @@ def play_kill_loop(folder: Path, seconds: float) -> str:
         random.shuffle(sorts)
         return (*sorts, "up")
 
-    with smtp_server() as port, Service(folder / "data") as service:
+    with (
+        smtp_server() as port,
+        Service(folder / "data", POSTWATCH_ARCHIVE_AFTER="never") as service,
+    ):
         add_old_checks(service, OLD_CHECKS)
         loop, judged = play_kills(service, port, folder, rounds=rounds, seed=time.time_ns())
     ledger, sorts = loop.clients.ledger, ", ".join(f"{n} {what}" for what, n in loop.kills.items())

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from store.store import Store
 
 
+ARCHIVE_LOCK: Final = "archive"
+"""The name of the lock under which one process archives."""
+
+LONGEST_WAIT: Final = timedelta(days=1)
+"""How long checks that are old enough wait for others, to fill a segment with them."""
+
 _PAGE: Final = 2000
 
 
@@ -71,21 +77,64 @@ class Archiver:
         self._moved = ArchivingResult()
 
     def run(self, older_than: timedelta, through: int) -> ArchivingResult:
-        """Archive checks older than some time, up to a position that all views have reached.
+        """Archive all checks older than some time, up to a position that all views have reached.
 
         Raises ChangedLogError when a check does not fit the tree, ArchiveError when a segment
         cannot be written or read back; what was archived before stays archived.
         """
         now = self._clock()
+        last = self._prepare(through)
+        while rows := list(self._next(now - older_than, now, last)):
+            self._move(rows)
+        return self._moved
+
+    def step(self, older_than: timedelta, through: int) -> ArchivingResult:
+        """Archive the next segment if it is full, or has waited for a day to become full.
+
+        So there are no thousands of small segments, and one step takes a bounded time. Raises as
+        `run` does.
+        """
+        now = self._clock()
+        last = self._prepare(through)
+        rows = list(self._next(now - older_than, now, last))
+        if len(rows) == self._most_events or (rows and self._is_last(rows, now - older_than)):
+            self._move(rows)
+        return self._moved
+
+    def is_due(self, older_than: timedelta) -> bool:
+        """Return whether `step` would archive something once all views have read it.
+
+        Costs no more than reading two rows.
+        """
+        now, through = self._clock(), self._store.archive.through()
+        newest = self._live.after(through + self._most_events - 1, 1)
+        if newest and _ended_at(newest[0]) <= now - older_than:
+            return True
+        oldest = self._live.after(through, 1)
+        return bool(oldest) and _ended_at(oldest[0]) <= now - older_than - LONGEST_WAIT
+
+    def finish_earlier(self) -> None:
+        """Delete the checks that a run which was broken off recorded in a segment."""
+        self._delete_archived(0)
+
+    def _prepare(self, through: int) -> int:
+        """Return the position up to which checks may be archived."""
         self._proof.grow()
-        last = min(through, self._proof.position())
         self._store.archive.files.remove_unfinished()
         # What an earlier run left: because it was broken off, or as the newest of a stream.
-        self._delete_archived(0)
-        while rows := list(self._next(now - older_than, now, last)):
-            self._archive(rows)
-            self._delete_archived(rows[0].position - 1)
-        return self._moved
+        self.finish_earlier()
+        return min(through, self._proof.position())
+
+    def _is_last(self, rows: Sequence[Row], cutoff: datetime) -> bool:
+        """Return whether rows have waited for a day, and those behind them are too young."""
+        behind = self._live.after(rows[-1].position, 1)
+        return _ended_at(rows[0]) <= cutoff - LONGEST_WAIT and not (
+            behind and _ended_at(behind[0]) <= cutoff
+        )
+
+    def _move(self, rows: Sequence[Row]) -> None:
+        self._archive(rows)
+        self._delete_archived(rows[0].position - 1)
 
     def _next(self, cutoff: datetime, now: datetime, through: int) -> Iterator[Row]:
         """Yield the rows of the next segment: up to the first one that is too young.

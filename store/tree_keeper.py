@@ -7,7 +7,6 @@ wait for hashes.
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -109,29 +108,6 @@ class TreeKeeper:
         else:
             if self._errors.pop(proof.log, None):
                 log.info("the tree of %s grows again", proof.log)
-
-
-@contextmanager
-def keep_in_background(keeper: TreeKeeper, stop: Event) -> Iterator[None]:
-    """Run a keeper in a thread while the block runs. A bug in it sets `stop`, and is raised."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            keeper.run(stop)
-        except BaseException as error:  # noqa: BLE001 - raised again by the main thread
-            failed.append(error)
-            stop.set()
-
-    thread = threading.Thread(target=run, name="proof keeper")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    if failed:
-        raise failed[0]
 
 
 def _log_start(proof: LogProof) -> None:

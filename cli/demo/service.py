@@ -19,7 +19,7 @@ import orjson
 
 from cli.demo.servers import HOST, stop
 from service.errors import CommandError, ExitCode
-from service.supervision import postwatch_command
+from service.supervised_part import postwatch_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

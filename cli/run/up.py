@@ -22,8 +22,12 @@ from service.errors import exit_on_failure
 from service.listening import refuse_address_in_use
 from service.opening import hold_part, wait_for_database
 from service.settings import Settings
-from service.supervised_part import exit_with_supervisor, supervised_option
-from service.supervision import Part, postwatch_command, supervise
+from service.supervised_part import (
+    exit_with_supervisor,
+    postwatch_command,
+    supervised_option,
+)
+from service.supervision import Part, supervise
 from store.files.data_folder import DataFolder
 from store.files.file_locks import FileLocks
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
+import os
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -12,18 +11,26 @@ from cli.terminal.help import examples
 from cli.terminal.output import print_json, print_line, print_rows
 from cli.terminal.progress import progress
 from cli.terminal.session import operator_session
+from domain.actor import ARCHIVER
+from projections.catalog import Views
+from projections.consumers import slowest_consumer
+from service.ages import parse_age
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import hold_part
-from store.archiving import Archiver
+from service.opening import hold_part, open_from_settings
+from service.settings import Settings
+from service.supervised_part import exit_with_supervisor, supervised_option
+from store.archiving import ARCHIVE_LOCK, Archiver
 from store.log_reader import LogReader
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from cli.terminal.session import OperatorSession
     from store.archiving import ArchivingResult
 
 
-_AGE: Final = re.compile(r"(\d{1,5})([hdw])")
-_UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_NICENESS: Final = 19
+"""Archiving by itself takes only the CPU time that nothing else wants."""
 
 
 @click.group()
@@ -47,18 +54,40 @@ def archive(older_than: str, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         age = _age(older_than)
-    with operator_session() as opened, hold_part(opened.store.engine.locks, "archive"):
-        seen, head = _seen(opened)
+    with operator_session() as opened, hold_part(opened.store.engine.locks, ARCHIVE_LOCK):
+        slowest = slowest_consumer(opened.store, opened.views)
+        head = LogReader(opened.store.checks).head()
         with progress("archiving", "positions") as report:
-            moved = Archiver(opened.store, opened.actor, report=report).run(age, seen)
+            moved = Archiver(opened.store, opened.actor, report=report).run(age, slowest.position)
         _print(moved, opened, as_json=as_json)
-    if seen < head:
+    if slowest.position < head:
         print_line(
-            f"views and alerting have read the checks up to position {seen} of {head}; no later "
-            "check is archived: let `postwatch projections run` and `postwatch alerting` catch up "
-            "(`postwatch projections status` shows the lag of views), then run this again",
+            f"{slowest.name} has read the checks up to position {slowest.position} of {head}; no "
+            "later check is archived: let `postwatch projections run` and `postwatch alerting` "
+            "catch up (`postwatch projections status` shows the lag of views), then run this again",
             error=True,
         )
+
+
+@checks.command("archive-next", hidden=True)
+@supervised_option
+def archive_next(*, supervised_by: int | None) -> None:
+    """Archive the next segment if it is due; the projections process runs this by itself."""
+    os.nice(_NICENESS)
+    with exit_on_failure():
+        exit_with_supervisor(supervised_by)
+        settings = Settings.from_env()
+        if settings.archive_after is None:
+            raise CommandError(ExitCode.SETTINGS_WRONG, "POSTWATCH_ARCHIVE_AFTER is never")
+        with (
+            open_from_settings(settings) as store,
+            Views(store) as views,
+            hold_part(store.engine.locks, ARCHIVE_LOCK),
+        ):
+            slowest = slowest_consumer(store, views)
+            moved = Archiver(store, ARCHIVER).step(settings.archive_after, slowest.position)
+            through = store.archive.through()
+    print_json({"archived": moved.events, "archivedThrough": through, **slowest._asdict()})
 
 
 @checks.command()
@@ -79,16 +108,6 @@ def segments(*, as_json: bool) -> None:
         ]
     names = {"first": "First", "last": "Last", "events": "Checks", "bytes": "Bytes"}
     print_rows(rows, {**names, "digest": "Digest"}, as_json=as_json)
-
-
-def _seen(opened: OperatorSession) -> tuple[int, int]:
-    """Return the position that views and alerting have read, and the head of the log."""
-    read = [each.position_in("checks") for each in opened.views.projectors.values()]
-    positions = [each for each in read if each is not None]
-    decided = opened.store.incidents.tracked("checks")
-    if decided is not None:
-        positions.append(decided)
-    return min(positions), LogReader(opened.store.checks).head()
 
 
 def _print(moved: ArchivingResult, opened: OperatorSession, *, as_json: bool) -> None:
@@ -113,10 +132,7 @@ def _print(moved: ArchivingResult, opened: OperatorSession, *, as_json: bool) ->
 
 
 def _age(text: str) -> timedelta:
-    found = _AGE.fullmatch(text)
-    if not found or not int(found[1]):
-        raise CommandError(
-            ExitCode.USAGE,
-            "--older-than must be a number and a unit: hours (12h), days (30d) or weeks (8w)",
-        )
-    return int(found[1]) * _UNITS[found[2]]
+    try:
+        return parse_age(text)
+    except ValueError as error:
+        raise CommandError(ExitCode.USAGE, f"--older-than {error}") from None

@@ -114,7 +114,10 @@ def test_nothing_is_archived_that_a_view_has_not_read(
 
     assert done.exit_code == 0
     assert f"archived {CHECKS} checks" in done.stdout
-    assert f"have read the checks up to position {CHECKS} of {CHECKS + 10}" in done.stderr
+    assert (
+        f"the view roll_ups has read the checks up to position {CHECKS} of {CHECKS + 10}"
+        in done.stderr
+    )
     assert store.archive.through() == CHECKS
 
 

@@ -23,7 +23,10 @@ SORTS = ("worker", "rotate", "rebuild", "archive", "backup", "up")
 
 
 def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    with smtp_server() as port, Service(tmp_path / "data") as service:
+    with (
+        smtp_server() as port,
+        Service(tmp_path / "data", POSTWATCH_ARCHIVE_AFTER="never") as service,
+    ):
         add_old_checks(service, 2000)
         loop, judged = play_kills(
             service,

@@ -31,6 +31,7 @@ from tests.store.rich_store import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from domain.event_mapper import Row
@@ -173,6 +174,52 @@ def test_a_check_from_the_future_does_not_hold_up_its_neighbours(store: Store) -
     record(store, checks)
 
     assert archive(store).events == 30
+
+
+def steps(store: Store, *, now: datetime = END, through: int = CHECKS) -> list[int]:
+    """Archive step by step, as the service does by itself; return the checks of each step."""
+    found: list[int] = []
+    while not found or found[-1]:
+        run = Archiver(store, TESTER, clock=lambda: now, most_events=IN_A_SEGMENT)
+        is_due = run.is_due(HALF)
+        found.append(run.step(HALF, through).events)
+        if through == CHECKS:
+            assert is_due == bool(found[-1])
+    return found
+
+
+def test_a_step_archives_one_full_segment_and_the_rest_waits_for_a_day(checked: Store) -> None:
+    before = everything(checked)
+
+    assert steps(checked) == [256, 0]
+    assert steps(checked, now=END + HALF + DAY - timedelta(hours=1)) == [256, 256, 0]
+    assert steps(checked, now=END + HALF + DAY) == [CHECKS - 3 * 256, 0]
+    assert everything(checked) == before
+    assert len(live(checked)) == MONITORS
+
+
+def test_a_step_makes_no_small_segment_of_what_a_consumer_has_read_so_far(checked: Store) -> None:
+    long_after = END + 9 * DAY
+
+    assert steps(checked, now=long_after, through=255) == [0]
+    assert steps(checked, now=long_after, through=300) == [256, 0]
+    assert steps(checked, now=long_after) == [256, 256, CHECKS - 3 * 256, 0]
+
+
+def test_a_step_finishes_what_was_broken_off(
+    checked: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checked.engine, "prune", lambda *_: 0)
+        assert steps(checked) == [256, 0]
+    assert len(live(checked)) == CHECKS
+
+    assert steps(checked) == [0]
+    assert len(live(checked)) == CHECKS - 256
+
+
+def test_nothing_is_due_in_a_log_without_old_checks(store: Store) -> None:
+    assert steps(store) == [0]
 
 
 class Killed(Exception):  # noqa: N818 - not an error of anything
@@ -512,3 +559,19 @@ def test_rows_before_one_that_was_pruned_meanwhile_are_as_many_as_asked(
     for limit in (1, 5, 19, 100):
         found = checked.checks.older.before(stream, 20, limit)
         assert [int(row.version) for row in found] == list(range(19, 0, -1))[:limit]
+
+
+@on_sqlite
+def test_a_log_that_was_made_small_is_the_same(checked: Store) -> None:
+    behind = intruder_of(checked)
+    behind.sql("checks", "PRAGMA wal_checkpoint(TRUNCATE)")
+    before, size = everything(checked), checked.folder.checks_log.stat().st_size
+    archive(checked)
+
+    behind.sql("checks", "VACUUM")
+    behind.sql("checks", "PRAGMA wal_checkpoint(TRUNCATE)")
+
+    assert checked.folder.checks_log.stat().st_size < 0.7 * size
+    assert everything(checked) == before
+    assert checked.rows("checks").last_given() == CHECKS
+    assert verify(log_proof(checked, "checks")).ok

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from store.background import keep_in_background
 from store.ports.engine import LOGS
 from store.ports.locks import LockHandle
 from store.proving import log_proof
-from store.tree_keeper import TreeKeeper, keep_in_background
+from store.tree_keeper import TreeKeeper
 from tests.domain.given import NOON, make_owners
 from tests.places import on_sqlite
 from tests.store.proof_store import TamperedLog
@@ -173,7 +174,7 @@ def test_it_runs_beside_the_block_and_signs_when_that_ends(kept: Kept) -> None:
     stop = Event()
     kept.log.fill(3)
 
-    with keep_in_background(kept.keeper, stop):
+    with keep_in_background(kept.keeper.run, stop, name="keeper"):
         wait_until(lambda: kept.sizes() == [3], seconds=20, what="a head")
         kept.log.fill(3)
 
@@ -188,5 +189,5 @@ def test_a_bug_in_it_ends_the_block(kept: Kept, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kept.keeper, "step", buggy)
     stop = Event()
 
-    with pytest.raises(ZeroDivisionError), keep_in_background(kept.keeper, stop):
+    with pytest.raises(ZeroDivisionError), keep_in_background(kept.keeper.run, stop, name="keeper"):
         assert stop.wait(20)

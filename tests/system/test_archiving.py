@@ -14,21 +14,27 @@ from service.errors import ExitCode
 from store.store import open_store
 from tests.domain.realistic import Fleet, record
 from tests.mailservers.processes import free_ports
-from tests.system.service import CLEAN, ROOT
+from tests.system.service import CLEAN, ROOT, Service
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from subprocess import Popen
-
-    from tests.system.service import Service
 
 
 pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 OLD_CHECKS = 8000
+RECORDED_SECONDS = 120
 ARCHIVE = ("checks", "archive", "--older-than", "30d")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A running service that archives nothing by itself."""
+    with Service(tmp_path / "data", POSTWATCH_ARCHIVE_AFTER="never") as running:
+        yield running
 
 
 def start(service: Service) -> Popen[str]:
@@ -104,3 +110,21 @@ def test_an_archiver_that_is_killed_again_and_again_loses_nothing(service: Servi
     assert service.run("projections", "verify").returncode == 0
     assert service.client("GET", f"{path}/check-history").status == 200
     assert service.client("GET", f"{path}/uptime").body["checks"] > 0
+
+
+def test_a_service_archives_old_checks_by_itself(tmp_path: Path) -> None:
+    with Service(tmp_path / "data") as service, open_store(service.data) as store:
+        record(store, Fleet(50, start=utc_now() - timedelta(days=90)).checks(OLD_CHECKS))
+        before = list(store.rows("checks").after(0, OLD_CHECKS))
+
+        wait_until(
+            lambda: store.archive.through() == OLD_CHECKS,
+            seconds=RECORDED_SECONDS,
+            what="the checks archived",
+        )
+        live = store.engine.rows("checks")
+        wait_until(lambda: len(live.after(0, OLD_CHECKS)) == 50, what="the log pruned")
+
+        assert list(store.rows("checks").after(0, OLD_CHECKS)) == before
+        assert service.run("log", "verify", "checks").returncode == 0
+        assert f"{OLD_CHECKS} checks archived, up to position {OLD_CHECKS}" in service.messages()
