@@ -262,35 +262,46 @@ CHANNEL_TYPES: Final[Mapping[str, ChannelType]] = {
 """Every type of channels by its name."""
 
 
-def parse_channel_config(type_name: str, value: object) -> dict[str, Any]:
+def parse_channel_config(
+    type_name: str, value: object, *, may_clear: bool = False
+) -> dict[str, Any]:
     """Return the config of a channel; a JSON text of an object is accepted, as documented.
 
+    `may_clear`: null stays in it for a key that is no secret. Of a secret, which answers show
+    as null, it says nothing, so that a client may send back what it got.
     Raises InvalidInputError whose paths are relative to the config.
     """
-    if isinstance(value, str):
-        try:
-            value = orjson.loads(value)
-        except ValueError:
-            raise InvalidInputError((Problem("", "type", "must be an object"),)) from None
-    if not isinstance(value, dict):
-        raise InvalidInputError((Problem("", "type", "must be an object"),))
+    sent = _object(value)
     keys = CHANNEL_TYPES[type_name].keys
     parsed: dict[str, Any] = {}
     problems = [
         Problem(key, "unknown", f"is not known for {type_name}; known are {', '.join(keys)}")
-        for key in value
+        for key in sent
         if key not in keys and key != "hasSecret"
     ]
     for key, spec in keys.items():
-        if value.get(key) is None:
+        if sent.get(key) is None:
+            if may_clear and key in sent and not spec.is_secret:
+                parsed[key] = None
             continue
         try:
-            parsed[key] = spec.parse(value[key])
+            parsed[key] = spec.parse(sent[key])
         except InvalidValueError as error:
             problems.append(Problem(key, error.code, error.message))
     if problems:
         raise InvalidInputError(tuple(problems))
     return parsed
+
+
+def _object(value: object) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, dict):
+        raise InvalidInputError((Problem("", "type", "must be an object"),))
+    return value
 
 
 def require_complete(type_name: str, config: Mapping[str, Any]) -> None:

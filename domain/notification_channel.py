@@ -121,9 +121,10 @@ def shown_config(type_name: str, config: Fields) -> Fields:
 
 
 def merge_config(type_name: str, stored: Fields, sent: Fields) -> Fields:
-    """Return the stored config changed by a sent one: a key that was not sent stays."""
+    """Return the stored config changed by a sent one: null clears, what was not sent stays."""
     known = CHANNEL_TYPES[type_name].keys
-    return {key: each for key, each in {**stored, **sent}.items() if key in known}
+    merged = {**stored, **sent}
+    return {key: each for key, each in merged.items() if key in known and each is not None}
 
 
 def parse_conditions(value: object) -> dict[str, Any] | None:

@@ -240,6 +240,28 @@ def choice(*choices: str) -> Callable[[object], str]:
     return parse
 
 
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidValueError("type", "must be true or false")
+    return value
+
+
+def _identifier(value: object) -> int | str | None:
+    if value is None:
+        return None
+    found = parse_identifier(value)
+    if found is None:
+        raise InvalidValueError("type", "must be a number, a UUID or null")
+    return found
+
+
+ID_OR_NULL: Final[Schema] = {
+    "type": ["integer", "string", "null"],
+    "description": "A number or a `publicId`.",
+}
+
+Switch = Annotated[bool, Parsed(_boolean, {"type": "boolean"})]
+IdentifierOrNull = Annotated[int | str | None, Parsed(_identifier, ID_OR_NULL)]
 Name = Annotated[str, Parsed(values.parse_name, NAME)]
 Hostname = Annotated[str, Parsed(values.parse_hostname, HOSTNAME)]
 Email = Annotated[str | None, Parsed(values.parse_email, EMAIL)]

@@ -39,6 +39,9 @@ class Action(StrEnum):
     MANAGE_TAGS = "create tags, or put them on monitors"
     MANAGE_ALL_TAGS = "change tags that others created"
     MANAGE_WINDOWS = "plan maintenance windows"
+    READ_CHANNELS = "read notification channels"
+    MANAGE_CHANNELS = "create or change notification channels"
+    MANAGE_EXTRA_CHANNELS = "create or change channels of types that need an extra"
     READ_INCIDENT = "read incidents"
     MANAGE_INCIDENTS = "acknowledge or close incidents"
     READ_LOCATION_INCIDENTS = "read incidents of locations"
@@ -74,6 +77,9 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.MANAGE_TAGS: _WRITERS | {"readonly"},
     Action.MANAGE_ALL_TAGS: _ADMINS,
     Action.MANAGE_WINDOWS: _WRITERS | {"readonly"},
+    Action.READ_CHANNELS: _EVERYONE,
+    Action.MANAGE_CHANNELS: _WRITERS,
+    Action.MANAGE_EXTRA_CHANNELS: _ADMINS,
     Action.READ_INCIDENT: _EVERYONE,
     Action.MANAGE_INCIDENTS: _WRITERS,
     Action.READ_LOCATION_INCIDENTS: _OPERATORS,

@@ -22,6 +22,7 @@ from api.http.fields import (
     PhoneNumber,
     RequestBody,
     Schema,
+    Switch,
     change_of,
     choice,
 )
@@ -66,12 +67,6 @@ if TYPE_CHECKING:
 STATUSES: Final = ("active", "inactive", "marked_for_cancellation")
 MAX_CUSTOM_FIELDS_BYTES: Final = 16 * 1024
 MAX_THRESHOLD: Final = 100
-
-
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidValueError("type", "must be true or false")
-    return value
 
 
 def _threshold(value: object) -> int:
@@ -145,7 +140,7 @@ class CreateCustomerBody(RequestBody):
     ] = "active"
     notification_email: Email = None
     notification_phone_number: PhoneNumber = None
-    monthly_reports_enabled: Annotated[bool, Parsed(_boolean, {"type": "boolean"})] = True
+    monthly_reports_enabled: Switch = True
     custom_fields: Annotated[
         dict[str, Any] | None,
         Parsed(

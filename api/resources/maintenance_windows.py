@@ -9,7 +9,17 @@ import falcon
 from api.http.body import read_object
 from api.http.errors import invalid
 from api.http.execution import Cost
-from api.http.fields import NUMBER, Name, Parsed, RequestBody, change_of, parse_identifier
+from api.http.fields import (
+    ID_OR_NULL,
+    NUMBER,
+    IdentifierOrNull,
+    Name,
+    Parsed,
+    RequestBody,
+    Switch,
+    change_of,
+    parse_identifier,
+)
 from api.http.fields import UUID as UUID_SCHEMA
 from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
@@ -78,12 +88,6 @@ def _description(value: object) -> str | None:
     return value.strip() or None
 
 
-def _boolean(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidValueError("type", "must be true or false")
-    return value
-
-
 def _some_pattern(value: object) -> dict[str, Any] | None:
     """Read a pattern; its first problem names the key, because a field has one message."""
     try:
@@ -92,15 +96,6 @@ def _some_pattern(value: object) -> dict[str, Any] | None:
         first = error.problems[0]
         where = f"{first.path} " if first.path else ""
         raise InvalidValueError(first.code, f"{where}{first.message}") from None
-
-
-def _identifier(value: object) -> int | str | None:
-    if value is None:
-        return None
-    found = parse_identifier(value)
-    if found is None:
-        raise InvalidValueError("type", "must be a number, a UUID or null")
-    return found
 
 
 def _identifiers(value: object) -> tuple[int | str, ...]:
@@ -129,10 +124,6 @@ def _targets(value: object) -> tuple[tuple[Kind, int | str], ...]:
     return tuple(found)
 
 
-_ID_OR_NULL: Final[Schema] = {
-    "type": ["integer", "string", "null"],
-    "description": "A number or a `publicId`.",
-}
 _LIST_OF_IDS: Final[Schema] = {
     "type": "array",
     "items": {"anyOf": [NUMBER, UUID_SCHEMA]},
@@ -176,10 +167,10 @@ class CreateWindowBody(RequestBody):
             {"type": "string", "description": "IANA name.", "examples": ["Europe/Berlin"]},
         ),
     ] = "UTC"
-    is_recurring: Annotated[bool, Parsed(_boolean, {"type": "boolean"})] = False
+    is_recurring: Switch = False
     recurrence_pattern: Annotated[dict[str, Any] | None, Parsed(_some_pattern, _PATTERN)] = None
-    is_active: Annotated[bool, Parsed(_boolean, {"type": "boolean"})] = True
-    customer_id: Annotated[int | str | None, Parsed(_identifier, _ID_OR_NULL)] = None
+    is_active: Switch = True
+    customer_id: IdentifierOrNull = None
     targets: Annotated[
         tuple[tuple[Kind, int | str], ...],
         Parsed(
@@ -493,7 +484,7 @@ def _schemas() -> Schema:
 
 def _with_single(schema: Schema) -> Schema:
     """Add the keys of older clients, which name one monitor."""
-    more = dict.fromkeys(_KIND_OF_KEY, _ID_OR_NULL)
+    more = dict.fromkeys(_KIND_OF_KEY, ID_OR_NULL)
     more |= dict.fromkeys(_FOREIGN_KEYS, ALWAYS_NULL)
     return {**schema, "properties": {**schema["properties"], **more}}
 

@@ -28,6 +28,11 @@ OPERATIONS = [
 CREATED, NO_CONTENT = 201, 204
 SMALLEST: dict[str, dict[str, Any]] = {
     "/api/tags": {"name": "Production", "color": "red"},
+    "/api/notification-channels": {
+        "type": "email",
+        "name": "Ops Email",
+        "config": {"email": "ops@example.com"},
+    },
     "/api/maintenance-windows": {
         "name": "Database migration",
         "startTime": "2027-07-10T22:00:00Z",

@@ -247,6 +247,22 @@ def test_a_config_is_merged_and_an_unchanged_secret_records_nothing(
     assert opened["secret"] == "another-secret"
 
 
+def test_null_clears_a_key_of_a_config_unless_it_is_a_secret(store: Store, owners: Owners) -> None:
+    resources, organization = store.monitoring.resources, owners.organization.id
+    fields = {**WEBHOOK, "config": {**WEBHOOK["config"], "timeout": 5}}
+    channel = resources.create(NotificationChannel, organization, fields, TESTER)
+    sent = {"url": WEBHOOK["config"]["url"], "timeout": None, "secret": None, "hasSecret": True}
+    config = parse_channel_config("webhook", sent, may_clear=True)
+
+    changed = resources.update(
+        NotificationChannel, organization, channel.id, {"config": config}, TESTER
+    )
+
+    assert "timeout" not in changed.config
+    opened = resources.unsealed_channel(channel.id, "webhook", changed.config)
+    assert opened["secret"] == SECRET
+
+
 def test_a_deleted_channel_gives_no_secret_any_more(store: Store, owners: Owners) -> None:
     resources, organization = store.monitoring.resources, owners.organization.id
     channel = resources.create(NotificationChannel, organization, WEBHOOK, TESTER)
