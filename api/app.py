@@ -38,6 +38,8 @@ from domain.kinds import KINDS
 from store.last_checks import LastChecks
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from projections.catalog import Views
     from store.store import Store
 
@@ -85,7 +87,8 @@ class Options:
     `log_request` takes the line of each request. `trusted_proxies` are believed in what they
     say about a client's address. `max_view_lag` is the number of events that a
     view may be behind its log before /readyz answers 503. `metrics_monitors`: of how many monitors
-    /metrics has numbers; None: of none.
+    /metrics has numbers; None: of none. `archive_after` is the age at which checks are archived by
+    themselves; None: they are not.
     """
 
     rate_limit_per_minute: int | None = None
@@ -95,6 +98,7 @@ class Options:
     trusted_proxies: TrustedProxies = field(default_factory=TrustedProxies)
     max_view_lag: int = MAX_LAG
     metrics_monitors: int | None = None
+    archive_after: timedelta | None = None
     quotas: QuotaLimits = NO_QUOTAS
 
 
@@ -130,6 +134,7 @@ def create_app(store: Store, views: Views, options: Options | None = None) -> Ap
         document=openapi_document,
         max_view_lag=options.max_view_lag,
         metrics_monitors=options.metrics_monitors,
+        archive_after=options.archive_after,
     )
     for path, operations in _operations(parts).items():
         app.add_route(path, Endpoint(execution, operations))

@@ -183,6 +183,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
             self._log_request(),
             TrustedProxies(settings.trusted_proxies),
             metrics_monitors=settings.metrics_monitors,
+            archive_after=settings.archive_after,
             quotas=quotas,
         )
 

@@ -190,6 +190,16 @@ class Archiver:
         self._moved.pruned += self._store.engine.prune(position, through)
 
 
+def archive_lag(store: Store, archive_after: timedelta, now: datetime) -> timedelta:
+    """Return for how long the oldest check that is not archived has been older than some time.
+
+    A day is normal (`LONGEST_WAIT`). Raises ArchiveError when that check is damaged.
+    """
+    oldest = store.engine.rows(LOG).after(store.archive.through(), 1)
+    lag = now - archive_after - _ended_at(oldest[0]) if oldest else timedelta(0)
+    return max(lag, timedelta(0))
+
+
 def _ended_at(row: Row) -> datetime:
     try:
         state: dict[str, Any] = orjson.loads(row.state)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -26,11 +27,16 @@ from api.http.permissions import Action, Principal, require
 from api.openapi.operations import DocumentedAnswer, DocumentedOperation
 from api.openapi.resource import SERVICE, Resource, Route
 from api.resources.monitor_metrics import MonitorCollector
+from domain.clock import utc_now
+from domain.errors import ArchiveError
 from projections.core.joined_log import readers_of
+from store.archiving import archive_lag
+from store.ports.engine import LOGS
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import timedelta
     from uuid import UUID
 
     import falcon
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
 
     from api.resources.parts import Parts
     from projections.core.projector import Projector
-    from store.archive.check_archive import CheckArchive
+    from store.store import Store
 
 
 OWN: Final = CollectorRegistry()
@@ -143,23 +149,37 @@ class ViewCollector(Collector):
 
 
 class ArchiveCollector(Collector):
-    """What is archived, read at each scrape.
+    """What is archived, what waits for it, and the size of the logs, read at each scrape."""
 
-    A position that does not move any more shows that `postwatch checks archive` does not run.
-    """
-
-    def __init__(self, archive: CheckArchive) -> None:
-        self._archive = archive
+    def __init__(self, store: Store, archive_after: timedelta | None) -> None:
+        self._store = store
+        self._archive_after = archive_after
 
     def collect(self) -> Iterator[Metric]:
-        """Give how many checks are archived, up to where, and in how many bytes."""
-        segments = self._archive.segments()
+        """Give how many checks are archived, up to where, in how many bytes, and how late."""
+        segments = self._store.archive.segments()
         checks = sum(each.events for each in segments)
         through = segments[-1].last if segments else 0
-        size = self._archive.files.size()
+        size = self._store.archive.files.size()
         yield GaugeMetricFamily("postwatch_archived_checks", "Checks in the archive.", checks)
         yield GaugeMetricFamily("postwatch_archive_position", "Archived up to here.", through)
         yield GaugeMetricFamily("postwatch_archive_bytes", "Bytes of the archive.", size)
+        sizes = GaugeMetricFamily("postwatch_log_bytes", "Bytes of a log.", labels=["log"])
+        for log_name in LOGS:
+            sizes.add_metric([log_name], self._store.engine.log_bytes(log_name))
+        yield sizes
+        # A damaged check has no age: /readyz says so.
+        with suppress(ArchiveError):
+            yield from self._lag()
+
+    def _lag(self) -> Iterator[Metric]:
+        if self._archive_after is not None:
+            lag = archive_lag(self._store, self._archive_after, utc_now())
+            yield GaugeMetricFamily(
+                "postwatch_archive_lag_seconds",
+                "How long the oldest check that is due has waited to be archived.",
+                lag.total_seconds(),
+            )
 
 
 class StoreCollector(Collector):
@@ -193,7 +213,7 @@ class Metrics:
         self._registry.register(
             StoreCollector(
                 ViewCollector(parts.views.projectors),
-                ArchiveCollector(parts.store.archive),
+                ArchiveCollector(parts.store, parts.archive_after),
                 MonitorCollector(parts.views.states, parts.metrics_monitors),
             )
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from api.http.execution import Execution
     from api.http.fields import Schema
@@ -24,7 +25,8 @@ class Parts:
 
     `document` makes the OpenAPI document. `max_view_lag` is the number of events that a view may
     be behind its log before the service is not ready. `metrics_monitors`: of how many monitors
-    /metrics has numbers; None: of none.
+    /metrics has numbers; None: of none. `archive_after` is the age at which checks are archived by
+    themselves; None: they are not.
     """
 
     store: Store
@@ -34,6 +36,7 @@ class Parts:
     document: Callable[[], Schema]
     max_view_lag: int
     metrics_monitors: int | None
+    archive_after: timedelta | None
 
     @property
     def monitoring(self) -> Monitoring:

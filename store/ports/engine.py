@@ -128,6 +128,10 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def log_bytes(self, log: str) -> int:
+        """Return how much space a log takes on disk, without archived checks."""
+
+    @abstractmethod
     def signal(self, log: str) -> ChangeSignal:
         """Return a signal that tells when events were appended to a log."""
 

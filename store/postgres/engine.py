@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _WRITABLE_SECONDS: Final = 3.0
 """How long `check_writable` waits for an answer."""
 
+_LOG_BYTES: Final = "SELECT pg_total_relation_size(%s::regclass)"
 _LOCK_AS_WRITER: Final = "LOCK TABLE postwatch_monitoring.monitoring_events IN ROW EXCLUSIVE MODE"
 
 
@@ -94,6 +95,13 @@ class PostgresEngine(Engine):
     @override
     def prune(self, position: int, through: int) -> int:
         return prune(self.connections, position, through)
+
+    @override
+    def log_bytes(self, log: str) -> int:
+        with self.connections.get() as connection:
+            table = f"postwatch_{log}.{log}_events"
+            ((size,),) = connection.execute(_LOG_BYTES, (table,)).fetchall()
+        return int(size)
 
     @override
     def signal(self, log: str) -> ChangeSignal:

@@ -95,6 +95,12 @@ class SqliteEngine(Engine):
         return prune(self.folder.checks_log, position, through)
 
     @override
+    def log_bytes(self, log: str) -> int:
+        path = self.folder.log(log)
+        files = (path, path.with_name(f"{path.name}-wal"))
+        return sum(each.stat().st_size for each in files if each.exists())
+
+    @override
     def signal(self, log: str) -> ChangeSignal:
         return SqliteChangeSignal(str(self.folder.log(log)))
 

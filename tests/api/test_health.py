@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import Options
+from domain.clock import utc_now
 from domain.commands import UpdateMonitor
 from store.archiving import Archiver
 from tests.api.world import SMTP, another_worker
@@ -175,3 +177,44 @@ def test_the_archive_is_counted(fresh_world: World) -> None:
     assert value(found, "postwatch_archived_checks") == 4
     assert value(found, "postwatch_archive_position") == 4
     assert value(found, "postwatch_archive_bytes") == moved.size
+    assert value(found, "postwatch_log_bytes", log="checks") > 1000
+    assert ("postwatch_archive_lag_seconds", frozenset()) not in found
+
+
+@pytest.mark.parametrize(
+    ("days", "lag", "ok"), [(0.5, 0, True), (1.5, 0.5, True), (2.9, 1.9, True), (3.1, 2.1, False)]
+)
+def test_how_late_archiving_is_does_not_make_the_service_unfit(
+    fresh_world: World, days: float, lag: float, *, ok: bool
+) -> None:
+    store, monitor = fresh_world.store, fresh_world.monitor()
+    for each in (days + 90, days, 0):
+        check = replace(check_of(monitor), finished_at=utc_now() - timedelta(days=each))
+        store.checks.record([check], location="local", actor=TESTER)
+    fresh_world.views.projector("monitors").catch_up()
+    fresh_world.views.projector("checks").catch_up()
+    Archiver(store, TESTER).run(timedelta(days=90), through=1)
+
+    with another_worker(fresh_world, Options(archive_after=timedelta(days=1))) as worker:
+        answer = worker.caller("nobody").get("/readyz")
+        found = samples(worker)
+
+    assert (answer.status_code, answer.json["status"]) == (200, "ok")
+    part = answer.json["parts"]["archive"]
+    assert part["ok"] == ok
+    assert part["lagSeconds"] == pytest.approx(lag * 86400, abs=120)
+    assert value(found, "postwatch_archive_lag_seconds") == pytest.approx(lag * 86400, abs=120)
+
+
+def test_a_damaged_check_has_no_age(fresh_world: World) -> None:
+    store, monitor = fresh_world.store, fresh_world.monitor()
+    store.checks.record([check_of(monitor)], location="local", actor=TESTER)
+    intruder_of(store).sql("checks", "UPDATE {events} SET state = '{{}}'")
+
+    with another_worker(fresh_world, Options(archive_after=timedelta(days=1))) as worker:
+        answer = worker.caller("nobody").get("/readyz")
+        found = samples(worker)
+
+    assert answer.json["parts"]["archive"] == {"ok": False, "error": "damaged"}
+    assert ("postwatch_archive_lag_seconds", frozenset()) not in found
+    assert value(found, "postwatch_store_away") == 0

@@ -59,7 +59,9 @@ def samples(metrics: str) -> Samples:
 
 
 def scraped(world: World, most: int | None = 1000) -> Samples:
-    with another_worker(world, Options(metrics_monitors=most)) as worker:
+    with another_worker(
+        world, Options(metrics_monitors=most, archive_after=timedelta(days=2))
+    ) as worker:
         answer = worker.operator.get("/metrics")
     assert answer.status_code == 200
     return samples(answer.text)

@@ -15,6 +15,7 @@ from eventsourcing.persistence import OperationalError
 from domain.errors import ArchiveError, StoreError
 from domain.event_mapper import Row
 from tests.domain.given import make_owners
+from tests.domain.realistic import Fleet, record
 from tests.intruder import intruder_of
 from tests.places import Place
 from tests.postgres_server import find_binaries
@@ -152,3 +153,11 @@ def test_a_database_without_the_schema_is_refused_and_what_to_do_is_said(
                 "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'postwatch%'"
             ).fetchall()
         assert made == []
+
+
+def test_the_space_that_a_log_takes_is_known(store: Store) -> None:
+    before = store.engine.log_bytes("checks")
+
+    record(store, Fleet(10).checks(500))
+
+    assert store.engine.log_bytes("checks") - before > 500 * 500
