@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
 from domain.checks import PerformedCheck
 from domain.clock import iso_milliseconds
+from service.errors import ExitCode
 from tests.domain.given import TESTER, make_owners
 from tests.places import on_postgres, on_sqlite
 from tests.system.parts import Part, stopping
@@ -89,6 +93,25 @@ def test_a_killed_process_goes_on_where_it_was(watched: Watched) -> None:
 
     assert watched.topics()["IncidentOpened"] == 1
     assert watched.store.incidents.tracked("checks") == watched.store.reader("checks").head()
+
+
+@on_sqlite
+def test_the_status_says_what_alerting_decides(watched: Watched) -> None:
+    part = watched.part("only")
+    with stopping([part]):
+        part.start("alerting begins to decide")
+        for category, times, topic, state, code in (
+            ("timeout", 3, "IncidentOpened", "down", ExitCode.MONITOR_DOWN),
+            ("ok", 1, "IncidentResolved", "up", ExitCode.OK),
+        ):
+            watched.check(category, times)
+            watched.wait_for(topic)
+
+            told = CliRunner().invoke(main, ["status", "--json"], env=watched.place.environment)
+
+            assert (told.exit_code, told.stderr) == (code, "")
+            counts = json.loads(told.stdout)["byState"]
+            assert {each for each, number in counts.items() if number} == {state}
 
 
 @on_sqlite
