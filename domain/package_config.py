@@ -24,7 +24,7 @@ MAX_PACKAGES: Final = 100
 """The most packages of an organization."""
 
 MAX_NOTES_LENGTH: Final = 2000
-_MAX_COUNT: Final = 1_000_000
+MAX_COUNT: Final = 1_000_000
 _NAMESPACE: Final = uuid5(NAMESPACE_URL, "urn:postwatch:package")
 
 
@@ -33,8 +33,8 @@ def _count(value: object) -> int | None:
         return None
     if type(value) is not int:
         raise InvalidValueError("type", "must be a whole number or null")
-    if not 0 <= value <= _MAX_COUNT:
-        raise InvalidValueError("range", f"must be from 0 to {_MAX_COUNT}")
+    if not 0 <= value <= MAX_COUNT:
+        raise InvalidValueError("range", f"must be from 0 to {MAX_COUNT}")
     return value
 
 

@@ -42,6 +42,7 @@ class Action(StrEnum):
     READ_CHANNELS = "read notification channels"
     MANAGE_CHANNELS = "create or change notification channels"
     MANAGE_EXTRA_CHANNELS = "create or change channels of types that need an extra"
+    MANAGE_PACKAGES = "change packages"
     READ_INCIDENT = "read incidents"
     MANAGE_INCIDENTS = "acknowledge or close incidents"
     READ_LOCATION_INCIDENTS = "read incidents of locations"
@@ -80,6 +81,7 @@ ALLOWED: Final[Mapping[Action, frozenset[Role]]] = {
     Action.READ_CHANNELS: _EVERYONE,
     Action.MANAGE_CHANNELS: _WRITERS,
     Action.MANAGE_EXTRA_CHANNELS: _ADMINS,
+    Action.MANAGE_PACKAGES: _ADMINS,
     Action.READ_INCIDENT: _EVERYONE,
     Action.MANAGE_INCIDENTS: _WRITERS,
     Action.READ_LOCATION_INCIDENTS: _OPERATORS,

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 ABSENT: Final[tuple[tuple[str, str], ...]] = (
     *(("GET", f"{kind.path}/{{public_id}}/details") for kind in KINDS.values()),
     ("PATCH", "/api/organization"),
-    ("GET", "/api/package-configs"),
-    ("PATCH", "/api/package-configs/{name}"),
-    ("DELETE", "/api/package-configs/{name}"),
     ("POST", "/api/users"),
     ("POST", "/api/notification-channels/test"),
     ("GET", "/api/escalation-config/{identifier}"),

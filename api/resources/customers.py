@@ -123,7 +123,8 @@ class CreateCustomerBody(RequestBody):
             {
                 **NAME,
                 "type": ["string", "null"],
-                "description": "A name of your own; nothing depends on it.",
+                "description": "The `packageType` of a package; one that there is not is kept, "
+                "and has no effect.",
             },
         ),
     ] = None

@@ -50,6 +50,8 @@ def path_in(world: World, template: str) -> str:
     """Return a path of the document with the name of something that exists."""
     if "{name}" in template:
         return template.format(name="monitoring" if "/logs/" in template else "docs.js")
+    if "{package_type}" in template:
+        return template.format(package_type=_package(world))
     if "{identifier}" in template:
         return template.format(identifier=_identifier(world, template))
     if "{number}" in template:
@@ -69,6 +71,12 @@ def _identifier(world: World, template: str) -> int:
     return number
 
 
+def _package(world: World) -> str:
+    """Make a package that no customer has; return its key."""
+    assert world.admin.patch("/api/package-configs/spare", {}).status_code == 200
+    return "spare"
+
+
 def _public_id(world: World, template: str) -> UUID:
     if template.startswith("/api/incidents/"):
         return open_incident(world.store, world.monitor()).id
@@ -86,7 +94,8 @@ def body_of(world: World, method: str, path: str) -> dict[str, Any] | None:
         number = world.monitor().number
         return {"monitorType": "smtp", "monitorId": number, "tagId": tag}
     if method != "POST":
-        return {"name": "Renamed"} if method == "PATCH" else None
+        key = "displayName" if path.startswith("/api/package-configs/") else "name"
+        return {key: "Renamed"} if method == "PATCH" else None
     for kind, collection in PATHS.items():
         if path == collection:
             return world.body(kind)

@@ -144,7 +144,8 @@ def test_head_is_answered_wherever_get_is(world: World) -> None:
 def test_what_needs_no_token_is_said_to_be_open(
     world: World, method: str, path: str, operation: dict[str, Any]
 ) -> None:
-    where = path.format(public_id="x", identifier="x", number="x", name="docs.js")
+    ids = dict.fromkeys(("public_id", "identifier", "number", "package_type"), "x")
+    where = path.format(**ids, name="docs.js")
     answer = world.caller("nobody").send(method.upper(), where, "")
     is_open = operation.get("security") == []
     assert (answer.status_code != 401) == is_open
