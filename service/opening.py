@@ -11,11 +11,12 @@ import logging
 import stat
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from service.errors import CommandError, ExitCode
 from service.signals import exiting_on_sigterm
+from store.archiving import ARCHIVE_LOCK
 from store.files.data_folder import DataFolder
 from store.ports.errors import DatabaseUnavailableError
 from store.ports.locks import LockHeldError
@@ -37,6 +38,9 @@ log = logging.getLogger("postwatch.store")
 _RETRY_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 60.0
 """How often a process that waits for the database logs that it waits."""
+
+ARCHIVER_WAIT_SECONDS: Final = 60.0
+"""How long a copy of the store waits for an archiver. A segment takes some seconds."""
 
 
 def open_from_settings(settings: Settings) -> Store:
@@ -103,6 +107,21 @@ def wait_for_database(
                     )
             meanwhile()
             time.sleep(_RETRY_SECONDS)
+
+
+@contextmanager
+def archiving_held_back(locks: Locks) -> Iterator[None]:
+    """Let nobody archive checks while the block copies the store.
+
+    The copy would be whole all the same: so behind an archiver that does not end it begins
+    after a while. But what leaves the log meanwhile makes its write-ahead file grow.
+    """
+    with ExitStack() as stack:
+        with suppress(LockHeldError):
+            stack.enter_context(
+                locks.hold(ARCHIVE_LOCK, wait_seconds=ARCHIVER_WAIT_SECONDS, shared=True)
+            )
+        yield
 
 
 @contextmanager

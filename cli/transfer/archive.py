@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -16,17 +17,20 @@ from projections.catalog import Views
 from projections.consumers import slowest_consumer
 from service.ages import parse_age
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import hold_part, open_from_settings
+from service.opening import open_from_settings
 from service.settings import Settings
 from service.supervised_part import exit_with_supervisor, supervised_option
 from store.archiving import ARCHIVE_LOCK, Archiver
 from store.log_reader import LogReader
+from store.ports.locks import LockHeldError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from cli.terminal.session import OperatorSession
     from store.archiving import ArchivingResult
+    from store.store import Store
 
 
 _NICENESS: Final = 19
@@ -54,7 +58,7 @@ def archive(older_than: str, *, as_json: bool) -> None:
     """
     with exit_on_failure():
         age = _age(older_than)
-    with operator_session() as opened, hold_part(opened.store.engine.locks, ARCHIVE_LOCK):
+    with operator_session() as opened, _archiving_alone(opened.store):
         slowest = slowest_consumer(opened.store, opened.views)
         head = LogReader(opened.store.checks).head()
         with progress("archiving", "positions") as report:
@@ -82,7 +86,7 @@ def archive_next(*, supervised_by: int | None) -> None:
         with (
             open_from_settings(settings) as store,
             Views(store) as views,
-            hold_part(store.engine.locks, ARCHIVE_LOCK),
+            _archiving_alone(store),
         ):
             slowest = slowest_consumer(store, views)
             moved = Archiver(store, ARCHIVER).step(settings.archive_after, slowest.position)
@@ -108,6 +112,22 @@ def segments(*, as_json: bool) -> None:
         ]
     names = {"first": "First", "last": "Last", "events": "Checks", "bytes": "Bytes"}
     print_rows(rows, {**names, "digest": "Digest"}, as_json=as_json)
+
+
+@contextmanager
+def _archiving_alone(store: Store) -> Iterator[None]:
+    """Hold the lock of archiving. Raises CommandError that names the process that holds it."""
+    locks = store.engine.locks
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.hold(ARCHIVE_LOCK))
+        except LockHeldError as error:
+            raise CommandError(
+                ExitCode.ALREADY_RUNNING,
+                f"another process archives checks of {locks.place}, or copies it in a backup or an "
+                f"export: the lock is {error}; run this again when that process has ended",
+            ) from None
+        yield
 
 
 def _print(moved: ArchivingResult, opened: OperatorSession, *, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from cli.transfer.export_import import (
     naming_key_option,
 )
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import open_from_settings
+from service.opening import archiving_held_back, open_from_settings
 from service.settings import Settings
 from store.transfer.backup import make_backup, restore_backup
 
@@ -39,6 +39,7 @@ def backup(destination: Path, *, with_master_key: bool) -> None:
         _refuse_database(settings, "pg_dump or pg_basebackup copies it")
         with (
             open_from_settings(settings) as store,
+            archiving_held_back(store.engine.locks),
             progress("copying", "pages") as report,
         ):
             made = make_backup(store, destination, with_master_key=with_master_key, report=report)

@@ -16,7 +16,11 @@ from cli.terminal.output import STDOUT, complete_output, print_line
 from cli.terminal.progress import progress
 from domain.errors import MasterKeyError
 from service.errors import CommandError, ExitCode, exit_on_failure
-from service.opening import open_from_settings, warn_of_host_local_key
+from service.opening import (
+    archiving_held_back,
+    open_from_settings,
+    warn_of_host_local_key,
+)
 from service.settings import Settings
 from store.files.staging_folder import refuse_unless_empty
 from store.keys.master_keys import read_key_file
@@ -49,6 +53,7 @@ def export(file: Path, new_master_key_file: Path | None) -> None:
         new = None if new_master_key_file is None else read_key_file(new_master_key_file)
         with (
             open_from_settings(settings) as store,
+            archiving_held_back(store.engine.locks),
             _output(file) as output,
             progress("exporting", "positions") as report,
         ):

@@ -36,18 +36,25 @@ _TURN_RETRY_SECONDS: Final = 0.0003
 """Between two attempts to get the turn: a fraction of what a commit takes."""
 
 
-def lock_exclusively(
-    descriptor: int, *, wait_seconds: float = 0, retry_seconds: float = _RETRY_SECONDS
+def lock_file(
+    descriptor: int,
+    *,
+    wait_seconds: float = 0,
+    retry_seconds: float = _RETRY_SECONDS,
+    shared: bool = False,
 ) -> bool:
     """Lock an open file or folder for this process; return False if another one keeps it.
+
+    A shared lock keeps out only those that want it alone.
 
     Waits up to `wait_seconds` and tries every `retry_seconds`. The lock ends with the
     descriptor, or with `unlock`.
     """
     deadline = time.monotonic() + wait_seconds
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return False
@@ -72,8 +79,10 @@ class FileLocks(Locks):
 
     @override
     @contextmanager
-    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
-        with held(self._path(name), name, wait_seconds=wait_seconds):
+    def hold(
+        self, name: str, *, wait_seconds: float = 0, shared: bool = False
+    ) -> Iterator[LockHandle]:
+        with held(self._path(name), name, wait_seconds=wait_seconds, shared=shared):
             yield LockHandle()
 
     @override
@@ -85,18 +94,18 @@ class FileLocks(Locks):
 
 
 @contextmanager
-def held(path: Path, part: str, *, wait_seconds: float = 0) -> Iterator[None]:
+def held(path: Path, part: str, *, wait_seconds: float = 0, shared: bool = False) -> Iterator[None]:
     """Hold a lock file while the block runs, and write into it which process does so as what.
 
-    Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, and
-    StoreError when the file cannot be made.
+    Of those that share it the file names the last one. Waits up to `wait_seconds` for a holder
+    that is just ending. Raises LockHeldError, and StoreError when the file cannot be made.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
     try:
-        if not lock_exclusively(descriptor, wait_seconds=wait_seconds):
+        if not lock_file(descriptor, wait_seconds=wait_seconds, shared=shared):
             raise LockHeldError(_read_holder(descriptor))
         holder = {"pid": os.getpid(), "part": part, "since": iso_milliseconds(utc_now())}
         # A full disk may have no room for the text; the lock itself needs none.
@@ -170,7 +179,7 @@ class WriteQueue:
             # The disk is full, say. The write itself will fail and report it.
             yield
             return
-        lock_exclusively(
+        lock_file(
             descriptor,
             wait_seconds=deadline - time.monotonic(),
             retry_seconds=_TURN_RETRY_SECONDS,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from domain.errors import StoreError
 from store.files.data_folder import make_folder, sync
-from store.files.file_locks import lock_exclusively
+from store.files.file_locks import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,7 +101,7 @@ def _undo_broken_move(root: Path, parts: Sequence[str]) -> None:
 def _locked(root: Path) -> Iterator[None]:
     descriptor = os.open(root, os.O_RDONLY)
     try:
-        if not lock_exclusively(descriptor):
+        if not lock_file(descriptor):
             raise StoreError(f"another process is filling {root} just now")
         yield
     finally:

@@ -68,8 +68,10 @@ class Locks(ABC):
     spans_hosts: bool
 
     @abstractmethod
-    def hold(self, name: str, *, wait_seconds: float = 0) -> AbstractContextManager[LockHandle]:
-        """Hold a lock while the block runs.
+    def hold(
+        self, name: str, *, wait_seconds: float = 0, shared: bool = False
+    ) -> AbstractContextManager[LockHandle]:
+        """Hold a lock while the block runs: alone, or together with others that share it.
 
         Waits up to `wait_seconds` for a holder that is just ending. Raises LockHeldError, an
         error of STORE_UNAVAILABLE, and StoreError when the lock cannot be made.
@@ -77,4 +79,7 @@ class Locks(ABC):
 
     @abstractmethod
     def holder(self, name: str) -> LockHolder | None:
-        """Return who holds a lock now; None when no process does."""
+        """Return who holds a lock now; None when no process does.
+
+        Those that share it may count as none.
+        """

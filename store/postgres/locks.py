@@ -47,6 +47,7 @@ _EXPECT_HEARTBEATS: Final = "SELECT set_config('idle_session_timeout', %s, false
 _HEARTBEAT: Final = "SELECT"
 _RELEASE: Final = "SELECT pg_advisory_unlock_all()"
 _TRY: Final = "SELECT pg_try_advisory_lock(%s, %s)"
+_TRY_SHARED: Final = "SELECT pg_try_advisory_lock_shared(%s, %s)"
 _HOLDER: Final = """
 SELECT activity.application_name, activity.backend_start
 FROM pg_locks AS held JOIN pg_stat_activity AS activity USING (pid)
@@ -79,10 +80,12 @@ class PostgresLocks(Locks):
 
     @override
     @contextmanager
-    def hold(self, name: str, *, wait_seconds: float = 0) -> Iterator[LockHandle]:
+    def hold(
+        self, name: str, *, wait_seconds: float = 0, shared: bool = False
+    ) -> Iterator[LockHandle]:
         made = Connections(self._database.url, name, answer_seconds=_HEARTBEAT_ANSWER_SECONDS)
         with made.own() as session:
-            self._acquire(session, name, time.monotonic() + wait_seconds)
+            self._acquire(session, name, time.monotonic() + wait_seconds, shared=shared)
             session.execute(_EXPECT_HEARTBEATS, (f"{round(self._silent_seconds * 1000)}ms",))
             heartbeats = _LockHeartbeats(
                 session, name, self._heartbeat_seconds, self._silent_seconds
@@ -110,9 +113,10 @@ class PostgresLocks(Locks):
             return LockHolder(None, since)
         return LockHolder(int(found["pid"]), since, found["host"])
 
-    def _acquire(self, session: Connection, name: str, deadline: float) -> None:
+    def _acquire(self, session: Connection, name: str, deadline: float, *, shared: bool) -> None:
+        attempt = _TRY_SHARED if shared else _TRY
         while True:
-            ((is_ours,),) = session.execute(_TRY, (_signed(NAMED), _signed(_number(name))))
+            ((is_ours,),) = session.execute(attempt, (_signed(NAMED), _signed(_number(name))))
             if is_ours:
                 return
             if time.monotonic() >= deadline:

@@ -99,7 +99,7 @@ def test_two_do_not_archive_at_once(
         done = run("checks", "archive", "--older-than", "30d")
 
     assert done.exit_code == ExitCode.ALREADY_RUNNING
-    assert "archive is already running" in done.stderr
+    assert f"another process archives checks of {store.engine.locks.place}" in done.stderr
     assert store.archive.through() == 0
 
 

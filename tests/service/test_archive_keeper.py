@@ -11,16 +11,20 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
+from cli.transfer import backup, export_import
 from domain.actor import ARCHIVER
 from domain.incidents import TrackingMove
 from projections.catalog import Views
-from service import archive_keeper
+from service import archive_keeper, opening
 from service.archive_keeper import ArchiveKeeper
+from service.opening import archiving_held_back
 from service.settings import DEFAULT_ARCHIVE_AFTER
 from store.archiving import Archiver
 from store.background import keep_in_background
-from store.ports.locks import LockHandle
+from store.ports.locks import LockHandle, LockHeldError
 from store.proving import log_proof
 from store.store import open_store
 from tests.domain.given import make_owners
@@ -32,6 +36,8 @@ from tests.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
+    from pathlib import Path
+    from types import ModuleType
 
     from store.store import Store
     from tests.places import Place
@@ -233,3 +239,55 @@ def test_a_process_that_lost_its_lock_archives_nothing(
         wait_until(lambda: len(looked) > 2, what="some rounds")
 
     assert checked.archive.through() == 0
+
+
+def test_it_waits_while_the_store_is_copied(
+    checked: Store, place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_store(place.root, database=place.database) as other, keeping(checked):
+        with archiving_held_back(other.engine.locks), archiving_held_back(other.engine.locks):
+            wait_until(lambda: said(caplog), what="a line in the log")
+            assert checked.archive.through() == 0
+        wait_until(lambda: live(checked) == MONITORS, seconds=60, what="the log pruned")
+
+    assert said(caplog)[0].startswith("archiving waits: the lock is held by process")
+
+
+@on_sqlite
+def test_a_copy_does_not_wait_for_ever(checked: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "ARCHIVER_WAIT_SECONDS", 0.1)
+
+    with checked.engine.locks.hold("archive"), archiving_held_back(checked.engine.locks):
+        checked.reader("checks").after(0, 10)
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("command", "module", "work"),
+    [
+        ("backup", backup, "make_backup"),
+        ("log export", export_import, "export_lines"),
+    ],
+)
+def test_backup_and_export_hold_archiving_back(
+    checked: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    command: str,
+    module: ModuleType,
+    work: str,
+) -> None:
+    original = getattr(module, work)
+
+    def watched(*arguments: object, **options: object) -> object:
+        with pytest.raises(LockHeldError), checked.engine.locks.hold("archive"):
+            pytest.fail("nothing holds archiving back")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, work, watched)
+    done = CliRunner().invoke(main, [*command.split(), str(tmp_path / "copy")])
+
+    assert done.exit_code == 0, done.output
+    with checked.engine.locks.hold("archive"):
+        assert (tmp_path / "copy").exists()

@@ -136,3 +136,20 @@ def test_of_many_who_want_it_one_has_it_at_a_time(place: Place) -> None:
     for thread in threads:
         thread.join()
     assert most == 1
+
+
+def test_a_shared_lock_keeps_out_only_who_wants_it_alone(locks: Locks, place: Place) -> None:
+    with place.engine() as another, locks.hold("part", shared=True):
+        with another.locks.hold("part", shared=True):
+            pass
+        with (
+            pytest.raises(LockHeldError, match=f"held by process {os.getpid()}"),
+            another.locks.hold("part"),
+        ):
+            pytest.fail("one holds it alone that others share")
+    with (
+        locks.hold("part"),
+        pytest.raises(LockHeldError, match=f"held by process {os.getpid()}"),
+        locks.hold("part", shared=True),
+    ):
+        pytest.fail("one shares what another holds alone")
