@@ -53,7 +53,6 @@ _DOCUMENTED: Final = {
 }
 """The same in the shape of a kind, from the `monitors` view."""
 
-_TOTALS: Final = "SELECT state, count(*) FROM states WHERE state IS NOT NULL GROUP BY state"
 _WATCHED: Final = """
 SELECT key, kind, state, record FROM states WHERE state IS NOT NULL
 ORDER BY state, number, kind LIMIT :limit
@@ -122,8 +121,10 @@ class StateQueries(StateReader):
 
     @override
     def totals(self) -> Mapping[MonitorState, int]:
-        found = {STATES[state]: number for state, number in self._select(_TOTALS, {})}
-        return {each: found.get(each, 0) for each in STATES}
+        keys = {
+            count_key({"state": number}, ("state",)): state for number, state in enumerate(STATES)
+        }
+        return dict.fromkeys(STATES, 0) | self._counted("states", keys)
 
     @override
     def watched(self, limit: int) -> Sequence[WatchedMonitor]:

@@ -128,7 +128,7 @@ STATE_ROWS: Final = Table(
         ("customer_id", "number", "kind"),
         ("customer_id", "state", "number", "kind"),
     ),
-    counted=tuple((owner, "state", "kind") for owner in _OWNERS),
+    counted=(("state",), *((owner, "state", "kind") for owner in _OWNERS)),
 )
 INCIDENT_ROWS: Final = Table(
     "monitor_incidents",
