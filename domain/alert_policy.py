@@ -82,7 +82,8 @@ def _milliseconds(value: object) -> int | None:
 
 
 def _reminder_interval(value: object) -> int:
-    return 0 if value == 0 else _whole(MIN_REMINDER_MINUTES, MAX_DELAY_MINUTES)(value)
+    is_off = type(value) is int and value == 0
+    return 0 if is_off else _whole(MIN_REMINDER_MINUTES, MAX_DELAY_MINUTES)(value)
 
 
 def _days(value: object) -> list[int]:

@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import falcon
 
-from domain.kinds import KINDS
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 ABSENT: Final[tuple[tuple[str, str], ...]] = (
-    *(("GET", f"{kind.path}/{{public_id}}/details") for kind in KINDS.values()),
     ("PATCH", "/api/organization"),
     ("POST", "/api/users"),
     ("POST", "/api/notification-channels/test"),

@@ -47,12 +47,15 @@ from domain.maintenance_window import (
     MAX_DESCRIPTION_LENGTH,
     MAX_WINDOWS,
     MaintenanceWindow,
+    covers,
     parse_pattern,
     parse_time_zone,
+    recurrence_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from api.http.fields import Body, Schema
     from api.resources.parts import Parts
@@ -189,7 +192,7 @@ UpdateWindowBody = change_of(CreateWindowBody)
 """The body of PATCH /api/maintenance-windows/:id."""
 
 
-class _Windows:
+class Windows:
     """Reads bodies and shows windows, with the ids of other things translated."""
 
     def __init__(self, parts: Parts) -> None:
@@ -260,6 +263,24 @@ class _Windows:
         """Return whether a window is in the caller's scope."""
         return window["customer_id"] is None or principal.covers_customer(window["customer_id"])
 
+    def of_monitor(self, monitor: Record) -> list[Record]:
+        """Return the windows that are about a monitor, by number."""
+        tags = frozenset(each["public_id"] for each in self._reader.tags_of(monitor["public_id"]))
+        return [
+            each
+            for each in self.access.list(monitor["organization_id"])
+            if covers(
+                each,
+                monitor_id=monitor["public_id"],
+                customer_id=monitor["customer_id"],
+                tag_ids=tags,
+            )
+        ]
+
+    def is_open(self, window: Record, now: datetime) -> bool:
+        """Return whether a window holds messages back at a moment."""
+        return window["is_active"] and recurrence_of(window).open_at(now) is not None
+
     def shape(self, window: Record) -> Schema:
         """Return the documented JSON of a window (12.2)."""
         organization = referenced(self._reader.organization(window["organization_id"]))
@@ -325,7 +346,7 @@ def _require_customer(principal: Principal, customer_id: str | None) -> None:
 class WindowCollection:
     """POST and GET of /api/maintenance-windows."""
 
-    def __init__(self, windows: _Windows) -> None:
+    def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -360,7 +381,7 @@ class WindowCollection:
 class WindowItem:
     """GET, PATCH and DELETE of one window."""
 
-    def __init__(self, windows: _Windows) -> None:
+    def __init__(self, windows: Windows) -> None:
         self._windows = windows
 
     @costs(Cost.COSTLY_READ)
@@ -516,7 +537,7 @@ def _shown() -> Schema:
 
 
 def _routes(parts: Parts) -> Iterator[Route]:
-    windows = _Windows(parts)
+    windows = Windows(parts)
     yield Route(_PATH, WindowCollection(windows))
     yield Route(f"{_PATH}/{{identifier}}", WindowItem(windows))
 

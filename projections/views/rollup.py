@@ -67,6 +67,13 @@ def quantile(counts: Mapping[int, int], share: float) -> int | None:
     return None
 
 
+def mean(counts: Mapping[int, int]) -> float | None:
+    """Return the mean of the durations in microseconds, at most 1.6 % off; None without any."""
+    number = sum(counts.values())
+    whole = sum(middle_of(bucket) * count for bucket, count in counts.items())
+    return whole / number if number else None
+
+
 def merge(into: Counts, more: Mapping[int, int]) -> None:
     """Add counts to others."""
     for bucket, count in more.items():

@@ -58,6 +58,7 @@ RANGES: Final = {
     "year": timedelta(days=366),
 }
 _EARLIEST: Final = datetime(1972, 1, 1, tzinfo=UTC)
+_BY_HOURS: Final = timedelta(days=2)
 
 
 Retirements = Callable[[str], Sequence[Span]]
@@ -106,6 +107,14 @@ def report_period(
     return ReportPeriod(
         start, min(whole, milliseconds(now)), granularity or ("hour" if name == "day" else "day")
     )
+
+
+def period_between(start: datetime, end: datetime, now: datetime) -> ReportPeriod:
+    """Return a time by hours up to two days, else by days; it does not end in the future."""
+    last = min(max(end, _EARLIEST), now)
+    first = min(max(start, _EARLIEST), last)
+    granularity: Granularity = "hour" if last - first <= _BY_HOURS else "day"
+    return ReportPeriod(milliseconds(first), milliseconds(last), granularity)
 
 
 def monitor_uptime(
@@ -222,7 +231,7 @@ def _hour_of(day: str, name: str) -> int:
 
 
 _MICROSECONDS: Final = 1000
-_DIGITS: Final = 1000
+_DIGITS: Final = 3
 """Thousandths of a percent are shown, rounded down: 100 means all of the time."""
 
 
@@ -238,10 +247,14 @@ def uptime_shape(buckets: Sequence[Bucket], period: ReportPeriod) -> dict[str, A
     }
 
 
-def uptime_percent(known_ms: Sequence[int]) -> float | None:
-    """Return the share of up in what is known to be up or down; None when nothing is."""
+def uptime_percent(known_ms: Sequence[int], digits: int = _DIGITS) -> float | None:
+    """Return the share of up in what is known to be up or down; None when nothing is.
+
+    It is rounded down to some digits behind the point.
+    """
     up, down = known_ms[CHECK_STATES.index("up")], known_ms[CHECK_STATES.index("down")]
-    return floor(100 * _DIGITS * up / (up + down)) / _DIGITS if up + down else None
+    parts: int = 10**digits
+    return floor(100 * parts * up / (up + down)) / parts if up + down else None
 
 
 def _figures(bucket: Bucket) -> dict[str, Any]:

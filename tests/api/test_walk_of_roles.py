@@ -51,7 +51,9 @@ MAY: Final[Mapping[tuple[str, str], frozenset[str | None]]] = {
     **{
         ("GET", f"{path}{_ITEM}/{what}"): READERS
         for path in _MONITORS
-        for what in ("history", "check-history", "uptime", "incident-history", "alert-history")
+        for what in (
+            *("history", "check-history", "uptime", "incident-history", "alert-history", "details"),
+        )
     },
     **{("POST", f"{path}{_ITEM}/trigger-check"): WRITERS for path in _MONITORS},
     ("GET", "/api/monitors"): READERS,

@@ -491,6 +491,7 @@ def test_a_package_is_made_changed_deleted_and_made_anew(store: Store, owners: O
         ("alertConsecutiveChecks", "3"),
         ("alertLocationThreshold", "most"),
         ("alertReminderInterval", 1),
+        ("alertReminderInterval", False),
         ("alertPerformanceThresholdMs", 0),
         ("alertCertificateDays", 30),
         ("alertCertificateDays", [0]),
