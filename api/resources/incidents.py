@@ -38,7 +38,7 @@ from domain.incident import CloseReason, Incident, IncidentType
 from domain.kinds import KINDS
 from domain.notification import NotificationKind
 from domain.suggestions import unknown_name
-from projections.readers.incidents import IncidentFilter
+from projections.readers.incidents import OF_INSTALLATION, IncidentFilter
 from projections.shapes.incident import NUMBER_KEYS, listed_incident, shown_incident
 from projections.views.incidents import of_events
 
@@ -98,9 +98,9 @@ class CloseBody(RequestBody):
 
 
 def _cost_of_list(req: falcon.Request) -> Cost:
-    """Return the cost of a list. Counting and deep pages go through many rows."""
-    is_deep = read_offset(req) > _DEEP_OFFSET
-    return Cost.COSTLY_READ if is_deep or req.has_param("includeTotal") else Cost.SHORT_READ
+    """Return the cost of a list. Counting, a rare type and deep pages go through many rows."""
+    is_costly = read_offset(req) > _DEEP_OFFSET or any(map(req.has_param, ("includeTotal", "type")))
+    return Cost.COSTLY_READ if is_costly else Cost.SHORT_READ
 
 
 class IncidentCollection:
@@ -129,10 +129,10 @@ class IncidentCollection:
         status, incident_type = _status(req), _type(req)
         monitor_id = _monitor_id(req)
         organization_id, customer_id = read_owner(req, principal, self._reader)
-        names_owner = req.has_param("organizationId") or customer_id is not None
+        if incident_type == "location" and principal.may(Action.READ_LOCATION_INCIDENTS):
+            organization_id = OF_INSTALLATION
         return IncidentFilter(
             organization_id,
-            with_installation=principal.may(Action.READ_LOCATION_INCIDENTS) and not names_owner,
             customer_id=customer_id,
             monitor_id=monitor_id,
             incident_type=incident_type,
@@ -305,8 +305,8 @@ def _operations() -> Iterator[DocumentedOperation]:
         tag=TAG.name,
         summary="List incidents",
         description="The newest first. An array, or with `includeTotal` an object with the number "
-        "of all. The role `operator` also sees the incidents of locations, unless it names an "
-        "organization or a customer. What was closed is `resolved`, and `closeReason` says why.",
+        "of all. With `type=location` the role `operator` sees the incidents of locations, which "
+        "are no organization's. What was closed is `resolved`, and `closeReason` says why.",
         parameters=(
             *OWNER_PARAMETERS,
             query("status", {"type": "string", "enum": list(_STATUS)}, "Only these."),

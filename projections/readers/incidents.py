@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from projections.core.table import Record
 
 
+OF_INSTALLATION: Final = ""
+"""The owner of incidents that are about no organization's monitor, but a location."""
+
+
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
     """Which incidents a list shows; None means any.
 
-    `with_installation`: beside those of the organization, or of all, also those of locations,
-    which are no organization's.
+    Incidents of locations are no organization's: `OF_INSTALLATION` in its place finds them.
     """
 
     organization_id: str | None = None
-    with_installation: bool = False
     customer_id: str | None = None
     monitor_id: str | None = None
     incident_type: IncidentType | None = None

@@ -9,7 +9,6 @@ import orjson
 from typing_extensions import override
 
 from projections.readers.incidents import IncidentReader, NamedIncident, PlannedAlert
-from projections.views.incidents import INSTALLATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,18 +92,11 @@ def _record(stored: bytes | str | None) -> Any:  # noqa: ANN401 - a record, whic
 def _conditions(which: IncidentFilter) -> tuple[str, dict[str, Any]]:
     """Return the condition of a filter, and the values that it binds."""
     values = {
+        "organization_id": which.organization_id,
         "customer_id": which.customer_id,
         "monitor_id": which.monitor_id,
         "type": which.incident_type,
         "is_open": None if which.is_open is None else int(which.is_open),
     }
-    bound: dict[str, Any] = {key: value for key, value in values.items() if value is not None}
-    conditions = [f"i.{each} = :{each}" for each in bound]
-    if which.organization_id is not None:
-        bound["organization_id"] = which.organization_id
-        owners = ":organization_id"
-        if which.with_installation:
-            bound["installation"] = INSTALLATION
-            owners += ", :installation"
-        conditions.append(f"i.organization_id IN ({owners})")
-    return " AND ".join(conditions) or _ANY, bound
+    bound = {column: value for column, value in values.items() if value is not None}
+    return " AND ".join(f"i.{each} = :{each}" for each in bound) or _ANY, bound

@@ -21,6 +21,7 @@ from domain.organization import Customer
 from projections.core.joined_log import position_of
 from projections.core.projection import Projection, RowBuffer, batched
 from projections.core.table import Table
+from projections.readers.incidents import OF_INSTALLATION
 from projections.views.records import existing
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from projections.core.table import Record, Transaction
     from store.log_reader import LoggedEvent
 
-
-INSTALLATION: Final = ""
-"""The owner of incidents that are about no organization's monitor, but a location."""
 
 _OWNERS: Final = ("organization_id", "customer_id", "monitor_id")
 
@@ -45,7 +43,7 @@ INCIDENTS: Final = Table(
         "number": "INTEGER",
     },
     lambda record: (
-        record["organization_id"] or INSTALLATION,
+        record["organization_id"] or OF_INSTALLATION,
         record["customer_id"],
         record["monitor_id"],
         record["type"],
