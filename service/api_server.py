@@ -23,7 +23,7 @@ from projections.catalog import Views
 from service import logging as logs
 from service.errors import CommandError, ExitCode
 from service.http_connections import WaitingConnections
-from service.http_worker import ApiWorker, waiting_limit
+from service.http_worker import ApiWorker, idle_limit, waiting_limit
 from service.opening import open_from_settings, wait_for_database
 from store.files.data_folder import DataFolder
 from store.sqlite.engine import SqliteEngine
@@ -149,7 +149,7 @@ class ApiServer(BaseApplication):  # type: ignore[misc] # gunicorn has no types
 
         waiting = WaitingConnections(self.settings.connections_per_address, waiting_limit(), now)
         proxies = TrustedProxies(self.settings.trusted_proxies)
-        return ServerContext(proxies, waiting, self._log_request(), count_request)
+        return ServerContext(proxies, waiting, self._log_request(), count_request, idle_limit())
 
     def _open(self) -> Store:
         """Open store and views, and bring the monitors view up to date."""

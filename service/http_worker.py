@@ -8,6 +8,7 @@ method and the stop; forking, signals, heartbeat and event loop stay gunicorn's.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import resource
 from contextlib import suppress
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from gunicorn.workers.gasgi import ASGIWorker
 from typing_extensions import override
 
-from service.http_protocol import HEADER_SECONDS, HttpProtocol, ServerContext
+from api.http.log_throttle import LOG_THROTTLE
+from service.http_handshake import Handshake
+from service.http_protocol import MAX_IDLE, HttpProtocol, ServerContext
 from service.tls import Certificate
 
 if TYPE_CHECKING:
@@ -57,13 +60,16 @@ class ApiWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
         settings: Settings = self.app.settings
         context: ServerContext = self.app.server_context(self.loop.time)
         certificate = Certificate.of(settings)
-        tls: dict[str, Any] = {}
-        if certificate is not None:
-            tls = {"ssl": certificate.context, "ssl_handshake_timeout": HEADER_SECONDS}
+        self.loop.set_exception_handler(_log_loop_error)
+
+        def connection() -> asyncio.BaseProtocol:
+            protocol = HttpProtocol(self, context)
+            if certificate is None:
+                return protocol
+            return Handshake(self.loop, protocol, certificate.context, context)
+
         for each in self.sockets:
-            server = await self.loop.create_server(
-                lambda: HttpProtocol(self, context), sock=each.sock, backlog=BACKLOG, **tls
-            )
+            server = await self.loop.create_server(connection, sock=each.sock, backlog=BACKLOG)
             self.servers.append(server)
         while self.alive and self.ppid == os.getppid():
             self.notify()
@@ -88,6 +94,20 @@ class ApiWorker(ASGIWorker):  # type: ignore[misc] # gunicorn has no types
             await asyncio.sleep(_DRAIN_POLL_SECONDS)
 
 
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log errors that no connection caught; when files lack, each attempt to accept one fails."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
+        return
+    LOG_THROTTLE.log(
+        logging.ERROR,
+        loop,
+        "%s: %s",
+        context["message"].partition("\n")[0],
+        context["exception"],
+    )
+
+
 def raise_file_limit() -> None:
     """Allow this process as many open files as the system lets it have: connections are files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -100,3 +120,8 @@ def raise_file_limit() -> None:
 def waiting_limit() -> int:
     """Return how many connections may wait in a worker: half of the files that it may open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+
+
+def idle_limit() -> int:
+    """Return how many connections a worker keeps between requests: a quarter of its files."""
+    return min(MAX_IDLE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)

@@ -10,7 +10,12 @@ import pytest
 
 from api.http.client_address import TrustedProxies
 from api.http.execution import Cost, Execution, FairPool, NeedsThreadError, require_thread
-from service.http_connections import GRACE_SECONDS, WaitingConnections, holder_of
+from service.http_connections import (
+    GRACE_SECONDS,
+    UnreadAnswers,
+    WaitingConnections,
+    holder_of,
+)
 
 WAIT_SECONDS = 20
 
@@ -105,6 +110,8 @@ class Waiting:
         """End."""
         self.has_ended = True
 
+    end_unread = give_up
+
 
 def test_the_oldest_connection_of_an_address_ends_and_no_other_ones() -> None:
     now = [0.0]
@@ -118,6 +125,32 @@ def test_the_oldest_connection_of_an_address_ends_and_no_other_ones() -> None:
     late = Waiting()
     waiting.add(late, "own")
     assert [each.has_ended for each in (*own, late, other)] == [True, False, False, False, False]
+
+
+def test_a_young_connection_ends_before_the_files_of_the_process_do() -> None:
+    waiting = WaitingConnections(100, 2, lambda: 0.0)
+    connections = [Waiting() for _ in range(4)]
+    for number, each in enumerate(connections):
+        waiting.add(each, str(number))
+    assert [each.has_ended for each in connections] == [True, True, False, False]
+    assert waiting.connections() == connections[2:]
+
+
+def test_of_unread_answers_the_oldest_of_the_greediest_address_ends() -> None:
+    unread = UnreadAnswers(100)
+    modest, read, *greedy = [Waiting() for _ in range(5)]
+    unread.add(modest, "modest", 30)
+    unread.add(read, "greedy", 70)
+    unread.remove(read)
+    for each in greedy:
+        unread.add(each, "greedy", 30)
+    assert [each.has_ended for each in (modest, read, *greedy)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,22 @@ REFUSED: Final = {
     ),
     "two lengths": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\n" * 2 + b"\r\n", 400),
     "no number": (b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: abc\r\n\r\n", 400),
+    "endless length": (
+        b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        400,
+    ),
+    "compressed, too": (
+        b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+    ),
+    "large header": (
+        b"GET / HTTP/1.1\r\n" + HOST + (b"X-A: " + b"a" * 6000 + b"\r\n") * 12 + b"\r\n",
+        431,
+    ),
+    "header without end": (
+        b"GET / HTTP/1.1\r\n" + HOST + (b"X-A: " + b"a" * 6000 + b"\r\n") * 12,
+        431,
+    ),
     "folded header": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: a\r\n b\r\n\r\n", 400),
     "NUL": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: \0\r\n\r\n", 400),
     "long URL": (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
@@ -214,6 +230,34 @@ def test_at_the_limit_of_an_address_the_oldest_ends_and_a_new_one_is_served(
             waiting[-1].recv(1)
 
 
+def test_a_request_to_change_the_protocol_is_answered_as_if_it_did_not_ask(
+    running: Service,
+) -> None:
+    upgrade = (
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with connected(running) as connection:
+        connection.sendall(b"GET /api/customers HTTP/1.1\r\n" + HOST + upgrade)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+        connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + upgrade)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert "WebSocket" not in running.log.read_text()
+
+
+def test_a_connection_that_ends_for_others_is_in_the_log(running: Service) -> None:
+    def messages() -> list[str]:
+        return [each for each in running.messages() if "wait for the rest of a request" in each]
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(LIMIT * 3):
+            stack.enter_context(connected(running))
+        assert wait_until(messages)[0].endswith(
+            "connections of 127.0.0.1 wait for the rest of a request; the oldest is closed"
+        )
+        assert len(messages()) < LIMIT
+
+
 def test_head_has_the_headers_of_get_and_no_body(running: Service) -> None:
     with connected(running) as connection:
         connection.sendall(b"HEAD /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
@@ -276,6 +320,32 @@ def test_tls_without_a_proxy_and_a_new_certificate_without_a_restart(
         assert wait_until(lambda: any("not replaced" in each for each in service.messages()))
         assert name_and_status(service) == ("second.example", 200)
         assert service.stop(signal.SIGTERM) == 0
+
+
+def test_a_handshake_that_does_not_begin_waits_as_a_request_does(
+    tmp_path: Path, authority: CA
+) -> None:
+    write_pair(authority, tmp_path, "one.example")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    env = {
+        "POSTWATCH_TLS_CERT": str(tmp_path / "cert.pem"),
+        "POSTWATCH_TLS_KEY": str(tmp_path / "key.pem"),
+        "POSTWATCH_WORKERS": "1",
+        "POSTWATCH_CONNECTIONS_PER_ADDRESS": str(LIMIT),
+    }
+    with Service(tmp_path / "data", **env) as service, contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(connected(service)) for _ in range(LIMIT * 3)]
+        begun = time.monotonic()
+        for each in silent[: LIMIT * 2]:
+            assert each.recv(1) == b""
+        assert time.monotonic() - begun < 8, "before the deadline of a handshake"
+        with (
+            connected(service) as plain,
+            context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        ):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+            assert receive(connection)[0] == 200
 
 
 @pytest.mark.parametrize(
