@@ -44,6 +44,7 @@ from api.openapi.vocabulary import (
     SUCCESS,
     TIME,
     closed,
+    described,
     identifier_in_text,
     nullable,
     ref,
@@ -53,6 +54,7 @@ from domain.commands import CreateCustomer, UpdateCustomer
 from domain.errors import InvalidValueError, NotFoundError, Problem
 from projections.shapes.customer import CUSTOMER_KEYS, customer_shape
 from projections.views import records
+from projections.views.resources import PACKAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -123,8 +125,8 @@ class CreateCustomerBody(RequestBody):
             {
                 **NAME,
                 "type": ["string", "null"],
-                "description": "The `packageType` of a package; one that there is not is kept, "
-                "and has no effect.",
+                "description": "The `packageType` or the `displayName` of a package; one that "
+                "there is not is kept, and has no effect.",
             },
         ),
     ] = None
@@ -192,6 +194,8 @@ class CustomerCollection:
         if principal.customer_id is not None:
             raise falcon.HTTPForbidden(description="A token of one customer may not make others")
         fields = read_fields(CreateCustomerBody, read_object(req))
+        packages = _Packages(self._reader, principal.organization_id)
+        fields["package_type"] = packages.key(fields["package_type"])
         name, email = fields.pop("name"), fields.pop("email")
         command = CreateCustomer(UUID(principal.organization_id), name, email, fields)
         # Before the command: once it is recorded, a failing read must not prevent the answer.
@@ -204,7 +208,8 @@ class CustomerCollection:
         catch_up(self._projector)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/customers/{made.id}"
-        customer = customer_shape(records.of_customer(made), organization, "created")
+        record = records.of_customer(made)
+        customer = customer_shape(record, organization, "created", packages.of(record))
         resp.media = {"success": True, "customer": customer}
 
     @costs(Cost.COSTLY_READ)
@@ -213,8 +218,9 @@ class CustomerCollection:
         principal: Principal = req.context.principal
         require(principal, Action.READ_CUSTOMER)
         organization = self._organization(req, principal)
+        packages = _Packages(self._reader, organization["public_id"])
         resp.media = [
-            customer_shape(each, organization, "listed")
+            customer_shape(each, organization, "listed", packages.of(each))
             for each in self._reader.customers(organization["public_id"])
             if principal.covers_customer(each["public_id"])
         ]
@@ -240,7 +246,8 @@ class CustomerItem:
         principal: Principal = req.context.principal
         customer, organization = self._find(identifier, principal)
         require(principal, Action.READ_CUSTOMER)
-        resp.media = customer_shape(customer, organization, "read")
+        package = _Packages(self._reader, organization["public_id"]).of(customer)
+        resp.media = customer_shape(customer, organization, "read", package)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
         """Change a customer (9.4)."""
@@ -248,12 +255,15 @@ class CustomerItem:
         customer, organization = self._find(identifier, principal)
         require(principal, Action.MANAGE_CUSTOMERS)
         changes = read_fields(UpdateCustomerBody, read_object(req))
+        packages = _Packages(self._reader, organization["public_id"])
+        if "package_type" in changes:
+            changes["package_type"] = packages.key(changes["package_type"])
         command = UpdateCustomer(UUID(customer["public_id"]), changes)
         actor = principal.actor(req.context.request_id)
         changed = records.of_customer(self._monitoring.update_customer(command, actor))
         if catch_up(self._projector):
             changed, organization = _with_organization(self._reader, customer["public_id"])
-        resp.media = customer_shape(changed, organization, "read")
+        resp.media = customer_shape(changed, organization, "read", packages.of(changed))
 
     def _find(self, text: str, principal: Principal) -> tuple[Record, Record]:
         identifier = identifier_of(text)
@@ -269,6 +279,25 @@ class CustomerItem:
         if not principal.covers_customer(customer["public_id"]):
             raise falcon.HTTPForbidden(description="The customer is outside the token's scope")
         return _with_organization(self._reader, customer["public_id"])
+
+
+class _Packages:
+    """The packages of an organization, by key."""
+
+    def __init__(self, reader: MonitorReader, organization_id: str) -> None:
+        found = reader.resources(PACKAGES, organization_id)
+        self._by_key = {each["package_type"]: each for each in found}
+
+    def of(self, customer: Record) -> Record | None:
+        """Return the package of a customer; None for none that exists."""
+        return self._by_key.get(customer["package_type"])
+
+    def key(self, name: str | None) -> str | None:
+        """Return the key of the package that a key or a label names; else the name itself."""
+        if name in self._by_key:
+            return name
+        labelled = (key for key, each in self._by_key.items() if each["displayName"] == name)
+        return name and next(labelled, name)
 
 
 def _with_organization(reader: MonitorReader, customer_id: str) -> tuple[Record, Record]:
@@ -288,7 +317,7 @@ _CUSTOMER: Final[Mapping[str, Schema]] = {
     "email": nullable(STRING),
     "notificationPhoneNumber": nullable(STRING),
     "notificationEmail": nullable(STRING),
-    "packageId": ALWAYS_NULL,
+    "packageId": described(nullable(NUMBER), "The `id` of the package, if there is it."),
     "packageType": nullable(STRING),
     "packageDisplayName": nullable(STRING),
     "status": {"type": "string", "enum": list(STATUSES)},

@@ -99,8 +99,16 @@ class CloseBody(RequestBody):
 
 def _cost_of_list(req: falcon.Request) -> Cost:
     """Return the cost of a list. Counting, a rare type and deep pages go through many rows."""
-    is_costly = read_offset(req) > _DEEP_OFFSET or any(map(req.has_param, ("includeTotal", "type")))
+    is_costly = (
+        read_offset(req) > _DEEP_OFFSET
+        or _limit(req) > DEFAULT_INCIDENTS
+        or any(map(req.has_param, ("includeTotal", "type")))
+    )
     return Cost.COSTLY_READ if is_costly else Cost.SHORT_READ
+
+
+def _limit(req: falcon.Request) -> int:
+    return read_limit(req, default=DEFAULT_INCIDENTS, most=MAX_INCIDENTS)
 
 
 class IncidentCollection:
@@ -115,7 +123,7 @@ class IncidentCollection:
         """List incidents, the newest first."""
         principal: Principal = req.context.principal
         require(principal, Action.READ_INCIDENT)
-        limit = read_limit(req, default=DEFAULT_INCIDENTS, most=MAX_INCIDENTS)
+        limit = _limit(req)
         offset, with_total = read_offset(req), read_switch(req, "includeTotal")
         which = self._filter(req, principal)
         found = [listed_incident(each) for each in self._incidents.incidents(which, limit, offset)]

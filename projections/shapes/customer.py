@@ -1,7 +1,7 @@
 """The documented JSON of customers (contract part B, 9).
 
-Postwatch sends no SMS and sells no packages: the shapes have those keys with their empty
-value, because clients of the documented API read them.
+Postwatch sends no SMS: the shapes have those keys with their empty value, because clients of the
+documented API read them.
 """
 
 from __future__ import annotations
@@ -106,11 +106,17 @@ _FIELDS: Final = {
 """Documented keys whose value is in the customer's own record."""
 
 
-def customer_shape(customer: Record, organization: Record, form: CustomerForm) -> dict[str, Any]:
-    """Return the documented shape of a customer."""
+def customer_shape(
+    customer: Record, organization: Record, form: CustomerForm, package: Record | None = None
+) -> dict[str, Any]:
+    """Return the documented shape of a customer. `package`: the one it has, if there is one."""
     keys = CUSTOMER_KEYS[form]
     shape = {key: customer[_FIELDS[key]] if key in _FIELDS else None for key in keys}
     shape["organizationId"] = organization["number"]
+    if package is not None and "packageId" in shape:
+        shape["packageId"] = package["number"]
+    if package is not None and "packageDisplayName" in shape:
+        shape["packageDisplayName"] = package["displayName"] or package["package_type"]
     if "smsUsageCurrentMonth" in shape:
         shape["smsUsageCurrentMonth"] = 0
     return shape

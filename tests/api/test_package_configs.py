@@ -141,6 +141,30 @@ def test_a_package_is_deleted_when_no_customer_has_it(world: World) -> None:
     assert (again["notes"], again["usedByCustomerCount"]) == ("anew", 0)
 
 
+def test_a_customer_gets_a_package_by_its_key_or_its_label(world: World) -> None:
+    package = world.admin.patch(f"{PATH}/biz", {"displayName": "Business"}).json
+    unlabelled = world.admin.patch(f"{PATH}/plain", {}).json
+
+    made = world.admin.post("/api/customers", {"name": "By label", "packageType": "Business"})
+    customer = made.json["customer"]
+    assert (customer["packageType"], customer["packageId"]) == ("biz", package["id"])
+    path = f"/api/customers/{customer['publicId']}"
+    shown = world.admin.get(path).json
+    assert (shown["packageId"], shown["packageDisplayName"]) == (package["id"], "Business")
+    (in_list,) = [
+        each for each in world.admin.get("/api/customers").json if each["id"] == customer["id"]
+    ]
+    assert in_list["packageDisplayName"] == "Business"
+    assert listed(world, "biz")["usedByCustomerCount"] == 1
+
+    changed = world.admin.patch(path, {"packageType": "plain"}).json
+    assert (changed["packageId"], changed["packageDisplayName"]) == (unlabelled["id"], "plain")
+    other = world.admin.patch(path, {"packageType": "unheard of"}).json
+    assert (other["packageId"], other["packageDisplayName"]) == (None, "unheard of")
+    none = world.admin.patch(path, {"packageType": None}).json
+    assert (none["packageId"], none["packageDisplayName"]) == (None, None)
+
+
 def test_packages_are_of_an_organization_and_for_admins_of_all_of_it(world: World) -> None:
     assert world.caller("stranger").patch(f"{PATH}/theirs", {}).status_code == 200
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from domain.commands import UpdateCustomer, UpdateMonitor
 from domain.notification import Notification
+from domain.notification_channel import NotificationChannel
 from projections.readers.incidents import OF_INSTALLATION, IncidentFilter
 from projections.shapes.incident import alert_shape, display_duration, message_of
 from projections.views import incidents
@@ -173,6 +174,24 @@ def test_a_message_is_found_by_each_incident_and_monitor_that_it_is_about(
     (of_incident,) = views.incidents.alerts_of_incident(str(made[0].id), 9)
     assert of_incident.alert["public_id"] == str(together)
     assert len(views.incidents.alerts_of_incident(str(made[1].id), 1)) == 1
+
+
+def test_the_name_of_a_channel_is_that_of_now_and_stays_when_it_is_deleted(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    resources, organization = store.monitoring.resources, owners.organization.id
+    fields = {"type": "email", "name": "Ops", "config": {"email": "ops@example.com"}}
+    channel = resources.create(NotificationChannel, organization, fields, TESTER)
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    plan(store, open_incident(store, monitor), channel_id=str(channel.id))
+    change = {"name": "Night shift", "priority": 2}
+    resources.update(NotificationChannel, organization, channel.id, change, TESTER)
+    resources.delete(NotificationChannel, organization, channel.id, TESTER)
+    catch_up(views)
+
+    (planned,) = views.incidents.alerts_of_monitor(str(monitor.id), 9)
+
+    assert planned.channel == {"type": "email", "name": "Night shift"}
 
 
 @given(data=st.data())
