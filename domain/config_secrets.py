@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
+from unicodedata import category, normalize
 
 import orjson
 
@@ -26,16 +27,26 @@ Replace = Callable[[Place, Any], object]
 
 _ENDINGS: Final = tuple(
     word + plural
-    for word in ("pass", "password", "passwd", "passphrase", "pwd", "secret", "token", "key")
+    for word in (
+        *("pass", "password", "passwd", "passphrase", "passwort", "kennwort", "pwd"),
+        *("secret", "token", "key", "credential", "bearer", "authorization", "cookie"),
+    )
     for plural in ("", "s")
 )
+_NUMBERS: Final = "0123456789_-. "
 _SEALED: Final = "sealed"
 _ABSENT: Final = object()
 
 
 def is_secret_name(key: str) -> bool:
-    """Return whether a key is called like a secret: `token`, `apiKey`, `PASSWORD_2`."""
-    return key.lower().rstrip("0123456789_-. ").endswith(_ENDINGS)
+    """Return whether a key is called like a secret: `token`, `apiKey`, `PASSWORD_2`.
+
+    What looks the same counts the same: wide letters, and characters without a width.
+    """
+    if not key.isascii():
+        plain = normalize("NFKC", key)
+        key = "".join(each for each in plain if category(each) != "Cf")
+    return key.lower().rstrip(_NUMBERS).endswith(_ENDINGS)
 
 
 def read_user(kind: Kind, config: Config) -> str | None:

@@ -65,13 +65,17 @@ async def receive_body(req: falcon.asgi.Request) -> bytes | None:
 def read_object(req: falcon.Request) -> dict[str, Any]:
     """Return the JSON object of a request's body.
 
-    Raises 413 above 64 KiB, 415 for another type, and InvalidInputError for anything that is
-    not one JSON object without doubled keys.
+    Raises 413 above 64 KiB, 415 for another type or a compressed body, and
+    InvalidInputError for anything that is not one JSON object without doubled keys.
     """
     media_type = (req.content_type or "").partition(";")[0].strip().lower()
     body: bytes | None = req.context.body
     if body is None:
         raise falcon.HTTPContentTooLarge(description=f"The body may have {MAX_BYTES} bytes")
+    if (req.get_header("Content-Encoding") or "identity").lower() != "identity":
+        raise falcon.HTTPUnsupportedMediaType(
+            description="Send the body as it is, without a Content-Encoding"
+        )
     if media_type != "application/json":
         raise falcon.HTTPUnsupportedMediaType(
             description="Send JSON with the header Content-Type: application/json"

@@ -64,6 +64,10 @@ class Parsed:
             raise _problem(error) from None
 
 
+MAX_COMPARED: Final = 50
+"""How many unknown fields of a body are compared with the known ones, which takes time."""
+
+
 class RequestBody(BaseModel):
     """Base of the models of bodies. A field without a default is required."""
 
@@ -114,14 +118,17 @@ class RequestBody(BaseModel):
     @classmethod
     def _problems(cls, error: ValidationError) -> Iterator[Problem]:
         """Yield what is wrong, in our words. No problem holds the value."""
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        compared = 0
         for each in error.errors(include_url=False, include_context=False, include_input=False):
             path = ".".join(map(str, each["loc"]))
             match each["type"]:
                 case "missing":
                     yield Problem(path, "required", "is required")
                 case "extra_forbidden":
-                    known = [field.alias or name for name, field in cls.model_fields.items()]
-                    yield Problem(path, "unknown", unknown_name(path, known, "field"))
+                    compared += 1
+                    alike = known if compared <= MAX_COMPARED else ()
+                    yield Problem(path, "unknown", unknown_name(path, alike, "field"))
                 case code:
                     yield Problem(path, code, each["msg"])
 

@@ -260,8 +260,20 @@ class Windows:
         return window
 
     def is_visible(self, window: Record, principal: Principal) -> bool:
-        """Return whether a window is in the caller's scope."""
-        return window["customer_id"] is None or principal.covers_customer(window["customer_id"])
+        """Return whether a window is in the caller's scope.
+
+        One of the whole organization is, when it may be about a monitor of the caller's customer.
+        """
+        if principal.customer_id is None:
+            return True
+        if window["customer_id"] is not None:
+            return principal.covers_customer(window["customer_id"])
+        return bool(window["tag_ids"] or self._targets(window, principal))
+
+    def _targets(self, window: Record, principal: Principal) -> list[MonitorRef]:
+        """Return the monitors that a window names and the caller may know of."""
+        found = map(self._reader.monitor_ref, window["targets"])
+        return [each for each in found if each and principal.covers_customer(each.customer_id)]
 
     def of_monitor(self, monitor: Record) -> list[Record]:
         """Return the windows that are about a monitor, by number."""
@@ -281,12 +293,12 @@ class Windows:
         """Return whether a window holds messages back at a moment."""
         return window["is_active"] and recurrence_of(window).open_at(now) is not None
 
-    def shape(self, window: Record) -> Schema:
+    def shape(self, window: Record, principal: Principal) -> Schema:
         """Return the documented JSON of a window (12.2)."""
         organization = referenced(self._reader.organization(window["organization_id"]))
         customer_id = window["customer_id"]
         customer = self._reader.customer(customer_id) if customer_id else None
-        monitors = [each for each in map(self._reader.monitor_ref, window["targets"]) if each]
+        monitors = self._targets(window, principal)
         tags = {each["public_id"]: each for each in self._tags.list(window["organization_id"])}
         single = monitors[0] if len(monitors) == 1 else None
         shown = dict.fromkeys(_FOREIGN_KEYS)
@@ -359,7 +371,7 @@ class WindowCollection:
         made = self._windows.access.create(req, principal, fields)
         resp.status = falcon.HTTP_201
         resp.location = f"/api/maintenance-windows/{made['number']}"
-        resp.media = self._windows.shape(made)
+        resp.media = self._windows.shape(made, principal)
 
     @costs(Cost.COSTLY_READ)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -371,7 +383,7 @@ class WindowCollection:
         customer = asked_customer(req, principal, reader)
         wanted = organization["public_id"] if organization else principal.organization_id
         resp.media = [
-            self._windows.shape(each)
+            self._windows.shape(each, principal)
             for each in self._windows.access.list(wanted)
             if self._windows.is_visible(each, principal)
             and (customer is None or each["customer_id"] == customer["public_id"])
@@ -390,7 +402,7 @@ class WindowItem:
         principal: Principal = req.context.principal
         window = self._windows.find(identifier, principal)
         require(principal, Action.READ_ORGANIZATION)
-        resp.media = self._windows.shape(window)
+        resp.media = self._windows.shape(window, principal)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
         """Change a window; targets can change, too."""
@@ -399,7 +411,7 @@ class WindowItem:
         changes = self._windows.fields(UpdateWindowBody, read_object(req), principal)
         _require_customer(principal, changes.get("customer_id", window["customer_id"]))
         changed = self._windows.access.update(req, principal, window, changes)
-        resp.media = self._windows.shape(changed)
+        resp.media = self._windows.shape(changed, principal)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, identifier: str) -> None:
         """Cancel a window."""

@@ -125,7 +125,7 @@ class MonitorDetails:
             "incidents": incidents_of(self._incidents, monitor_id, self._clock),
             "alerts": alerts_of(self._incidents, monitor_id),
             "testResultLog": log,
-            "maintenance": self._maintenance(view, now),
+            "maintenance": self._maintenance(view, principal, now),
         }
 
     def _newest_checks(
@@ -172,13 +172,15 @@ class MonitorDetails:
                 return
             up_to = page[-1].originator_version - 1
 
-    def _maintenance(self, view: MonitorRecords, now: datetime) -> dict[str, Any]:
+    def _maintenance(
+        self, view: MonitorRecords, principal: Principal, now: datetime
+    ) -> dict[str, Any]:
         every = self._windows.of_monitor(view.monitor)
         active = [each for each in every if self._windows.is_open(each, now)]
         return {
             "inMaintenance": bool(active) or view.monitor["status"] == "maintenance",
-            "activeWindows": [self._windows.shape(each) for each in active],
-            "allWindows": [self._windows.shape(each) for each in every],
+            "activeWindows": [self._windows.shape(each, principal) for each in active],
+            "allWindows": [self._windows.shape(each, principal) for each in every],
         }
 
 

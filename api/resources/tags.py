@@ -136,6 +136,10 @@ class TagItem:
         require(principal, Action.MANAGE_TAGS)
         if tag["created_by"] != principal.token_id:
             require(principal, Action.MANAGE_ALL_TAGS)
+            if principal.customer_id is not None:
+                raise falcon.HTTPForbidden(
+                    description="A token of one customer changes only the tags that it created"
+                )
         return tag
 
 
@@ -244,7 +248,7 @@ def _operations() -> Iterator[DocumentedOperation]:
         name="updateTag",
         tag=TAG.name,
         summary="Change a tag",
-        description="For the token that created it, and for admins.",
+        description="For the token that created it, and for admins of the organization.",
         parameters=(_IDENTIFIER,),
         body=ref("UpdateTag"),
         answers={200: json_answer("The tag", "Tag")},
@@ -256,7 +260,8 @@ def _operations() -> Iterator[DocumentedOperation]:
         name="deleteTag",
         tag=TAG.name,
         summary="Delete a tag",
-        description="For the token that created it, and for admins. Its assignments end.",
+        description="For the token that created it, and for admins of the organization. Its "
+        "assignments end.",
         parameters=(_IDENTIFIER,),
         answers={200: json_answer("Deleted", "Success")},
         errors=(400, 403, 404, 409),

@@ -126,6 +126,13 @@ def test_a_body_above_64_kib_is_413(world: World, admin: Caller, kind: str) -> N
     assert (too_large.status_code, create.status_code) == (413, 413)
 
 
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("IDENTITY", 400)])
+def test_a_compressed_body_is_415(admin: Caller, coding: str, status: int) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+
+    assert admin.send("POST", SMTP, "{}", headers).status_code == status
+
+
 @pytest.mark.parametrize(
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "application/merge-patch+json", "json", ""],

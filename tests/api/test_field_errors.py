@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.http.fields import MAX_COMPARED
 from tests.api.world import PATHS, SMTP, path_of
 
 if TYPE_CHECKING:
@@ -206,6 +207,16 @@ def test_the_error_body_has_the_documented_keys_first(admin: Caller) -> None:
     assert answer.json["statusMessage"] == "Bad Request"
     assert answer.json["message"] == "Validation failed: 'customerId' is required"
     assert answer.json["requestId"] == answer.headers["x-request-id"]
+
+
+def test_only_some_of_very_many_unknown_fields_are_compared_with_the_known_ones(
+    admin: Caller,
+) -> None:
+    answer = admin.post(SMTP, {f"hostname{number}": 1 for number in range(MAX_COMPARED + 1)})
+
+    unknown = [each["message"] for each in answer.json["errors"] if each["code"] == "unknown"]
+    assert len(unknown) == MAX_COMPARED + 1
+    assert sum("did you mean hostname?" in each for each in unknown) == MAX_COMPARED
 
 
 def test_a_message_with_very_many_problems_is_cut_but_the_list_is_whole(admin: Caller) -> None:

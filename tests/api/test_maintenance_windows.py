@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from domain.monitor import Monitor
     from tests.api.world import World
 
 
@@ -165,6 +166,28 @@ def test_a_token_of_a_customer_plans_for_that_customer_only(world: World) -> Non
     assert {each["customerId"] for each in listed} == {other}
     taken = scoped.patch(f"{PATH}/{own.json['id']}", {"customerId": other})
     assert taken.status_code == 403
+
+
+def test_a_token_of_a_customer_sees_of_windows_of_all_what_is_its_own(world: World) -> None:
+    scoped = world.caller("scoped_user")
+    own, foreign = world.monitor(), world.monitor(whose="other")
+
+    def plan(*monitors: Monitor, **keys: object) -> int:
+        targets = [{"type": "smtp", "id": each.number} for each in monitors]
+        body = window(world, customerId=None, targets=targets, **keys)
+        planned: int = world.admin.post(PATH, body).json["id"]
+        return planned
+
+    of_both, of_other = plan(own, foreign), plan(foreign)
+    tag = world.admin.post("/api/tags", {"name": "Any", "color": "red"}).json["id"]
+    of_tag = plan(foreign, tagIds=[tag])
+
+    shown = {each["id"]: each for each in scoped.get(PATH).json}
+    assert shown[of_both]["targets"] == [{"type": "smtp", "id": own.number}]
+    assert shown[of_tag]["targets"] == []
+    assert of_other not in shown
+    assert scoped.get(f"{PATH}/{of_other}").status_code == 403
+    assert len(world.admin.get(f"{PATH}/{of_both}").json["targets"]) == 2
 
 
 def test_a_window_of_another_organization_is_not_found(world: World) -> None:

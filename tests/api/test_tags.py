@@ -71,6 +71,18 @@ def test_readonly_sees_and_changes_its_own_tags(world: World) -> None:
     assert reader.patch(f"/api/tags/{own['id']}", {"name": "Still mine"}).status_code == 200
 
 
+def test_an_admin_of_one_customer_changes_no_tag_of_others(world: World) -> None:
+    tag = world.admin.post("/api/tags", TAG).json
+    path = f"/api/tags/{tag['id']}"
+    scoped = world.caller("scoped_admin")
+    own = scoped.post("/api/tags", TAG).json
+
+    assert scoped.patch(path, {"name": "Taken"}).status_code == 403
+    assert scoped.delete(path).status_code == 403
+    assert tag in world.admin.get("/api/tags").json
+    assert scoped.patch(f"/api/tags/{own['id']}", {"name": "Own"}).status_code == 200
+
+
 def test_a_monitor_gets_a_tag_once_and_loses_it(world: World) -> None:
     tag = world.admin.post("/api/tags", TAG).json["id"]
     monitor = world.monitor()

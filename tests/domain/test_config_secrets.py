@@ -47,13 +47,17 @@ def test_the_password_is_in_its_documented_place(
         *("pass", "password", "secret", "token", "key"),
         *("PASS", "Password", "clientSecret", "refresh_token", "api-key", "apikey", "password_2"),
         *("tokens", "passphrase", "passwd", "pwd", "keys"),
+        *("credentials", "bearer", "Authorization", "cookie", "Passwort", "kennwort"),
+        *("\uff50\uff41\uff53\uff53", "pa\u200bss", "pass\u00adword", "\u017fecret"),
     ],
 )
 def test_a_key_that_is_called_like_a_secret_is_one(key: str) -> None:
     assert config_secrets.is_secret_name(key)
 
 
-@pytest.mark.parametrize("key", ["", "user", "keyboard", "tokenize", "secretary", "passive", "tls"])
+@pytest.mark.parametrize(
+    "key", ["", "user", "keyboard", "tokenize", "secretary", "passive", "tls", "\u200b"]
+)
 def test_a_key_with_another_name_is_none(key: str) -> None:
     assert not config_secrets.is_secret_name(key)
 
