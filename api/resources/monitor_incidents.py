@@ -10,11 +10,12 @@ from api.http.fields import UUID as UUID_SCHEMA
 from api.http.operation import costs
 from api.http.permissions import Action, Principal, require
 from api.openapi import names
+from api.openapi.incidents import ALERT_SCHEMAS, TYPES
 from api.openapi.operations import DocumentedOperation, json_answer
 from api.openapi.parameters import PUBLIC_ID
 from api.openapi.resource import Resource, Route
 from api.openapi.vocabulary import COUNT, STRING, TIME, closed, described, nullable, ref
-from api.resources.incidents import ALERT_SCHEMAS, MAX_ALERTS, TYPES
+from api.resources.incidents import MAX_ALERTS
 from domain.clock import Clock, utc_now
 from domain.kinds import KINDS
 from projections.readers.incidents import IncidentFilter
