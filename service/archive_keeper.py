@@ -1,9 +1,10 @@
 """Archives old checks by itself, segment by segment, in a child process.
 
-A thread of the projections process looks whether a segment is due. The work itself takes
-seconds of CPU and some hundred MB, so a process of the lowest priority does it: neither the
-views nor anything else waits for it, and its memory is free again afterwards. It may be
-killed at any time.
+A thread of the projections process looks whether a segment is due. Making it takes seconds of
+CPU and some hundred MB, so a child process of low priority does it: neither the views nor
+anything else waits for it, and its memory is free again afterwards. The thread then deletes
+the checks from the log, because writers wait for that: a process of low priority would hold
+the lock of the log for longer. Both may be killed at any time.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class ArchiveKeeper:
         self._lock = lock
         self._round_seconds = round_seconds
         self._retry_seconds = retry_seconds
-        self._is_first = True
+        self._must_prune = True
         self._said = ""
 
     def run(self, stop: Event) -> None:
@@ -97,20 +98,24 @@ class ArchiveKeeper:
     def _step(self, stop: Event) -> float:
         """Archive the next segment if it is due; return how long to pause, in seconds."""
         is_due = self._archiver.is_due(self._archive_after)
-        if self._lock.is_lost or not (is_due or self._is_first):
-            return self._round_seconds
-        with self._locks.hold(ARCHIVE_LOCK):
-            self._archiver.finish_earlier()
-            self._is_first = False
-        if not is_due:
+        if self._lock.is_lost or not (is_due or self._must_prune):
             return self._round_seconds
         started = time.monotonic()
+        self._prune()
+        if not is_due:
+            return self._round_seconds
+        self._must_prune = True
         if not self._archive_next(stop):
-            # A child that was killed may have left something.
-            self._is_first = True
             return self._retry_seconds
+        self._prune()
         # As long as it took: half of what a core can do archives some thousand checks a second.
         return time.monotonic() - started
+
+    def _prune(self) -> None:
+        with self._locks.hold(ARCHIVE_LOCK):
+            if self._must_prune:
+                self._archiver.prune()
+                self._must_prune = False
 
     def _archive_next(self, stop: Event) -> bool:
         """Run a child; return whether it archived something."""

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from projections import catalog
+from soak.archive_kills import MOMENTS, play_archive_kills
 from soak.disk_full import play_full_disk
 from soak.disk_trace import can_trace
 from soak.failover import play_failovers
@@ -95,6 +96,21 @@ def play_kill_loop(folder: Path, seconds: float) -> str:
         f"{ledger.acknowledged} commands acknowledged, {ledger.unanswered} unanswered, lost 0; "
         f"{judged.events} events, {judged.checks} checks, doubled 0; "
         f"{loop.copies_judged} copies taken up and judged"
+    )
+
+
+def play_archiving(folder: Path, seconds: float) -> str:
+    """Kill archiving at each of its steps."""
+    end = time.monotonic() + seconds
+    with Service(folder / "data", POSTWATCH_ARCHIVE_AFTER="never") as service:
+        random = Random(time.time_ns())  # noqa: S311 - chance, no secret
+        played = play_archive_kills(
+            service, random, lambda found: bool(found.kills) and time.monotonic() > end
+        )
+    least = min(played.kills[moment] for moment in MOMENTS)
+    return (
+        f"{played.kills.total()} kills, at least {least} at each of {len(MOMENTS)} moments; "
+        f"{played.checks} checks, {played.archived} archived, lost 0"
     )
 
 
@@ -181,6 +197,7 @@ def play_failover(folder: Path, seconds: float) -> str:
 PLAYS: dict[str, tuple[Callable[[Path, float], str], float]] = {
     "machine": (play_machine, 0.2),
     "kills": (play_kill_loop, 0.4),
+    "archive": (play_archiving, 0.1),
     "fleet": (play_fleet_on_postgres, 0.3),
     "failover": (play_failover, 0.2),
     "disk": (play_disks, 0.1),

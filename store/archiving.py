@@ -84,22 +84,29 @@ class Archiver:
         """
         now = self._clock()
         last = self._prepare(through)
+        # What an earlier run left: because it was broken off, or as the newest of a stream.
+        self.prune()
         while rows := list(self._next(now - older_than, now, last)):
-            self._move(rows)
+            self._archive(rows)
+            self._delete_archived(rows[0].position - 1)
         return self._moved
 
     def step(self, older_than: timedelta, through: int) -> ArchivingResult:
         """Archive the next segment if it is full, or has waited for a day to become full.
 
-        So there are no thousands of small segments, and one step takes a bounded time. Raises as
-        `run` does.
+        So there are no thousands of small segments, and one step takes a bounded time. The
+        checks stay in the log as well, until `prune`. Raises as `run` does.
         """
         now = self._clock()
         last = self._prepare(through)
         rows = list(self._next(now - older_than, now, last))
         if len(rows) == self._most_events or (rows and self._is_last(rows, now - older_than)):
-            self._move(rows)
+            self._archive(rows)
         return self._moved
+
+    def prune(self) -> None:
+        """Delete from the log the checks that are in a segment."""
+        self._delete_archived(0)
 
     def is_due(self, older_than: timedelta) -> bool:
         """Return whether `step` would archive something once all views have read it.
@@ -113,16 +120,10 @@ class Archiver:
         oldest = self._live.after(through, 1)
         return bool(oldest) and _ended_at(oldest[0]) <= now - older_than - LONGEST_WAIT
 
-    def finish_earlier(self) -> None:
-        """Delete the checks that a run which was broken off recorded in a segment."""
-        self._delete_archived(0)
-
     def _prepare(self, through: int) -> int:
         """Return the position up to which checks may be archived."""
         self._proof.grow()
         self._store.archive.files.remove_unfinished()
-        # What an earlier run left: because it was broken off, or as the newest of a stream.
-        self.finish_earlier()
         return min(through, self._proof.position())
 
     def _is_last(self, rows: Sequence[Row], cutoff: datetime) -> bool:
@@ -131,10 +132,6 @@ class Archiver:
         return _ended_at(rows[0]) <= cutoff - LONGEST_WAIT and not (
             behind and _ended_at(behind[0]) <= cutoff
         )
-
-    def _move(self, rows: Sequence[Row]) -> None:
-        self._archive(rows)
-        self._delete_archived(rows[0].position - 1)
 
     def _next(self, cutoff: datetime, now: datetime, through: int) -> Iterator[Row]:
         """Yield the rows of the next segment: up to the first one that is too young.

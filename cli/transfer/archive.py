@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from store.store import Store
 
 
-_NICENESS: Final = 19
-"""Archiving by itself takes only the CPU time that nothing else wants."""
+_NICENESS: Final = 10
+"""Archiving by itself gets a tenth of a core that others want, so it never stands still."""
 
 
 @click.group()

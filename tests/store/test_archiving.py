@@ -183,6 +183,7 @@ def steps(store: Store, *, now: datetime = END, through: int = CHECKS) -> list[i
         run = Archiver(store, TESTER, clock=lambda: now, most_events=IN_A_SEGMENT)
         is_due = run.is_due(HALF)
         found.append(run.step(HALF, through).events)
+        run.prune()
         if through == CHECKS:
             assert is_due == bool(found[-1])
     return found
@@ -206,16 +207,14 @@ def test_a_step_makes_no_small_segment_of_what_a_consumer_has_read_so_far(checke
     assert steps(checked, now=long_after) == [256, 256, CHECKS - 3 * 256, 0]
 
 
-def test_a_step_finishes_what_was_broken_off(
-    checked: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(checked.engine, "prune", lambda *_: 0)
-        assert steps(checked) == [256, 0]
-    assert len(live(checked)) == CHECKS
+def test_the_checks_of_a_step_are_in_the_log_too_until_it_is_pruned(checked: Store) -> None:
+    before = everything(checked)
+    run = Archiver(checked, TESTER, clock=lambda: END, most_events=IN_A_SEGMENT)
 
-    assert steps(checked) == [0]
-    assert len(live(checked)) == CHECKS - 256
+    assert run.step(HALF, CHECKS).events == 256
+    assert (len(live(checked)), everything(checked)) == (CHECKS, before)
+    run.prune()
+    assert (len(live(checked)), everything(checked)) == (CHECKS - 256, before)
 
 
 def test_nothing_is_due_in_a_log_without_old_checks(store: Store) -> None:
