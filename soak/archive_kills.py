@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from domain.clock import utc_now
 from projections.catalog import Views
-from soak.killed_archiver import REST, SEGMENT, STEPS
+from soak.killed_archiver import REPEATED, REST, SEGMENT, STEPS
 from store.archiving import LONGEST_WAIT
 from store.proof.leaf import leaf_bytes
 from store.proving import log_proof, verify
@@ -68,7 +68,8 @@ def play_archive_kills(
             wait_until(lambda: _are_seen(store, views), seconds=120, what="all checks seen")
             known.note()
             for moment in MOMENTS:
-                _kill(service, moment, random.choice((1, 1, 2)), played)
+                number = random.choice((1, 2)) if moment[0] in REPEATED else 1
+                _kill(service, moment, number, played)
                 known.compare()
         _archive_the_rest(service, store)
         known.compare_all()

@@ -56,6 +56,10 @@ REST = "between two deletions"
 """A further step: it is the pause between two transactions."""
 
 
+REPEATED = ("fsync", "sync of the folder", REST)
+"""Steps that are done more than once for a segment."""
+
+
 class Death:
     """Ends this process at a step."""
 

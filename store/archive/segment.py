@@ -46,6 +46,7 @@ MOST_EVENTS: Final = 65_536
 _MAGIC: Final = b"postwatch segment "
 _FIRST_LINE: Final = _MAGIC + b"%d\n" % VERSION
 _LENGTH: Final = 8
+_RECENT_TEXTS: Final = 4096
 _DIGEST: Final = 32
 
 
@@ -76,6 +77,7 @@ def encode(log: str, rows: Sequence[Row]) -> bytes:
         TEMPLATE: [],
     }
     names: dict[str, tuple[str, ...]] = {}
+    recent = _RecentTexts()
     for number, row in enumerate(grouped):
         template, values = split(row.state)
         columns[TEMPLATE].append(template)
@@ -84,7 +86,7 @@ def encode(log: str, rows: Sequence[Row]) -> bytes:
             for name in names[template]:
                 columns.setdefault(name, [None] * len(grouped))
         for name, value in zip(names[template], values, strict=True):
-            columns[name][number] = value
+            columns[name][number] = recent.one(value)
     writing = ColumnWriter()
     writing.add(columns)
     writing.add_integers(POSITION, [row.position for row in grouped])
@@ -94,6 +96,19 @@ def encode(log: str, rows: Sequence[Row]) -> bytes:
     length = len(packed).to_bytes(_LENGTH, "little")
     body = b"".join([_FIRST_LINE, length, packed, *writing.sections])
     return body + sha256(body).digest()
+
+
+class _RecentTexts:
+    """Gives equal texts that come soon after each other as one object, which saves memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def one(self, text: str) -> str:
+        """Return the object that an equal text had of late, else this one."""
+        if len(self._known) > _RECENT_TEXTS:
+            self._known.clear()
+        return self._known.setdefault(text, text)
 
 
 class Segment:
