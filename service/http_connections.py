@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final, Protocol
 
-from api.http.client_address import parse_address
 from api.http.log_throttle import LOG_THROTTLE
 
 if TYPE_CHECKING:
@@ -16,9 +14,6 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS: Final = 1.0
 """A connection younger than this is kept: its request may lie unread in the system's buffer."""
-
-_INTERFACE_BITS: Final = 64
-"""The part of an IPv6 address that its holder chooses freely (RFC 4291, 2.5.4)."""
 
 
 class Connection(Protocol):
@@ -142,11 +137,3 @@ class UnreadAnswers:
         )
         self.remove(oldest)
         oldest.end_unread()
-
-
-def holder_of(address: str) -> str:
-    """Return what connections are counted by: an IPv4 address, the /64 of an IPv6 address."""
-    parsed = parse_address(address.partition("%")[0])
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((int(parsed) >> _INTERFACE_BITS << _INTERFACE_BITS, 64)))
-    return address if parsed is None else str(parsed)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from api.http.client_address import UNKNOWN
-from service.http_connections import holder_of
+from api.http.client_address import UNKNOWN, holder_of
 from service.http_protocol import HEADER_SECONDS, HttpProtocol, ServerContext
 
 if TYPE_CHECKING:

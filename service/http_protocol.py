@@ -21,12 +21,12 @@ from gunicorn.asgi.parser import (
 from gunicorn.asgi.protocol import _CACHED_SERVER_HEADER, ASGIProtocol
 from typing_extensions import override
 
-from api.http.client_address import UNKNOWN, TrustedProxies
+from api.http.client_address import UNKNOWN, TrustedProxies, holder_of
 from api.http.errors import error_body, phrase
 from api.http.log_throttle import LOG_THROTTLE
 from api.http.request_log import Emit, new_request_id
 from api.http.response import HEADERS
-from service.http_connections import UnreadAnswers, WaitingConnections, holder_of
+from service.http_connections import UnreadAnswers, WaitingConnections
 
 if TYPE_CHECKING:
     import asyncio

@@ -15,6 +15,9 @@ Network = IPv4Network | IPv6Network
 FORWARDED_FOR: Final = "X-Forwarded-For"
 UNKNOWN: Final = "unknown"
 
+_INTERFACE_BITS: Final = 64
+"""The part of an IPv6 address that its holder chooses freely (RFC 4291, 2.5.4)."""
+
 
 class TrustedProxies:
     """The networks of proxies whose `X-Forwarded-For` is believed."""
@@ -36,7 +39,7 @@ class TrustedProxies:
         client = peer
         chain = forwarded.split(",") if forwarded else []
         while chain and self.trusts(client):
-            address = parse_address(chain.pop().strip())
+            address = parse_address(chain.pop().strip().partition("%")[0])
             if address is None:
                 break
             client = str(address)
@@ -51,3 +54,11 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def holder_of(address: str) -> str:
+    """Return what clients are counted by: an IPv4 address, the /64 network of an IPv6 address."""
+    parsed = parse_address(address.partition("%")[0])
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((int(parsed) >> _INTERFACE_BITS << _INTERFACE_BITS, 64)))
+    return address if parsed is None else str(parsed)

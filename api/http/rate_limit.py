@@ -1,9 +1,9 @@
 """Rate limit: requests a minute for each caller, counted for all workers (contract Q-26).
 
 A request with a valid token counts for the token, and for its customer and organization, which
-have some times the limit of a token; another one counts for its address, so that guessing at
-tokens is slow. While the counter fails, on a full disk for example, requests are
-answered without a limit.
+have some times the limit of a token; another one counts for its address (an IPv6 address for its
+/64 network), so that guessing at tokens is slow. While the counter fails, on a full disk for
+example, requests are answered without a limit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import falcon
 
+from api.http.client_address import holder_of
 from store.ports.errors import STORE_UNAVAILABLE
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class RateLimit:
 
     def refuse_stranger(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count a request that has no valid token. Raises 429."""
-        self._count(f"address {req.context.client}", resp)
+        self._count(f"address {holder_of(req.context.client)}", resp)
 
     def check(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Count a request of a token, whatever path it asks for. Raises 429."""

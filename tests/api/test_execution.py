@@ -8,13 +8,12 @@ import threading
 import falcon
 import pytest
 
-from api.http.client_address import TrustedProxies
+from api.http.client_address import TrustedProxies, holder_of
 from api.http.execution import Cost, Execution, FairPool, NeedsThreadError, require_thread
 from service.http_connections import (
     GRACE_SECONDS,
     UnreadAnswers,
     WaitingConnections,
-    holder_of,
 )
 
 WAIT_SECONDS = 20
@@ -177,6 +176,7 @@ def test_connections_count_by_address_or_by_network(one: str, other: str, *, sam
         ("10.0.0.1", "198.51.100.7, 10.0.0.2", "198.51.100.7"),
         ("10.0.0.1", "198.51.100.7, nonsense", "10.0.0.1"),
         ("::ffff:10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "fe80::1%anything", "fe80::1"),
         ("unknown", "198.51.100.7", "unknown"),
     ],
 )

@@ -128,6 +128,8 @@ def test_strangers_count_by_address_whatever_they_send(workers: list[World]) -> 
 
     assert statuses == [401] * LIMIT + [429] * 2
     assert ask(workers[0], 0, "192.0.2.8") == 401
+    network = [ask(workers[0], 0, f"2001:db8::{number}") for number in range(LIMIT + 1)]
+    assert network == [401] * LIMIT + [429], "who has one address of a network has all"
     assert workers[0].admin.get(SMTP).status_code == 200, "a valid token is no stranger"
 
 
