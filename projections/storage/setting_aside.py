@@ -12,7 +12,7 @@ import fcntl
 import logging
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +33,16 @@ def set_aside(path: Path) -> bool:
 
     This process must have no connection to it: closing a file drops all POSIX locks on it.
     """
-    with path.open("r+b") as file:
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError:
+        return True  # Another process has just set it aside.
+    with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
         except OSError:
             return False
-        if path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+        if not _is_still(path, file):
             return True
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -48,3 +52,11 @@ def set_aside(path: Path) -> bool:
     for old in sorted(path.parent.glob(f"{path.name}.damaged-*"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return True
+
+
+def _is_still(path: Path, file: BinaryIO) -> bool:
+    """Return whether an open file still has its name."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
