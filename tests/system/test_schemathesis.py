@@ -74,7 +74,9 @@ def test_no_answer_is_outside_the_document(service: Service, tmp_path: Path) -> 
 @pytest.mark.thorough
 @pytest.mark.system
 @pytest.mark.timeout(1300)
-@pytest.mark.parametrize("role", ["operator", "user", "readonly", "supporter", "metrics", "customer"])
+@pytest.mark.parametrize(
+    "role", ["operator", "user", "readonly", "supporter", "metrics", "customer"]
+)
 def test_no_role_is_answered_with_a_server_error(
     service: Service, tmp_path: Path, role: str
 ) -> None:
