@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.places import Place
 
 
+UNKNOWN = "3f6f4e1c-3a52-4c5e-9d0c-8d1d0a1f6b11"
 SECRET = "canary-of-a-password"
 
 
@@ -176,10 +177,10 @@ def test_a_monitor_is_added_changed_and_deleted(
         (("list", "--organization", "9"), None, 1, "there is no organization 9"),
         (("list", "--sort", "age"), None, 2, "--sort"),
         (("show", "17"), None, 2, "17 is not a public id"),
-        (("show", str(uuid4())), None, 1, "there is no monitor"),
-        (("set", str(uuid4()), "--name", "x"), None, 1, "there is no monitor"),
-        (("set", str(uuid4())), None, 2, "name something to change"),
-        (("delete", str(uuid4()), "--yes"), None, 1, "there is no monitor"),
+        (("show", UNKNOWN), None, 1, "there is no monitor"),
+        (("set", UNKNOWN, "--name", "x"), None, 1, "there is no monitor"),
+        (("set", UNKNOWN), None, 2, "name something to change"),
+        (("delete", UNKNOWN, "--yes"), None, 1, "there is no monitor"),
         (
             ("add", "smtp", "N", "not a host", "--customer", "1", "--check-interval", "0"),
             None, 2, "hostname ",

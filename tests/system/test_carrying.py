@@ -272,11 +272,11 @@ def test_bad_input_is_one_line_a_documented_code_and_nothing_touched(
 
 
 def _everything(root: Path) -> dict[str, bytes]:
-    """Return every file, but for those that reading a log makes beside it."""
+    """Return every file, but for who held a lock last and what reading a log makes beside it."""
     return {
         str(path.relative_to(root)): path.read_bytes() if path.is_file() else b""
         for path in root.rglob("*")
-        if not path.name.endswith(("-wal", "-shm"))
+        if not path.name.endswith(("-wal", "-shm", ".lock"))
     }
 
 
