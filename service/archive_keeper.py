@@ -100,16 +100,16 @@ class ArchiveKeeper:
         is_due = self._archiver.is_due(self._archive_after)
         if self._lock.is_lost or not (is_due or self._must_prune):
             return self._round_seconds
-        started = time.monotonic()
         self._prune()
         if not is_due:
             return self._round_seconds
         self._must_prune = True
+        started = time.monotonic()
         if not self._archive_next(stop):
             return self._retry_seconds
+        took = time.monotonic() - started
         self._prune()
-        # As long as it took: half of what a core can do archives some thousand checks a second.
-        return time.monotonic() - started
+        return took
 
     def _prune(self) -> None:
         with self._locks.hold(ARCHIVE_LOCK):
