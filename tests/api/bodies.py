@@ -28,7 +28,17 @@ HOSTNAMES = [
     "localhost",
     ".".join(["a" * 63] * 3 + ["b" * 61]),
 ]
-HOSTILE_KEYS = ["_type_", "_data_", "__class__", "timestamp", "originator_id", "", "\x00", "a.b", "Note"]
+HOSTILE_KEYS = [
+    "_type_",
+    "_data_",
+    "__class__",
+    "timestamp",
+    "originator_id",
+    "",
+    "\x00",
+    "a.b",
+    "Note",
+]
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 # Without letters of known keys: what looks like one of them is refused, or sealed as a secret.
