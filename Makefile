@@ -10,7 +10,7 @@ ARGS ?=
 # What `make test-pythons` tries; an interpreter of pyenv counts, also one that is not active.
 PYTHON_VERSIONS ?= 3.11 3.12 3.13 3.14
 # Tests wait for processes and disks more than they compute.
-TESTS_AT_ONCE ?= 3
+TESTS_AT_ONCE ?= 4
 # Rooms of which tests reach every branch; `fail_under` in pyproject.toml is the floor of all.
 FULLY_COVERED := domain/*,mail/protocols/*
 TESTS := $(VENV)/bin/pytest --numprocesses $(TESTS_AT_ONCE) --dist worksteal

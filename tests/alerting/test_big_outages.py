@@ -138,6 +138,7 @@ def heard_of_no_end(plans: list[Any]) -> set[str]:
     return {incident for incident, kind in last.items() if kind != "recovery"}
 
 
+@pytest.mark.thorough
 def test_thirty_days_end_with_everything_told() -> None:
     park = Park(9, ("a", "b"))
 

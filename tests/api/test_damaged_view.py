@@ -116,6 +116,7 @@ def test_processes_that_start_together_set_it_aside_once(fresh_world: World, pla
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_that_another_process_has_open_stays_and_commands_name_it(
     fresh_world: World, place: Place, name: str

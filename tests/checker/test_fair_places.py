@@ -95,6 +95,7 @@ async def test_60_hanging_monitors_of_others_on_one_address_and_port(
     assert server.most_open <= 10
 
 
+@pytest.mark.thorough
 async def test_80_names_of_one_address_have_ten_connections_at_most(store: Store) -> None:
     server, owner = Counted(), Owner(store)
     with scripted(server) as port, dns_server({name: ["127.0.0.1"] for name in NAMES}) as dns:

@@ -196,6 +196,7 @@ async def test_no_check_begins_without_the_database_and_all_go_on_afterwards(
     assert sum("can claim monitors again" in each for each in caplog.messages) == 2
 
 
+@pytest.mark.thorough
 async def test_clocks_that_are_minutes_apart_do_not_matter_and_are_logged(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

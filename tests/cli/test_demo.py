@@ -213,6 +213,7 @@ def test_a_service_that_ends_by_itself_ends_the_demo(tmp_path: Path) -> None:
     assert running.family() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     with _running(tmp_path) as running:
@@ -280,6 +281,7 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
         pytest.fail("it started")
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_monitor_that_the_api_refuses_is_named(servers: DemoServers, tmp_path: Path) -> None:
     impossible = DemoMonitor("Impossible", "smtp", DemoServer(port=70000), {})
@@ -373,6 +375,7 @@ def test_the_next_steps_name_the_token_and_the_api(tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in steps.splitlines())
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_the_api_listens_where_the_setting_says(
     tmp_path: Path, servers: DemoServers, monkeypatch: pytest.MonkeyPatch

@@ -77,6 +77,7 @@ def _echo(refusal: bytes, make: Callable[[bytes], bytes]) -> Callable[[Peer], No
     return lambda peer: peer.send(refusal + make(peer.read_line().strip()) + b"\r\n")
 
 
+@pytest.mark.quick_cases(16)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("what", _ECHOES)
 async def test_a_password_that_is_echoed_is_masked(

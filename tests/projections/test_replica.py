@@ -126,6 +126,7 @@ def test_an_error_other_than_an_outage_does_not_ask_the_replica(
     reading.close()
 
 
+@pytest.mark.thorough
 def test_readers_see_the_views_on_the_replica_until_a_write_finds_the_primary(
     primary: Databases, revive: Callable[[], None], tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_old_checks_are_archived_and_the_audit_log_says_by_whom(
     assert (newest.TOPIC, newest.actor) == ("ChecksArchived", ARCHIVER)
 
 
+@pytest.mark.thorough
 def test_it_waits_for_alerting_and_says_so_once(
     checked: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,6 +145,7 @@ def test_it_waits_while_another_process_archives(
     assert said(caplog)[0].startswith(f"archiving waits: the lock is held by process {os.getpid()}")
 
 
+@pytest.mark.thorough
 @on_sqlite
 def test_why_checks_are_not_archived_is_said_once(
     checked: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

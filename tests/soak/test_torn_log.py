@@ -23,6 +23,7 @@ def test_exactly_what_was_whole_before_the_damage_is_there(tmp_path: Path, *, da
         assert open_cut(live, at, tmp_path / "cut", damage=damage) == live.events_before(at)
 
 
+@pytest.mark.thorough
 def test_frames_of_an_earlier_round_never_come_back(tmp_path: Path) -> None:
     live = make_live(tmp_path, 12, reuse=True)
 

@@ -144,6 +144,7 @@ def test_writer_checks_each_stream_once_after_a_reconnect(
         assert looked_for(4) == {one: 3}
 
 
+@pytest.mark.thorough
 def test_writer_that_is_frozen_with_the_lock_of_the_log_loses_it(
     postgres: Databases, tmp_path: Path
 ) -> None:

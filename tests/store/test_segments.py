@@ -70,6 +70,7 @@ def all_rows(segment: Segment) -> list[Row]:
     return segment.after(0, 1 << 20)
 
 
+@pytest.mark.thorough
 def test_an_archived_check_takes_at_most_sixty_bytes_and_comes_back_as_it_was(
     rows: tuple[Row, ...],
 ) -> None:

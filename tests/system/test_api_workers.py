@@ -75,6 +75,7 @@ def counted(service: Service, route: str, status: str) -> float:
     )
 
 
+@pytest.mark.thorough
 def test_every_acknowledged_change_of_16_clients_is_in_the_history_in_order(
     running: Service,
 ) -> None:

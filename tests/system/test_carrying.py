@@ -181,6 +181,7 @@ def test_a_backup_and_an_export_of_a_running_service_are_whole(
     assert CANARY.encode() not in everything
 
 
+@pytest.mark.thorough
 def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
     fill(Place(tmp_path / "data"))
     new = str(tmp_path / "new.key")
@@ -226,7 +227,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.quick_cases(6)
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize(
     ("data", "arguments", "code", "words"),
     [
@@ -280,6 +281,7 @@ def _everything(root: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.thorough
 def test_a_master_key_from_the_settings_is_changed_by_them(tmp_path: Path) -> None:
     old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
     data = {"POSTWATCH_DATA": str(tmp_path / "data")}

@@ -28,6 +28,7 @@ FLAGS = [
 ]
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.system,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
@@ -66,7 +67,6 @@ def test_the_page_shows_every_operation_and_asks_nobody_else(page: Page) -> None
     assert not [each for each in said if not each.startswith(("log:", "debug:", "info:"))]
 
 
-@pytest.mark.thorough
 def test_a_request_can_be_tried_with_a_token(page: Page, service: Service) -> None:
     page.goto("/docs")
     page.locator("button.authorize").first.click()

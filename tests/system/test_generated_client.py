@@ -58,6 +58,7 @@ def part(name: str) -> Any:  # noqa: ANN401 - the generated code is not there wh
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
+@pytest.mark.thorough
 @pytest.mark.system
 def test_a_generated_client_creates_patches_lists_and_deletes(generated: Service) -> None:
     models, api = part("models"), "api.smtp_monitors"

@@ -133,6 +133,7 @@ def test_a_header_that_does_not_come_ends_with_408(running: Service) -> None:
     assert headers["connection"] == "close"
 
 
+@pytest.mark.thorough
 def test_the_next_header_on_a_connection_has_a_deadline_too(running: Service) -> None:
     with connected(running) as connection:
         connection.sendall(HEALTH)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.places import Place
 
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.thorough]
 
 MONITORS = 300
 CHECKS = 3000

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.system
 LOG = "/api/logs/monitoring"
 
 
+@pytest.mark.thorough
 def test_a_service_signs_heads_and_its_logs_verify_after_a_kill(tmp_path: Path) -> None:
     service = Service(tmp_path / "data", POSTWATCH_TREE_HEAD_SECONDS="1")
     service.start()

@@ -88,6 +88,7 @@ def test_a_rebuild_that_is_killed_goes_on_and_there_is_only_one(data: Path) -> N
     assert run(data, "verify", "checks").returncode == 0
 
 
+@pytest.mark.thorough
 def test_a_rebuild_from_the_start_forgets_the_one_that_was_killed(data: Path) -> None:
     with stopped_rebuild(data, "projections", "rebuild", "checks"):
         pass

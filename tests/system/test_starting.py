@@ -56,6 +56,7 @@ def test_a_second_start_on_the_same_folder_refuses_and_says_who_holds_it(service
     assert "POSTWATCH_DATA" in second.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("part", [["projections", "run"], ["checker"]])
 def test_a_second_process_of_a_part_refuses(service: Service, part: list[str]) -> None:

@@ -277,6 +277,7 @@ def test_its_passwords_open_also_under_another_master_key(kept: Kept) -> None:
 
 
 @each_store
+@pytest.mark.thorough
 def test_it_moves_to_the_other_engine_and_back(
     kept: Kept, other: Place, back: Place, tmp_path: Path
 ) -> None:
