@@ -156,6 +156,7 @@ def _build_parts(
         targets.forget(monitor_id)
         login_backoff.forget(monitor_id)
         dispatcher.forget(monitor_id)
+        runner.forget(monitor_id)
         wake_up.wake()
 
     feed = EventFeed(

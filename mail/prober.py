@@ -372,7 +372,6 @@ class Prober:
         self,
         target: ProbeTarget,
         guard: ProbeGuard = OPEN_GUARD,
-        *,
         trace: Trace | None = None,
     ) -> Outcome:
         """Contact a server once, within `target.timeout_seconds`, and return the outcome.

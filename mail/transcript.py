@@ -1,12 +1,13 @@
 """What one probe records while it runs: phases, timings, findings, and the lines of a trace.
 
 The steps of a probe fill a `ProbeLog`, and the prober makes the outcome of it at the end. A
-`Trace` is kept only for people who asked to see the dialogue. Does no I/O.
+`Trace` keeps the dialogue, for people who asked to see it and for failed checks. Does no I/O.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections import deque
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -14,7 +15,7 @@ from domain.check import Finding, LoginFacts, Phase, TlsFacts
 from mail.protocols.redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from mail.protocols.target import ProbeTarget
 
@@ -23,6 +24,7 @@ _MOST_HEARD_BYTES: Final = 4096
 """How much of an unfinished reply is kept as evidence."""
 
 _Facts = TypeVar("_Facts")
+_RawLine = tuple[float, "Side", bytes]
 
 Side = Literal["client", "server", "note"]
 """Who said a line of a trace; a note tells of other events, such as a TLS handshake."""
@@ -37,15 +39,52 @@ class TraceLine:
     text: str
 
 
-@dataclass(slots=True)
 class Trace:
-    """The lines of one probe, in the order in which they were sent and received."""
+    """The lines of one probe, in the order in which they were sent and received.
 
-    lines: list[TraceLine] = field(default_factory=list)
+    They are kept as they came, and cleaned for those who read them: few traces are read. A
+    secret that was sent later is masked in earlier lines, too. Of a long dialogue the first and
+    the last lines are kept, `most_lines` in all.
+    """
 
-    def add(self, elapsed_ms: float, side: Side, text: str) -> None:
+    def __init__(self, most_lines: int | None = None) -> None:
+        self._first_lines = None if most_lines is None else most_lines // 4
+        self._first: list[_RawLine] = []
+        self._last: deque[_RawLine] = deque(
+            maxlen=None if most_lines is None else most_lines - most_lines // 4
+        )
+        self._left_out = 0
+        self._secrets: Collection[bytes] = ()
+
+    def begin(self, secrets: Collection[bytes]) -> None:
+        """Forget an earlier probe. `secrets` are masked, also those that are added to it later."""
+        self._first.clear()
+        self._last.clear()
+        self._left_out = 0
+        self._secrets = secrets
+
+    def add(self, elapsed_ms: float, side: Side, words: bytes) -> None:
         """Append a line."""
-        self.lines.append(TraceLine(elapsed_ms, side, text))
+        line = (elapsed_ms, side, words[:_MOST_HEARD_BYTES])
+        if self._first_lines is None or len(self._first) < self._first_lines:
+            self._first.append(line)
+            return
+        if len(self._last) == self._last.maxlen:
+            self._left_out += 1
+        self._last.append(line)
+
+    @property
+    def lines(self) -> list[TraceLine]:
+        """The lines, fit to be shown. A note tells how many are left out."""
+        redactor = Redactor(self._secrets)
+        first, last = (
+            [TraceLine(elapsed, side, redactor.clean(words)) for elapsed, side, words in lines]
+            for lines in (self._first, self._last)
+        )
+        if self._left_out:
+            note = f"{self._left_out} lines left out"
+            first.append(TraceLine(last[0].elapsed_ms, "note", note))
+        return first + last
 
 
 class ProbeLog:
@@ -66,8 +105,10 @@ class ProbeLog:
         self._heard_bytes = 0
         self._durations: dict[Phase, float] = {}
         self._warnings: list[Finding] = []
-        self._trace = trace
         self._secrets = set(target.secrets)
+        self._trace = trace
+        if trace is not None:
+            trace.begin(self._secrets)
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase. The times of a phase that comes twice, such as EHLO, are added."""
@@ -146,7 +187,7 @@ class ProbeLog:
     def trace(self, side: Side, words: bytes) -> None:
         """Add a line to the trace, if the probe keeps one."""
         if self._trace is not None:
-            self._trace.add(self._elapsed_ms(), side, self.clean(words))
+            self._trace.add(self._elapsed_ms(), side, words)
 
     def _elapsed_ms(self) -> float:
         now = self._clock() if self._ended is None else self._ended

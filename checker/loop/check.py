@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 from typing_extensions import override
 
+from checker.loop.failed_dialogues import MOST_LINES, FailedDialogues
 from checker.loop.login_backoff import Login, with_login_postponed
 from domain.check import Finding, Outcome, Phase
 from domain.checks import PerformedCheck
@@ -21,8 +22,11 @@ from domain.clock import iso_milliseconds
 from mail.guard import AddressBusyError, ProbeGuard
 from mail.net.addresses import unmapped
 from mail.protocols.target import ProbeTarget
+from mail.transcript import Trace
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from checker.loop.address_limiter import CheckPlaces
     from checker.loop.login_backoff import LoginBackoff, Postponed
     from checker.loop.monitor_registry import ScheduledMonitor
@@ -36,8 +40,9 @@ if TYPE_CHECKING:
     """Returns the target of a monitor, or the outcome when no probe is possible."""
 
 
-Probe = Callable[[ProbeTarget, ProbeGuard], Awaitable[Outcome]]
-"""Contacts a server and judges it. Whatever the server does is an outcome.
+Probe = Callable[[ProbeTarget, ProbeGuard, Trace], Awaitable[Outcome]]
+"""Contacts a server and judges it. Whatever the server does is an outcome; the trace collects
+the dialogue.
 
 Raises AddressBusyError when the guard allows no connection."""
 
@@ -71,6 +76,7 @@ class CheckRunner:
         self._probe = probe
         self._results = results
         self._login_backoff = login_backoff
+        self._dialogues = FailedDialogues()
         self._lag_meter = lag_meter
         self._metrics = metrics
         self._clock = clock
@@ -94,13 +100,14 @@ class CheckRunner:
         case only if `may_repeat`.
         """
         target = await self._build_target(monitor)
+        trace = Trace(MOST_LINES)
         began, started_at = trio.current_time(), self._clock()
         if isinstance(target, Outcome):
             outcome = target
         elif target.credentials is None:
-            outcome = await self._probe(target, places)
+            outcome = await self._probe(target, places, trace)
         else:
-            outcome = await self._probe_with_login(monitor, target, places)
+            outcome = await self._probe_with_login(monitor, target, places, trace)
         if may_repeat and places.refused and outcome.phase is Phase.CONNECT:
             raise AddressBusyError(places.refused[0])
         if was_held_back:
@@ -112,6 +119,10 @@ class CheckRunner:
             self._metrics.lagged += 1
             outcome = _with_lag_warning(outcome, lag)
         self._metrics.count_outcome(monitor.kind, outcome)
+        recorded = outcome.as_json()
+        dialogue = self._dialogues.lines_to_keep(monitor, outcome, trace)
+        if dialogue:
+            recorded["dialogue"] = dialogue
         self._results.put(
             PerformedCheck(
                 monitor_id=monitor.monitor_id,
@@ -120,17 +131,21 @@ class CheckRunner:
                 due_at=iso_milliseconds(datetime.fromtimestamp(due.due_wall, UTC)),
                 started_at=iso_milliseconds(started_at),
                 finished_at=self._clock(),
-                outcome=outcome.as_json(),
+                outcome=recorded,
             )
         )
         return outcome
 
+    def forget(self, monitor_id: UUID) -> None:
+        """Drop what is known of a monitor that changed or is not checked any more."""
+        self._dialogues.forget(monitor_id)
+
     async def _probe_with_login(
-        self, monitor: ScheduledMonitor, target: ProbeTarget, places: ProbeGuard
+        self, monitor: ScheduledMonitor, target: ProbeTarget, places: ProbeGuard, trace: Trace
     ) -> Outcome:
         """Probe a target that has a login; leave the login out while it is postponed."""
         guard = _LoginGuard(places, self._login_backoff, monitor, target.user or "")
-        outcome = await self._probe(target, guard)
+        outcome = await self._probe(target, guard, trace)
         if guard.postponed is not None:
             until = self._clock() + timedelta(seconds=guard.postponed.wait_seconds)
             return with_login_postponed(outcome, guard.postponed, iso_milliseconds(until))

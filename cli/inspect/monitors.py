@@ -1,4 +1,4 @@
-"""`postwatch monitor list` and `show`, and `postwatch status`: what is known now."""
+"""`postwatch monitor list`, `show` and `dialogue`, and `postwatch status`: what is known now."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from domain.suggestions import unknown_name
 from projections.readers.states import SORT_KEYS, SortKey, StateFilter
 from projections.shapes.monitor_state import with_state
 from service.errors import CommandError, ExitCode
+from service.visible_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,6 +99,29 @@ def show(public_id: str, *, as_json: bool) -> None:
     print_rows(rows, {"key": "Key", "value": "Value"}, as_json=False)
     print_line("")
     print_rows(locations, _LOCATION_COLUMNS, as_json=False)
+
+
+@click.command(epilog=examples(f"postwatch monitor dialogue {_EXAMPLE_ID}"))
+@click.argument("public_id")
+@_JSON
+def dialogue(public_id: str, *, as_json: bool) -> None:
+    """Show what was said in the last failed check of PUBLIC_ID, at each location.
+
+    Passwords are masked. While a monitor goes on to fail in the same phase for the same reason,
+    it is the dialogue of the first of these checks.
+    """
+    with operator_session("states") as opened:
+        found = opened.views.states.dialogues(str(parse_public_id(public_id)))
+    if as_json:
+        print_json([{camel_case(name): value for name, value in each.items()} for each in found])
+        return
+    if not found:
+        print_line("no failed check of this monitor has a dialogue")
+    for each in found:
+        print_line(f"{each['location']}, {each['at']}: {visible(each['message'])}")
+        for line in each["dialogue"]:
+            said = f"{line['side']}: {visible(line['text'])}"
+            print_line(f"{line['elapsed_ms']:>10.1f} ms  {said}")
 
 
 @click.command(epilog=examples("postwatch status", "postwatch status --json"))

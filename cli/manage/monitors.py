@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.inspect.history import show_history
-from cli.inspect.monitors import list_monitors, show
+from cli.inspect.monitors import dialogue, list_monitors, show
 from cli.manage.monitor_changes import add, delete, set_fields
 from cli.terminal.arguments import parse_public_id
 from cli.terminal.help import examples
@@ -21,7 +21,7 @@ def monitor() -> None:
     """List, show, add, change and delete monitors, and have one checked now."""
 
 
-for _command in (list_monitors, show, add, set_fields, delete):
+for _command in (list_monitors, show, dialogue, add, set_fields, delete):
     monitor.add_command(_command)
 
 

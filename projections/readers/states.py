@@ -88,5 +88,9 @@ class StateReader(ABC):
         """Return monitors of all organizations, what is down first."""
 
     @abstractmethod
+    def dialogues(self, monitor_id: str) -> Sequence[Record]:
+        """Return the last failed check that kept its dialogue, of each location that has one."""
+
+    @abstractmethod
     def close(self) -> None:
         """Close the connections of the reader."""

@@ -62,6 +62,7 @@ SELECT monitor_id, record FROM last_checks WHERE monitor_id IN ({marks})
 ORDER BY monitor_id, location
 """
 _KEYS_AT_ONCE: Final = 500
+_DIALOGUES: Final = "SELECT record FROM dialogues WHERE monitor_id = :monitor_id ORDER BY key"
 _KNOWN: Final = "SELECT known FROM states WHERE key = :key"
 _SOUGHT: Final = """(
     key IN (SELECT key FROM monitors WHERE instr(search, :part) > 0)
@@ -141,6 +142,11 @@ class StateQueries(StateReader):
             )
             for key, kind, state, record in found
         ]
+
+    @override
+    def dialogues(self, monitor_id: str) -> Sequence[Record]:
+        found = self._select(_DIALOGUES, {"monitor_id": monitor_id})
+        return [orjson.loads(record) for (record,) in found]
 
     def _total(self, which: StateFilter, where: str, bound: Bound) -> int:
         if which.search:

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 LOGIN_POSTPONED: Final = "login_postponed"
 """The warning of a failed check that did not try the login again, and so says nothing new."""
 
+_OF_DIALOGUE: Final = ("category", "phase", "message", "address", "dialogue")
+
 _KEPT: Final = (
     "name",
     "hostname",
@@ -143,6 +145,15 @@ INCIDENT_ROWS: Final = Table(
 )
 
 
+DIALOGUE_ROWS: Final = Table(
+    "dialogues",
+    {"monitor_id": "TEXT"},
+    lambda record: (record["monitor_id"],),
+    indexes=(("monitor_id",),),
+)
+"""The dialogue of the last failed check that has one, of each monitor and location."""
+
+
 _OPENING: Final = Incident.Created | Incident.Reopened
 _ENDING: Final = Incident.Resolved | Incident.Closed
 
@@ -184,9 +195,29 @@ def _apply(event: Any, rows: RowBuffer) -> None:  # noqa: ANN401 - any event
     if key is None:
         return
     before = rows.get(STATE_ROWS, key) or _NEW
+    _note_dialogue(before, event, rows)
     after = _folded(before, event, rows)
     if after is not before:
         rows.put(STATE_ROWS, key, after)
+
+
+def _note_dialogue(record: Record, event: Any, rows: RowBuffer) -> None:  # noqa: ANN401 - any event
+    """Keep the dialogue of a failed check; those of a deleted monitor go."""
+    match event:
+        case CheckPerformed() if "dialogue" in event.outcome and record["monitor"] is not False:
+            rows.put(DIALOGUE_ROWS, f"{event.monitor_id}/{event.location}", _dialogue(event))
+        case Monitor.Deleted():
+            for location in record["places"]:
+                rows.put(DIALOGUE_ROWS, f"{event.originator_id}/{location}", None)
+
+
+def _dialogue(event: CheckPerformed) -> Record:
+    return {
+        "monitor_id": event.monitor_id,
+        "location": event.location,
+        "at": iso_milliseconds(event.timestamp),
+        **{each: event.outcome.get(each) for each in _OF_DIALOGUE},
+    }
 
 
 def _incident(event: Incident.Created) -> Record:
@@ -346,7 +377,7 @@ PROJECTION: Final = States(
     name="states",
     log="monitoring",
     joined=("checks", "incidents"),
-    tables=(STATE_ROWS, INCIDENT_ROWS),
+    tables=(STATE_ROWS, INCIDENT_ROWS, DIALOGUE_ROWS),
     handlers={},
     # Commands that record something wait for the end of a batch.
     batch=500,

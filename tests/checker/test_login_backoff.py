@@ -267,7 +267,7 @@ class Mailbox:
         self.logins: list[float] = []
         self.refuses = True
 
-    async def __call__(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def __call__(self, target: ProbeTarget, guard: ProbeGuard, *_: object) -> Outcome:
         if not target.credentials or not guard.may_log_in(ip_address("192.0.2.1")):
             return replace(UP, address="192.0.2.1")
         self.logins.append(trio.current_time())

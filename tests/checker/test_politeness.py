@@ -22,15 +22,14 @@ from tests.checker.monitors import NOW, UP, ids
 from tests.checker.virtual import VirtualChecker, change, grid, new_monitor, resting_monitors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from trio.testing import MockClock
 
+    from checker.loop.check import Probe
     from domain.monitor import Monitor
     from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
-
-    Probe = Callable[[ProbeTarget, ProbeGuard], Awaitable[Outcome]]
 
 
 REFUSED = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "refused", {"total": 1.0})
@@ -48,7 +47,7 @@ class Busy:
         """Names of servers that never answer."""
         self._addresses = addresses or {}
 
-    async def __call__(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def __call__(self, target: ProbeTarget, guard: ProbeGuard, *_: object) -> Outcome:
         name = target.hostname
         text = self._addresses.setdefault(name, f"192.0.2.{100 + len(self._addresses)}")
         address = ip_address(text)
@@ -232,7 +231,7 @@ class GuardedServer:
         self.refuses = True
         self.address = "192.0.2.1"
 
-    async def __call__(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def __call__(self, target: ProbeTarget, guard: ProbeGuard, *_: object) -> Outcome:
         if target.credentials is None or not guard.may_log_in(ip_address(self.address)):
             return replace(UP, address=self.address)
         self.logins.append(trio.current_time())
@@ -311,7 +310,7 @@ async def test_outage_is_seen_while_logins_are_left_out(autojump_clock: MockCloc
     server = GuardedServer()
     is_out = False
 
-    async def ask(target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def ask(target: ProbeTarget, guard: ProbeGuard, *_: object) -> Outcome:
         return timeout if is_out else await server(target, guard)
 
     async with playing(
@@ -338,7 +337,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
 ) -> None:
     lacks = True
 
-    async def probe(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def probe(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         del target
         if lacks:
             raise lack
@@ -360,7 +359,7 @@ async def test_lack_of_sockets_pauses_checks_and_none_is_lost(
 
 
 async def test_other_errors_of_the_system_are_bugs(autojump_clock: MockClock) -> None:
-    async def probe(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def probe(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         raise OSError(errno.ENOENT, target.hostname)
 
     with pytest.RaisesGroup(OSError, flatten_subgroups=True):

@@ -39,7 +39,7 @@ class Servers:
         self.failing: dict[str, Outcome] = {}
         self.seconds = 0.1
 
-    async def __call__(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def __call__(self, target: ProbeTarget, guard: ProbeGuard, *_: object) -> Outcome:
         del guard
         await trio.sleep(self.seconds)
         found = self.failing.get(target.hostname, UP)

@@ -98,7 +98,7 @@ async def test_monitor_with_pauses_and_edits_is_checked_at_its_due_times(
 async def test_monitor_is_never_checked_twice_at_the_same_time(autojump_clock: MockClock) -> None:
     running: Counter[str] = Counter()
 
-    async def slow(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def slow(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         running[target.hostname] += 1
         assert running[target.hostname] == 1
         await trio.sleep(25)
@@ -121,7 +121,7 @@ async def test_monitor_is_never_checked_twice_at_the_same_time(autojump_clock: M
 
 
 async def test_slow_server_does_not_delay_others(autojump_clock: MockClock) -> None:
-    async def one_hangs(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def one_hangs(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         await trio.sleep(target.timeout_seconds if target.hostname[0] == "h" else 0.1)
         return UP
 
@@ -146,7 +146,7 @@ async def test_slow_server_does_not_delay_others(autojump_clock: MockClock) -> N
 async def test_starts_are_paced(autojump_clock: MockClock) -> None:
     starts: list[float] = []
 
-    async def note(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def note(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         del target
         starts.append(trio.current_time())
         return UP
@@ -168,7 +168,7 @@ async def test_starts_are_paced(autojump_clock: MockClock) -> None:
 async def test_no_more_probes_than_sockets_and_none_is_lost(autojump_clock: MockClock) -> None:
     open_now, most = 0, 0
 
-    async def hold(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def hold(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         nonlocal open_now, most
         del target
         open_now += 1

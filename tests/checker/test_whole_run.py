@@ -130,7 +130,7 @@ async def test_drain_interrupts_probes_that_take_too_long(
 
 
 async def test_bug_in_a_probe_raises_and_other_results_are_kept(store: Store, owner: Owner) -> None:
-    async def buggy(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def buggy(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         if target.hostname == "bug":
             raise ZeroDivisionError
         return UP
@@ -197,7 +197,7 @@ async def test_backoff_of_a_refused_login_survives_a_restart(store: Store, owner
     refused = Outcome(Verdict.DOWN, Category.AUTH_FAILED, Phase.AUTH, "no", {}, here)
     logins: list[bool] = []
 
-    async def refuse(target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def refuse(target: ProbeTarget, guard: ProbeGuard, *_: object) -> Outcome:
         assert target.credentials is not None
         logins.append(guard.may_log_in(ip_address(here)))
         return refused if logins[-1] else replace(UP, address=here)
@@ -250,7 +250,7 @@ async def test_start_line_says_what_is_watched_and_no_secret_is_logged(
 
 
 async def test_checks_under_lag_say_so(store: Store, owner: Owner) -> None:
-    async def lagging(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def lagging(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         del target
         threading.Event().wait(3 * TOLERATED_LAG_SECONDS)  # the loop is held up
         return UP

@@ -178,7 +178,7 @@ class ThirtyDays:
     def _now(self) -> float:
         return NOW.timestamp() + trio.current_time() - self._began
 
-    async def _probe(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def _probe(self, target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         name = target.hostname
         self._running[name] += 1
         assert self._running[name] == 1, "two checks of one monitor at a time"

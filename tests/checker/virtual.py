@@ -260,7 +260,7 @@ def no_secrets(monitor_id: UUID, kind: str, config: Config) -> Config:
     raise AssertionError(monitor_id, kind, config)
 
 
-async def answer(target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+async def answer(target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
     """Take a while, a different one for each server."""
     await trio.sleep(len(target.hostname) % 7 / 10)
     return UP

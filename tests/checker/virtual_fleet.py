@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from domain.monitor import Monitor
     from mail.guard import ProbeGuard
     from mail.protocols.target import ProbeTarget
+    from mail.transcript import Trace
 
 
 T = TypeVar("T")
@@ -165,10 +166,10 @@ class Member:
         self._life.cancel()
         self.leases.close()
 
-    async def probe(self, target: ProbeTarget, guard: ProbeGuard) -> Outcome:
+    async def probe(self, target: ProbeTarget, guard: ProbeGuard, trace: Trace) -> Outcome:
         self.begun.append((trio.current_time(), target.hostname))
         if self._fleet.server is not None:
-            return await self._fleet.server(target, guard)
+            return await self._fleet.server(target, guard, trace)
         await trio.sleep(self._fleet.check_seconds)
         await self._thawed.wait()
         return UP

@@ -34,7 +34,7 @@ class FakeProbe:
         self.gate = trio.Event()
         self.gate.set()
 
-    async def __call__(self, target: ProbeTarget, _guard: ProbeGuard) -> Outcome:
+    async def __call__(self, target: ProbeTarget, _guard: ProbeGuard, *_: object) -> Outcome:
         """Probe."""
         self.targets.append(target)
         await self.gate.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -205,3 +206,23 @@ def test_what_is_wrong_is_named_and_no_secret_shown(
     assert result.exit_code == code, result.output
     assert words in result.stderr
     assert SECRET not in result.output
+
+
+def test_the_dialogue_of_the_last_failed_check_is_shown(
+    place: Place, watched: tuple[Monitor, Monitor, Monitor]
+) -> None:
+    failing, good, _ = watched
+    lines = [{"elapsed_ms": 2.5, "side": "server", "text": "550 go\u001b away"}]
+    with place.open() as store:
+        made = check_of(failing, 3, "down")
+        check = replace(made, outcome={**made.outcome, "message": "refused", "dialogue": lines})
+        store.checks.record([check], location="de-nbg", actor=TESTER)
+
+    shown = run(place, "monitor", "dialogue", str(failing.id)).stdout
+    (found,) = told(place, "monitor", "dialogue", str(failing.id))
+
+    assert "       2.5 ms  server: 550 go\\u001b away" in shown
+    assert (found["location"], found["dialogue"]) == ("de-nbg", lines)
+    assert told(place, "monitor", "dialogue", str(good.id)) == []
+    said = run(place, "monitor", "dialogue", str(good.id)).stdout
+    assert said == "no failed check of this monitor has a dialogue\n"

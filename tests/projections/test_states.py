@@ -384,3 +384,28 @@ def place(views: Views, monitor: Monitor) -> dict[str, Any]:
     record = found[str(monitor.id)]
     ((_, verdict),) = record["places"].items()
     return dict(verdict)
+
+
+@pytest.mark.both_engines
+def test_the_last_dialogue_of_each_location_is_kept_until_the_monitor_is_deleted(
+    store: Store, owners: Owners, views: Views
+) -> None:
+    monitor = store.monitoring.create_monitor(owners.create(), TESTER)
+    made = check_of(monitor, 1, "down")
+    for number, at in enumerate(("de-nbg", "us-nyc", "de-nbg")):
+        lines = [{"elapsed_ms": 1.0, "side": "server", "text": f"no {number}"}]
+        due = check_of(monitor, number + 1, "down")
+        outcome = {**made.outcome, "dialogue": lines}
+        store.checks.record([replace(due, outcome=outcome)], location=at, actor=TESTER)
+    check(store, monitor, 9)
+    catch_up(views)
+
+    found = views.states.dialogues(str(monitor.id))
+
+    assert [(each["location"], each["dialogue"][0]["text"]) for each in found] == [
+        ("de-nbg", "no 2"),
+        ("us-nyc", "no 1"),
+    ]
+    store.monitoring.delete_monitor(monitor.id, TESTER)
+    catch_up(views)
+    assert views.states.dialogues(str(monitor.id)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,10 @@ def test_real_mailboxes_are_judged_as_a_mail_client_would(
             ),
         }
         judged = {name: outcome(service, created) for name, created in made.items()}
+        dialogue = service.run("monitor", "dialogue", made["password"]["publicId"]).stdout
+    assert re.search(r"client: \S+ (LOGIN|AUTHENTICATE)", dialogue), dialogue
+    assert "***" in dialogue
+    assert "wrong" not in dialogue
     assert judged == {
         **dict.fromkeys(["imaps", "imap", "starttls", "pop3s", "pop3", "sieve"], ("up", "ok")),
         "sieve password": ("down", "auth_failed"),
