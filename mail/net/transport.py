@@ -45,7 +45,9 @@ class Connection:
         return self._lines.unread
 
     def close(self) -> None:
-        """Close at once: a TLS farewell would wait for a peer that may be silent."""
+        """Close at once. TLS takes its farewell, and does not wait for that of the server."""
+        if self._tls is not None:
+            self._tls.end()
         self._socket.close()
 
     async def send(self, line: bytes) -> None:

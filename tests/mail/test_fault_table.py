@@ -167,6 +167,15 @@ def test_a_server_that_fails_is_told_that_the_session_ends(
     assert farewell == PROTOCOLS[CASES[name].protocol].farewell, servers[name].lines
 
 
+def test_every_tls_session_ends_with_close_notify(
+    outcomes: dict[str, Outcome], servers: dict[str, ScriptedServer]
+) -> None:
+    ended = {name: servers[name].ended_tls for name in outcomes}
+
+    assert not [name for name, found in ended.items() if False in found]
+    assert len([name for name, found in ended.items() if True in found]) > 20
+
+
 def test_a_bad_certificate_is_described_all_the_same(outcomes: dict[str, Outcome]) -> None:
     facts = outcomes["smtp: has an expired certificate"].tls
 

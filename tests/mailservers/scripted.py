@@ -44,6 +44,8 @@ class Peer:
         self._socket = connection
         self._buffer = b""
         self.lines: list[bytes] = []
+        self.ended_tls: bool | None = None
+        """Whether the client ended its TLS session with close_notify; None while it goes on."""
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
@@ -59,7 +61,7 @@ class Peer:
     def read_line(self) -> bytes:
         """Read up to the next line end."""
         while b"\n" not in self._buffer:
-            data = self._socket.recv(4096)
+            data = self._receive()
             if not data:
                 raise ConnectionAbortedError
             self._buffer += data
@@ -67,13 +69,25 @@ class Peer:
         self.lines.append(line.rstrip(b"\r"))
         return line
 
+    def _receive(self) -> bytes:
+        try:
+            data = self._socket.recv(4096)
+        except ssl.SSLEOFError:
+            self.ended_tls = False
+            raise
+        if not data and isinstance(self._socket, ssl.SSLSocket):
+            self.ended_tls = True
+        return data
+
     def read_some(self) -> bytes:
         """Read whatever comes, such as the first bytes of a handshake."""
         return self._socket.recv(65536)
 
     def start_tls(self, context: ssl.SSLContext) -> None:
         """Shake hands as a server."""
-        self._socket = context.wrap_socket(self._socket, server_side=True)
+        self._socket = context.wrap_socket(
+            self._socket, server_side=True, suppress_ragged_eofs=False
+        )
 
     def channel_binding(self, header: bytes, end_point: bytes) -> bytes:
         """Return the data of the binding that the header of a SCRAM client names."""
@@ -178,6 +192,11 @@ class ScriptedServer:
     def lines(self) -> list[bytes]:
         """The lines that clients sent and the script read, in their order."""
         return [line for peer in self._peers for line in peer.lines]
+
+    @property
+    def ended_tls(self) -> set[bool]:
+        """Whether clients ended their TLS sessions with close_notify, as far as it was seen."""
+        return {each.ended_tls for each in self._peers if each.ended_tls is not None}
 
     def stop(self) -> None:
         with contextlib.suppress(OSError):
