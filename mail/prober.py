@@ -176,7 +176,12 @@ class ProbeRun:
         if len(addresses) == 1:
             self._probe_log.address = str(addresses[0])
         try:
-            socket, address = await dial(addresses, self._target.port, guard=self._guard)
+            socket, address = await dial(
+                addresses,
+                self._target.port,
+                guard=self._guard,
+                on_failed_address=self._note_failed_address,
+            )
         except ProbeFailed as failure:
             if failure.category is Category.CONNECTION_RESET:
                 # Only an established connection is reset; one that is not is refused (RFC
@@ -187,6 +192,12 @@ class ProbeRun:
         self._probe_log.address = str(address)
         limits = PROTOCOLS[self._target.protocol].limits
         return Connection(socket, limits), address
+
+    def _note_failed_address(self, address: Address, why: str) -> None:
+        self._probe_log.warn(
+            "address_failed",
+            f"{address} was tried first and could not be used: {why}; another address answered",
+        )
 
     async def _take_leave(self, connection: Connection) -> None:
         """End a session that failed as the protocol wants it, and wait shortly for an answer.

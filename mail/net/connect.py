@@ -27,7 +27,7 @@ from mail.net.addresses import Address
 from mail.protocols.dialogue import ProbeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from mail.guard import ProbeGuard
 
@@ -144,6 +144,10 @@ def _finding(error: OSError) -> BaseException:
     return errors.from_network(error) or error
 
 
+def _ignore(address: Address, why: str) -> None:
+    del address, why
+
+
 async def dial(
     addresses: Sequence[Address],
     port: int,
@@ -151,23 +155,28 @@ async def dial(
     guard: ProbeGuard = OPEN_GUARD,
     attempt_delay_seconds: float = ATTEMPT_DELAY_SECONDS,
     connect: Connect = connect_to,
+    on_failed_address: Callable[[Address, str], None] = _ignore,
 ) -> tuple[ClientSocket, Address]:
     """Return a connected socket, which the caller closes, and the address that it reached.
 
     Tries the first `MAX_ADDRESSES` addresses, without those that `guard` does not allow. It
     tells the guard about each connection that ends here; the caller does so for the returned
-    one.
+    one. `on_failed_address` is told of the addresses that did not answer before the one that
+    is returned, and why.
 
     Raises:
-        ProbeFailed: No address takes the connection; the failure is that of the first one.
+        ProbeFailed: No address takes the connection; the failure is that of the first one, and
+            its message names them all.
         AddressBusyError: The guard allows none of the addresses now.
     """
     race = _Race(port, attempt_delay_seconds, connect, guard)
     await race.run(addresses[:MAX_ADDRESSES])
     if race.winner is not None:
+        for address, why in race.losers():
+            on_failed_address(address, why)
         return race.winner
     if race.failures:
-        raise race.failures[min(race.failures)]
+        raise race.first_failure()
     raise AddressBusyError(addresses[0])
 
 
@@ -179,10 +188,29 @@ class _Race:
     ) -> None:
         self.winner: tuple[ClientSocket, Address] | None = None
         self.failures: dict[int, ProbeFailed] = {}
+        self._begun: dict[int, tuple[Address, float]] = {}
         self._port = port
         self._delay_seconds = delay_seconds
         self._connect = connect
         self._guard = guard
+
+    def first_failure(self) -> ProbeFailed:
+        """Return why the first of the addresses failed; of several, the message names each."""
+        failures = [(self._begun[each][0], self.failures[each]) for each in sorted(self.failures)]
+        first = failures[0][1]
+        if len(failures) > 1:
+            named = "; ".join(f"{address}: {each.message}" for address, each in failures)
+            first.message = f"no address takes the connection: {named}"
+        return first
+
+    def losers(self) -> Iterator[tuple[Address, str]]:
+        """Yield the addresses that came before the winner, and why they lost."""
+        for position, (address, began) in self._begun.items():
+            if self.winner is not None and address == self.winner[1]:
+                return
+            failure = self.failures.get(position)
+            silent_seconds = trio.current_time() - began
+            yield address, failure.message if failure else f"no answer in {silent_seconds:.1f} s"
 
     async def run(self, addresses: Sequence[Address]) -> None:
         if len(addresses) == 1:
@@ -195,6 +223,7 @@ class _Race:
                 for position, address in enumerate(addresses):
                     if not self._guard.may_connect(address):
                         continue
+                    self._begun[position] = address, trio.current_time()
                     failed = trio.Event()
                     nursery.start_soon(self._attempt, position, address, failed, nursery)
                     with trio.move_on_after(self._delay_seconds):

@@ -16,16 +16,19 @@ from domain.check import Category, Phase
 from mail.guard import AddressBusyError, ProbeGuard
 from mail.net import connect as connect_module
 from mail.net.connect import ATTEMPT_DELAY_SECONDS, MAX_ADDRESSES, ClientSocket, connect_to, dial
+from mail.prober import Prober
 from mail.protocols.dialogue import ProbeFailed
 from mail.protocols.target import ProbeTarget
+from tests.mailservers.dns_server import dns_server
 from tests.mailservers.processes import free_ports
 from tests.mailservers.scripted import NEEDS_IPV6, deaf, scripted, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mail.net.addresses import Address
-    from mail.prober import Prober
+    from tests.mailservers.dns_server import Zone
     from tests.mailservers.scripted import Peer
 
 
@@ -66,11 +69,39 @@ async def test_an_address_that_is_silent_costs_the_delay() -> None:
         assert trio.current_time() - began >= ATTEMPT_DELAY_SECONDS
 
 
-async def test_when_all_refuse_the_first_one_says_why() -> None:
+async def test_when_all_refuse_the_message_names_each() -> None:
     with pytest.raises(ProbeFailed) as caught:
-        await dial((FOUR, SIX), free_ports(1)[0])
+        await dial((FOUR, OTHER_FOUR), free_ports(1)[0])
 
     assert caught.value.category is Category.CONNECT_REFUSED
+    assert caught.value.message == (
+        "no address takes the connection: 127.0.0.1: the connection is refused; "
+        f"{OTHER_FOUR}: the connection is refused"
+    )
+
+
+async def test_addresses_that_did_not_answer_before_the_one_that_did_are_told() -> None:
+    told: list[tuple[Address, str]] = []
+
+    async def connect(address: Address, port: int) -> ClientSocket:
+        if address == SIX:
+            await trio.sleep_forever()
+        return await connect_to(address, port)
+
+    with scripted(steps()) as port:
+        socket, reached = await dial(
+            (SIX, OTHER_FOUR, FOUR),
+            port,
+            attempt_delay_seconds=0.05,
+            connect=connect,
+            on_failed_address=lambda address, why: told.append((address, why)),
+        )
+    socket.close()
+
+    assert reached == FOUR
+    assert [address for address, _ in told] == [SIX, OTHER_FOUR]
+    assert told[0][1].startswith("no answer in 0.")
+    assert told[1][1] == "the connection is refused"
 
 
 async def test_no_way_to_an_address() -> None:
@@ -256,3 +287,24 @@ async def test_probe_logs_in_only_where_it_may(prober: Prober, *, may_log_in: bo
         )
 
     assert said[0].split()[0] == (b"AUTH" if may_log_in else b"QUIT")
+
+
+async def test_an_address_that_is_dead_beside_one_that_works_is_a_warning(ca_file: Path) -> None:
+    greeting = steps(b"220 mx ESMTP\r\n", "EHLO", b"250 mx\r\n", "QUIT", b"221 bye\r\n")
+    zone: Zone = {"mx.example": ["127.0.0.8", "127.0.0.9"]}
+    warnings: list[str] = []
+    with scripted(greeting, host="127.0.0.9") as port, dns_server(zone) as dns:
+        target = ProbeTarget(
+            protocol="smtp", hostname="mx.example", port=port, tls="never", timeout_seconds=20
+        )
+        # The name server changes the order of its answer by chance, and each prober asks anew.
+        for _ in range(60):
+            prober = Prober.from_settings(("127.0.0.0/8",), (dns.address,), ca_file)
+            outcome = await prober.probe(target)
+            assert (outcome.is_up, outcome.address) == (True, "127.0.0.9")
+            warnings = [each.message for each in outcome.warnings if each.code == "address_failed"]
+            if warnings:
+                break
+
+    (said,) = warnings
+    assert said.startswith("127.0.0.8 was tried first and could not be used: the connection is ref")

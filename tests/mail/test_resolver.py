@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ZONE: Zone = {
     "mx.example": ["127.0.0.1"],
     "six.example": ["::1"],
-    "both.example": ["127.0.0.1", "::1", "127.0.0.2"],
+    "both.example": ["127.0.0.5", "::1", "127.0.0.2"],
     "rebinding.example": ["127.0.0.1", "10.0.0.1"],
     "empty.example": [],
     "xn--bcher-kva.example": ["127.0.0.1"],
