@@ -96,7 +96,7 @@ async def test_addresses_that_did_not_answer_before_the_one_that_did_are_told() 
             connect=connect,
             on_failed_address=lambda address, why: told.append((address, why)),
         )
-    socket.close()
+        socket.close()
 
     assert reached == FOUR
     assert [address for address, _ in told] == [SIX, OTHER_FOUR]
