@@ -217,13 +217,13 @@ _TLS_OPTIONS: Final[ConfigFields] = {
     ),
     "servername": ServerName(
         "The name that is sent to the server (SNI) and that its certificate must have; default: "
-        "the hostname. Checked and kept; the checks of this version do not use it yet."
+        "the hostname. So one monitor can watch one backend by its address."
     ),
     "minVersion": Choice(
-        TLS_VERSIONS, "The oldest version of TLS. Checked and kept; not used yet."
+        TLS_VERSIONS, "The oldest version of TLS that a check accepts. Default: TLSv1.2."
     ),
     "maxVersion": Choice(
-        TLS_VERSIONS, "The newest version of TLS. Checked and kept; not used yet."
+        TLS_VERSIONS, "The newest version of TLS that a check offers. Default: the newest there is."
     ),
 }
 _ACCESS_TOKEN: Final = Text(

@@ -50,7 +50,6 @@ from mail.protocols.dialogue import (
 from mail.transcript import ProbeLog
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -123,7 +122,6 @@ class Equipment:
     resolver: Resolver
     policy: NetworkPolicy
     judge: CertificateJudge
-    tls: ssl.SSLContext
     keys: PasswordKeys
     ehlo_name: str | None
 
@@ -277,12 +275,11 @@ class ProbeRun:
 
     async def _encrypt(self, connection: Connection) -> None:
         self._probe_log.enter(Phase.TLS)
-        hostname = self._target.hostname
+        hostname = self._target.server_name or self._target.hostname
         is_name = parse_literal(hostname) is None
+        context = probing_context(self._target.oldest_tls, self._target.newest_tls)
         try:
-            session = await connection.start_tls(
-                self._equipment.tls, ascii_name(hostname) if is_name else None
-            )
+            session = await connection.start_tls(context, ascii_name(hostname) if is_name else None)
         except ProbeFailed as failure:
             raise self._judge_plaintext(failure) from None
         facts = self._probe_log.clean_facts(self._equipment.judge.judge(session, hostname))
@@ -354,9 +351,7 @@ class Prober:
         ehlo_name: str | None = None,
     ) -> None:
         """`ehlo_name` is what probes call themselves; None: the address that they come from."""
-        self._equipment = Equipment(
-            resolver, policy, judge, probing_context(), PasswordKeys(), ehlo_name
-        )
+        self._equipment = Equipment(resolver, policy, judge, PasswordKeys(), ehlo_name)
         self._logins = LoginMemory()
 
     @classmethod

@@ -11,14 +11,14 @@ its version of the monitor is the current one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from checker.runtime.store_retry import StoreRetry
 from domain.check import Category, Outcome, Verdict
 from domain.config_secrets import has_login_secret, read_secret, read_token, read_user
-from domain.errors import MasterKeyError, SecretUnreadableError
-from domain.kinds import KINDS, Config, Kind
+from domain.errors import InvalidValueError, MasterKeyError, SecretUnreadableError
+from domain.kinds import KINDS, TLS_VERSIONS, Config, Kind, ServerName
 from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 
@@ -52,7 +52,7 @@ def build_target(monitor: ScheduledMonitor, config: Config) -> ProbeTarget | Out
             port=PROTOCOLS[protocol].default_port(tls) if monitor.port is None else monitor.port,
             tls=tls,
             timeout_seconds=monitor.timeout_seconds,
-            verify_certificate=_verify_certificate(config),
+            **_tls_options(config),
             user=user,
             password=password,
             access_token=token,
@@ -71,9 +71,31 @@ def _has_login(kind: Kind, config: Config) -> bool:
     return read_user(kind, config) is not None and has_login_secret(kind, config)
 
 
-def _verify_certificate(config: Config) -> bool:
+def _tls_options(config: Config) -> dict[str, Any]:
+    """Return what `tlsOptions` asks for.
+
+    Configs of the time before a key was known may hold anything there; that asks for nothing.
+    """
     options = config.get("tlsOptions")
-    return not isinstance(options, dict) or options.get("rejectUnauthorized") is not False
+    if not isinstance(options, dict):
+        return {}
+    oldest, newest = (
+        found if (found := options.get(key)) in TLS_VERSIONS else None
+        for key in ("minVersion", "maxVersion")
+    )
+    return {
+        "verify_certificate": options.get("rejectUnauthorized") is not False,
+        "server_name": _server_name(options.get("servername")),
+        "oldest_tls": oldest,
+        "newest_tls": newest,
+    }
+
+
+def _server_name(value: object) -> str | None:
+    try:
+        return ServerName("").parse(value)
+    except InvalidValueError:
+        return None
 
 
 def _mailbox(config: Config) -> str | None:

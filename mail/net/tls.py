@@ -8,9 +8,11 @@ receives, never both at once, so a plain loop around OpenSSL's memory buffers is
 from __future__ import annotations
 
 import ssl
+import warnings
 from _ssl import ENCODING_DER
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryptography import x509
@@ -40,20 +42,36 @@ class TlsSession:
     chain: tuple[bytes, ...]
 
 
-def probing_context() -> ssl.SSLContext:
-    """Make the TLS context that all probes of a process share.
+@cache
+def probing_context(oldest: str | None = None, newest: str | None = None) -> ssl.SSLContext:
+    """Return the TLS context that all probes with these versions share.
 
     It does not verify, because the facts of a bad certificate are wanted too:
     `mail.net.certificates` judges the chain right after the handshake. It offers TLS 1.2 and
-    later (RFC 8996).
+    later (RFC 8996), unless versions are named: `TLSv1`, `TLSv1.1`, `TLSv1.2`, `TLSv1.3`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    lowest = _version(oldest, ssl.TLSVersion.TLSv1_2)
+    highest = _version(newest, ssl.TLSVersion.MAXIMUM_SUPPORTED)
+    if newest is not None:
+        lowest = min(lowest, highest)
+    with warnings.catch_warnings():
+        # People who name an old version want it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = lowest
+        context.maximum_version = highest
+    if lowest < ssl.TLSVersion.TLSv1_2:
+        # OpenSSL's usual level refuses the signatures of the old versions.
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
     # A resumed session would show no certificate, so no tickets are asked for.
     context.options |= ssl.OP_NO_TICKET
     return context
+
+
+def _version(name: str | None, default: ssl.TLSVersion) -> ssl.TLSVersion:
+    return default if name is None else ssl.TLSVersion[name.replace(".", "_")]
 
 
 class TlsChannel:

@@ -35,7 +35,9 @@ class ProbeTarget:
     `wants_login` is true. A secret that is not used is masked all the same where a server
     echoes it. With `mailbox` the probe takes one more step after the login: IMAP opens that
     mailbox read-only, POP3 asks for the size of its only one, other protocols have none.
-    `timeout_seconds` bounds the whole probe. `avoided_logins` names ways to log in that this
+    `timeout_seconds` bounds the whole probe. `server_name` is sent in the TLS handshake (SNI) and
+    must be in the certificate, in place of `hostname`; `oldest_tls` and `newest_tls` bound the
+    version, such as `TLSv1.2`. `avoided_logins` names ways to log in that this
     server is known to refuse for this user, although it offers them.
 
     Raises:
@@ -48,6 +50,9 @@ class ProbeTarget:
     tls: TlsMode
     timeout_seconds: float
     verify_certificate: bool = True
+    server_name: str | None = None
+    oldest_tls: str | None = None
+    newest_tls: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     access_token: str | None = field(default=None, repr=False)

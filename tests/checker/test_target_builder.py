@@ -84,6 +84,20 @@ def test_certificate_is_verified_unless_told_otherwise(options: Config, *, verif
     assert target(config={"tlsOptions": None}).verify_certificate is True
 
 
+def test_name_and_versions_of_tls_are_kept_and_odd_ones_of_old_configs_are_not() -> None:
+    asked = {"servername": "MX1.example.", "minVersion": "TLSv1.1", "maxVersion": "TLSv1.2"}
+    built = target(config={"tlsOptions": asked})
+    assert (built.server_name, built.oldest_tls, built.newest_tls) == (
+        "mx1.example",
+        "TLSv1.1",
+        "TLSv1.2",
+    )
+    odd: Config = {"servername": 7, "minVersion": ["x"], "maxVersion": "TLSv9"}
+    built = build_target(watched(), {"tlsOptions": odd})  # type: ignore[assignment] # asserted below
+    assert isinstance(built, ProbeTarget)
+    assert (built.server_name, built.oldest_tls, built.newest_tls) == (None, None, None)
+
+
 def test_own_port_and_timeout_are_kept() -> None:
     built = target(port=2525, timeout_seconds=7.5, config={"secure": True})
     assert (built.port, built.timeout_seconds) == (2525, 7.5)
