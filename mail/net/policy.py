@@ -110,7 +110,8 @@ class NetworkPolicy:
             if why is not None:
                 raise ProbeFailed(
                     Category.ADDRESS_BLOCKED,
-                    f"the network policy refuses {address} ({why})",
+                    f"the network policy refuses {address} ({why}); POSTWATCH_ALLOWED_NETWORKS "
+                    "of the checker allows a network",
                     phase=Phase.DNS,
                 )
 

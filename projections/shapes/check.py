@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 STATUS: Final = {"up": "success", "down": "failure"}
 
 
-BLOCKED: Final = "the name leads to an address that the network policy does not allow"
+BLOCKED: Final = (
+    "the name leads to an address that the network policy does not allow; the operator of this "
+    "service can allow its network (POSTWATCH_ALLOWED_NETWORKS)"
+)
 """What a check says in place of an address that its reader may not know."""
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tests.api.world import Persona, World
 
 ADDRESS = "10.11.12.13"
-HIDDEN = "the name leads to an address that the network policy does not allow"
+HIDDEN = (
+    "the name leads to an address that the network policy does not allow; the operator of this "
+    "service can allow its network (POSTWATCH_ALLOWED_NETWORKS)"
+)
 READERS: tuple[Persona, ...] = (
     *("admin", "scoped_admin", "user", "scoped_user", "readonly", "scoped_readonly"),
     "supporter",
