@@ -1,9 +1,9 @@
-"""`postwatch check`: one probe now, without a store, for people and for other schedulers.
+"""`postwatch check`: one server now, without a store, for people and for other schedulers.
 
 It follows the interface of monitoring plugins: a first line that begins with the verdict,
-and exit code 0, 1, 2 or 3. Three parts: the options become a target and a prober, the
-outcome becomes a report, the command joins them. A wrong option is a click.UsageError,
-which never shows a password. Texts of a server are printed literally, never as markup.
+and exit code 0, 1, 2 or 3. The options become a target and a prober, the outcome becomes a
+report (`check_report`), the command joins them. A wrong option is a click.UsageError, which
+never shows a password.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 import traceback
 from contextlib import contextmanager
-from datetime import datetime
 from enum import IntEnum
 from functools import partial
 from io import TextIOWrapper
@@ -20,33 +19,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, Unpack
 
 import click
 import trio
-from rich.table import Table
-from rich.text import Text
 from typing_extensions import override
 
+from cli.inspect.check_host import print_ports, probe_ports
+from cli.inspect.check_report import as_json, print_report
 from cli.terminal.help import examples, exit_codes
-from cli.terminal.output import console, print_json, print_line
-from domain.check import Category
-from domain.clock import utc_now
+from cli.terminal.output import print_json, print_line
 from domain.errors import InvalidValueError
 from domain.kinds import KIND_OF_PROTOCOL, MAX_CREDENTIAL_LENGTH
 from domain.values import parse_hostname
-from mail.net.certificates import duration_words
 from mail.net.own_name import find_own_name, parse_ehlo_name
 from mail.prober import Prober
 from mail.protocols import PROTOCOLS
 from mail.protocols.target import ProbeTarget
 from mail.transcript import Trace
-from service.visible_text import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator
 
-    from domain.check import Outcome, TlsFacts
+    from domain.check import Outcome
     from domain.kinds import TlsMode
     from mail.protocols.target import ProtocolName
-
-    TableRow = tuple[str, Text]
 
 
 EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
@@ -56,8 +49,7 @@ EVERYWHERE: Final = ("0.0.0.0/0", "::/0")
 class CheckOptions(TypedDict):
     """The values of the options, by their names."""
 
-    protocol: ProtocolName
-    host: str
+    server: tuple[ProtocolName | None, str]
     port: int | None
     secure: bool
     require_tls: bool
@@ -93,16 +85,16 @@ def _ehlo_name(given: str | None) -> str | None:
     return find_own_name() if given is None else parse_ehlo_name(given)
 
 
-def target_of(options: CheckOptions) -> ProbeTarget:
+def target_of(protocol: ProtocolName, host: str, options: CheckOptions) -> ProbeTarget:
     """Return the target of the probe, with its password. Raises click.UsageError."""
-    tls = _tls_mode(options)
-    _refuse_half_logins(options)
+    tls = _tls_mode(protocol, options)
+    _refuse_half_logins(protocol, options)
     path = options["password_file"]
     try:
         return ProbeTarget(
-            protocol=options["protocol"],
-            hostname=options["host"],
-            port=options["port"] or PROTOCOLS[options["protocol"]].default_port(tls),
+            protocol=protocol,
+            hostname=host,
+            port=options["port"] or PROTOCOLS[protocol].default_port(tls),
             tls=tls,
             timeout_seconds=options["timeout"],
             verify_certificate=not options["no_verify"],
@@ -114,9 +106,8 @@ def target_of(options: CheckOptions) -> ProbeTarget:
         raise click.UsageError(str(error)) from None
 
 
-def _tls_mode(options: CheckOptions) -> TlsMode:
+def _tls_mode(protocol: ProtocolName, options: CheckOptions) -> TlsMode:
     """Return when to encrypt. --secure satisfies --require-tls, so both may be given."""
-    protocol = options["protocol"]
     if options["starttls"] is not None and "startTls" not in KIND_OF_PROTOCOL[protocol].config:
         raise click.UsageError(
             f"--starttls is not for {protocol}; use --require-tls or --ignore-tls"
@@ -135,12 +126,12 @@ def _tls_mode(options: CheckOptions) -> TlsMode:
     return next(iter(asked.values()), "auto")
 
 
-def _refuse_half_logins(options: CheckOptions) -> None:
+def _refuse_half_logins(protocol: ProtocolName, options: CheckOptions) -> None:
     has_user, has_password = bool(options["user"]), options["password_file"] is not None
     if has_user != has_password:
         missing = "--password-file" if has_user else "--user"
         raise click.UsageError(f"a login needs both --user and --password-file; add {missing}")
-    if options["mailbox"] is not None and not PROTOCOLS[options["protocol"]].has_mailbox:
+    if options["mailbox"] is not None and not PROTOCOLS[protocol].has_mailbox:
         names = " and ".join(name for name, each in PROTOCOLS.items() if each.has_mailbox)
         raise click.UsageError(f"--mailbox is for {names}")
     if options["mailbox"] is not None and not has_user:
@@ -171,146 +162,6 @@ def _read_password(path: str) -> str:
             f"--password-file: {path} holds more than {MAX_CREDENTIAL_LENGTH} characters"
         )
     return password
-
-
-_BAR_CHARACTERS: Final = 24
-_MARKS: Final[Mapping[str, str]] = {"client": ">", "server": "<", "note": "*"}
-_SIDE_STYLES: Final[Mapping[str, str]] = {"client": "cyan", "server": "", "note": "dim"}
-
-
-def as_json(outcome: Outcome, trace: Trace | None) -> dict[str, Any]:
-    """Return an outcome as JSON-native values, with its trace if there is one.
-
-    Programs read these keys: they stay as they are, unlike the camelCase of other commands.
-    """
-    found = outcome.as_json()
-    if trace is not None:
-        found["trace"] = [
-            {"elapsed_ms": line.elapsed_ms, "side": line.side, "text": line.text}
-            for line in trace.lines
-        ]
-    return found
-
-
-def print_report(
-    target: ProbeTarget, outcome: Outcome, trace: Trace | None, urgent: Collection[str]
-) -> None:
-    """Print the verdict line and the table below it.
-
-    `urgent` are the codes of warnings that need action.
-    """
-    out = console()
-    sections = _sections(outcome, trace, with_bars=out.is_terminal)
-    with out.capture() as captured:
-        out.print(_verdict_line(target, outcome, urgent), soft_wrap=True)
-        out.print()
-        out.print(_table(sections))
-    text = captured.get()
-    if not out.is_terminal:
-        # Without the blanks that fill the cells of a table: in a file or a mail they are noise.
-        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-    sys.stdout.write(text)
-
-
-def _verdict_line(target: ProbeTarget, outcome: Outcome, urgent: Collection[str]) -> Text:
-    host = f"[{target.hostname}]" if ":" in target.hostname else target.hostname
-    server = visible(f"{target.protocol} {host}:{target.port}")
-    total = f"{outcome.timings_ms['total']:.1f} ms"
-    if not outcome.is_up:
-        where = f" ({outcome.phase})" if outcome.phase else ""
-        reason = visible(f"{outcome.category}{where}: {outcome.message}")
-        return Text.assemble(("DOWN", "bold red"), f": {server} {reason}, {total}")
-    facts = [total, *(_tls_in_short(outcome.tls) if outcome.tls else ("no TLS",))]
-    codes = [each.code for each in outcome.warnings]
-    to_act_on = ", ".join(code for code in codes if code in urgent)
-    to_note = ", ".join(code for code in codes if code not in urgent)
-    return Text.assemble(
-        ("UP", "bold yellow" if to_act_on else "bold green"),
-        f": {server} can be used, {', '.join(facts)}",
-        f"; act on: {to_act_on}" if to_act_on else "",
-        f"; note: {to_note}" if to_note else "",
-    )
-
-
-def _tls_in_short(facts: TlsFacts) -> tuple[str, ...]:
-    if facts.verdict is not Category.OK:
-        return facts.version, "certificate not verified"
-    return facts.version, f"certificate valid for {_days(facts.days_left)}"
-
-
-def _sections(
-    outcome: Outcome, trace: Trace | None, *, with_bars: bool
-) -> Mapping[str, list[TableRow]]:
-    sections = {
-        "phases": list(_phases(outcome, with_bars=with_bars)),
-        "tls": list(_tls(outcome.tls)) if outcome.tls else [],
-        "warnings": [(each.code, Text(visible(each.message))) for each in outcome.warnings],
-        "server": list(_server(outcome)),
-    }
-    if trace is not None:
-        sections["trace"] = [
-            (
-                f"{line.elapsed_ms:.1f} ms",
-                Text(f"{_MARKS[line.side]} {visible(line.text)}", _SIDE_STYLES[line.side]),
-            )
-            for line in trace.lines
-        ]
-    return sections
-
-
-def _table(sections: Mapping[str, list[TableRow]]) -> Table:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for title, rows in sections.items():
-        for number, (name, value) in enumerate(rows):
-            table.add_row(title if number == 0 else "", Text(name), value)
-    return table
-
-
-def _phases(outcome: Outcome, *, with_bars: bool) -> Iterator[TableRow]:
-    timings = dict(outcome.timings_ms)
-    total = timings.pop("total")
-    failed = outcome.phase.value if outcome.phase else None
-    for phase, milliseconds in timings.items():
-        value = Text(f"{milliseconds:8.1f} ms")
-        if with_bars and total > 0:
-            value.append(f"  {'━' * round(_BAR_CHARACTERS * milliseconds / total)}", "blue")
-        if phase == failed:
-            value.append("  failed here", "red")
-        yield phase, value
-    if failed is not None and failed not in timings:
-        yield failed, Text(f"{'-':>8}     failed here", "red")
-    yield "total", Text(f"{total:8.1f} ms", "bold")
-
-
-def _tls(facts: TlsFacts) -> Iterator[TableRow]:
-    is_good = facts.verdict is Category.OK
-    yield "version", Text(facts.version)
-    yield "cipher", Text(facts.cipher)
-    yield "subject", Text(visible(facts.subject))
-    yield "issuer", Text(visible(facts.issuer))
-    yield "names", Text(visible(", ".join(facts.names)) or "none")
-    yield "expires", Text(f"{facts.not_after[:16].replace('T', ' ')} UTC, {_left(facts.not_after)}")
-    chain = "ok" if is_good else f"{facts.verdict}: {facts.verify_message} ({facts.verify_code})"
-    yield "chain", Text(visible(chain), "green" if is_good else "red")
-
-
-def _left(not_after: str) -> str:
-    seconds = (datetime.fromisoformat(not_after) - utc_now()).total_seconds()
-    return f"{duration_words(seconds)} left" if seconds >= 0 else f"{duration_words(-seconds)} ago"
-
-
-def _days(number: int) -> str:
-    return "1 day" if number == 1 else f"{number} days"
-
-
-def _server(outcome: Outcome) -> Iterator[TableRow]:
-    if outcome.address is not None:
-        yield "address", Text(visible(outcome.address))
-    if outcome.server_reply is not None:
-        yield "said", Text(visible(outcome.server_reply))
 
 
 URGENT_WARNINGS: Final = frozenset({"cert_expires_soon", "password_in_clear", "preauth"})
@@ -367,17 +218,53 @@ class _CommaSeparated(click.types.StringParamType):
     envvar_list_splitter = ","
 
 
-def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+_PROTOCOL: Final = click.Choice(tuple(PROTOCOLS))
+_OF_ONE_PROTOCOL: Final = (
+    "port",
+    "secure",
+    "require_tls",
+    "ignore_tls",
+    "starttls",
+    "user",
+    "password_file",
+    "mailbox",
+    "trace",
+)
+"""Options that have no meaning for all ports of a host."""
+
+
+def _protocol_and_host(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[ProtocolName | None, str]:
+    """Return the protocol, None for all, and the host."""
+    if len(value) == 1 and value[0] in PROTOCOLS:
+        raise click.MissingParameter(ctx=ctx, param=param, param_hint="'HOST'")
+    if len(value) > _MOST_ARGUMENTS:
+        raise click.UsageError(f"one protocol and one host, not {len(value)} arguments")
+    protocol = _PROTOCOL.convert(value[0], param, ctx) if len(value) == _MOST_ARGUMENTS else None
     try:
-        return parse_hostname(value)
+        return protocol, parse_hostname(value[-1])
     except InvalidValueError as error:
         hint = {"port": "; give it with --port", "user": "; give it with --user"}
         raise click.BadParameter(error.message + hint.get(error.code, "")) from None
 
 
+_MOST_ARGUMENTS: Final = 2
+
+
+def _refuse_options_of_one_protocol(ctx: click.Context) -> None:
+    for name in _OF_ONE_PROTOCOL:
+        if ctx.params[name]:
+            option = f"--{name.replace('_', '-')}"
+            raise click.UsageError(
+                f"{option} is for one protocol: postwatch check PROTOCOL HOST {option} ..."
+            )
+
+
 @click.command(
     cls=PluginCommand,
     epilog=examples(
+        "postwatch check mail.example.com",
         "postwatch check smtp smtp.example.com --port 587 --require-tls",
         "postwatch check imap mail.example.com --tls --user alice --password-file secret.txt",
     )
@@ -386,12 +273,13 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
         "1  up, with a warning to act on: cert_expires_soon, password_in_clear, preauth",
         "   (other warnings are shown and stay 0: plaintext, quit_timeout, quit_unclean,",
         "   and a bad certificate under --no-verify)",
-        "2  down",
+        "2  down; of a host without a protocol: a port that answers is down, or none answers",
         "3  no verdict: wrong arguments, unreadable file, an error of this command",
     ),
 )
-@click.argument("protocol", type=click.Choice(tuple(PROTOCOLS)))
-@click.argument("host", callback=_hostname)
+@click.argument(
+    "server", metavar="[PROTOCOL] HOST", nargs=-1, required=True, callback=_protocol_and_host
+)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -463,10 +351,17 @@ def _hostname(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
 def check(ctx: click.Context, /, **options: Unpack[CheckOptions]) -> None:
     """Contact a mail server once and report whether a client could use it.
 
+    PROTOCOL is smtp, imap, pop3 or managesieve. Without it the ports 25, 465, 587, 143, 993,
+    110, 995 and 4190 are tried at the same time, without a login, and shown in one table.
+
     No store is needed. The command may contact every address. With --allow-network it
     refuses addresses that the checker would refuse for a monitor.
     """
-    target = target_of(options)
+    protocol, host = options["server"]
+    if protocol is None:
+        _refuse_options_of_one_protocol(ctx)
+        ctx.exit(_check_host(host, options))
+    target = target_of(protocol, host, options)
     trace = Trace() if options["trace"] else None
     outcome = trio.run(partial(prober_of(options).probe, target, trace=trace))
     _tolerate_encoding()
@@ -475,6 +370,21 @@ def check(ctx: click.Context, /, **options: Unpack[CheckOptions]) -> None:
     else:
         print_report(target, outcome, trace, URGENT_WARNINGS)
     ctx.exit(_status(outcome))
+
+
+def _check_host(host: str, options: CheckOptions) -> PluginStatus:
+    found = trio.run(
+        partial(
+            probe_ports,
+            prober_of(options),
+            host,
+            timeout_seconds=options["timeout"],
+            verify_certificate=not options["no_verify"],
+        )
+    )
+    _tolerate_encoding()
+    print_ports(host, found, URGENT_WARNINGS, as_json=options["json"])
+    return max((_status(each.outcome) for each in found if each.is_open), default=PluginStatus.DOWN)
 
 
 def _status(outcome: Outcome) -> PluginStatus:

@@ -249,6 +249,11 @@ def test_an_ipv6_address_is_shown_in_brackets(servers: DemoServers) -> None:
     [
         ([], "Missing argument"),
         (["nntp", "localhost"], "nntp"),
+        (["smtp", "localhost", "again"], "one protocol and one host"),
+        (["localhost", "--port", "25"], "postwatch check PROTOCOL HOST --port"),
+        (["localhost", "--trace"], "--trace is for one protocol"),
+        (["localhost", "--password-file", "x"], "--password-file is for one protocol"),
+        (["https://localhost"], "without a protocol"),
         (["smtp"], "HOST"),
         (["smtp", "localhost", "--colour"], "--colour"),
         (["smtp", "https://localhost"], "without a protocol"),
