@@ -27,7 +27,7 @@ from store.keys.sealing import format_master_key, new_key
 from store.ports.engine import LOGS
 from store.postgres.engine import PostgresEngine
 from tests.domain.given import TESTER, check_of
-from tests.fixtures.stores.facts import answers_of, facts_of, written_forms
+from tests.fixtures.stores.facts import QUESTION, answers_of, facts_of, written_forms
 from tests.fixtures.stores.story import MASTER_KEY, REPEATED, Api
 from tests.places import Place
 from tests.postgres_server import find_binaries
@@ -194,6 +194,19 @@ def without(value: Any, added: frozenset[str]) -> Any:  # noqa: ANN401 - any JSO
     return [without(each, added) for each in value] if isinstance(value, list) else value
 
 
+def without_questions(path: str, body: str) -> str:
+    """Return a page of events without those that the questions of this test cause.
+
+    The use of a token is an event, once an hour.
+    """
+    if not path.startswith("/api/events?after=") or QUESTION not in body:
+        return body
+    items = orjson.loads(body)["items"]
+    return orjson.dumps(
+        [each for each in items if QUESTION not in orjson.dumps(each).decode()]
+    ).decode()
+
+
 def test_there_is_a_fixture_in_all_forms() -> None:
     for folder in FIXTURES:
         names = {each.name for each in folder.iterdir()}
@@ -251,8 +264,12 @@ def test_the_api_answers_as_it_did(kept: Kept) -> None:
     with kept.place.open() as store:
         found = answers_of(store, list(recorded))
 
-    for path, answer in recorded.items():
-        assert (found[path][0], as_then(found[path][1], added)) == answer, path
+    for path, (status, body) in recorded.items():
+        now = as_then(found[path][1], added)
+        assert (found[path][0], without_questions(path, now)) == (
+            status,
+            without_questions(path, body),
+        ), path
     assert len(recorded) > 70
 
 
